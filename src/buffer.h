@@ -1,0 +1,52 @@
+// Memory from malloc with one owner, grown in place where that is possible.
+//
+// realloc moves the pages of a large block instead of copying them (mremap),
+// and leaves new ones untouched, neither of which std::vector does.
+#pragma once
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <utility>
+
+namespace gipc {
+
+class Buffer {
+public:
+  Buffer() = default;
+  Buffer(Buffer &&other) noexcept
+      : data_(std::exchange(other.data_, nullptr)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
+  Buffer &operator=(Buffer &&other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(capacity_, other.capacity_);
+    return *this;
+  }
+  ~Buffer() { std::free(data_); }
+
+  unsigned char *data() const { return data_; }
+  size_t capacity() const { return capacity_; }
+
+  // At least this much; the contents stay.  0, or -ENOMEM and no change.
+  int reserve(size_t capacity) noexcept {
+    if (capacity <= capacity_)
+      return 0;
+    void *grown = std::realloc(data_, capacity);
+    if (grown == nullptr)
+      return -ENOMEM;
+    data_ = static_cast<unsigned char *>(grown);
+    capacity_ = capacity;
+    return 0;
+  }
+
+  void release() noexcept {
+    std::free(std::exchange(data_, nullptr));
+    capacity_ = 0;
+  }
+
+private:
+  unsigned char *data_ = nullptr;
+  size_t capacity_ = 0;
+};
+
+} // namespace gipc

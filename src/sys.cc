@@ -1,0 +1,174 @@
+// System calls as int; see sys.h.
+#include "sys.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+namespace gipc::sys {
+
+Fault fault = nullptr;
+
+namespace {
+
+msghdr message(const iovec *parts, int count) {
+  msghdr header{};
+  header.msg_iov = const_cast<iovec *>(parts);
+  header.msg_iovlen = static_cast<decltype(header.msg_iovlen)>(count);
+  return header;
+}
+
+// glibc makes the resource an enum in C++, other systems an int.
+template <typename Resource>
+int call_setrlimit(int (*set)(Resource, const rlimit *), int resource,
+                   const rlimit *limit) {
+  return set(static_cast<Resource>(resource), limit);
+}
+
+template <typename Call> int retry_int(const char *name, Call &&call) noexcept {
+  return static_cast<int>(retry(name, call));
+}
+
+} // namespace
+
+ssize_t recv(int fd, void *data, size_t size, int flags) noexcept {
+  return retry("recv", [&] { return ::recv(fd, data, size, flags); });
+}
+
+ssize_t send(int fd, const void *data, size_t size, int flags) noexcept {
+  return retry("send", [&] { return ::send(fd, data, size, flags); });
+}
+
+ssize_t recvmsg(int fd, const iovec *parts, int count, int flags) noexcept {
+  msghdr header = message(parts, count);
+  return retry("recvmsg", [&] { return ::recvmsg(fd, &header, flags); });
+}
+
+ssize_t sendmsg(int fd, const iovec *parts, int count, int flags) noexcept {
+  msghdr header = message(parts, count);
+  return retry("sendmsg", [&] { return ::sendmsg(fd, &header, flags); });
+}
+
+ssize_t readv(int fd, const iovec *parts, int count) noexcept {
+  return retry("readv", [&] { return ::readv(fd, parts, count); });
+}
+
+ssize_t writev(int fd, const iovec *parts, int count) noexcept {
+  return retry("writev", [&] { return ::writev(fd, parts, count); });
+}
+
+int shutdown(int fd, int how) noexcept {
+  return retry_int("shutdown", [&] { return ::shutdown(fd, how); });
+}
+
+int fstat(int fd, struct stat *out) noexcept {
+  return retry_int("fstat", [&] { return ::fstat(fd, out); });
+}
+
+int socket_type(int fd) noexcept {
+  int type = 0;
+  socklen_t size = sizeof type;
+  int result = retry_int("getsockopt", [&] {
+    return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+  });
+  return result < 0 ? result : type;
+}
+
+int socket_family(int fd) noexcept {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  int result = retry_int("getsockname", [&] {
+    return ::getsockname(fd, reinterpret_cast<sockaddr *>(&address), &size);
+  });
+  return result < 0 ? result : address.ss_family;
+}
+
+int status_flags(int fd) noexcept {
+  return retry_int("fcntl", [&] { return ::fcntl(fd, F_GETFL); });
+}
+
+int set_cloexec(int fd, bool on) noexcept {
+  return retry_int("fcntl",
+                   [&] { return ::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); });
+}
+
+int duplicate(int fd, Fd &out) noexcept {
+  int copy =
+      retry_int("fcntl", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); });
+  if (copy < 0)
+    return copy;
+  out.reset(copy);
+  return 0;
+}
+
+int above_stdio(Fd &fd) noexcept {
+  if (fd.get() > 2)
+    return 0;
+  Fd copy;
+  if (int error = duplicate(fd.get(), copy))
+    return error;
+  fd = std::move(copy);
+  return 0;
+}
+
+int poll(pollfd *fds, nfds_t count, int milliseconds) noexcept {
+  ErrnoGuard guard;
+  if (fault != nullptr)
+    if (int error = fault("poll"))
+      return -error;
+  int result = ::poll(fds, count, milliseconds);
+  return result < 0 ? -errno : result;
+}
+
+int fork_process() noexcept {
+  return retry_int("fork", [] { return ::fork(); });
+}
+
+int waitpid(pid_t pid, int *status, int flags, rusage *usage) noexcept {
+  return retry_int("wait4", [&] { return ::wait4(pid, status, flags, usage); });
+}
+
+int kill(pid_t pid, int signal) noexcept {
+  return retry_int("kill", [&] { return ::kill(pid, signal); });
+}
+
+int chdir(const char *path) noexcept {
+  return retry_int("chdir", [&] { return ::chdir(path); });
+}
+
+int setpgid(pid_t pid, pid_t group) noexcept {
+  return retry_int("setpgid", [&] { return ::setpgid(pid, group); });
+}
+
+int setsid() noexcept {
+  return retry_int("setsid", [] { return ::setsid(); });
+}
+
+int setrlimit(int resource, const rlimit *limit) noexcept {
+  return retry_int("setrlimit", [&] {
+    return call_setrlimit(&::setrlimit, resource, limit);
+  });
+}
+
+int dup2(int from, int to) noexcept {
+  return retry_int("dup2", [&] { return ::dup2(from, to); });
+}
+
+int open_null(Fd &out) noexcept {
+  int fd =
+      retry_int("open", [] { return ::open("/dev/null", O_RDWR | O_CLOEXEC); });
+  if (fd < 0)
+    return fd;
+  out.reset(fd);
+  return above_stdio(out);
+}
+
+int signal_mask(int how, const sigset_t *set, sigset_t *old) noexcept {
+  return -::pthread_sigmask(how, set, old);
+}
+
+int execve(const char *path, char *const argv[], char *const envp[]) noexcept {
+  return retry_int("execve", [&] { return ::execve(path, argv, envp); });
+}
+
+} // namespace gipc::sys

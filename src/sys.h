@@ -1,0 +1,80 @@
+// System calls as int: -errno on failure, EINTR retried, errno preserved.
+//
+// Every call that can fail goes through here or os.h, past one hook, so that a
+// test can fail the Nth of them in-process (the way SQLite does).
+#pragma once
+
+#include "fd.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+namespace gipc::sys {
+
+// Called before each system call with its name; tests set it to fail one with
+// the errno it returns.  0 lets the call happen.
+using Fault = int (*)(const char *call) noexcept;
+extern Fault fault;
+
+class ErrnoGuard {
+public:
+  ~ErrnoGuard() { errno = saved_; }
+
+private:
+  int saved_ = errno;
+};
+
+template <typename Call> ssize_t retry(const char *name, Call &&call) noexcept {
+  ErrnoGuard guard;
+  if (fault != nullptr)
+    if (int error = fault(name))
+      return -error;
+  for (;;) {
+    auto result = call();
+    if (result >= 0)
+      return result;
+    if (errno != EINTR)
+      return -errno;
+  }
+}
+
+ssize_t recv(int fd, void *data, size_t size, int flags) noexcept;
+ssize_t send(int fd, const void *data, size_t size, int flags) noexcept;
+ssize_t recvmsg(int fd, const iovec *parts, int count, int flags) noexcept;
+ssize_t sendmsg(int fd, const iovec *parts, int count, int flags) noexcept;
+ssize_t readv(int fd, const iovec *parts, int count) noexcept;
+ssize_t writev(int fd, const iovec *parts, int count) noexcept;
+int shutdown(int fd, int how) noexcept;
+int fstat(int fd, struct stat *out) noexcept;
+// SOCK_STREAM ... of a socket; -ENOTSOCK for anything else.
+int socket_type(int fd) noexcept;
+// AF_UNIX ... of a socket.
+int socket_family(int fd) noexcept;
+int status_flags(int fd) noexcept;
+int set_cloexec(int fd, bool on) noexcept;
+// A copy of fd at 3 or above, so that it can never be taken for stdio.
+int duplicate(int fd, Fd &out) noexcept;
+// Moves a descriptor that landed on 0 to 2 (closed stdio) out of the way.
+int above_stdio(Fd &fd) noexcept;
+// Not retried: -EINTR lets the caller look at its deadline.
+int poll(pollfd *fds, nfds_t count, int milliseconds) noexcept;
+int fork_process() noexcept;
+int waitpid(pid_t pid, int *status, int flags, rusage *usage) noexcept;
+int kill(pid_t pid, int signal) noexcept;
+int chdir(const char *path) noexcept;
+int setpgid(pid_t pid, pid_t group) noexcept;
+int setsid() noexcept;
+int setrlimit(int resource, const rlimit *limit) noexcept;
+int dup2(int from, int to) noexcept;
+int open_null(Fd &out) noexcept;
+int signal_mask(int how, const sigset_t *set, sigset_t *old) noexcept;
+int execve(const char *path, char *const argv[], char *const envp[]) noexcept;
+
+} // namespace gipc::sys
