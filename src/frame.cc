@@ -1,0 +1,27 @@
+// The wire format of gipc_frame(5): one header and its payload.
+#include "frame.h"
+
+#include "gipc.h"
+
+namespace gipc::frame {
+
+int decode(const unsigned char *data, size_t available,
+           uint64_t *payload) noexcept {
+  if (available < short_header)
+    return -EAGAIN;
+  uint32_t first = load32(data);
+  if (first <= short_limit) {
+    *payload = first;
+    return short_header;
+  }
+  // -1 announces the long form; -2, control frames, has no types yet in this
+  // version, and the other negative values are reserved.
+  if (first != 0xffffffff)
+    return GIPC_EPROTOCOL;
+  if (available < long_header)
+    return -EAGAIN;
+  *payload = static_cast<uint64_t>(load32(data + 4)) << 32 | load32(data + 8);
+  return long_header;
+}
+
+} // namespace gipc::frame

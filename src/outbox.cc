@@ -1,0 +1,100 @@
+// Messages on their way out: the queue, partial writes, one borrowed message.
+#include "outbox.h"
+
+#include <algorithm>
+
+namespace gipc {
+
+namespace {
+
+// The least and the most that an idle queue keeps of its memory.
+constexpr size_t least = 4 * 1024;
+constexpr size_t keep = 2 * 1024 * 1024;
+// An empty message has no memory of its own to borrow.
+constexpr unsigned char nothing = 0;
+
+} // namespace
+
+int Outbox::make_room(size_t needed) noexcept {
+  size_t used = tail_ - head_;
+  // Moving costs at most as much as the bytes that left have cost.
+  if (head_ >= used && queue_.capacity() - used >= needed) {
+    if (used > 0)
+      std::memmove(queue_.data(), queue_.data() + head_, used);
+    head_ = 0;
+    tail_ = used;
+    return 0;
+  }
+  size_t wanted = std::max({least, 2 * queue_.capacity(), tail_ + needed});
+  int error = queue_.reserve(wanted);
+  return error == 0 ? 0 : queue_.reserve(tail_ + needed);
+}
+
+void Outbox::borrow(const void *data, size_t size) noexcept {
+  header_size_ = frame::encode(size, header_);
+  payload_ = size > 0 ? static_cast<const unsigned char *>(data) : &nothing;
+  payload_size_ = size;
+  payload_sent_ = 0;
+  ++messages_;
+}
+
+int Outbox::withdraw() noexcept {
+  if (!borrowing())
+    return 0;
+  if (payload_sent_ == 0) {
+    payload_ = nullptr;
+    --messages_;
+    return 0;
+  }
+  // A byte of it has left, so what was queued before it has left, too.
+  size_t header_left = header_size_ - std::min(header_size_, payload_sent_);
+  size_t sent = payload_sent_ + header_left - header_size_;
+  size_t left = header_left + payload_size_ - sent;
+  head_ = tail_ = 0;
+  if (int error = queue_.reserve(left))
+    return error;
+  std::memcpy(queue_.data(), header_ + header_size_ - header_left, header_left);
+  if (payload_size_ > sent)
+    std::memcpy(queue_.data() + header_left, payload_ + sent,
+                payload_size_ - sent);
+  tail_ = left;
+  payload_ = nullptr;
+  return 1;
+}
+
+int Outbox::areas(iovec (&out)[max_areas]) const noexcept {
+  int count = 0;
+  auto add = [&](const unsigned char *data, size_t size) {
+    if (size > 0)
+      out[count++] = {const_cast<unsigned char *>(data), size};
+  };
+  add(queue_.data() + head_, tail_ - head_);
+  if (borrowing()) {
+    size_t header = std::min(header_size_, payload_sent_);
+    size_t payload = payload_sent_ - header;
+    add(header_ + header, header_size_ - header);
+    add(payload_ + payload, payload_size_ - payload);
+  }
+  return count;
+}
+
+void Outbox::sent(size_t size) noexcept {
+  size_t mine = std::min(size, tail_ - head_);
+  head_ += mine;
+  if (head_ == tail_) {
+    head_ = tail_ = 0;
+    if (queue_.capacity() > keep)
+      queue_.release();
+  }
+  payload_sent_ += size - mine;
+  if (borrowing() && payload_sent_ == header_size_ + payload_size_)
+    payload_ = nullptr;
+}
+
+void Outbox::clear() noexcept {
+  queue_.release();
+  head_ = tail_ = 0;
+  payload_ = nullptr;
+}
+
+} // namespace gipc

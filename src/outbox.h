@@ -1,0 +1,77 @@
+// Messages on their way out: the queue, partial writes, one borrowed message.
+// Knows no descriptor.
+#pragma once
+
+#include "buffer.h"
+#include "frame.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <sys/uio.h>
+
+namespace gipc {
+
+class Outbox {
+public:
+  static constexpr int max_areas = 3;
+
+  // Copies a message behind what is queued.  0 or -ENOMEM.
+  int put(const void *data, size_t size) noexcept {
+    size_t needed = frame::header_size(size) + size;
+    if (__builtin_expect(queue_.capacity() - tail_ < needed, 0))
+      if (int error = make_room(needed))
+        return error;
+    unsigned char *out = queue_.data() + tail_;
+    size_t header = frame::encode(size, out);
+    if (size > 0)
+      std::memcpy(out + header, data, size);
+    tail_ += needed;
+    ++messages_;
+    return 0;
+  }
+
+  // Takes a message without a copy; the caller's memory is borrowed until it
+  // has been sent, or withdrawn.
+  void borrow(const void *data, size_t size) noexcept;
+  bool borrowing() const noexcept { return payload_ != nullptr; }
+  // Ends the borrowing.  0: no byte had left and none will; 1: the rest was
+  // copied to the queue; -ENOMEM: still borrowed.
+  int withdraw() noexcept;
+  // The stream is over; the memory is not ours any more.
+  void forget_borrowed() noexcept { payload_ = nullptr; }
+
+  // The bytes to send next.
+  int areas(iovec (&out)[max_areas]) const noexcept;
+  void sent(size_t size) noexcept;
+
+  // A put whose queue got no byte out, taken back: the last message of the
+  // queue, of this size.
+  void take_back(size_t size) noexcept {
+    tail_ -= frame::header_size(size) + size;
+    --messages_;
+  }
+
+  bool empty() const noexcept { return head_ == tail_ && !borrowing(); }
+  size_t queued() const noexcept { return tail_ - head_; }
+  size_t bytes() const noexcept {
+    return queued() +
+           (borrowing() ? header_size_ + payload_size_ - payload_sent_ : 0);
+  }
+  uint64_t messages() const noexcept { return messages_; }
+  void clear() noexcept;
+
+private:
+  int make_room(size_t needed) noexcept;
+
+  Buffer queue_;
+  size_t head_ = 0, tail_ = 0;
+  const unsigned char *payload_ = nullptr;
+  size_t payload_size_ = 0;
+  size_t payload_sent_ = 0; // counts the header, too
+  size_t header_size_ = 0;
+  unsigned char header_[frame::long_header];
+  uint64_t messages_ = 0;
+};
+
+} // namespace gipc
