@@ -1,0 +1,341 @@
+// One end of a pipe: its making, its closing, its way to a child.
+// Its messages are in transfer.cc, its loop in push.cc.
+#include "handle.h"
+
+#include "os.h"
+#include "push.h"
+#include "sys.h"
+
+#include <fcntl.h>
+
+namespace gipc {
+
+namespace {
+
+struct Freer {
+  void operator()(Handle *handle) const noexcept { handle->free(); }
+};
+using Owner = std::unique_ptr<Handle, Freer>;
+
+// Whether the access mode of fd has this direction.
+int check_access(int fd, int other) noexcept {
+  int flags = sys::status_flags(fd);
+  if (flags < 0)
+    return flags;
+  return (flags & O_ACCMODE) == other ? -EINVAL : 0;
+}
+
+// Ours alone from now on.  0 to 2 are the stdio of later children, too.
+void own(int fd) noexcept {
+  if (fd > 2)
+    (void)sys::set_cloexec(fd, true);
+}
+
+} // namespace
+
+// ---- Making -----------------------------------------------------------------
+
+Handle::Handle() noexcept : flush_at_(flush_step_size) {}
+
+void Handle::attach(Fd read, const Stream &in, Fd write,
+                    const Stream &out) noexcept {
+  readable_ = static_cast<bool>(read);
+  writable_ = static_cast<bool>(write);
+  read_ = std::move(read);
+  write_ = std::move(write);
+  in_ = in;
+  out_ = out;
+  update_gates();
+}
+
+int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
+  // No fork of ours comes between the birth of a descriptor and its entry in
+  // the registry.
+  registry::Lock hold;
+  Owner first(new Handle), second(new Handle);
+  Fd one, other, one_copy, other_copy;
+  if (int error = os::socket_pair(one, other))
+    return error;
+  Stream local; // which is what a Stream is by default
+  if (!duplex) {
+    // Either end of the other direction shuts both.
+    if (int error = sys::shutdown(one.get(), SHUT_WR))
+      return error;
+    first->attach(std::move(one), local, Fd(), local);
+    second->attach(Fd(), local, std::move(other), local);
+  } else {
+    // Several loops allow one registration per descriptor.
+    int error = sys::duplicate(one.get(), one_copy);
+    if (error == 0)
+      error = sys::duplicate(other.get(), other_copy);
+    if (error != 0)
+      return error;
+    first->attach(std::move(one), local, std::move(one_copy), local);
+    second->attach(std::move(other), local, std::move(other_copy), local);
+  }
+  a = first.release();
+  b = second.release();
+  return 0;
+}
+
+int Handle::open(int read_fd, int write_fd, Handle *&out) {
+  registry::Lock hold;
+  Owner handle(new Handle);
+  Stream in, to;
+  Fd copy;
+  int error = 0;
+  if (read_fd >= 0) {
+    error = check_access(read_fd, O_WRONLY);
+    error = error != 0 ? error : in.attach(read_fd);
+  }
+  if (error == 0 && write_fd >= 0) {
+    error = check_access(write_fd, O_RDONLY);
+    error = error != 0 ? error : to.attach(write_fd);
+  }
+  if (error == 0 && write_fd >= 0 && write_fd == read_fd)
+    error = sys::duplicate(write_fd, copy);
+  if (error != 0)
+    return error;
+  own(read_fd);
+  own(write_fd);
+  if (!copy)
+    copy.reset(write_fd);
+  handle->attach(Fd(read_fd), in, std::move(copy), to);
+  out = handle.release();
+  return 0;
+}
+
+// ---- State ------------------------------------------------------------------
+
+bool Handle::operation_in_progress() const noexcept {
+  return waiting_.load(std::memory_order_relaxed) || put_borrowed_ ||
+         inbox_.borrowed() != nullptr;
+}
+
+// What each direction answers before anything else; 0 lets a call go on.
+void Handle::update_gates() noexcept {
+  bool waiting = waiting_.load(std::memory_order_relaxed);
+  bool closed = closing_ || (!read_ && !write_);
+  int get = 0, put = 0;
+  if (closed || (readable_ && !read_))
+    get = GIPC_ECLOSED;
+  else if (!readable_)
+    get = GIPC_EDIRECTION;
+  else if (waiting || push_ != nullptr || inbox_.borrowed() != nullptr)
+    get = GIPC_ELOCKED;
+  if (closed || shutting_ || (writable_ && !write_))
+    put = GIPC_ECLOSED;
+  else if (!writable_)
+    put = GIPC_EDIRECTION;
+  else if (waiting || put_borrowed_)
+    put = GIPC_ELOCKED;
+  else
+    put = write_end_;
+  get_gate_.store(get, std::memory_order_relaxed);
+  put_gate_.store(put, std::memory_order_relaxed);
+}
+
+int Handle::open_somewhere() const noexcept {
+  if (owner_ != generation::current())
+    return GIPC_EWRONGPROC;
+  return closing_ || (!read_ && !write_) ? GIPC_ECLOSED : 0;
+}
+
+int Handle::fd(int direction) const noexcept {
+  if (int error = open_somewhere())
+    return error;
+  bool reading = direction == GIPC_READ;
+  if (!(reading ? readable_ : writable_))
+    return GIPC_EDIRECTION;
+  const Fd &fd = reading ? read_ : write_;
+  return fd ? fd.get() : GIPC_ECLOSED;
+}
+
+int Handle::directions() const noexcept {
+  if (int error = open_somewhere())
+    return error;
+  return (read_ ? GIPC_READ : 0) | (write_ && !shutting_ ? GIPC_WRITE : 0);
+}
+
+int Handle::set_limit(size_t limit) noexcept {
+  if (int error = open_somewhere())
+    return error;
+  limit_ = limit;
+  return 0;
+}
+
+int Handle::set_marks(size_t low, size_t high) noexcept {
+  if (int error = open_somewhere())
+    return error;
+  if (high == 0 || low >= high)
+    return -EINVAL;
+  low_ = low;
+  high_ = high;
+  return 0;
+}
+
+int Handle::set_budget(size_t messages, size_t bytes) noexcept {
+  if (int error = open_somewhere())
+    return error;
+  if (messages == 0 || bytes == 0)
+    return -EINVAL;
+  budget_messages_ = messages;
+  budget_bytes_ = bytes;
+  return 0;
+}
+
+int Handle::pending(int direction, size_t &bytes) const noexcept {
+  if (int error = open_somewhere())
+    return error;
+  bytes = direction == GIPC_READ ? inbox_.bytes() : outbox_.bytes();
+  return 0;
+}
+
+int Handle::stats(gipc_stats &out) const noexcept {
+  if (owner_ != generation::current())
+    return GIPC_EWRONGPROC;
+  out.messages_in = inbox_.messages();
+  out.messages_out = outbox_.messages();
+  out.bytes_in = bytes_in_;
+  out.bytes_out = bytes_out_;
+  out.reads = reads_;
+  out.writes = writes_;
+  return 0;
+}
+
+// ---- Closing ----------------------------------------------------------------
+
+int Handle::close() noexcept {
+  if (int error = open_somewhere())
+    return error;
+  if (operation_in_progress())
+    return GIPC_ELOCKED;
+  int result = write_ && write_end_ == 0 ? send_some() : 0;
+  if (result == -EAGAIN) {
+    if (push_ == nullptr)
+      return result;
+    closing_ = true;
+    push_->linger();
+    update_gates();
+    return 0;
+  }
+  close_now();
+  return result;
+}
+
+void Handle::close_now() noexcept {
+  closing_ = shutting_ = false;
+  if (push_ != nullptr)
+    push_->detach();
+  {
+    // A child that is forked meanwhile sees either both or neither.
+    registry::Lock hold;
+    read_.reset();
+    write_.reset();
+  }
+  outbox_.clear();
+  put_borrowed_ = refused_ = false;
+  update_gates();
+}
+
+int Handle::shutdown() noexcept {
+  if (int error = usable(put_gate_))
+    return error;
+  int result = send_some();
+  if (result == -EAGAIN) {
+    if (push_ == nullptr)
+      return result;
+    shutting_ = true;
+    push_->linger();
+    update_gates();
+    return 0;
+  }
+  shutdown_now();
+  return result;
+}
+
+void Handle::shutdown_now() noexcept {
+  if (!read_) {
+    close_now();
+    return;
+  }
+  shutting_ = false;
+  // A duplex socket has one more descriptor, so that closing this one ends
+  // nothing; other files do not know shutdown, and need none.
+  (void)sys::shutdown(write_.get(), SHUT_WR);
+  if (push_ != nullptr)
+    push_->stop_writing();
+  write_.reset();
+  outbox_.clear();
+  refused_ = false;
+  update_gates();
+}
+
+void Handle::free() noexcept {
+  if (owner_ != generation::current()) {
+    // The numbers may mean other files in this process.
+    (void)read_.release();
+    (void)write_.release();
+    if (push_ != nullptr)
+      push_->forget();
+    delete this;
+    return;
+  }
+  freed_ = true;
+  if (open_somewhere() == 0) {
+    put_borrowed_ = false;
+    outbox_.forget_borrowed();
+    inbox_.forget_borrowed();
+    if (close() == -EAGAIN)
+      close_now();
+  }
+  delete_if_done();
+}
+
+void Handle::delete_if_done() noexcept {
+  if (freed_ && !closing_ && callbacks_ == 0)
+    delete this;
+}
+
+Handle::~Handle() = default;
+
+// ---- The way to a child -----------------------------------------------------
+
+int Handle::check_pass(bool exec) const noexcept {
+  if (int error = open_somewhere())
+    return error;
+  if (operation_in_progress())
+    return GIPC_ELOCKED;
+  if (shutting_)
+    return GIPC_ECLOSED;
+  return exec && (inbox_.bytes() > 0 || !outbox_.empty()) ? -EBUSY : 0;
+}
+
+void Handle::give_away() noexcept { close_now(); }
+
+void Handle::arrive_in_child() noexcept {
+  owner_ = generation::current();
+  if (push_ != nullptr)
+    push_->forget();
+  push_ = nullptr;
+  callbacks_ = 0;
+  update_gates();
+  enter_this_process();
+}
+
+int Handle::descriptors(int *out) const noexcept {
+  int count = 0;
+  if (read_)
+    out[count++] = read_.get();
+  if (write_)
+    out[count++] = write_.get();
+  return count;
+}
+
+void Handle::flush_before_exit() noexcept {
+  Deadline never;
+  if (owner_ == generation::current() && write_ && write_end_ == 0)
+    (void)send_all(never);
+}
+
+} // namespace gipc

@@ -1,0 +1,141 @@
+// One end of a pipe: descriptors, inbox, outbox, and a loop when it is started.
+#pragma once
+
+#include "deadline.h"
+#include "fd.h"
+#include "generation.h"
+#include "gipc.h"
+#include "inbox.h"
+#include "outbox.h"
+#include "registry.h"
+#include "stream.h"
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+namespace gipc {
+
+class Push;
+
+class Handle final : public registry::Entry {
+public:
+  // These two throw bad_alloc.
+  static int pipe(bool duplex, Handle *&a, Handle *&b);
+  static int open(int read_fd, int write_fd, Handle *&out);
+
+  int close() noexcept;
+  int shutdown() noexcept;
+  // Deletes it, now or when its last callback has returned and its last byte
+  // has left.
+  void free() noexcept;
+
+  int fd(int direction) const noexcept;
+  int directions() const noexcept;
+  int set_limit(size_t limit) noexcept;
+  int set_marks(size_t low, size_t high) noexcept;
+  int set_budget(size_t messages, size_t bytes) noexcept;
+  int pending(int direction, size_t &bytes) const noexcept;
+  int stats(gipc_stats &out) const noexcept;
+
+  // ---- Step tier
+  int try_get(View &out) noexcept {
+    int error = usable(get_gate_);
+    return error != 0 ? error : take(out);
+  }
+  int get_start(size_t &size) noexcept;
+  int get_into(void *buffer, size_t capacity, size_t &size) noexcept;
+  int get_cancel() noexcept;
+  int try_put(const void *data, size_t size) noexcept;
+  int put_start(const void *data, size_t size) noexcept;
+  int put_step() noexcept;
+  int put_cancel() noexcept;
+  int flush_step() noexcept;
+
+  // ---- Blocking tier
+  int get(Deadline deadline, View &out) noexcept;
+  int put(const void *data, size_t size, Deadline deadline) noexcept;
+  int put_many(const gipc_message *messages, size_t count, Deadline deadline,
+               size_t &taken) noexcept;
+  int flush(Deadline deadline) noexcept;
+
+  // ---- Push tier, in push.cc
+  int start(struct ev_loop *loop, const gipc_events &events, void *user);
+  int stop() noexcept;
+  int pause() noexcept;
+  int resume() noexcept;
+
+  // ---- Moves
+  // Whether it may be passed: 0 or an error.  An exec'd child cannot be given
+  // what is buffered here.
+  int check_pass(bool exec) const noexcept;
+  // In the parent, once the child has it.
+  void give_away() noexcept;
+  // In the child.
+  void arrive_in_child() noexcept;
+
+  int descriptors(int *out) const noexcept override;
+  void flush_before_exit() noexcept override;
+
+private:
+  friend class Push;
+  // A queue of this length is sent without waiting for the end of the turn.
+  static constexpr size_t flush_step_size = 64 * 1024;
+
+  Handle() noexcept;
+  void attach(Fd read, const Stream &in, Fd write, const Stream &out) noexcept;
+  ~Handle() override;
+
+  int usable(const std::atomic<int> &gate) const noexcept {
+    if (__builtin_expect(owner_ != generation::current(), 0))
+      return GIPC_EWRONGPROC;
+    return gate.load(std::memory_order_relaxed);
+  }
+  int open_somewhere() const noexcept;
+  bool operation_in_progress() const noexcept;
+  void update_gates() noexcept;
+  void close_now() noexcept;
+  void shutdown_now() noexcept;
+  void delete_if_done() noexcept;
+
+  int take(View &out) noexcept {
+    int result = inbox_.next(limit_, out);
+    return __builtin_expect(result == 0, 1) ? 0 : take_slow(result, out);
+  }
+  int take_slow(int result, View &out) noexcept;
+  ssize_t receive() noexcept;
+
+  int put_error(const void *data, size_t size) const noexcept;
+  int put_large(const void *data, size_t size) noexcept;
+  int send_some() noexcept;
+  int send_at_once() noexcept;
+  int send_all(Deadline &deadline) noexcept;
+  int wait(int direction, Deadline &deadline) noexcept;
+
+  // What every call reads comes first.
+  uint32_t owner_ = generation::current();
+  std::atomic<int> get_gate_{0}; // what a get answers; 0: go on
+  std::atomic<int> put_gate_{0};
+  size_t limit_ = GIPC_DEFAULT_LIMIT;
+  size_t high_ = 1024 * 1024, low_ = 256 * 1024;
+  size_t flush_at_; // the length of the queue that makes a put send
+  Push *push_ = nullptr;
+  Inbox inbox_;
+  Outbox outbox_;
+
+  Fd read_, write_;
+  Stream in_, out_;
+  int read_end_ = 0, write_end_ = 0; // why a direction is over, for good
+  bool readable_ = false, writable_ = false; // from its creation
+  std::atomic<bool> waiting_{false};         // in a blocking call
+  bool put_borrowed_ = false;
+  bool refused_ = false;  // a put; on_drain is due
+  bool closing_ = false;  // closed for the user, while the queue leaves
+  bool shutting_ = false; // the same for the writing direction
+  bool freed_ = false;
+  int callbacks_ = 0; // that are running now
+  size_t budget_messages_ = 1024, budget_bytes_ = 256 * 1024;
+  uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0, bytes_out_ = 0;
+};
+
+} // namespace gipc

@@ -1,0 +1,120 @@
+// Non-blocking reads and writes on any descriptor, with its flags untouched.
+#include "stream.h"
+
+#include "os.h"
+#include "sys.h"
+
+#include <algorithm>
+#include <climits>
+#include <fcntl.h>
+#include <time.h>
+
+namespace gipc {
+
+namespace {
+
+// A write that raises SIGPIPE raises it in this thread.  It is taken back,
+// unless one was pending before, which is then the application's.
+class SigpipeGuard {
+public:
+  SigpipeGuard() noexcept {
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    if (!was_pending_)
+      (void)sys::signal_mask(SIG_BLOCK, &pipe_, &old_);
+  }
+  ~SigpipeGuard() {
+    if (was_pending_)
+      return;
+    sys::ErrnoGuard guard;
+    if (raised_) {
+      timespec now{};
+      while (sigtimedwait(&pipe_, nullptr, &now) < 0 && errno == EINTR) {
+      }
+    }
+    (void)sys::signal_mask(SIG_SETMASK, &old_, nullptr);
+  }
+  void raised() noexcept { raised_ = true; }
+
+private:
+  sigset_t pipe_, old_;
+  bool was_pending_, raised_ = false;
+};
+
+// 0 when a transfer will not wait, -EAGAIN, or an error.
+int ready(int fd, short events) noexcept {
+  pollfd one{fd, events, 0};
+  int result;
+  do
+    result = sys::poll(&one, 1, 0);
+  while (result == -EINTR);
+  return result > 0 ? 0 : result == 0 ? -EAGAIN : result;
+}
+
+} // namespace
+
+int Stream::attach(int fd) noexcept {
+  int type = sys::socket_type(fd);
+  if (type >= 0) {
+    local_ = sys::socket_family(fd) == AF_UNIX;
+    return type == SOCK_STREAM ? 0 : -EINVAL;
+  }
+  int flags = sys::status_flags(fd);
+  if (flags < 0)
+    return flags;
+  local_ = true;
+  read_way_ = write_way_ = (flags & O_NONBLOCK) != 0 ? Way::flags : Way::now;
+  return 0;
+}
+
+ssize_t Stream::read(int fd, const iovec *parts, int count) noexcept {
+  if (read_way_ == Way::socket)
+    return count == 1
+               ? sys::recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
+               : sys::recvmsg(fd, parts, count, MSG_DONTWAIT);
+  if (read_way_ == Way::now) {
+    ssize_t size = os::read_now(fd, parts, count);
+    if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
+      return size;
+    read_way_ = Way::polled;
+  }
+  if (read_way_ == Way::polled)
+    if (int error = ready(fd, POLLIN))
+      return error;
+  return sys::readv(fd, parts, count);
+}
+
+ssize_t Stream::write(int fd, const iovec *parts, int count) noexcept {
+  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  if (write_way_ == Way::socket)
+    return count == 1 ? sys::send(fd, parts->iov_base, parts->iov_len, flags)
+                      : sys::sendmsg(fd, parts, count, flags);
+  if (write_way_ == Way::now) {
+    ssize_t size = os::write_now(fd, parts, count);
+    if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
+      return size;
+    write_way_ = Way::polled;
+  }
+  iovec bounded;
+  if (write_way_ == Way::polled) {
+    if (int error = ready(fd, POLLOUT))
+      return error;
+    // What poll promises of a pipe is PIPE_BUF, of a Linux tty 256 bytes.
+    struct stat info;
+    bool pipe = sys::fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode);
+    bounded = {parts->iov_base,
+               std::min<size_t>(parts->iov_len, pipe ? PIPE_BUF : 256)};
+    parts = &bounded;
+    count = 1;
+  }
+  SigpipeGuard guard;
+  ssize_t size = sys::writev(fd, parts, count);
+  if (size == -EPIPE)
+    guard.raised();
+  return size;
+}
+
+} // namespace gipc

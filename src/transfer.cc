@@ -1,0 +1,372 @@
+// The messages of a handle: the step tier and the blocking tier.
+#include "handle.h"
+
+#include "push.h"
+#include "sys.h"
+
+#include <algorithm>
+
+namespace gipc {
+
+namespace {
+
+// A message up to this size is cheaper to copy than to scatter.
+constexpr size_t small = 4 * 1024;
+// From this size a message goes straight from the caller's memory.
+constexpr size_t large = 32 * 1024;
+// What one call of the step tier moves at most, so that a fast peer cannot
+// keep it busy; the descriptor stays ready, and the caller comes again.
+constexpr size_t per_call = 1024 * 1024;
+
+} // namespace
+
+// ---- Receiving --------------------------------------------------------------
+
+// One read.  The number of bytes, -EAGAIN, or why the direction is over.
+ssize_t Handle::receive() noexcept {
+  if (read_end_ != 0)
+    return read_end_;
+  iovec areas[2];
+  int count = inbox_.prepare(areas);
+  if (count < 0)
+    return count;
+  ssize_t size = in_.read(read_.get(), areas, count);
+  ++reads_;
+  if (size > 0) {
+    inbox_.commit(static_cast<size_t>(size));
+    bytes_in_ += static_cast<uint64_t>(size);
+    return size;
+  }
+  if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM)
+    return -EAGAIN;
+  // A local peer that closed with our messages unread resets the connection,
+  // after all that it sent.  On a network a reset may have eaten something.
+  if (size == -ECONNRESET && in_.local())
+    size = 0;
+  if (size == 0)
+    size = inbox_.at_boundary() ? GIPC_EOF : GIPC_ETRUNCATED;
+  read_end_ = static_cast<int>(size);
+  return size;
+}
+
+// The next message was not there yet, or never will be.
+int Handle::take_slow(int result, View &out) noexcept {
+  for (size_t moved = 0; result == -EAGAIN;) {
+    if (moved >= per_call)
+      return -EAGAIN;
+    ssize_t got = receive();
+    if (got < 0)
+      return static_cast<int>(got);
+    moved += static_cast<size_t>(got);
+    result = inbox_.next(limit_, out);
+  }
+  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
+    read_end_ = result;
+  return result;
+}
+
+int Handle::get_start(size_t &size) noexcept {
+  if (int error = usable(get_gate_))
+    return error;
+  for (;;) {
+    int result = inbox_.next_size(limit_, size);
+    if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
+      read_end_ = result;
+    if (result != -EAGAIN)
+      return result;
+    ssize_t got = receive();
+    if (got < 0)
+      return static_cast<int>(got);
+  }
+}
+
+int Handle::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
+  int error = usable(get_gate_);
+  bool goes_on = error == GIPC_ELOCKED && buffer == inbox_.borrowed() &&
+                 buffer != nullptr && !waiting_;
+  if (error != 0 && !goes_on)
+    return error;
+  int result;
+  for (size_t moved = 0;;) {
+    result = inbox_.next_into(limit_, buffer, capacity, size);
+    if (result != -EAGAIN || moved >= per_call)
+      break;
+    ssize_t got = receive();
+    if (got < 0) {
+      result = static_cast<int>(got);
+      break;
+    }
+    moved += static_cast<size_t>(got);
+  }
+  if (result == GIPC_EPROTOCOL)
+    read_end_ = result;
+  // Over the limit is for good, over the capacity is not.
+  if (result == GIPC_ETOOBIG && inbox_.next_size(limit_, capacity) < 0)
+    read_end_ = result;
+  if (result < 0 && result != -EAGAIN && inbox_.give_back() != 0) {
+    inbox_.forget_borrowed();
+    read_end_ = -ENOMEM;
+  }
+  update_gates();
+  return result;
+}
+
+int Handle::get_cancel() noexcept {
+  if (int error = open_somewhere())
+    return error;
+  if (waiting_)
+    return GIPC_ELOCKED;
+  int error = inbox_.give_back();
+  update_gates();
+  return error;
+}
+
+// ---- Sending ----------------------------------------------------------------
+
+int Handle::put_error(const void *data, size_t size) const noexcept {
+  if (int error = usable(put_gate_))
+    return error;
+  if (size > limit_)
+    return GIPC_ETOOBIG;
+  return size > PTRDIFF_MAX || (data == nullptr && size > 0) ? -EINVAL : 0;
+}
+
+// Sends until everything has left (0) or no more can (-EAGAIN, an error).
+int Handle::send_some() noexcept {
+  if (write_end_ != 0)
+    return write_end_;
+  for (size_t moved = 0; !outbox_.empty();) {
+    if (moved >= per_call)
+      return -EAGAIN;
+    iovec areas[Outbox::max_areas];
+    int count = outbox_.areas(areas);
+    ssize_t size = out_.write(write_.get(), areas, count);
+    ++writes_;
+    if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM) {
+      flush_at_ = outbox_.queued() + flush_step_size;
+      return -EAGAIN;
+    }
+    if (size < 0) {
+      // The peer is gone: what was queued for it goes, too.
+      write_end_ = size == -ECONNRESET ? -EPIPE : static_cast<int>(size);
+      outbox_.clear();
+      update_gates();
+      if (push_ != nullptr)
+        push_->send_later();
+      return write_end_;
+    }
+    outbox_.sent(static_cast<size_t>(size));
+    bytes_out_ += static_cast<uint64_t>(size);
+    moved += static_cast<size_t>(size);
+  }
+  flush_at_ = flush_step_size;
+  return 0;
+}
+
+// After a put into the queue: sends when that is worth a system call, else
+// leaves it to the end of the loop's turn, or to the caller's flush.
+int Handle::send_at_once() noexcept {
+  if (push_ != nullptr && push_->waits_to_write())
+    return 0;
+  int result = outbox_.queued() >= flush_at_ ? send_some() : -EAGAIN;
+  if (result == -EAGAIN && push_ != nullptr)
+    push_->send_later();
+  return result == -EAGAIN ? 0 : result;
+}
+
+// Lets the kernel take what it can from the caller's memory, and copies only
+// the rest.
+int Handle::put_large(const void *data, size_t size) noexcept {
+  outbox_.borrow(data, size);
+  int result = send_some();
+  if (result != -EAGAIN)
+    return result;
+  int left = outbox_.withdraw();
+  if (left == 0)
+    left = outbox_.put(data, size);
+  if (left < 0) {
+    // Half a message has left and there is no memory for the rest.
+    outbox_.forget_borrowed();
+    if (outbox_.empty())
+      write_end_ = left;
+    update_gates();
+    return left;
+  }
+  if (push_ != nullptr)
+    push_->send_later();
+  return 0;
+}
+
+int Handle::try_put(const void *data, size_t size) noexcept {
+  if (int error = put_error(data, size))
+    return error;
+  if (__builtin_expect(outbox_.queued() >= high_, 0)) {
+    refused_ = true;
+    return -EAGAIN;
+  }
+  if (size >= large && !(push_ != nullptr && push_->waits_to_write()))
+    return put_large(data, size);
+  if (int error = outbox_.put(data, size))
+    return error;
+  if (__builtin_expect(push_ == nullptr && outbox_.queued() < flush_at_, 1))
+    return 0;
+  return send_at_once();
+}
+
+int Handle::put_start(const void *data, size_t size) noexcept {
+  if (int error = put_error(data, size))
+    return error;
+  bool copy = size <= small;
+  if (!copy)
+    outbox_.borrow(data, size);
+  else if (int error = outbox_.put(data, size))
+    return error;
+  int result = send_some();
+  if (result != -EAGAIN)
+    return result;
+  // No byte of the copy has left while all of it is still queued.
+  if (copy && outbox_.queued() >= frame::header_size(size) + size) {
+    outbox_.take_back(size);
+    outbox_.borrow(data, size);
+  }
+  put_borrowed_ = true;
+  update_gates();
+  if (push_ != nullptr)
+    push_->send_later();
+  return -EAGAIN;
+}
+
+int Handle::put_step() noexcept {
+  if (int error = open_somewhere())
+    return error;
+  if (!put_borrowed_)
+    return -EINVAL;
+  int result = send_some();
+  if (result != -EAGAIN) {
+    put_borrowed_ = false;
+    update_gates();
+  }
+  return result;
+}
+
+int Handle::put_cancel() noexcept {
+  if (int error = open_somewhere())
+    return error;
+  if (!put_borrowed_)
+    return -EINVAL;
+  int result = outbox_.borrowing() ? outbox_.withdraw() : 1;
+  if (result < 0)
+    return result;
+  put_borrowed_ = false;
+  update_gates();
+  return result;
+}
+
+int Handle::flush_step() noexcept {
+  int error = usable(put_gate_);
+  return error != 0 ? error : send_some();
+}
+
+// ---- Blocking ---------------------------------------------------------------
+
+// Returns when the direction may go on, or at the deadline.  Two peers that put
+// at once would wait for each other for ever, so a put goes on receiving, but
+// no more than one message ahead.
+int Handle::wait(int direction, Deadline &deadline) noexcept {
+  pollfd fds[2];
+  nfds_t count = 0;
+  bool reading = direction == GIPC_READ;
+  fds[count++] = {reading ? read_.get() : write_.get(),
+                  static_cast<short>(reading ? POLLIN : POLLOUT), 0};
+  if (!reading && read_ && push_ == nullptr && read_end_ == 0 &&
+      inbox_.borrowed() == nullptr && !inbox_.ready(limit_))
+    fds[count++] = {read_.get(), POLLIN, 0};
+  waiting_ = true;
+  update_gates();
+  int result;
+  for (;;) {
+    int milliseconds = deadline.milliseconds();
+    result = sys::poll(fds, count, milliseconds);
+    if (result == 0)
+      result = milliseconds == 0 ? -ETIMEDOUT : -EINTR;
+    if (result != -EINTR)
+      break;
+  }
+  waiting_ = false;
+  update_gates();
+  if (result < 0)
+    return result;
+  // A failure shows at the next get.
+  if (count == 2 && fds[1].revents != 0)
+    (void)receive();
+  return 0;
+}
+
+int Handle::get(Deadline deadline, View &out) noexcept {
+  if (int error = usable(get_gate_))
+    return error;
+  for (;;) {
+    int result = take(out);
+    if (result != -EAGAIN)
+      return result;
+    if (int error = wait(GIPC_READ, deadline))
+      return error;
+  }
+}
+
+int Handle::put(const void *data, size_t size, Deadline deadline) noexcept {
+  int result = put_start(data, size);
+  while (result == -EAGAIN) {
+    if (int error = wait(GIPC_WRITE, deadline)) {
+      int left = put_cancel();
+      if (left == 1)
+        return error == -ETIMEDOUT ? -EINPROGRESS : error;
+      return left < 0 ? left : error;
+    }
+    result = put_step();
+  }
+  return result;
+}
+
+int Handle::send_all(Deadline &deadline) noexcept {
+  for (;;) {
+    int result = send_some();
+    if (result != -EAGAIN)
+      return result;
+    if (int error = wait(GIPC_WRITE, deadline))
+      return error;
+  }
+}
+
+int Handle::flush(Deadline deadline) noexcept {
+  int error = usable(put_gate_);
+  return error != 0 ? error : send_all(deadline);
+}
+
+int Handle::put_many(const gipc_message *messages, size_t count,
+                     Deadline deadline, size_t &taken) noexcept {
+  constexpr size_t batch = 4 * flush_step_size;
+  for (taken = 0; taken < count; ++taken) {
+    const gipc_message &message = messages[taken];
+    if (int error = put_error(message.data, message.size))
+      return error;
+    if (message.size >= large) {
+      int result = put(message.data, message.size, deadline);
+      if (result == -EINPROGRESS) {
+        ++taken;
+        return -ETIMEDOUT;
+      }
+      if (result != 0)
+        return result;
+      continue;
+    }
+    if (outbox_.queued() >= batch)
+      if (int error = send_all(deadline))
+        return error;
+    if (int error = outbox_.put(message.data, message.size))
+      return error;
+  }
+  return flush(deadline);
+}
+
+} // namespace gipc
