@@ -1,0 +1,234 @@
+// extern "C": handles, and what belongs to no object.  Check, guard, forward.
+#include "capi.h"
+
+#include "error.h"
+#include "handle.h"
+#include "inherit.h"
+
+using namespace gipc;
+
+int gipc_version(void) { return GIPC_VERSION; }
+
+const char *gipc_strerror(int code) { return error_text(code); }
+
+// ---- Handles ----------------------------------------------------------------
+
+static int make_pipe(bool duplex, gipc_handle **a, gipc_handle **b) {
+  if (a == nullptr || b == nullptr || a == b)
+    return -EINVAL;
+  return guard([&] {
+    Handle *first, *second;
+    int error = Handle::pipe(duplex, first, second);
+    if (error == 0) {
+      *a = wrap(first);
+      *b = wrap(second);
+    }
+    return error;
+  });
+}
+
+int gipc_pipe(gipc_handle **reader, gipc_handle **writer) {
+  return make_pipe(false, reader, writer);
+}
+
+int gipc_pipe_duplex(gipc_handle **a, gipc_handle **b) {
+  return make_pipe(true, a, b);
+}
+
+int gipc_open(int read_fd, int write_fd, gipc_handle **handle) {
+  if (handle == nullptr || read_fd < -1 || write_fd < -1 ||
+      (read_fd == -1 && write_fd == -1))
+    return -EINVAL;
+  return guard([&] {
+    Handle *opened;
+    int error = Handle::open(read_fd, write_fd, opened);
+    if (error == 0)
+      *handle = wrap(opened);
+    return error;
+  });
+}
+
+int gipc_inherit(const char *name, gipc_handle **handle) {
+  if (name == nullptr || handle == nullptr || !inherit::valid_name(name))
+    return -EINVAL;
+  return guard([&] {
+    Handle *taken;
+    int error = inherit::take(name, taken);
+    if (error == 0)
+      *handle = wrap(taken);
+    return error;
+  });
+}
+
+int gipc_close(gipc_handle *h) {
+  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->close(); });
+}
+
+int gipc_shutdown(gipc_handle *h) {
+  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->shutdown(); });
+}
+
+void gipc_handle_free(gipc_handle *h) {
+  if (h != nullptr)
+    (void)guard([&] {
+      unwrap(h)->free();
+      return 0;
+    });
+}
+
+static bool is_direction(int direction) {
+  return direction == GIPC_READ || direction == GIPC_WRITE;
+}
+
+int gipc_fd(const gipc_handle *h, int direction) {
+  return h == nullptr || !is_direction(direction) ? -EINVAL
+                                                  : unwrap(h)->fd(direction);
+}
+
+int gipc_directions(const gipc_handle *h) {
+  return h == nullptr ? -EINVAL : unwrap(h)->directions();
+}
+
+int gipc_set_limit(gipc_handle *h, size_t limit) {
+  return h == nullptr ? -EINVAL : unwrap(h)->set_limit(limit);
+}
+
+int gipc_set_marks(gipc_handle *h, size_t low, size_t high) {
+  return h == nullptr ? -EINVAL : unwrap(h)->set_marks(low, high);
+}
+
+int gipc_set_budget(gipc_handle *h, size_t messages, size_t bytes) {
+  return h == nullptr ? -EINVAL : unwrap(h)->set_budget(messages, bytes);
+}
+
+int gipc_pending(const gipc_handle *h, int direction, size_t *bytes) {
+  if (h == nullptr || bytes == nullptr || !is_direction(direction))
+    return -EINVAL;
+  return unwrap(h)->pending(direction, *bytes);
+}
+
+int gipc_handle_stats(const gipc_handle *h, gipc_stats *stats) {
+  if (h == nullptr || stats == nullptr || stats->size != sizeof *stats)
+    return -EINVAL;
+  return unwrap(h)->stats(*stats);
+}
+
+// ---- Step tier: no guard where nothing can throw; errno is kept in sys.h ----
+
+int gipc_try_get(gipc_handle *h, const void **data, size_t *size) {
+  if (__builtin_expect(h == nullptr || data == nullptr || size == nullptr, 0))
+    return -EINVAL;
+  View view;
+  int result = unwrap(h)->try_get(view);
+  if (result == 0) {
+    *data = view.data;
+    *size = view.size;
+  }
+  return result;
+}
+
+int gipc_get_start(gipc_handle *h, size_t *size) {
+  return h == nullptr || size == nullptr
+             ? -EINVAL
+             : guard([&] { return unwrap(h)->get_start(*size); });
+}
+
+int gipc_get_into(gipc_handle *h, void *buffer, size_t capacity, size_t *size) {
+  if (h == nullptr || size == nullptr || (buffer == nullptr && capacity > 0))
+    return -EINVAL;
+  return guard([&] { return unwrap(h)->get_into(buffer, capacity, *size); });
+}
+
+int gipc_get_cancel(gipc_handle *h) {
+  return h == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(h)->get_cancel(); });
+}
+
+int gipc_try_put(gipc_handle *h, const void *data, size_t size) {
+  if (__builtin_expect(h == nullptr, 0))
+    return -EINVAL;
+  return unwrap(h)->try_put(data, size);
+}
+
+int gipc_put_start(gipc_handle *h, const void *data, size_t size) {
+  return h == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(h)->put_start(data, size); });
+}
+
+int gipc_put_step(gipc_handle *h) {
+  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->put_step(); });
+}
+
+int gipc_put_cancel(gipc_handle *h) {
+  return h == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(h)->put_cancel(); });
+}
+
+int gipc_flush_step(gipc_handle *h) {
+  return h == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(h)->flush_step(); });
+}
+
+// ---- Blocking tier ----------------------------------------------------------
+
+int gipc_get(gipc_handle *h, double timeout, const void **data, size_t *size) {
+  Deadline deadline;
+  if (h == nullptr || data == nullptr || size == nullptr ||
+      Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard([&] {
+    View view;
+    int result = unwrap(h)->get(deadline, view);
+    if (result == 0) {
+      *data = view.data;
+      *size = view.size;
+    }
+    return result;
+  });
+}
+
+int gipc_put(gipc_handle *h, const void *data, size_t size, double timeout) {
+  Deadline deadline;
+  if (h == nullptr || Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard([&] { return unwrap(h)->put(data, size, deadline); });
+}
+
+int gipc_put_many(gipc_handle *h, const gipc_message *messages, size_t count,
+                  double timeout, size_t *taken) {
+  Deadline deadline;
+  if (h == nullptr || taken == nullptr || (messages == nullptr && count > 0) ||
+      Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard(
+      [&] { return unwrap(h)->put_many(messages, count, deadline, *taken); });
+}
+
+int gipc_flush(gipc_handle *h, double timeout) {
+  Deadline deadline;
+  if (h == nullptr || Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard([&] { return unwrap(h)->flush(deadline); });
+}
+
+// ---- Push tier --------------------------------------------------------------
+
+int gipc_start(gipc_handle *h, struct ev_loop *loop, const gipc_events *events,
+               void *user) {
+  if (h == nullptr || loop == nullptr || events == nullptr ||
+      events->size != sizeof *events)
+    return -EINVAL;
+  return guard([&] { return unwrap(h)->start(loop, *events, user); });
+}
+
+int gipc_stop(gipc_handle *h) {
+  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->stop(); });
+}
+
+int gipc_pause(gipc_handle *h) {
+  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->pause(); });
+}
+
+int gipc_resume(gipc_handle *h) {
+  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->resume(); });
+}

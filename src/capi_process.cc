@@ -1,0 +1,291 @@
+// extern "C": options, processes, forks.  Check, guard, forward.
+#include "capi.h"
+
+#include "exec.h"
+#include "fork.h"
+#include "handle.h"
+#include "process.h"
+
+#include <unistd.h>
+
+using namespace gipc;
+
+// ---- Options ----------------------------------------------------------------
+
+int gipc_options_new(gipc_options **options) {
+  if (options == nullptr)
+    return -EINVAL;
+  return guard([&] {
+    *options = reinterpret_cast<gipc_options *>(new Options);
+    return 0;
+  });
+}
+
+void gipc_options_free(gipc_options *o) { delete unwrap(o); }
+
+int gipc_options_set_name(gipc_options *o, const char *name) {
+  if (o == nullptr || name == nullptr)
+    return -EINVAL;
+  return guard([&] {
+    unwrap(o)->name = name;
+    return 0;
+  });
+}
+
+int gipc_options_set_daemon(gipc_options *o, int daemon) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_daemon(daemon);
+}
+
+int gipc_options_set_death_signal(gipc_options *o, int signal) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_death_signal(signal);
+}
+
+int gipc_options_pass(gipc_options *o, const char *name, gipc_handle *h) {
+  if (o == nullptr || h == nullptr)
+    return -EINVAL;
+  return guard([&] { return unwrap(o)->pass(name, unwrap(h)); });
+}
+
+int gipc_options_set_env(gipc_options *o, const char *name, const char *value) {
+  if (o == nullptr || name == nullptr)
+    return -EINVAL;
+  return guard([&] { return unwrap(o)->set_env(name, value); });
+}
+
+int gipc_options_clear_env(gipc_options *o) {
+  if (o == nullptr)
+    return -EINVAL;
+  unwrap(o)->clear_env = true;
+  return 0;
+}
+
+int gipc_options_set_cwd(gipc_options *o, const char *path) {
+  if (o == nullptr || path == nullptr)
+    return -EINVAL;
+  return guard([&] { return unwrap(o)->set_cwd(path); });
+}
+
+int gipc_options_set_stdio(gipc_options *o, int which, int mode, int fd) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_stdio(which, mode, fd);
+}
+
+int gipc_options_set_group(gipc_options *o, int group) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_group(group);
+}
+
+int gipc_options_set_user(gipc_options *o, uid_t uid, gid_t gid,
+                          const gid_t *groups, size_t count) {
+  if (o == nullptr || (groups == nullptr && count > 0))
+    return -EINVAL;
+  return guard([&] { return unwrap(o)->set_user(uid, gid, groups, count); });
+}
+
+int gipc_options_set_no_new_privileges(gipc_options *o, int on) {
+  if (o == nullptr)
+    return -EINVAL;
+  unwrap(o)->no_new_privileges = on != 0;
+  return 0;
+}
+
+int gipc_options_set_rlimit(gipc_options *o, int resource, uint64_t soft,
+                            uint64_t hard) {
+  if (o == nullptr)
+    return -EINVAL;
+  return guard([&] { return unwrap(o)->set_rlimit(resource, soft, hard); });
+}
+
+int gipc_options_keep_fds(gipc_options *o, const int *fds, size_t count) {
+  if (o == nullptr || (fds == nullptr && count > 0))
+    return -EINVAL;
+  return guard([&] { return unwrap(o)->keep(fds, count); });
+}
+
+int gipc_options_keep_all_fds(gipc_options *o) {
+  if (o == nullptr)
+    return -EINVAL;
+  unwrap(o)->keep_all_fds = true;
+  unwrap(o)->keep_fds.reset();
+  return 0;
+}
+
+int gipc_options_block_signal(gipc_options *o, int signal) {
+  return o == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(o)->block_signal(signal); });
+}
+
+int gipc_options_set_fork(gipc_options *o, pid_t (*fork_function)(void *),
+                          void *user) {
+  if (o == nullptr)
+    return -EINVAL;
+  unwrap(o)->fork_function = fork_function;
+  unwrap(o)->fork_user = user;
+  return 0;
+}
+
+// ---- Starts -----------------------------------------------------------------
+
+// What a start without options uses.  On its stack: no static constructor.
+template <typename Body> static int with(const gipc_options *o, Body &&body) {
+  return guard([&] {
+    if (o != nullptr)
+      return body(*unwrap(o));
+    Options standard;
+    return body(static_cast<const Options &>(standard));
+  });
+}
+
+int gipc_start_process(int (*target)(struct ev_loop *, void *), void *argument,
+                       const gipc_options *options, gipc_process **process) {
+  if (target == nullptr || process == nullptr)
+    return -EINVAL;
+  return with(options, [&](const Options &o) {
+    Fork *fork;
+    if (int error = Fork::prepare(o, fork))
+      return error;
+    int pid = fork->fork();
+    if (pid == 0) {
+      if (Fork::child(fork) != 0)
+        _exit(127);
+      child::run(target, argument);
+    }
+    Process *started;
+    int error = Fork::parent(fork, pid, started);
+    if (error == 0)
+      *process = wrap(started);
+    return error;
+  });
+}
+
+int gipc_exec_process(const char *const argv[], const gipc_options *options,
+                      gipc_process **process) {
+  if (argv == nullptr || argv[0] == nullptr || process == nullptr)
+    return -EINVAL;
+  return with(options, [&](const Options &o) {
+    Process *started;
+    int error = start_program(argv, o, started);
+    if (error == 0)
+      *process = wrap(started);
+    return error;
+  });
+}
+
+int gipc_fork_prepare(const gipc_options *options, gipc_fork **f) {
+  if (options == nullptr || f == nullptr)
+    return -EINVAL;
+  return guard([&] {
+    Fork *fork;
+    int error = Fork::prepare(*unwrap(options), fork);
+    if (error == 0)
+      *f = reinterpret_cast<gipc_fork *>(fork);
+    return error;
+  });
+}
+
+int gipc_fork_parent(gipc_fork *f, pid_t pid, gipc_process **process) {
+  if (f == nullptr || process == nullptr || pid == 0)
+    return -EINVAL;
+  int result = pid > 0 ? pid : errno != 0 ? -errno : -EAGAIN;
+  return guard([&] {
+    Process *started;
+    int error = Fork::parent(unwrap(f), result, started);
+    if (error == 0)
+      *process = wrap(started);
+    return error;
+  });
+}
+
+int gipc_fork_child(gipc_fork *f) {
+  return f == nullptr ? -EINVAL : guard([&] { return Fork::child(unwrap(f)); });
+}
+
+void gipc_exit(int code) {
+  child::finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_EXIT);
+}
+
+// ---- Processes --------------------------------------------------------------
+
+int gipc_process_pid(const gipc_process *p) {
+  return p == nullptr ? -EINVAL : unwrap(p)->pid();
+}
+
+const char *gipc_process_name(const gipc_process *p) {
+  return p == nullptr ? "" : unwrap(p)->name();
+}
+
+int gipc_process_fd(const gipc_process *p) {
+  return p == nullptr ? -EINVAL : unwrap(p)->fd();
+}
+
+int gipc_process_stdio(gipc_process *p, int which) {
+  return p == nullptr ? -EINVAL : unwrap(p)->take_stdio(which);
+}
+
+int gipc_process_is_alive(gipc_process *p) {
+  return p == nullptr ? -EINVAL : guard([&] { return unwrap(p)->is_alive(); });
+}
+
+int gipc_process_join(gipc_process *p, double timeout) {
+  Deadline deadline;
+  if (p == nullptr || Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard([&] { return unwrap(p)->join(deadline); });
+}
+
+int gipc_process_exitcode(gipc_process *p, int *code) {
+  return p == nullptr || code == nullptr
+             ? -EINVAL
+             : guard([&] { return unwrap(p)->exitcode(*code); });
+}
+
+int gipc_process_info(gipc_process *p, gipc_exit_info *info) {
+  return p == nullptr || info == nullptr || info->size != sizeof *info
+             ? -EINVAL
+             : guard([&] { return unwrap(p)->info(*info); });
+}
+
+int gipc_process_signal(gipc_process *p, int signal) {
+  return p == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(p)->signal(signal); });
+}
+
+int gipc_process_terminate(gipc_process *p) {
+  return gipc_process_signal(p, SIGTERM);
+}
+
+int gipc_process_kill(gipc_process *p) {
+  return gipc_process_signal(p, SIGKILL);
+}
+
+int gipc_process_stop(gipc_process *p, double grace) {
+  return p == nullptr ? -EINVAL : guard([&] { return unwrap(p)->stop(grace); });
+}
+
+int gipc_process_begin_stop(gipc_process *p, double grace) {
+  return p == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(p)->begin_stop(grace); });
+}
+
+int gipc_process_watch(gipc_process *p, struct ev_loop *loop,
+                       gipc_exit_callback callback, void *user) {
+  if (p == nullptr || loop == nullptr || callback == nullptr)
+    return -EINVAL;
+  return guard([&] { return unwrap(p)->watch(loop, callback, user); });
+}
+
+int gipc_process_unwatch(gipc_process *p) {
+  return p == nullptr ? -EINVAL : guard([&] { return unwrap(p)->unwatch(); });
+}
+
+int gipc_process_report(gipc_process *p, int wait_status) {
+  return p == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(p)->report(wait_status); });
+}
+
+void gipc_process_free(gipc_process *p) {
+  (void)guard([&] {
+    if (p != nullptr)
+      unwrap(p)->free();
+    Process::reap_orphans();
+    return 0;
+  });
+}

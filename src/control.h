@@ -1,0 +1,30 @@
+// The socket between a parent and its function child: the start gate, the
+// child's records, and the lifeline of a daemon.
+#pragma once
+
+#include "fd.h"
+
+#include <cstdint>
+
+namespace gipc::control {
+
+struct Record {
+  enum Kind : int32_t { none, begun, failed, ended };
+  int32_t kind;
+  int32_t value; // failed: -errno; ended: the exit code
+  int32_t how;   // ended: GIPC_ENDED_...
+};
+
+// The child must not end before its parent holds a descriptor of it: a reaper
+// elsewhere could make its pid mean a stranger.
+int open_gate(int parent_end) noexcept;
+// Waits for it; false when the parent gave up or died.
+bool pass_gate(int child_end) noexcept;
+
+// Never raises SIGPIPE, never blocks.
+void send(int child_end, const Record &record) noexcept;
+// Does not wait.  The next record; -EAGAIN when there is none yet, -EPIPE when
+// none will come.
+int receive(int parent_end, Record &out) noexcept;
+
+} // namespace gipc::control

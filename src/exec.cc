@@ -1,0 +1,197 @@
+// A child that runs another program.
+#include "exec.h"
+
+#include "fork.h"
+#include "handle.h"
+#include "inherit.h"
+#include "os.h"
+#include "process.h"
+#include "setup.h"
+#include "sys.h"
+
+#include <cstring>
+#include <memory>
+
+extern "C" char **environ;
+
+namespace gipc {
+
+namespace {
+
+struct Freer {
+  void operator()(Process *process) const { process->free(); }
+};
+
+// Everything the child needs, in memory that it only reads.
+class Program {
+public:
+  Program(const char *const argv[], const Options &options)
+      : argv_(argv), options_(options) {}
+  int prepare();
+  int start(Process *&out);
+
+private:
+  static int in_child(void *self) noexcept;
+  int prepare_handles();
+  void prepare_environment();
+  void prepare_paths();
+
+  const char *const *argv_;
+  const Options &options_;
+  Setup setup_;
+  Fd lifeline_parent_, lifeline_child_;
+  std::vector<Fd> copies_; // of handles on 0 to 2, which stdio may overwrite
+  std::string handles_;    // the value of GIPC_HANDLES
+  std::vector<std::string> variables_;
+  std::vector<char *> environment_;
+  std::vector<std::string> paths_;
+};
+
+int Program::prepare() {
+  if (int error = setup_.prepare(options_, true))
+    return error;
+  if (int error = prepare_handles())
+    return error;
+  if (options_.death_signal != 0) {
+    if (int error = os::socket_pair(lifeline_parent_, lifeline_child_))
+      return error;
+    setup_.keep(lifeline_child_.get(), true);
+  }
+  setup_.finish();
+  prepare_environment();
+  prepare_paths();
+  return 0;
+}
+
+int Program::prepare_handles() {
+  for (const Options::Passed &passed : options_.passed) {
+    if (passed.name.empty())
+      return -EINVAL;
+    if (int error = passed.handle->check_pass(true))
+      return error;
+    for (int direction : {GIPC_READ, GIPC_WRITE}) {
+      int fd = passed.handle->fd(direction);
+      if (fd < 0)
+        continue;
+      if (fd < 3) {
+        Fd copy;
+        if (int error = sys::duplicate(fd, copy))
+          return error;
+        fd = copy.get();
+        copies_.push_back(std::move(copy));
+      }
+      setup_.keep(fd, true);
+      if (int error = inherit::append(handles_, passed.name, fd, direction))
+        return error;
+    }
+  }
+  return 0;
+}
+
+void Program::prepare_environment() {
+  auto replaced = [&](const char *entry) {
+    const char *equals = std::strchr(entry, '=');
+    std::string name(entry, equals != nullptr
+                                ? static_cast<size_t>(equals - entry)
+                                : std::strlen(entry));
+    // What this process was passed is not for its children.
+    if (name == inherit::variable)
+      return true;
+    for (const Options::Variable &variable : options_.env)
+      if (variable.name == name)
+        return true;
+    return false;
+  };
+  if (!options_.clear_env && environ != nullptr)
+    for (char **entry = environ; *entry != nullptr; ++entry)
+      if (!replaced(*entry))
+        variables_.push_back(*entry);
+  for (const Options::Variable &variable : options_.env)
+    if (variable.value)
+      variables_.push_back(variable.name + "=" + *variable.value);
+  if (!handles_.empty())
+    variables_.push_back(std::string(inherit::variable) + "=" + handles_);
+  for (std::string &variable : variables_)
+    environment_.push_back(variable.data());
+  environment_.push_back(nullptr);
+}
+
+// Where the program may be: the search of execvp(3), done beforehand because
+// only execve(2) is safe in the child.
+void Program::prepare_paths() {
+  std::string program(argv_[0]);
+  if (program.find('/') != std::string::npos) {
+    paths_.push_back(program);
+    return;
+  }
+  std::string search = "/bin:/usr/bin";
+  for (const std::string &variable : variables_)
+    if (variable.compare(0, 5, "PATH=") == 0)
+      search = variable.substr(5);
+  for (size_t at = 0; at <= search.size();) {
+    size_t colon = std::min(search.find(':', at), search.size());
+    std::string folder = search.substr(at, colon - at);
+    paths_.push_back((folder.empty() ? "." : folder) + "/" + program);
+    at = colon + 1;
+  }
+}
+
+int Program::in_child(void *pointer) noexcept {
+  const auto *self = static_cast<const Program *>(pointer);
+  int error = self->setup_.apply();
+  if (error == 0 && self->lifeline_child_)
+    error = os::signal_on_hangup(self->lifeline_child_.get(),
+                                 self->options_.death_signal);
+  if (error < 0)
+    return error;
+  self->setup_.unmask();
+  bool forbidden = false;
+  for (const std::string &path : self->paths_) {
+    error = sys::execve(path.c_str(), const_cast<char *const *>(self->argv_),
+                        self->environment_.data());
+    forbidden |= error == -EACCES;
+    if (error != -ENOENT && error != -ENOTDIR && error != -EACCES)
+      return error;
+  }
+  // One that was found but may not be run says more than the last place
+  // without one.
+  return forbidden ? -EACCES : error;
+}
+
+int Program::start(Process *&out) {
+  std::unique_ptr<Process, Freer> process(new Process(options_.name));
+  // With other rights a child in the parent's memory would be open to attack
+  // through it.
+  bool shared = !options_.user;
+  pid_t pid = -1;
+  Fd pidfd;
+  int error;
+  {
+    SignalBlock signals;
+    error = os::spawn(in_child, this, shared, &pid, &pidfd);
+  }
+  if (error != 0)
+    return error;
+  if (!pidfd)
+    (void)os::open_pidfd(pid, pidfd);
+  process->started(pid, std::move(pidfd));
+  process->set_control(std::move(lifeline_parent_));
+  for (int which = 0; which < 3; ++which)
+    process->set_stdio(which, std::move(setup_.parent_stdio(which)));
+  for (const Options::Passed &passed : options_.passed)
+    passed.handle->give_away();
+  out = process.release();
+  return 0;
+}
+
+} // namespace
+
+int start_program(const char *const argv[], const Options &options,
+                  Process *&out) {
+  Process::reap_orphans();
+  Program program(argv, options);
+  int error = program.prepare();
+  return error != 0 ? error : program.start(out);
+}
+
+} // namespace gipc

@@ -1,0 +1,117 @@
+// GIPC_HANDLES: how an exec'd child finds the handles it was passed.
+#include "inherit.h"
+
+#include "handle.h"
+#include "sys.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+namespace gipc::inherit {
+
+namespace {
+
+struct Entry {
+  std::string name;
+  std::string text; // as it stands in the variable
+  int fd;
+  int direction;
+  unsigned long long device, inode;
+};
+
+// One entry, or false when it is not one.
+bool parse_entry(const std::string &text, Entry &out) {
+  size_t equals = text.find('=');
+  if (equals == std::string::npos)
+    return false;
+  out.name = text.substr(0, equals);
+  out.text = text;
+  char direction = 0;
+  int end = 0;
+  if (!valid_name(out.name.c_str()) ||
+      std::sscanf(text.c_str() + equals + 1, "%d/%c@%llx:%llu%n", &out.fd,
+                  &direction, &out.device, &out.inode, &end) != 4 ||
+      text[equals + 1 + static_cast<size_t>(end)] != '\0' || out.fd < 0)
+    return false;
+  out.direction = direction == 'r' ? GIPC_READ : GIPC_WRITE;
+  return direction == 'r' || direction == 'w';
+}
+
+bool parse(const char *value, std::vector<Entry> &out) {
+  std::string all(value);
+  for (size_t at = 0; at <= all.size();) {
+    size_t comma = all.find(',', at);
+    if (comma == std::string::npos)
+      comma = all.size();
+    Entry entry;
+    if (!parse_entry(all.substr(at, comma - at), entry))
+      return false;
+    out.push_back(std::move(entry));
+    at = comma + 1;
+  }
+  return true;
+}
+
+bool is_same_file(const Entry &entry) noexcept {
+  struct stat info;
+  return sys::fstat(entry.fd, &info) == 0 && info.st_dev == entry.device &&
+         info.st_ino == entry.inode;
+}
+
+} // namespace
+
+bool valid_name(const char *name) noexcept {
+  constexpr const char *allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "abcdefghijklmnopqrstuvwxyz0123456789_-.";
+  return *name != '\0' && name[std::strspn(name, allowed)] == '\0';
+}
+
+int append(std::string &value, const std::string &name, int fd, int direction) {
+  struct stat info;
+  if (int error = sys::fstat(fd, &info))
+    return error;
+  char entry[96];
+  std::snprintf(entry, sizeof entry, "=%d/%c@%llx:%llu", fd,
+                direction == GIPC_READ ? 'r' : 'w',
+                static_cast<unsigned long long>(info.st_dev),
+                static_cast<unsigned long long>(info.st_ino));
+  value += (value.empty() ? "" : ",") + name + entry;
+  return 0;
+}
+
+int take(const char *name, Handle *&out) {
+  const char *value = std::getenv(variable);
+  if (value == nullptr)
+    return -ENOENT;
+  std::vector<Entry> entries;
+  if (!parse(value, entries))
+    return GIPC_EBADHANDLES;
+  int fds[2] = {-1, -1};
+  std::string rest;
+  for (const Entry &entry : entries) {
+    if (entry.name != name) {
+      rest += (rest.empty() ? "" : ",") + entry.text;
+      // Nobody else's children shall have it before it is asked for.
+      if (is_same_file(entry))
+        (void)sys::set_cloexec(entry.fd, true);
+      continue;
+    }
+    int &fd = fds[entry.direction == GIPC_READ ? 0 : 1];
+    if (fd >= 0 || !is_same_file(entry))
+      return GIPC_EBADHANDLES;
+    fd = entry.fd;
+  }
+  if (fds[0] < 0 && fds[1] < 0)
+    return -ENOENT;
+  if (int error = Handle::open(fds[0], fds[1], out))
+    return error;
+  if (rest.empty())
+    (void)::unsetenv(variable);
+  else
+    (void)::setenv(variable, rest.c_str(), 1);
+  return 0;
+}
+
+} // namespace gipc::inherit

@@ -1,0 +1,74 @@
+// How a child is to be started: the values, checked and copied.
+#pragma once
+
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <vector>
+
+namespace gipc {
+
+class Handle;
+
+// The setters throw bad_alloc; a value they refuse (-EINVAL) changes nothing.
+struct Options {
+  struct Passed {
+    std::string name;
+    Handle *handle;
+  };
+  struct Variable {
+    std::string name;
+    std::optional<std::string> value; // none: removed
+  };
+  struct Stdio {
+    int mode;
+    int fd;
+  };
+  struct Limit {
+    int resource;
+    rlimit value;
+  };
+  struct User {
+    uid_t uid;
+    gid_t gid;
+    std::vector<gid_t> groups;
+  };
+
+  std::string name;
+  int death_signal = 0; // 0: no daemon
+  std::vector<Passed> passed;
+  bool clear_env = false;
+  std::vector<Variable> env;
+  std::string cwd;
+  Stdio stdio[3] = {};
+  int group = 0;
+  std::optional<User> user;
+  bool no_new_privileges = false;
+  std::vector<Limit> limits;
+  std::optional<std::vector<int>> keep_fds;
+  bool keep_all_fds = false;
+  std::vector<int> blocked_signals;
+  pid_t (*fork_function)(void *) = nullptr;
+  void *fork_user = nullptr;
+
+  int set_daemon(int on) noexcept;
+  int set_death_signal(int signal) noexcept;
+  int pass(const char *name, Handle *handle);
+  int set_env(const char *variable, const char *value);
+  int set_cwd(const char *path);
+  int set_stdio(int which, int mode, int fd) noexcept;
+  int set_group(int value) noexcept;
+  int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count);
+  int set_rlimit(int resource, uint64_t soft, uint64_t hard);
+  int keep(const int *fds, size_t count);
+  int block_signal(int signal);
+
+  // Whether something that a function child does to itself can fail.
+  bool can_fail_in_child() const noexcept;
+};
+
+} // namespace gipc

@@ -1,0 +1,93 @@
+// A child: its descriptors, its end, its stop sequence.
+#pragma once
+
+#include "deadline.h"
+#include "fd.h"
+#include "generation.h"
+#include "gipc.h"
+#include "registry.h"
+#include "watch.h"
+
+#include <memory>
+#include <string>
+#include <sys/resource.h>
+
+namespace gipc {
+
+class Process final : public registry::Entry {
+public:
+  // A child that is about to be started.  Throws bad_alloc.
+  explicit Process(const std::string &name);
+  // What it will hold: the parent's end of the control socket of a function
+  // child, and of its stdio pipes.
+  void set_control(Fd control) noexcept { control_ = std::move(control); }
+  void set_stdio(int which, Fd fd) noexcept { stdio_[which] = std::move(fd); }
+  int control() const noexcept { return control_.get(); }
+  // It runs.  pidfd may be empty.
+  void started(pid_t pid, Fd pidfd) noexcept;
+  // Waits until a function child has begun or ended (0), or could not begin:
+  // what it failed with.
+  int wait_until_begun() noexcept;
+
+  // Deletes it, now or when the child has been reaped.
+  void free() noexcept;
+
+  int pid() const noexcept;
+  const char *name() const noexcept { return name_.c_str(); }
+  int fd() const noexcept;
+  int take_stdio(int which) noexcept;
+  int is_alive() noexcept;
+  int join(Deadline deadline) noexcept;
+  int exitcode(int &code) noexcept;
+  int info(gipc_exit_info &out) noexcept;
+  int signal(int number) noexcept;
+  int stop(double grace) noexcept;
+  int begin_stop(double grace) noexcept;
+  int watch(struct ev_loop *loop, gipc_exit_callback callback, void *user);
+  int unwatch() noexcept;
+  int report(int wait_status) noexcept;
+
+  int descriptors(int *out) const noexcept override;
+  void flush_before_exit() noexcept override {}
+
+  // Reaps children whose Process was freed before they ended.
+  static void reap_orphans() noexcept;
+
+private:
+  friend struct Orphans;
+  ~Process() override = default;
+
+  int usable() const noexcept {
+    return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
+  }
+  bool has_ended() noexcept;
+  bool find_status() noexcept;
+  void end(int wait_status, int how) noexcept;
+  void read_records() noexcept;
+  int kill(int number) noexcept;
+  void on_end() noexcept;
+  void on_loop_gone() noexcept;
+  static const ProcessWatch::Events watch_events;
+
+  uint32_t owner_ = generation::current();
+  pid_t pid_ = -1;
+  std::string name_;
+  Fd pidfd_, control_, stdio_[3];
+  bool function_ = false; // has, or had, a control socket
+  bool begun_ = false;
+  bool ended_ = false;
+  bool reported_ = false;
+  int wait_status_ = 0;
+  int how_ = 0;
+  int recorded_code_ = -1;
+  int recorded_how_ = GIPC_ENDED_UNKNOWN;
+  rusage usage_{};
+  std::unique_ptr<ProcessWatch> watch_;
+  gipc_exit_callback callback_ = nullptr;
+  void *user_ = nullptr;
+  bool freed_ = false;
+  bool in_callback_ = false;
+  Process *next_orphan_ = nullptr;
+};
+
+} // namespace gipc

@@ -1,0 +1,145 @@
+// What a child does to itself before it begins, prepared by the parent.
+#include "setup.h"
+
+#include "gipc.h"
+#include "os.h"
+#include "sys.h"
+
+#include <algorithm>
+
+namespace gipc {
+
+SignalBlock::SignalBlock() noexcept {
+  sigset_t all;
+  sigfillset(&all);
+  (void)sys::signal_mask(SIG_SETMASK, &all, &old_);
+}
+
+SignalBlock::~SignalBlock() {
+  if (active_)
+    (void)sys::signal_mask(SIG_SETMASK, &old_, nullptr);
+}
+
+// ---- In the parent ----------------------------------------------------------
+
+int Setup::prepare(const Options &options, bool exec) {
+  options_ = &options;
+  exec_ = exec;
+  close_others_ =
+      options.keep_fds.has_value() || (exec && !options.keep_all_fds);
+  sigemptyset(&mask_);
+  for (int signal : options.blocked_signals)
+    sigaddset(&mask_, signal);
+  for (int which = 0; which < 3; ++which) {
+    const Options::Stdio &stdio = options.stdio[which];
+    Fd &source = sources_[which];
+    int error = 0;
+    // Every source is a copy at 3 or above, so that no redirection can
+    // overwrite the source of the next.
+    if (stdio.mode == GIPC_STDIO_NULL)
+      error = sys::open_null(source);
+    else if (stdio.mode == GIPC_STDIO_FD)
+      error = sys::duplicate(stdio.fd, source);
+    else if (stdio.mode == GIPC_STDIO_PIPE && which == 0)
+      error = os::pipe_pair(source, parent_stdio_[which]);
+    else if (stdio.mode == GIPC_STDIO_PIPE)
+      error = os::pipe_pair(parent_stdio_[which], source);
+    if (error != 0)
+      return error;
+    if (source)
+      kept_.push_back(source.get());
+  }
+  if (options.keep_fds)
+    for (int fd : *options.keep_fds)
+      if (fd > 2)
+        keep(fd, exec);
+  return 0;
+}
+
+void Setup::keep(int fd, bool expose) {
+  kept_.push_back(fd);
+  if (expose)
+    exposed_.push_back(fd);
+}
+
+void Setup::finish() { std::sort(kept_.begin(), kept_.end()); }
+
+// ---- In the child -----------------------------------------------------------
+
+int Setup::apply() const noexcept {
+  // Handlers go before any signal can come; an exec would reset them but leave
+  // what is ignored.  Python and others ignore SIGPIPE, which programs do not
+  // expect; a function child is the same program and keeps it.
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int number = 1; number < NSIG; ++number)
+    if (number != SIGKILL && number != SIGSTOP && (exec_ || number != SIGPIPE))
+      (void)::sigaction(number, &standard, nullptr);
+  int error = 0;
+  if (options_->group == GIPC_GROUP_NEW)
+    error = sys::setpgid(0, 0);
+  else if (options_->group == GIPC_GROUP_SESSION)
+    error = sys::setsid();
+  if (error >= 0)
+    error = redirect();
+  if (error == 0 && !options_->cwd.empty())
+    error = sys::chdir(options_->cwd.c_str());
+  if (error == 0)
+    error = restrict_process();
+  for (size_t i = 0; error == 0 && i < exposed_.size(); ++i)
+    error = sys::set_cloexec(exposed_[i], false);
+  if (error == 0 && close_others_)
+    close_others();
+  return error;
+}
+
+int Setup::redirect() const noexcept {
+  for (int which = 0; which < 3; ++which)
+    if (sources_[which]) {
+      int error = sys::dup2(sources_[which].get(), which);
+      if (error < 0)
+        return error;
+    }
+  if (options_->stdio[2].mode == GIPC_STDIO_STDOUT) {
+    int error = sys::dup2(1, 2);
+    if (error < 0)
+      return error;
+  }
+  return 0;
+}
+
+// Limits first: raising one may take the privileges that go next.
+int Setup::restrict_process() const noexcept {
+  for (const Options::Limit &limit : options_->limits)
+    if (int error = sys::setrlimit(limit.resource, &limit.value))
+      return error;
+  if (options_->user) {
+    const Options::User &user = *options_->user;
+    if (int error = os::set_user(user.uid, user.gid, user.groups.data(),
+                                 user.groups.size()))
+      return error;
+  }
+  return options_->no_new_privileges ? os::set_no_new_privileges() : 0;
+}
+
+void Setup::close_others() const noexcept {
+  unsigned next = 3;
+  for (int fd : kept_) {
+    auto number = static_cast<unsigned>(fd);
+    if (number > next)
+      os::close_range(next, number - 1);
+    next = std::max(next, number + 1);
+  }
+  os::close_range(next, ~0u);
+}
+
+void Setup::unmask() const noexcept {
+  (void)sys::signal_mask(SIG_SETMASK, &mask_, nullptr);
+}
+
+void Setup::close_sources() noexcept {
+  for (Fd &source : sources_)
+    source.reset();
+}
+
+} // namespace gipc

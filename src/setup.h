@@ -1,0 +1,68 @@
+// What a child does to itself before it begins, prepared by the parent.
+//
+// apply() is async-signal-safe: it runs between a vfork and an exec, in the
+// parent's memory.
+#pragma once
+
+#include "fd.h"
+#include "options.h"
+
+#include <csignal>
+#include <vector>
+
+namespace gipc {
+
+class Setup {
+public:
+  // exec: the child runs another program.  Throws bad_alloc.  options must
+  // live as long.
+  int prepare(const Options &options, bool exec);
+  // A descriptor (at 3 or above) that the child keeps; with expose also across
+  // its exec.
+  void keep(int fd, bool expose);
+  // Once all are known.
+  void finish();
+
+  int apply() const noexcept;
+  // All signals are blocked before the fork; this is the child's own mask.
+  void unmask() const noexcept;
+  // The parent's ends of stdio pipes.
+  Fd &parent_stdio(int which) { return parent_stdio_[which]; }
+  // The descriptors of the child that this library made, for the registry.
+  const std::vector<int> &kept() const { return kept_; }
+  // In the child, once apply() is done: its copies of the stdio sources go.
+  void close_sources() noexcept;
+
+private:
+  int redirect() const noexcept;
+  int restrict_process() const noexcept;
+  void close_others() const noexcept;
+
+  const Options *options_ = nullptr;
+  bool exec_ = false;
+  bool close_others_ = false;
+  Fd sources_[3]; // -1: inherited
+  Fd parent_stdio_[3];
+  std::vector<int> kept_;
+  std::vector<int> exposed_;
+  sigset_t mask_;
+};
+
+// Blocks all signals while it lives, so that no handler of the parent runs in
+// a child.
+class SignalBlock {
+public:
+  SignalBlock() noexcept;
+  ~SignalBlock();
+  SignalBlock(const SignalBlock &) = delete;
+  SignalBlock &operator=(const SignalBlock &) = delete;
+
+  // The mask is somebody else's from now on.
+  void dismiss() noexcept { active_ = false; }
+
+private:
+  sigset_t old_;
+  bool active_ = true;
+};
+
+} // namespace gipc
