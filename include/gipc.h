@@ -54,8 +54,7 @@ GIPC_API int gipc_version(void);
 #define GIPC_EWRONGPROC (-10007)  /* it belongs to another process */
 #define GIPC_EDIRECTION (-10008)  /* a put on a reader or a get on a writer */
 #define GIPC_EDEAD (-10009)       /* the process has ended already */
-#define GIPC_ESTATUSLOST (-10010) /* it ended; another reaper took its status  \
-                                   */
+#define GIPC_ESTATUSLOST (-10010) /* it ended; its status was taken */
 #define GIPC_EBADHANDLES (-10011) /* GIPC_HANDLES is malformed or stale */
 
 /* Words for any result of this library.  Static memory, never NULL. */

@@ -31,7 +31,9 @@ public:
   int reserve(size_t capacity) noexcept {
     if (capacity <= capacity_)
       return 0;
+    int saved = errno;
     void *grown = std::realloc(data_, capacity);
+    errno = saved;
     if (grown == nullptr)
       return -ENOMEM;
     data_ = static_cast<unsigned char *>(grown);

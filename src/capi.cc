@@ -108,7 +108,7 @@ int gipc_pending(const gipc_handle *h, int direction, size_t *bytes) {
 }
 
 int gipc_handle_stats(const gipc_handle *h, gipc_stats *stats) {
-  if (h == nullptr || stats == nullptr || stats->size != sizeof *stats)
+  if (h == nullptr || stats == nullptr || stats->size < sizeof *stats)
     return -EINVAL;
   return unwrap(h)->stats(*stats);
 }
@@ -216,7 +216,7 @@ int gipc_flush(gipc_handle *h, double timeout) {
 int gipc_start(gipc_handle *h, struct ev_loop *loop, const gipc_events *events,
                void *user) {
   if (h == nullptr || loop == nullptr || events == nullptr ||
-      events->size != sizeof *events)
+      events->size < sizeof *events)
     return -EINVAL;
   return guard([&] { return unwrap(h)->start(loop, *events, user); });
 }

@@ -124,23 +124,13 @@ int gipc_options_set_fork(gipc_options *o, pid_t (*fork_function)(void *),
 
 // ---- Starts -----------------------------------------------------------------
 
-// What a start without options uses.  On its stack: no static constructor.
-template <typename Body> static int with(const gipc_options *o, Body &&body) {
-  return guard([&] {
-    if (o != nullptr)
-      return body(*unwrap(o));
-    Options standard;
-    return body(static_cast<const Options &>(standard));
-  });
-}
-
 int gipc_start_process(int (*target)(struct ev_loop *, void *), void *argument,
                        const gipc_options *options, gipc_process **process) {
   if (target == nullptr || process == nullptr)
     return -EINVAL;
-  return with(options, [&](const Options &o) {
+  return guard([&] {
     Fork *fork;
-    if (int error = Fork::prepare(o, fork))
+    if (int error = Fork::prepare(unwrap(options), fork))
       return error;
     int pid = fork->fork();
     if (pid == 0) {
@@ -160,9 +150,11 @@ int gipc_exec_process(const char *const argv[], const gipc_options *options,
                       gipc_process **process) {
   if (argv == nullptr || argv[0] == nullptr || process == nullptr)
     return -EINVAL;
-  return with(options, [&](const Options &o) {
+  return guard([&] {
+    Options standard;
+    const Options *chosen = options != nullptr ? unwrap(options) : &standard;
     Process *started;
-    int error = start_program(argv, o, started);
+    int error = start_program(argv, *chosen, started);
     if (error == 0)
       *process = wrap(started);
     return error;
@@ -170,11 +162,11 @@ int gipc_exec_process(const char *const argv[], const gipc_options *options,
 }
 
 int gipc_fork_prepare(const gipc_options *options, gipc_fork **f) {
-  if (options == nullptr || f == nullptr)
+  if (f == nullptr)
     return -EINVAL;
   return guard([&] {
     Fork *fork;
-    int error = Fork::prepare(*unwrap(options), fork);
+    int error = Fork::prepare(unwrap(options), fork);
     if (error == 0)
       *f = reinterpret_cast<gipc_fork *>(fork);
     return error;
@@ -238,7 +230,7 @@ int gipc_process_exitcode(gipc_process *p, int *code) {
 }
 
 int gipc_process_info(gipc_process *p, gipc_exit_info *info) {
-  return p == nullptr || info == nullptr || info->size != sizeof *info
+  return p == nullptr || info == nullptr || info->size < sizeof *info
              ? -EINVAL
              : guard([&] { return unwrap(p)->info(*info); });
 }

@@ -6,6 +6,7 @@
 #include "inherit.h"
 #include "os.h"
 #include "process.h"
+#include "registry.h"
 #include "setup.h"
 #include "sys.h"
 
@@ -120,7 +121,8 @@ void Program::prepare_environment() {
 // only execve(2) is safe in the child.
 void Program::prepare_paths() {
   std::string program(argv_[0]);
-  if (program.find('/') != std::string::npos) {
+  // The empty name is no program, in no folder: execve(2) says so.
+  if (program.empty() || program.find('/') != std::string::npos) {
     paths_.push_back(program);
     return;
   }
@@ -189,6 +191,9 @@ int Program::start(Process *&out) {
 int start_program(const char *const argv[], const Options &options,
                   Process *&out) {
   Process::reap_orphans();
+  // No fork of another thread comes between the birth of a descriptor and its
+  // place in the registry.
+  registry::Lock hold;
   Program program(argv, options);
   int error = program.prepare();
   return error != 0 ? error : program.start(out);

@@ -25,19 +25,19 @@ Fork::~Fork() {
     registry::unlock();
 }
 
-int Fork::prepare(const Options &options, Fork *&out) {
+int Fork::prepare(const Options *options, Fork *&out) {
   Process::reap_orphans();
   struct Deleter {
     void operator()(Fork *fork) const { delete fork; }
   };
   std::unique_ptr<Fork, Deleter> self(new Fork);
-  self->options_ = &options;
+  self->options_ = options != nullptr ? options : &self->standard_;
   // From here on no other thread makes or closes a handle.
   registry::lock();
   self->locked_ = true;
-  self->process_ = new Process(options.name);
+  self->process_ = new Process(self->options_->name);
   Fd parent_end;
-  int error = self->setup_.prepare(options, false);
+  int error = self->setup_.prepare(*self->options_, false);
   if (error == 0)
     error = os::socket_pair(parent_end, self->child_end_);
   if (error == 0)
@@ -80,19 +80,21 @@ int Fork::fork() noexcept {
 // ---- In the parent ----------------------------------------------------------
 
 int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
-  std::unique_ptr<SignalBlock> signals = std::move(self->signals_);
-  registry::unlock();
-  self->locked_ = false;
   if (pid < 0) {
     delete self;
     return pid;
   }
   self->child_end_.reset();
+  self->setup_.close_sources();
   Fd pidfd;
   // Where there is none, the pid has to do.
   (void)os::open_pidfd(pid, pidfd);
   Process *process = std::exchange(self->process_, nullptr);
   process->started(pid, std::move(pidfd));
+  // Whatever is open now is in the registry, for the next child to close.
+  registry::unlock();
+  self->locked_ = false;
+  self->signals_.reset();
   if (self->options_->group == GIPC_GROUP_NEW)
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
   (void)control::open_gate(process->control());

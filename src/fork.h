@@ -19,8 +19,8 @@ class Process;
 class Fork {
 public:
   // Locks the registry and blocks signals until parent() or child().  options
-  // must live as long.  Throws bad_alloc.
-  static int prepare(const Options &options, Fork *&out);
+  // may be null, and must live as long.  Throws bad_alloc.
+  static int prepare(const Options *options, Fork *&out);
   // Calls the runtime's fork function or fork(2); the pid, 0, or -errno.
   int fork() noexcept;
   // After the fork; both delete this.  In the child the result is an error
@@ -35,6 +35,7 @@ private:
   void change_environment() noexcept;
   int become_child() noexcept;
 
+  Options standard_; // what a start without options uses
   const Options *options_ = nullptr;
   Setup setup_;
   Process *process_ = nullptr;

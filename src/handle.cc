@@ -35,7 +35,7 @@ void own(int fd) noexcept {
 
 // ---- Making -----------------------------------------------------------------
 
-Handle::Handle() noexcept : flush_at_(flush_step_size) {}
+Handle::Handle() noexcept : flush_at_(flush_step_size) { enter(); }
 
 void Handle::attach(Fd read, const Stream &in, Fd write,
                     const Stream &out) noexcept {
@@ -239,7 +239,9 @@ void Handle::close_now() noexcept {
 }
 
 int Handle::shutdown() noexcept {
-  if (int error = usable(put_gate_))
+  // A direction that has failed can still be ended.
+  int error = usable(put_gate_);
+  if (error != 0 && error != write_end_)
     return error;
   int result = send_some();
   if (result == -EAGAIN) {
@@ -265,7 +267,10 @@ void Handle::shutdown_now() noexcept {
   (void)sys::shutdown(write_.get(), SHUT_WR);
   if (push_ != nullptr)
     push_->stop_writing();
-  write_.reset();
+  {
+    registry::Lock hold;
+    write_.reset();
+  }
   outbox_.clear();
   refused_ = false;
   update_gates();
@@ -297,7 +302,7 @@ void Handle::delete_if_done() noexcept {
     delete this;
 }
 
-Handle::~Handle() = default;
+Handle::~Handle() { leave(); }
 
 // ---- The way to a child -----------------------------------------------------
 
@@ -320,7 +325,7 @@ void Handle::arrive_in_child() noexcept {
   push_ = nullptr;
   callbacks_ = 0;
   update_gates();
-  enter_this_process();
+  enter();
 }
 
 int Handle::descriptors(int *out) const noexcept {

@@ -91,6 +91,8 @@ private:
       return GIPC_EWRONGPROC;
     return gate.load(std::memory_order_relaxed);
   }
+  // Not so in a child that the application forked, and that runs the same loop.
+  bool is_ours() const noexcept { return owner_ == generation::current(); }
   int open_somewhere() const noexcept;
   bool operation_in_progress() const noexcept;
   void update_gates() noexcept;
@@ -107,6 +109,8 @@ private:
 
   int put_error(const void *data, size_t size) const noexcept;
   int put_large(const void *data, size_t size) noexcept;
+  int copy_borrowed(const void *data) noexcept;
+  int break_off(int why) noexcept;
   int send_some() noexcept;
   int send_at_once() noexcept;
   int send_all(Deadline &deadline) noexcept;
@@ -129,6 +133,7 @@ private:
   bool readable_ = false, writable_ = false; // from its creation
   std::atomic<bool> waiting_{false};         // in a blocking call
   bool put_borrowed_ = false;
+  size_t put_size_ = 0;   // of the put that is in progress
   bool refused_ = false;  // a put; on_drain is due
   bool closing_ = false;  // closed for the user, while the queue leaves
   bool shutting_ = false; // the same for the writing direction

@@ -18,11 +18,15 @@ int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
     return header;
   if (header > 0 && size > limit)
     header = GIPC_ETOOBIG;
-  if (header < 0)
+  if (header < 0) {
+    // What follows means nothing any more.
     broken_ = header;
+    begin_ = end_ = 0;
+  }
   return header;
 }
 
+// A whole message in the read-ahead, or the beginning of one apart from it.
 int Inbox::next_slow(size_t limit, View &out) noexcept {
   if (!assembling_) {
     uint64_t size = 0;
@@ -166,6 +170,24 @@ bool Inbox::ready(size_t limit) noexcept {
   int header = open_frame(limit, size);
   return header != -EAGAIN &&
          (header < 0 || size <= end_ - begin_ - static_cast<size_t>(header));
+}
+
+bool Inbox::wants_more(size_t limit) noexcept {
+  if (ready(limit))
+    return false;
+  // Not ready, so that this takes nothing; but a long message is apart from
+  // here on, and there is room for more of it.
+  View none;
+  return assembling_ || next_slow(limit, none) == -EAGAIN;
+}
+
+bool Inbox::lends(const void *data) const noexcept {
+  auto within = [&](const Buffer &buffer) {
+    auto *byte = static_cast<const unsigned char *>(data);
+    return buffer.capacity() > 0 && byte >= buffer.data() &&
+           byte < buffer.data() + buffer.capacity();
+  };
+  return within(ahead_) || within(apart_);
 }
 
 size_t Inbox::bytes() const noexcept {

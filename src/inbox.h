@@ -7,6 +7,7 @@
 #pragma once
 
 #include "buffer.h"
+#include "frame.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -60,6 +61,10 @@ public:
   bool at_boundary() const noexcept { return begin_ == end_ && !assembling_; }
   // Whether next() would return something else than -EAGAIN.
   bool ready(size_t limit) noexcept;
+  // Whether there is room and need for more bytes before next().
+  bool wants_more(size_t limit) noexcept;
+  // Whether this is a message, or a part of one, that next() told of.
+  bool lends(const void *data) const noexcept;
   size_t bytes() const noexcept;
   uint64_t messages() const noexcept { return messages_; }
 

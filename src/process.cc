@@ -53,7 +53,10 @@ const ProcessWatch::Events Process::watch_events = {
 Process::Process(const std::string &name) : name_(name) {
   // So that naming it after its pid needs no memory later.
   name_.reserve(sizeof "gipc-2147483647");
+  enter();
 }
+
+Process::~Process() { leave(); }
 
 void Process::started(pid_t pid, Fd pidfd) noexcept {
   pid_ = pid;
@@ -131,6 +134,7 @@ void Process::end(int wait_status, int how) noexcept {
   ended_ = true;
   wait_status_ = wait_status;
   how_ = how;
+  registry::Lock hold;
   control_.reset();
 }
 
@@ -306,7 +310,9 @@ int Process::unwatch() noexcept {
 }
 
 void Process::on_end() noexcept {
-  if (watch_ == nullptr || !has_ended())
+  // In a child that the application forked, and that runs the same loop, it is
+  // not for us to say.
+  if (watch_ == nullptr || usable() != 0 || !has_ended())
     return;
   // The descriptor stays readable for ever.
   watch_.reset();
@@ -342,8 +348,11 @@ void Process::free() noexcept {
   freed_ = true;
   if (in_callback_)
     return;
-  for (Fd &fd : stdio_)
-    fd.reset();
+  {
+    registry::Lock hold;
+    for (Fd &fd : stdio_)
+      fd.reset();
+  }
   if (pid_ < 0 || has_ended())
     delete this;
   else if (watch_ == nullptr)

@@ -55,7 +55,7 @@ public:
 
 private:
   friend struct Orphans;
-  ~Process() override = default;
+  ~Process() override;
 
   int usable() const noexcept {
     return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;

@@ -20,7 +20,8 @@ struct Push::Scope {
       push->gone_ = outer;
     else if (outer != nullptr)
       *outer = true;
-    --handle.callbacks_;
+    if (--handle.callbacks_ == 0 && handle.push_ != nullptr)
+      handle.push_->release();
     handle.delete_if_done();
   }
   Push *push;
@@ -75,6 +76,8 @@ void Push::resume() noexcept {
 }
 
 void Push::deliver(bool may_read) noexcept {
+  if (!handle_.is_ours())
+    return;
   if (handle_.callbacks_ > 0) {
     // A loop nested in a callback, whose message must stay where it is.
     held_ = true;
@@ -117,6 +120,13 @@ void Push::deliver(bool may_read) noexcept {
     finish(handle_.read_end_ != 0 ? handle_.read_end_ : result);
     return;
   }
+  apply_reading();
+}
+
+// The last callback has returned.
+void Push::release() noexcept {
+  if (!held_)
+    return;
   held_ = false;
   apply_reading();
 }
@@ -132,6 +142,8 @@ void Push::finish(int why) noexcept {
 
 // The turn ends, or the descriptor is writable.
 void Push::send() noexcept {
+  if (!handle_.is_ours())
+    return;
   Scope scope(*this);
   int result = handle_.send_some();
   watch_.want_write(result == -EAGAIN);
@@ -167,6 +179,9 @@ void Push::stop_writing() noexcept { watch_.want_write(false); }
 
 void Push::detach() noexcept {
   handle_.push_ = nullptr;
+  // What was to happen on the loop is the program's to do again.
+  handle_.shutting_ = false;
+  handle_.flush_at_ = Handle::flush_step_size;
   handle_.update_gates();
   delete this;
 }

@@ -36,6 +36,7 @@ private:
   void deliver(bool may_read) noexcept;
   void send() noexcept;
   void finish(int why) noexcept;
+  void release() noexcept;
   void loop_gone() noexcept;
   void apply_reading() noexcept;
 

@@ -92,19 +92,14 @@ struct List {
   static Entry *next(const Entry *entry) noexcept { return entry->next_; }
 };
 
-Entry::Entry() noexcept {
+void Entry::enter() noexcept {
   Lock hold;
   List::link(this);
 }
 
-Entry::~Entry() {
+void Entry::leave() noexcept {
   Lock hold;
   List::unlink(this);
-}
-
-void Entry::enter_this_process() noexcept {
-  Lock hold;
-  List::link(this);
 }
 
 int reserve(std::vector<int> &out) noexcept {

@@ -13,12 +13,11 @@
 
 namespace gipc::registry {
 
-// In the list from construction to destruction.
 class Entry {
 public:
   static constexpr int max_descriptors = 6;
 
-  Entry() noexcept;
+  Entry() noexcept = default;
   Entry(const Entry &) = delete;
   Entry &operator=(const Entry &) = delete;
   // The descriptors it holds now, at most max_descriptors; their number.
@@ -27,9 +26,12 @@ public:
   virtual void flush_before_exit() noexcept = 0;
 
 protected:
-  virtual ~Entry();
-  // In a child: this object goes on here.
-  void enter_this_process() noexcept;
+  virtual ~Entry() = default;
+  // A constructor's last act, and that of an object which goes on in a child:
+  // from then on another thread may ask for its descriptors.
+  void enter() noexcept;
+  // A destructor's first act.
+  void leave() noexcept;
 
 private:
   friend struct List;

@@ -123,7 +123,7 @@ int Handle::get_cancel() noexcept {
 
 // ---- Sending ----------------------------------------------------------------
 
-int Handle::put_error(const void *data, size_t size) const noexcept {
+inline int Handle::put_error(const void *data, size_t size) const noexcept {
   if (int error = usable(put_gate_))
     return error;
   if (size > limit_)
@@ -166,12 +166,23 @@ int Handle::send_some() noexcept {
 // After a put into the queue: sends when that is worth a system call, else
 // leaves it to the end of the loop's turn, or to the caller's flush.
 int Handle::send_at_once() noexcept {
-  if (push_ != nullptr && push_->waits_to_write())
+  if (push_ != nullptr && push_->waits_to_write()) {
+    flush_at_ = SIZE_MAX; // the loop tells when, which resets this
     return 0;
+  }
   int result = outbox_.queued() >= flush_at_ ? send_some() : -EAGAIN;
   if (result == -EAGAIN && push_ != nullptr)
     push_->send_later();
   return result == -EAGAIN ? 0 : result;
+}
+
+// A part of a message has left and the rest cannot: the stream ends there.
+int Handle::break_off(int why) noexcept {
+  write_end_ = why;
+  outbox_.clear();
+  put_borrowed_ = false;
+  update_gates();
+  return why;
 }
 
 // Lets the kernel take what it can from the caller's memory, and copies only
@@ -182,16 +193,11 @@ int Handle::put_large(const void *data, size_t size) noexcept {
   if (result != -EAGAIN)
     return result;
   int left = outbox_.withdraw();
+  if (left < 0)
+    return break_off(left);
   if (left == 0)
-    left = outbox_.put(data, size);
-  if (left < 0) {
-    // Half a message has left and there is no memory for the rest.
-    outbox_.forget_borrowed();
-    if (outbox_.empty())
-      write_end_ = left;
-    update_gates();
-    return left;
-  }
+    if (int error = outbox_.put(data, size))
+      return error;
   if (push_ != nullptr)
     push_->send_later();
   return 0;
@@ -200,7 +206,8 @@ int Handle::put_large(const void *data, size_t size) noexcept {
 int Handle::try_put(const void *data, size_t size) noexcept {
   if (int error = put_error(data, size))
     return error;
-  if (__builtin_expect(outbox_.queued() >= high_, 0)) {
+  size_t before = outbox_.queued();
+  if (__builtin_expect(before >= high_, 0)) {
     refused_ = true;
     return -EAGAIN;
   }
@@ -208,7 +215,8 @@ int Handle::try_put(const void *data, size_t size) noexcept {
     return put_large(data, size);
   if (int error = outbox_.put(data, size))
     return error;
-  if (__builtin_expect(push_ == nullptr && outbox_.queued() < flush_at_, 1))
+  // Behind other messages: whatever sends those sends this one.
+  if (__builtin_expect(before > 0 && outbox_.queued() < flush_at_, 1))
     return 0;
   return send_at_once();
 }
@@ -230,10 +238,19 @@ int Handle::put_start(const void *data, size_t size) noexcept {
     outbox_.borrow(data, size);
   }
   put_borrowed_ = true;
+  put_size_ = size;
   update_gates();
   if (push_ != nullptr)
     push_->send_later();
   return -EAGAIN;
+}
+
+// The put goes on from a copy.
+int Handle::copy_borrowed(const void *data) noexcept {
+  if (!outbox_.borrowing())
+    return 0;
+  int left = outbox_.withdraw();
+  return left == 0 ? outbox_.put(data, put_size_) : left < 0 ? left : 0;
 }
 
 int Handle::put_step() noexcept {
@@ -254,9 +271,15 @@ int Handle::put_cancel() noexcept {
     return error;
   if (!put_borrowed_)
     return -EINVAL;
-  int result = outbox_.borrowing() ? outbox_.withdraw() : 1;
-  if (result < 0)
-    return result;
+  int result = 1;
+  if (outbox_.borrowing()) {
+    result = outbox_.withdraw();
+    if (result < 0)
+      return result;
+  } else if (outbox_.queued() >= frame::header_size(put_size_) + put_size_) {
+    outbox_.take_back(put_size_);
+    result = 0;
+  }
   put_borrowed_ = false;
   update_gates();
   return result;
@@ -279,17 +302,17 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
   fds[count++] = {reading ? read_.get() : write_.get(),
                   static_cast<short>(reading ? POLLIN : POLLOUT), 0};
   if (!reading && read_ && push_ == nullptr && read_end_ == 0 &&
-      inbox_.borrowed() == nullptr && !inbox_.ready(limit_))
+      inbox_.borrowed() == nullptr && inbox_.wants_more(limit_))
     fds[count++] = {read_.get(), POLLIN, 0};
   waiting_ = true;
   update_gates();
   int result;
   for (;;) {
+    // When the time is over nothing goes on, however ready the peer is.
     int milliseconds = deadline.milliseconds();
-    result = sys::poll(fds, count, milliseconds);
-    if (result == 0)
-      result = milliseconds == 0 ? -ETIMEDOUT : -EINTR;
-    if (result != -EINTR)
+    result =
+        milliseconds == 0 ? -ETIMEDOUT : sys::poll(fds, count, milliseconds);
+    if (result != 0 && result != -EINTR)
       break;
   }
   waiting_ = false;
@@ -316,12 +339,17 @@ int Handle::get(Deadline deadline, View &out) noexcept {
 
 int Handle::put(const void *data, size_t size, Deadline deadline) noexcept {
   int result = put_start(data, size);
+  // A message that this handle lent, put again, would be overwritten by what
+  // arrives while it waits.
+  if (result == -EAGAIN && inbox_.lends(data))
+    if (int error = copy_borrowed(data))
+      return break_off(error);
   while (result == -EAGAIN) {
     if (int error = wait(GIPC_WRITE, deadline)) {
       int left = put_cancel();
       if (left == 1)
         return error == -ETIMEDOUT ? -EINPROGRESS : error;
-      return left < 0 ? left : error;
+      return left < 0 ? break_off(left) : error;
     }
     result = put_step();
   }

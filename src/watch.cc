@@ -28,6 +28,7 @@ struct HandleWatch::Watchers {
   void *owner;
   ev_io read, write;
   ev_prepare turn;
+  ev_idle turn_idle;
   ev_idle backlog;
   ev_cleanup cleanup;
 
@@ -41,10 +42,16 @@ struct HandleWatch::Watchers {
     auto *self = static_cast<Watchers *>(io->data);
     self->events.writable(self->owner);
   }
-  static void on_turn(struct ev_loop *loop, ev_prepare *turn, int) noexcept {
-    auto *self = static_cast<Watchers *>(turn->data);
-    ev_prepare_stop(loop, turn);
-    self->events.turn_ends(self->owner);
+  static void on_turn(struct ev_loop *, ev_prepare *turn, int) noexcept {
+    static_cast<Watchers *>(turn->data)->end_turn();
+  }
+  static void on_turn_idle(struct ev_loop *, ev_idle *idle, int) noexcept {
+    static_cast<Watchers *>(idle->data)->end_turn();
+  }
+  void end_turn() noexcept {
+    ev_prepare_stop(loop, &turn);
+    ev_idle_stop(loop, &turn_idle);
+    events.turn_ends(owner);
   }
   static void on_backlog(struct ev_loop *, ev_idle *idle, int) noexcept {
     auto *self = static_cast<Watchers *>(idle->data);
@@ -61,6 +68,7 @@ struct HandleWatch::Watchers {
     ev_io_stop(loop, &read);
     ev_io_stop(loop, &write);
     ev_prepare_stop(loop, &turn);
+    ev_idle_stop(loop, &turn_idle);
     ev_idle_stop(loop, &backlog);
     ev_cleanup_stop(loop, &cleanup);
     loop = nullptr;
@@ -77,6 +85,7 @@ HandleWatch::HandleWatch(struct ev_loop *loop, int read_fd, int write_fd,
   prepare(w.read, Watchers::on_read, &w);
   prepare(w.write, Watchers::on_write, &w);
   prepare(w.turn, Watchers::on_turn, &w);
+  prepare(w.turn_idle, Watchers::on_turn_idle, &w);
   prepare(w.backlog, Watchers::on_backlog, &w);
   prepare(w.cleanup, Watchers::on_cleanup, &w);
   ev_io_set(&w.read, read_fd, EV_READ);
@@ -84,6 +93,7 @@ HandleWatch::HandleWatch(struct ev_loop *loop, int read_fd, int write_fd,
   // Idle watchers of a priority run when nothing of the same or a higher one is
   // pending; this one must not wait until the whole loop is idle.
   ev_set_priority(&w.backlog, EV_MAXPRI);
+  ev_set_priority(&w.turn_idle, EV_MAXPRI);
   ev_cleanup_start(loop, &w.cleanup);
 }
 
@@ -115,8 +125,12 @@ bool HandleWatch::wants_write() const noexcept {
 
 void HandleWatch::want_turn_end() noexcept {
   Watchers &w = *watchers_;
-  if (w.loop != nullptr)
-    ev_prepare_start(w.loop, &w.turn);
+  if (w.loop == nullptr)
+    return;
+  ev_prepare_start(w.loop, &w.turn);
+  // A turn whose prepare watchers have been called already would wait for
+  // events first; with an idle watcher it does not.
+  ev_idle_start(w.loop, &w.turn_idle);
 }
 
 void HandleWatch::want_backlog(bool on) noexcept {

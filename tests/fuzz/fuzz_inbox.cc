@@ -1,0 +1,88 @@
+// A hostile peer: any bytes, in any pieces, into an inbox.  What comes out must
+// be what a parser that sees all bytes at once finds in them. (H58, H63, H64)
+#include "frame.h"
+#include "gipc.h"
+#include "inbox.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+using gipc::Inbox;
+using gipc::View;
+
+namespace {
+
+constexpr size_t limit = 1 << 20;
+
+void require(bool condition) {
+  if (!condition)
+    std::abort();
+}
+
+// Puts the next piece of the stream where the inbox wants it.
+size_t feed(Inbox &inbox, const uint8_t *data, size_t size) {
+  iovec areas[2];
+  int count = inbox.prepare(areas);
+  require(count > 0);
+  size_t fed = 0;
+  for (int i = 0; i < count && fed < size; ++i) {
+    size_t part = std::min(areas[i].iov_len, size - fed);
+    std::memcpy(areas[i].iov_base, data + fed, part);
+    fed += part;
+  }
+  inbox.commit(fed);
+  return fed;
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (size < 2)
+    return 0;
+  size_t piece = 1 + data[0];
+  bool into_callers_memory = (data[1] & 1) != 0;
+  ++data, ++data, size -= 2;
+  Inbox inbox;
+  std::vector<unsigned char> memory(limit);
+  size_t received = 0, parsed = 0;
+  for (;;) {
+    View view{};
+    int result;
+    if (into_callers_memory) {
+      result = inbox.next_into(limit, memory.data(), limit, view.size);
+      view.data = memory.data();
+    } else {
+      result = inbox.next(limit, view);
+    }
+    uint64_t expected = 0;
+    int header =
+        gipc::frame::decode(data + parsed, received - parsed, &expected);
+    if (header > 0 && expected > limit)
+      header = GIPC_ETOOBIG;
+    if (result == 0) {
+      require(header > 0 && view.size == expected);
+      parsed += static_cast<size_t>(header);
+      require(view.size <= received - parsed);
+      require(view.size == 0 ||
+              std::memcmp(view.data, data + parsed, view.size) == 0);
+      parsed += view.size;
+      continue;
+    }
+    if (result != -EAGAIN) {
+      require(result == header);
+      require(inbox.next(limit, view) == result);
+      return 0;
+    }
+    require(header == -EAGAIN ||
+            (header > 0 &&
+             expected > received - parsed - static_cast<size_t>(header)));
+    if (received == size)
+      break;
+    received += feed(inbox, data + received, std::min(piece, size - received));
+  }
+  require(inbox.at_boundary() == (parsed == size));
+  require(inbox.give_back() == 0);
+  return 0;
+}

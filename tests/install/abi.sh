@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# A program built today runs with a later library that only adds functions, and
+# the tool that would see a broken promise sees one.
+set -eu
+cd "$(dirname "$0")/../.."
+build=${GIPC_TEST_BUILD:-build/linux}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+fail() { echo "$*"; exit 1; }
+
+nm -D --defined-only "$build/libgipc.so" | awk '$2 != "A" { print $3 }' |
+  grep -v '@@GIPC_0\.1$' && fail "^ exported without a version"
+"${CC:-cc}" -Iinclude tests/install/consumer.c -o "$tmp/old" \
+  -L"$build" -lgipc
+
+# later NAME MAP: the same library, with one more function where MAP has it.
+mkdir "$tmp/more" "$tmp/less"
+later() {
+  echo 'extern "C" int gipc_later() { return 1; }' >"$tmp/later.cc"
+  "${CXX:-c++}" -g -shared -fPIC -o "$tmp/$1/libgipc.so.0" -Wl,-soname,libgipc.so.0 \
+    -Wl,--version-script="$2" "$tmp/later.cc" \
+    -Wl,--whole-archive "$build/libgipc.a" -Wl,--no-whole-archive -lev
+}
+{
+  cat src/libgipc.map
+  echo 'GIPC_0.2 { global: gipc_later; } GIPC_0.1;'
+} >"$tmp/more.map"
+sed '/gipc_put;/d' src/libgipc.map >"$tmp/less.map"
+later more "$tmp/more.map"
+later less "$tmp/less.map"
+
+version=$(sed -n 's/^.define GIPC_VERSION_[A-Z]* //p' include/gipc.h |
+  paste -sd.)
+LD_LIBRARY_PATH=$tmp/more "$tmp/old" "$version" ||
+  fail "an old program does not run with a later library"
+! LD_BIND_NOW=1 LD_LIBRARY_PATH=$tmp/less "$tmp/old" "$version" 2>/dev/null ||
+  fail "a program runs without a function that it needs"
+
+command -v abidiff >/dev/null || { echo "no abidiff: not measured"; exit 0; }
+# Bit 3 of the status: incompatible.
+status() {
+  local s=0
+  abidiff --headers-dir1 include --headers-dir2 include \
+    "$build/libgipc.so" "$1" >"$tmp/log" 2>&1 || s=$?
+  [ $((s & 3)) = 0 ] || { cat "$tmp/log"; fail "abidiff failed"; }
+  echo "$s"
+}
+[ "$(status "$build/libgipc.so")" = 0 ] || fail "not the same as itself"
+[ $(($(status "$tmp/more/libgipc.so.0") & 8)) = 0 ] || {
+  cat "$tmp/log"
+  fail "an added function is called incompatible"
+}
+[ $(($(status "$tmp/less/libgipc.so.0") & 8)) = 8 ] ||
+  fail "a missing function is not noticed"

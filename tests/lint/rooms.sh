@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The rooms of src/: a file includes only its own room and those above it.
+set -eu
+cd "$(dirname "$0")/../../src"
+
+# One room a line; every file (its name up to a dot or _) is in one of them.
+rooms='
+fd sys os
+buffer deadline error frame generation
+stream inbox outbox registry control
+watch
+handle push transfer
+inherit
+options
+setup
+process
+fork exec
+capi'
+
+bad=0
+complain() { echo "$*"; bad=1; }
+room_of() { # the line number of a file's room; the os_* are one file
+  local name=${1%%[._]*}
+  echo "$rooms" | awk -v n="$name" '{ for (i = 1; i <= NF; i++)
+    if ($i == n) print NR }'
+}
+# forbid PATTERN WHY FILE...: no line of the files may match.
+forbid() {
+  local pattern=$1 why=$2
+  shift 2
+  if grep -nHE -- "$pattern" "$@"; then complain "^ $why"; fi
+}
+but() { # every source file whose name does not match
+  printf '%s\n' *.cc *.h | grep -vE "^($1)$"
+}
+
+for file in $(but none); do
+  mine=$(room_of "$file")
+  [ -n "$mine" ] || { complain "$file is in no room"; continue; }
+  # shellcheck disable=SC2013 # no file name has a space
+  for included in $(sed -n 's/^ *# *include "\(.*\)".*/\1/p' "$file"); do
+    [ "$included" != gipc.h ] || continue
+    [ "$(room_of "$included")" -le "$mine" ] 2>/dev/null ||
+      complain "$file includes $included, a room below it"
+  done
+done
+
+# shellcheck disable=SC2046 # no file name has a space
+{
+  forbid 'include <ev(\+\+)?\.h>' 'only watch.cc includes <ev.h>' \
+    $(but 'watch\.cc')
+  forbid '__(linux|gnu_linux|GLIBC|APPLE|unix|(Free|Net|Open)BSD)__|_WIN32' \
+    'only os_*.cc names a kernel or a C library' $(but 'os_.*\.cc')
+  forbid 'extern "C"[^;]*[({]|GIPC_API' 'only capi*.cc defines public functions' \
+    $(but 'capi.*\.cc')
+  forbid 'include ["<](sys|os|unistd|poll|sys/socket)\.h' \
+    'the frame engine knows no descriptor' {buffer,frame,inbox,outbox}.*
+  forbid 'include "(watch|handle|push|process)\.h' \
+    'what runs between fork and exec knows no loop' {options,setup,control}.*
+}
+exit $bad
