@@ -125,7 +125,7 @@ int Fork::child(Fork *self) noexcept {
 }
 
 int Fork::become_child() noexcept {
-  registry::forget_in_child(scratch_, setup_.kept());
+  registry::forget_in_child(watch::abandon_signals, scratch_, setup_.kept());
   locked_ = false;
   for (Handle *handle : handles_)
     handle->arrive_in_child();

@@ -114,6 +114,7 @@ bool Handle::operation_in_progress() const noexcept {
 
 // What each direction answers before anything else; 0 lets a call go on.
 void Handle::update_gates() noexcept {
+  easy_tail_ = 0;
   bool waiting = waiting_.load(std::memory_order_relaxed);
   bool closed = closing_ || (!read_ && !write_);
   int get = 0, put = 0;
@@ -161,6 +162,7 @@ int Handle::set_limit(size_t limit) noexcept {
   if (int error = open_somewhere())
     return error;
   limit_ = limit;
+  easy_tail_ = 0;
   return 0;
 }
 
@@ -171,6 +173,7 @@ int Handle::set_marks(size_t low, size_t high) noexcept {
     return -EINVAL;
   low_ = low;
   high_ = high;
+  easy_tail_ = 0;
   return 0;
 }
 

@@ -22,6 +22,7 @@ int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
     // What follows means nothing any more.
     broken_ = header;
     begin_ = end_ = 0;
+    settle();
   }
   return header;
 }
@@ -53,6 +54,7 @@ int Inbox::next_slow(size_t limit, View &out) noexcept {
   out = {target(), size_};
   into_ = nullptr;
   assembling_ = false;
+  settle();
   ++messages_;
   return 0;
 }
@@ -69,6 +71,7 @@ int Inbox::assemble(size_t size) noexcept {
   size_ = size;
   filled_ = there;
   assembling_ = true;
+  settle();
   small_reads_ = 0;
   return 0;
 }
@@ -125,6 +128,7 @@ int Inbox::prepare(iovec (&areas)[2]) noexcept {
     return error;
   if (begin_ == end_)
     begin_ = end_ = 0;
+  settle();
   if (assembling_ && filled_ < size_) {
     // The memory grows with the bytes that arrive, never to the size that the
     // header claims, which may be a lie.
@@ -145,6 +149,7 @@ int Inbox::prepare(iovec (&areas)[2]) noexcept {
     std::memmove(ahead_.data(), ahead_.data() + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
+    settle();
   }
   // A large buffer is kept while large messages come, because faulting fresh
   // pages in halves their rate, and given up when they have ceased.
@@ -161,6 +166,7 @@ void Inbox::commit(size_t size) noexcept {
     size -= mine;
   }
   end_ += size;
+  settle();
 }
 
 bool Inbox::ready(size_t limit) noexcept {

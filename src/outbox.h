@@ -12,6 +12,26 @@
 
 namespace gipc {
 
+// A call of memcpy costs more than the copy of a short message.  Of 16 bytes
+// and more, the last block overlaps the one before.
+inline void copy_short(unsigned char *out, const void *data,
+                       size_t size) noexcept {
+  constexpr size_t block = 16;
+  auto *in = static_cast<const unsigned char *>(data);
+  if (size > 16 * block) {
+    std::memcpy(out, in, size);
+  } else if (size >= block) {
+    for (size_t at = 0; at + block < size; at += block)
+      std::memcpy(out + at, in + at, block);
+    std::memcpy(out + size - block, in + size - block, block);
+  } else {
+    for (; size >= 4; out += 4, in += 4, size -= 4)
+      std::memcpy(out, in, 4);
+    for (; size > 0; --size)
+      *out++ = *in++;
+  }
+}
+
 class Outbox {
 public:
   static constexpr int max_areas = 3;
@@ -29,6 +49,21 @@ public:
     tail_ += needed;
     ++messages_;
     return 0;
+  }
+  // The same for a short message that is known to fit.
+  void append(const void *data, size_t size) noexcept {
+    unsigned char *out = queue_.data() + tail_;
+    frame::store32(out, static_cast<uint32_t>(size));
+    copy_short(out + frame::short_header, data, size);
+    tail_ += frame::short_header + size;
+    ++messages_;
+  }
+  size_t tail() const noexcept { return tail_; }
+  // The tail that the queue may reach with this many bytes queued and the
+  // memory that it has.
+  size_t tail_at(size_t queued) const noexcept {
+    size_t room = queue_.capacity() - head_;
+    return head_ + (queued < room ? queued : room);
   }
 
   // Takes a message without a copy; the caller's memory is borrowed until it

@@ -48,6 +48,9 @@ public:
   int report(int wait_status) noexcept;
 
   int descriptors(int *out) const noexcept override;
+  struct ev_loop *loop() const noexcept override {
+    return watch_ != nullptr ? watch_->loop() : nullptr;
+  }
   void flush_before_exit() noexcept override {}
 
   // Reaps children whose Process was freed before they ended.

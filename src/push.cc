@@ -11,23 +11,24 @@ namespace gipc {
 // While callbacks run: the handle outlives them, and they may end the Push.
 struct Push::Scope {
   explicit Scope(Push &owner)
-      : push(&owner), handle(owner.handle_), outer(owner.gone_) {
-    owner.gone_ = &gone;
+      : push(&owner), handle(owner.handle_), outer(owner.scope_) {
+    owner.scope_ = this;
     ++handle.callbacks_;
   }
   ~Scope() {
     if (!gone)
-      push->gone_ = outer;
+      push->scope_ = outer;
     else if (outer != nullptr)
-      *outer = true;
+      outer->gone = outer->interrupted = true;
     if (--handle.callbacks_ == 0 && handle.push_ != nullptr)
       handle.push_->release();
     handle.delete_if_done();
   }
   Push *push;
   Handle &handle;
-  bool *outer;
-  bool gone = false;
+  Scope *outer;
+  bool gone = false;        // the Push is
+  bool interrupted = false; // gone, paused, or closed: look before going on
 };
 
 const HandleWatch::Events Push::watch_events = {
@@ -45,8 +46,8 @@ Push::Push(Handle &handle, struct ev_loop *loop, const gipc_events &events,
              this) {}
 
 Push::~Push() {
-  if (gone_ != nullptr)
-    *gone_ = true;
+  if (scope_ != nullptr)
+    scope_->gone = scope_->interrupted = true;
 }
 
 void Push::begin() noexcept {
@@ -67,6 +68,7 @@ void Push::apply_reading() noexcept {
 
 void Push::pause() noexcept {
   paused_ = true;
+  interrupt();
   apply_reading();
 }
 
@@ -84,28 +86,31 @@ void Push::deliver(bool may_read) noexcept {
     apply_reading();
     return;
   }
+  if (paused_ || handle_.closing_)
+    return;
   Scope scope(*this);
-  size_t messages = handle_.budget_messages_;
-  size_t bytes = handle_.budget_bytes_;
+  Handle &handle = handle_;
+  size_t messages = handle.budget_messages_;
+  size_t bytes = handle.budget_bytes_;
   size_t received = 0;
-  while (messages > 0 && bytes > 0 && !paused_ && !handle_.closing_) {
+  while (messages > 0 && bytes > 0) {
     View view;
-    int result = handle_.inbox_.next(handle_.limit_, view);
+    int result = handle.inbox_.next(handle.limit_, view);
     if (result == 0) {
-      events_.on_message(reinterpret_cast<gipc_handle *>(&handle_), view.data,
+      events_.on_message(reinterpret_cast<gipc_handle *>(&handle), view.data,
                          view.size, user_);
-      if (scope.gone)
-        return;
+      if (__builtin_expect(scope.interrupted, 0))
+        break;
       --messages;
       bytes -= std::min(bytes, view.size);
       continue;
     }
     if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
-      handle_.read_end_ = result;
-    else if (result == -EAGAIN && handle_.read_end_ == 0) {
-      if (!may_read || received >= handle_.budget_bytes_)
+      handle.read_end_ = result;
+    else if (result == -EAGAIN && handle.read_end_ == 0) {
+      if (!may_read || received >= handle.budget_bytes_)
         break;
-      ssize_t got = handle_.receive();
+      ssize_t got = handle.receive();
       if (got > 0)
         received += static_cast<size_t>(got);
       // A read that took less than there was room for emptied the descriptor.
@@ -117,10 +122,16 @@ void Push::deliver(bool may_read) noexcept {
         break;
       result = static_cast<int>(got);
     }
-    finish(handle_.read_end_ != 0 ? handle_.read_end_ : result);
+    finish(handle.read_end_ != 0 ? handle.read_end_ : result);
     return;
   }
-  apply_reading();
+  if (!scope.gone)
+    apply_reading();
+}
+
+void Push::interrupt() noexcept {
+  if (scope_ != nullptr)
+    scope_->interrupted = true;
 }
 
 // The last callback has returned.
@@ -171,6 +182,7 @@ void Push::send() noexcept {
 }
 
 void Push::linger() noexcept {
+  interrupt();
   apply_reading();
   watch_.want_write(true);
 }
@@ -188,7 +200,7 @@ void Push::detach() noexcept {
 
 void Push::forget() noexcept {
   watch_.forget();
-  gone_ = nullptr;
+  scope_ = nullptr;
   delete this;
 }
 
@@ -215,6 +227,10 @@ int Handle::start(struct ev_loop *loop, const gipc_events &events, void *user) {
   update_gates();
   push_->begin();
   return 0;
+}
+
+struct ev_loop *Handle::loop() const noexcept {
+  return push_ != nullptr ? push_->loop() : nullptr;
 }
 
 int Handle::stop() noexcept {

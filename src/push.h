@@ -20,6 +20,9 @@ public:
   void resume() noexcept;
   // Sends the queue at the end of the loop's turn.
   void send_later() noexcept { watch_.want_turn_end(); }
+  struct ev_loop *loop() const noexcept {
+    return watch_.loop();
+  }
   bool waits_to_write() const noexcept { return watch_.wants_write(); }
   // Only the queue is of interest from now on.
   void linger() noexcept;
@@ -37,13 +40,14 @@ private:
   void send() noexcept;
   void finish(int why) noexcept;
   void release() noexcept;
+  void interrupt() noexcept;
   void loop_gone() noexcept;
   void apply_reading() noexcept;
 
   Handle &handle_;
   gipc_events events_;
   void *user_;
-  bool *gone_ = nullptr; // set for the callback that is running now
+  Scope *scope_ = nullptr; // of the callback that is running now
   bool paused_ = false;
   bool ended_ = false; // on_end was called
   bool held_ = false;  // readable while a callback ran

@@ -111,9 +111,17 @@ int reserve(std::vector<int> &out) noexcept {
   return 0;
 }
 
-void forget_in_child(std::vector<int> &scratch,
+void forget_in_child(void (*visit)(struct ev_loop *) noexcept,
+                     std::vector<int> &scratch,
                      const std::vector<int> &keep) noexcept {
+  struct ev_loop *visited = nullptr;
   for (Entry *entry = first; entry != nullptr; entry = List::next(entry)) {
+    // Most programs have one.
+    if (struct ev_loop *loop = entry->loop(); loop != visited) {
+      visited = loop;
+      if (loop != nullptr)
+        visit(loop);
+    }
     int held[Entry::max_descriptors];
     int number = entry->descriptors(held);
     // reserve() made room, unless an at-fork hook of the runtime added some.

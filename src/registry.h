@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <vector>
 
+struct ev_loop;
+
 namespace gipc::registry {
 
 class Entry {
@@ -22,6 +24,8 @@ public:
   Entry &operator=(const Entry &) = delete;
   // The descriptors it holds now, at most max_descriptors; their number.
   virtual int descriptors(int *out) const noexcept = 0;
+  // The loop it is on, or NULL.
+  virtual struct ev_loop *loop() const noexcept = 0;
   // At the end of a child: waits until what is queued has been sent.
   virtual void flush_before_exit() noexcept = 0;
 
@@ -57,7 +61,9 @@ int reserve(std::vector<int> &out) noexcept;
 // In a forked child, with the parent's lock held: forgets all objects, closes
 // their descriptors but those in keep (sorted), and releases the lock.
 // scratch is what reserve() filled.
-void forget_in_child(std::vector<int> &scratch,
+// visit(loop) is called for each loop that objects are on.
+void forget_in_child(void (*visit)(struct ev_loop *) noexcept,
+                     std::vector<int> &scratch,
                      const std::vector<int> &keep) noexcept;
 // Every object sends what it has queued.
 void flush_all() noexcept;

@@ -84,13 +84,12 @@ int Setup::apply() const noexcept {
     error = redirect();
   if (error == 0 && !options_->cwd.empty())
     error = sys::chdir(options_->cwd.c_str());
-  if (error == 0)
-    error = restrict_process();
   for (size_t i = 0; error == 0 && i < exposed_.size(); ++i)
     error = sys::set_cloexec(exposed_[i], false);
   if (error == 0 && close_others_)
     close_others();
-  return error;
+  // Last, because the rest may need what this takes away: descriptors, rights.
+  return error == 0 ? restrict_process() : error;
 }
 
 int Setup::redirect() const noexcept {

@@ -133,6 +133,7 @@ inline int Handle::put_error(const void *data, size_t size) const noexcept {
 
 // Sends until everything has left (0) or no more can (-EAGAIN, an error).
 int Handle::send_some() noexcept {
+  easy_tail_ = 0;
   if (write_end_ != 0)
     return write_end_;
   for (size_t moved = 0; !outbox_.empty();) {
@@ -203,11 +204,11 @@ int Handle::put_large(const void *data, size_t size) noexcept {
   return 0;
 }
 
-int Handle::try_put(const void *data, size_t size) noexcept {
+int Handle::try_put_slow(const void *data, size_t size) noexcept {
   if (int error = put_error(data, size))
     return error;
-  size_t before = outbox_.queued();
-  if (__builtin_expect(before >= high_, 0)) {
+  bool first = outbox_.queued() == 0;
+  if (outbox_.queued() >= high_) {
     refused_ = true;
     return -EAGAIN;
   }
@@ -215,10 +216,14 @@ int Handle::try_put(const void *data, size_t size) noexcept {
     return put_large(data, size);
   if (int error = outbox_.put(data, size))
     return error;
-  // Behind other messages: whatever sends those sends this one.
-  if (__builtin_expect(before > 0 && outbox_.queued() < flush_at_, 1))
-    return 0;
-  return send_at_once();
+  if (first || outbox_.queued() >= flush_at_)
+    if (int error = send_at_once())
+      return error;
+  if (!outbox_.empty()) {
+    easy_size_ = std::min(limit_, large - 1);
+    easy_tail_ = outbox_.tail_at(std::min(high_, flush_at_));
+  }
+  return 0;
 }
 
 int Handle::put_start(const void *data, size_t size) noexcept {

@@ -143,6 +143,10 @@ void HandleWatch::want_backlog(bool on) noexcept {
     ev_idle_stop(w.loop, &w.backlog);
 }
 
+struct ev_loop *HandleWatch::loop() const noexcept {
+  return watchers_->loop;
+}
+
 void HandleWatch::forget() noexcept { watchers_->loop = nullptr; }
 
 // ---- Processes --------------------------------------------------------------
@@ -236,6 +240,10 @@ void ProcessWatch::start_grace(double seconds) noexcept {
   ev_timer_start(w.loop, &w.grace);
 }
 
+struct ev_loop *ProcessWatch::loop() const noexcept {
+  return watchers_->loop;
+}
+
 void ProcessWatch::forget() noexcept { watchers_->loop = nullptr; }
 
 // ---- Loops of a child -------------------------------------------------------
@@ -289,12 +297,20 @@ void drop_references() {
   struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
   if (loop == nullptr)
     return;
-  for (int left = ev_run(loop, EVRUN_NOWAIT); left > 0; --left)
+  int left = ev_run(loop, EVRUN_NOWAIT);
+  for (; left > 0; --left)
     ev_unref(loop);
+  for (; left < 0; ++left)
+    ev_ref(loop);
   ev_loop_destroy(loop);
 }
 
 } // namespace
+
+void abandon_signals(struct ev_loop *loop) noexcept {
+  os::detach_signalfds();
+  stop_signals(loop);
+}
 
 void abandon_default_loop() noexcept {
   struct ev_loop *loop = ev_default_loop_uc_();

@@ -32,6 +32,8 @@ public:
   void want_turn_end() noexcept;
   void want_backlog(bool on) noexcept;
   bool wants_write() const noexcept;
+  // NULL once it is gone.
+  struct ev_loop *loop() const noexcept;
   // In a forked child: the loop must not be touched any more.
   void forget() noexcept;
 
@@ -55,6 +57,7 @@ public:
                void *owner);
   ~ProcessWatch();
   void start_grace(double seconds) noexcept;
+  struct ev_loop *loop() const noexcept;
   void forget() noexcept;
 
 private:
@@ -67,6 +70,9 @@ namespace watch {
 // In a forked child: the inherited default loop, its signals and its children
 // are gone, without any of its callbacks and without a trace in the parent.
 void abandon_default_loop() noexcept;
+// The same for the signals of another inherited loop, which itself stays: libev
+// lets a signal be watched on one loop only, be it an orphan.
+void abandon_signals(struct ev_loop *loop) noexcept;
 // NULL when there are no descriptors or no memory.
 struct ev_loop *fresh_loop() noexcept;
 
