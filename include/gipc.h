@@ -101,10 +101,10 @@ GIPC_API GIPC_MUST_CHECK int gipc_directions(const gipc_handle *h);
 /* The largest message that h gets or puts. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_limit(gipc_handle *h, size_t limit);
 /* Puts are taken while fewer than high bytes are queued; after a refusal
- * on_drain comes at low or fewer.  Default 1 MiB and 256 KiB. */
+ * on_drain comes at low or fewer.  Default 256 KiB and 64 KiB. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_marks(gipc_handle *h, size_t low,
                                             size_t high);
-/* How much a started handle delivers in one turn of its loop.  Default 1024
+/* How much a started handle delivers in one turn of its loop.  Default 4096
  * messages and 256 KiB. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_budget(gipc_handle *h, size_t messages,
                                              size_t bytes);

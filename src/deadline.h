@@ -26,6 +26,8 @@ public:
     return 0;
   }
 
+  bool never() const noexcept { return timeout_ < 0; }
+
   // For poll(2): milliseconds that are left, rounded up, -1 for ever.  The
   // first call starts the time.
   int milliseconds() noexcept {

@@ -117,16 +117,17 @@ private:
     return __builtin_expect(result == 0, 1) ? 0 : take_slow(result, out);
   }
   int take_slow(int result, View &out) noexcept;
-  ssize_t receive() noexcept;
+  ssize_t receive(bool waiting = false) noexcept;
 
   int put_error(const void *data, size_t size) const noexcept;
   int try_put_slow(const void *data, size_t size) noexcept;
   int put_large(const void *data, size_t size) noexcept;
   int copy_borrowed(const void *data) noexcept;
   int break_off(int why) noexcept;
-  int send_some() noexcept;
+  int send_some(bool waiting = false) noexcept;
   int send_at_once() noexcept;
   int send_all(Deadline &deadline) noexcept;
+  class Waiting;
   int wait(int direction, Deadline &deadline) noexcept;
 
   // What every call reads comes first.
@@ -137,7 +138,7 @@ private:
   // nothing else; 0 when something has to be looked at first.
   size_t easy_size_ = 0, easy_tail_ = 0;
   size_t limit_ = GIPC_DEFAULT_LIMIT;
-  size_t high_ = 1024 * 1024, low_ = 256 * 1024;
+  size_t high_ = 256 * 1024, low_ = 64 * 1024;
   size_t flush_at_; // the length of the queue that makes a put send
   Push *push_ = nullptr;
   Inbox inbox_;
@@ -155,7 +156,7 @@ private:
   bool shutting_ = false; // the same for the writing direction
   bool freed_ = false;
   int callbacks_ = 0; // that are running now
-  size_t budget_messages_ = 1024, budget_bytes_ = 256 * 1024;
+  size_t budget_messages_ = 4096, budget_bytes_ = 256 * 1024;
   uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0, bytes_out_ = 0;
 };
 

@@ -87,6 +87,16 @@ ssize_t Stream::read(int fd, const iovec *parts, int count) noexcept {
   return sys::readv(fd, parts, count);
 }
 
+ssize_t Stream::read_waiting(int fd, const iovec *parts, int count) noexcept {
+  return read_way_ == Way::socket ? sys::recvmsg(fd, parts, count, 0) : -EAGAIN;
+}
+
+ssize_t Stream::write_waiting(int fd, const iovec *parts, int count) noexcept {
+  return write_way_ == Way::socket
+             ? sys::sendmsg(fd, parts, count, MSG_NOSIGNAL)
+             : -EAGAIN;
+}
+
 ssize_t Stream::write(int fd, const iovec *parts, int count) noexcept {
   constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
   if (write_way_ == Way::socket)

@@ -21,6 +21,9 @@ public:
   // Bytes moved; 0 from read is the end of the stream; -EAGAIN.
   ssize_t read(int fd, const iovec *parts, int count) noexcept;
   ssize_t write(int fd, const iovec *parts, int count) noexcept;
+  // The same, but waits in the kernel; -EAGAIN where that cannot be.
+  ssize_t write_waiting(int fd, const iovec *parts, int count) noexcept;
+  ssize_t read_waiting(int fd, const iovec *parts, int count) noexcept;
   // A reset by a closing AF_UNIX peer comes after all that it sent.
   bool local() const noexcept { return local_; }
 

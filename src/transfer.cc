@@ -23,14 +23,15 @@ constexpr size_t per_call = 1024 * 1024;
 // ---- Receiving --------------------------------------------------------------
 
 // One read.  The number of bytes, -EAGAIN, or why the direction is over.
-ssize_t Handle::receive() noexcept {
+ssize_t Handle::receive(bool waiting) noexcept {
   if (read_end_ != 0)
     return read_end_;
   iovec areas[2];
   int count = inbox_.prepare(areas);
   if (count < 0)
     return count;
-  ssize_t size = in_.read(read_.get(), areas, count);
+  ssize_t size = waiting ? in_.read_waiting(read_.get(), areas, count)
+                         : in_.read(read_.get(), areas, count);
   ++reads_;
   if (size > 0) {
     inbox_.commit(static_cast<size_t>(size));
@@ -132,16 +133,17 @@ inline int Handle::put_error(const void *data, size_t size) const noexcept {
 }
 
 // Sends until everything has left (0) or no more can (-EAGAIN, an error).
-int Handle::send_some() noexcept {
+int Handle::send_some(bool waiting) noexcept {
   easy_tail_ = 0;
   if (write_end_ != 0)
     return write_end_;
   for (size_t moved = 0; !outbox_.empty();) {
-    if (moved >= per_call)
+    if (moved >= per_call && !waiting)
       return -EAGAIN;
     iovec areas[Outbox::max_areas];
     int count = outbox_.areas(areas);
-    ssize_t size = out_.write(write_.get(), areas, count);
+    ssize_t size = waiting ? out_.write_waiting(write_.get(), areas, count)
+                           : out_.write(write_.get(), areas, count);
     ++writes_;
     if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM) {
       flush_at_ = outbox_.queued() + flush_step_size;
@@ -297,31 +299,52 @@ int Handle::flush_step() noexcept {
 
 // ---- Blocking ---------------------------------------------------------------
 
+// Another thread that uses the handle meanwhile is told so.
+class Handle::Waiting {
+public:
+  explicit Waiting(Handle &handle) noexcept : handle_(handle) {
+    handle_.waiting_ = true;
+    handle_.update_gates();
+  }
+  ~Waiting() {
+    handle_.waiting_ = false;
+    handle_.update_gates();
+  }
+
+private:
+  Handle &handle_;
+};
+
 // Returns when the direction may go on, or at the deadline.  Two peers that put
 // at once would wait for each other for ever, so a put goes on receiving, but
 // no more than one message ahead.
 int Handle::wait(int direction, Deadline &deadline) noexcept {
+  // With all the time there is, and nothing to do meanwhile, one call that
+  // waits and moves in the kernel does for three.
+  bool reading = direction == GIPC_READ;
+  if (deadline.never() && (reading || !read_)) {
+    Waiting busy(*this);
+    ssize_t result = reading ? receive(true) : send_some(true);
+    if (result != -EAGAIN)
+      return 0; // the caller finds out which
+  }
   pollfd fds[2];
   nfds_t count = 0;
-  bool reading = direction == GIPC_READ;
   fds[count++] = {reading ? read_.get() : write_.get(),
                   static_cast<short>(reading ? POLLIN : POLLOUT), 0};
   if (!reading && read_ && push_ == nullptr && read_end_ == 0 &&
       inbox_.borrowed() == nullptr && inbox_.wants_more(limit_))
     fds[count++] = {read_.get(), POLLIN, 0};
-  waiting_ = true;
-  update_gates();
-  int result;
-  for (;;) {
-    // When the time is over nothing goes on, however ready the peer is.
-    int milliseconds = deadline.milliseconds();
-    result =
-        milliseconds == 0 ? -ETIMEDOUT : sys::poll(fds, count, milliseconds);
-    if (result != 0 && result != -EINTR)
-      break;
+  int result = 0;
+  {
+    Waiting busy(*this);
+    while (result == 0 || result == -EINTR) {
+      // When the time is over nothing goes on, however ready the peer is.
+      int milliseconds = deadline.milliseconds();
+      result =
+          milliseconds == 0 ? -ETIMEDOUT : sys::poll(fds, count, milliseconds);
+    }
   }
-  waiting_ = false;
-  update_gates();
   if (result < 0)
     return result;
   // A failure shows at the next get.
