@@ -249,7 +249,8 @@ int spawn(int (*body)(void *) noexcept, void *argument, bool shared, pid_t *pid,
     }));
   };
   int child = clone_child(CLONE_PIDFD);
-  if (child == -EINVAL || child == -EMFILE) // before Linux 5.2, or no room
+  // Before Linux 5.2, in a sandbox that knows no such flag, or without room.
+  if (child < 0 && child != -EAGAIN && child != -ENOMEM)
     child = clone_child(0);
   Fd child_fd(child >= 0 ? fd : -1);
   int error = child < 0 ? child : spawn->error;

@@ -93,8 +93,9 @@ bool Process::has_ended() noexcept { return ended_ || find_status(); }
 bool Process::find_status() noexcept {
   int status = 0;
   rusage usage{};
-  int result = pidfd_ ? os::wait_pidfd(pidfd_.get(), &status, &usage)
-                      : sys::waitpid(pid_, &status, WNOHANG, &usage);
+  int result = pidfd_ ? os::wait_pidfd(pidfd_.get(), &status, &usage) : -ENOSYS;
+  if (result < 0 && result != -ECHILD) // P_PIDFD came later than pidfds
+    result = sys::waitpid(pid_, &status, WNOHANG, &usage);
   if (result > 0) {
     usage_ = usage;
     end(status, GIPC_HOW_WAIT);
@@ -235,8 +236,9 @@ int Process::report(int wait_status) noexcept {
 int Process::kill(int number) noexcept {
   // Without a descriptor: the pid cannot have been given to a stranger before
   // this process, or a thief in it, has reaped the child.
-  int result =
-      pidfd_ ? os::signal_pidfd(pidfd_.get(), number) : sys::kill(pid_, number);
+  int result = pidfd_ ? os::signal_pidfd(pidfd_.get(), number) : -ENOSYS;
+  if (result < 0 && result != -ESRCH)
+    result = sys::kill(pid_, number);
   return result == -ESRCH ? GIPC_EDEAD : result;
 }
 

@@ -70,7 +70,13 @@ int Handle::get_start(size_t &size) noexcept {
   if (int error = usable(get_gate_))
     return error;
   for (;;) {
-    int result = inbox_.next_size(limit_, size);
+    size_t next = 0;
+    int result = inbox_.next_size(limit_, next);
+    // Of a message that was cut off there may be the header.
+    if (result == 0 && read_end_ != 0 && !inbox_.ready(limit_))
+      return read_end_;
+    if (result == 0)
+      size = next;
     if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
       read_end_ = result;
     if (result != -EAGAIN)

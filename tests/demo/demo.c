@@ -1,0 +1,200 @@
+/* The demo of libgipc: counts the lines, words and bytes of files in worker
+ * processes that are fed over pipes, kills one of them in the midst of it, and
+ * compares the totals with those of wc(1).
+ *
+ * One thread, one loop, which never waits for anything but events:
+ *
+ *   input    the files, read in chunks
+ *   job      which chunk is next, which is lost, what is counted
+ *   workers  the processes; all that this library does happens there and in
+ *   wc       the judge, a program that is executed
+ *   ticker   tells how late the loop was at worst
+ *   count    what a worker does; screen, report: what you see
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "basics.h"
+#include "report.h"
+
+#define DEFAULT_SECONDS 3.0
+
+typedef struct demo {
+  struct ev_loop *loop;
+  screen screen;
+  input input;
+  rule rule;
+  job job;
+  crew crew;
+  ticker ticker;
+  wc wc;
+  double seconds;    /* begin rounds for so long */
+  double kill_after; /* seconds */
+  int workers;
+  int has_killed;
+} demo;
+
+/* ---- Options ------------------------------------------------------------- */
+
+static void usage(int code) {
+  fprintf(code == 0 ? stdout : stderr,
+          "usage: demo [-j workers] [-k seconds] [-s seconds] [file ...]\n"
+          "  -j  so many workers (one for each processor, at least 2)\n"
+          "  -k  when to kill one of them (in the middle)\n"
+          "  -s  begin again with the files for so long (3)\n"
+          "Without files: the licences of the system and the sources here.\n");
+  exit(code);
+}
+
+static double to_number(const char *text) {
+  char *end;
+  double number = strtod(text, &end);
+
+  if (end == text || *end != '\0' || !(number >= 0 && number < 1e6))
+    usage(EXIT_INPUT);
+  return number;
+}
+
+static int default_workers(void) {
+  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+  if (processors < 2)
+    return 2;
+  return processors < MAX_WORKERS ? (int)processors : MAX_WORKERS;
+}
+
+static void parse(demo *d, int argc, char *argv[]) {
+  int option;
+
+  d->workers = default_workers();
+  d->seconds = DEFAULT_SECONDS;
+  d->kill_after = -1;
+  while ((option = getopt(argc, argv, "hj:k:s:")) != -1) {
+    if (option == 'j')
+      d->workers = (int)to_number(optarg);
+    else if (option == 'k')
+      d->kill_after = to_number(optarg);
+    else if (option == 's')
+      d->seconds = to_number(optarg);
+    else
+      usage(option == 'h' ? EXIT_SAME : EXIT_INPUT);
+  }
+  if (d->workers < 1 || d->workers > MAX_WORKERS)
+    usage(EXIT_INPUT);
+  if (d->kill_after < 0)
+    d->kill_after = d->seconds / 2;
+}
+
+/* ---- The course of events ------------------------------------------------ */
+
+static void on_judged(void *user) {
+  demo *d = user;
+
+  ticker_stop(&d->ticker, d->loop); /* the last watcher: ev_run() returns */
+}
+
+/* All workers have ended. */
+static void on_home(void *user) {
+  demo *d = user;
+
+  input_verify(&d->input);
+  if (d->input.left_out == d->input.count) {
+    ticker_stop(&d->ticker, d->loop);
+    return;
+  }
+  screen_say(&d->screen, "the workers have ended; now wc counts the files");
+  wc_start(&d->wc, d->loop, &d->input, on_judged, d);
+}
+
+static void show_progress(demo *d, double elapsed) {
+  uint64_t bytes = 0, messages = 0;
+  int i;
+
+  for (i = 0; i < d->crew.count; i++) {
+    bytes += d->crew.workers[i]->bytes;
+    messages += d->crew.workers[i]->messages;
+  }
+  screen_progress(&d->screen,
+                  "round %" PRIu64 ", %.1f MB, %.0f messages/s, "
+                  "worst tick %.1f ms late",
+                  d->job.rounds, (double)bytes / 1e6,
+                  (double)messages / elapsed, d->ticker.worst * 1000);
+}
+
+static void on_tick(void *user) {
+  demo *d = user;
+  double elapsed = now() - d->screen.start;
+
+  if (d->crew.is_going_home)
+    return;
+  show_progress(d, elapsed);
+  if (!d->has_killed && elapsed >= d->kill_after) {
+    d->has_killed = 1;
+    crew_kill_one(&d->crew);
+  }
+  /* Until somebody has been killed there is work. */
+  if (d->has_killed && !d->crew.wants_kill && elapsed >= d->seconds)
+    d->job.again = 0;
+  if (job_is_finished(&d->job))
+    crew_send_home(&d->crew);
+}
+
+static void start(demo *d) {
+  rule_init(&d->rule, wc_unprintable_is_word());
+  if ((d->loop = ev_loop_new(EVFLAG_AUTO)) == NULL)
+    errx(EXIT_DIFFERENT, "no event loop");
+  job_init(&d->job, &d->input);
+  screen_init(&d->screen);
+  printf("%zu files of %.1f MB together, again and again for %.1f s, with %d "
+         "workers\n",
+         d->input.count, (double)d->input.bytes / 1e6, d->seconds, d->workers);
+  fflush(stdout);
+  d->crew.loop = d->loop;
+  d->crew.job = &d->job;
+  d->crew.rule = &d->rule;
+  d->crew.screen = &d->screen;
+  d->crew.on_home = on_home;
+  d->crew.user = d;
+  crew_start(&d->crew, d->workers);
+  ticker_start(&d->ticker, d->loop, on_tick, d);
+}
+
+/* ---- The result ---------------------------------------------------------- */
+
+static int report(demo *d) {
+  size_t different = 0;
+
+  screen_end(&d->screen);
+  report_workers(&d->crew);
+  report_lateness(&d->ticker);
+  input_verify(&d->input); /* wc may have read another text */
+  if (d->wc.count > 0)
+    different = report_totals(&d->job, &d->wc);
+  if (d->input.left_out > 0)
+    printf("%zu files were left out, as told above.\n", d->input.left_out);
+  return different > 0 || d->input.left_out > 0 ? EXIT_DIFFERENT : EXIT_SAME;
+}
+
+int main(int argc, char *argv[]) {
+  static demo d; /* it is zero */
+  int code;
+
+  parse(&d, argc, argv);
+  if (input_init(&d.input, argv + optind, (size_t)(argc - optind)) < 0) {
+    input_free(&d.input);
+    return EXIT_INPUT;
+  }
+  start(&d);
+  ev_run(d.loop, 0);
+  code = report(&d);
+
+  wc_free(&d.wc);
+  crew_free(&d.crew);
+  job_free(&d.job);
+  input_free(&d.input);
+  ev_loop_destroy(d.loop);
+  if (fflush(stdout) != 0 || ferror(stdout))
+    err(EXIT_DIFFERENT, "standard output");
+  return code;
+}

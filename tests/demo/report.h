@@ -1,0 +1,15 @@
+/* The report at the end: what each worker did, and the totals beside wc's. */
+#ifndef DEMO_REPORT_H
+#define DEMO_REPORT_H
+
+#include "ticker.h"
+#include "wc.h"
+#include "workers.h"
+
+void report_workers(const crew *c);
+void report_lateness(const ticker *t);
+
+/* Compares file by file.  Returns how many differ. */
+size_t report_totals(const job *j, wc *w);
+
+#endif

@@ -1,0 +1,288 @@
+/* The worker processes: started, fed, replaced when they die, sent home. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "basics.h"
+#include "workers.h"
+
+/* One turn of the loop feeds for so long, then timers and answers come first
+ * again. */
+#define TURN_SECONDS 0.001
+/* See is_moment_to_kill(). */
+#define PATIENCE_SECONDS 1.0
+
+static void feed(struct ev_loop *loop, ev_idle *feeder, int revents);
+
+/* ---- In the child -------------------------------------------------------- */
+
+/* A plain program that blocks: it has nothing else to do.  A message is a chunk
+ * as it is, its answer a tally; both ends are the same program, so a struct
+ * will do. */
+static int work(struct ev_loop *fresh, void *argument) {
+  worker *w = argument; /* the child's copy */
+  const void *data;
+  size_t size;
+  tally t;
+  int r;
+
+  (void)fresh;
+  while ((r = gipc_get(w->far_pipe, -1, &data, &size)) == 0) {
+    tally_count(&t, w->crew->rule, data, size);
+    if ((r = gipc_put(w->far_pipe, &t, sizeof(t), -1)) < 0)
+      break;
+  }
+  if (r == GIPC_EOF)
+    return 0;
+  warnx("worker %d: %s", w->number, gipc_strerror(r));
+  return 1;
+}
+
+/* ---- Start and end ------------------------------------------------------- */
+
+static void on_tally(gipc_handle *h, const void *data, size_t size, void *user);
+static void on_drain(gipc_handle *h, void *user);
+static void on_end(gipc_handle *h, int why, void *user);
+static void on_exit_of(gipc_process *p, void *user);
+
+static void start_process(worker *w) {
+  gipc_options *o;
+  char name[32];
+
+  snprintf(name, sizeof(name), "worker %d", w->number);
+  must(gipc_options_new(&o), "gipc_options_new");
+  must(gipc_options_set_name(o, name), "gipc_options_set_name");
+  must(gipc_options_set_daemon(o, 1), "gipc_options_set_daemon");
+  must(gipc_options_pass(o, NULL, w->far_pipe), "gipc_options_pass");
+  must(gipc_start_process(work, w, o, &w->process), "gipc_start_process");
+  gipc_options_free(o);
+  gipc_handle_free(w->far_pipe); /* it has moved into the child */
+  w->far_pipe = NULL;
+}
+
+static worker *start_worker(crew *c) {
+  static const gipc_events events = {sizeof(events), on_tally, on_drain,
+                                     on_end};
+  worker *w = new_memory(sizeof(*w));
+
+  c->workers[c->count++] = w;
+  c->alive++;
+  w->crew = c;
+  w->number = c->count;
+  w->started = now();
+  w->exit.size = sizeof(w->exit);
+  must(gipc_pipe_duplex(&w->pipe, &w->far_pipe), "gipc_pipe_duplex");
+  start_process(w);
+  w->pid = must(gipc_process_pid(w->process), "gipc_process_pid");
+  must(gipc_start(w->pipe, c->loop, &events, w), "gipc_start");
+  must(gipc_process_watch(w->process, c->loop, on_exit_of, w),
+       "gipc_process_watch");
+  ev_idle_start(c->loop, &c->feeder);
+  return w;
+}
+
+void crew_start(crew *c, int count) {
+  ev_idle_init(&c->feeder, feed);
+  /* An idle watcher waits for all of its priority; above the others it comes
+   * once in each turn, however many answers there are. */
+  ev_set_priority(&c->feeder, EV_MAXPRI);
+  c->feeder.data = c;
+  while (c->count < count)
+    start_worker(c);
+}
+
+/* What puts return between the death of a worker and its on_end. */
+static int is_dying(int result) {
+  return result == -EPIPE || result == -ECONNRESET;
+}
+
+/* What w has not answered goes back; what it has answered, counts. */
+static size_t take_back(worker *w) {
+  size_t lost = w->sent.count;
+  chunk *c;
+
+  while ((c = chunk_list_pop(&w->sent)) != NULL)
+    job_lose(w->crew->job, c);
+  if (w->refused != NULL)
+    job_lose(w->crew->job, w->refused);
+  w->refused = NULL;
+  w->crew->given_again += lost;
+  return lost;
+}
+
+static void replace(crew *c, const worker *dead, size_t lost) {
+  const worker *heir;
+
+  if (c->replaced++ == MAX_REPLACED)
+    errx(EXIT_DIFFERENT, "too many workers died");
+  heir = start_worker(c);
+  screen_say(c->screen,
+             "worker %d (pid %d) is dead, %zu messages without answer are "
+             "given again; worker %d (pid %d) takes its place",
+             dead->number, dead->pid, lost, heir->number, heir->pid);
+}
+
+/* The exit alone is not the end: the pipe may still hold answers. */
+static void leave_when_gone(worker *w) {
+  crew *c = w->crew;
+
+  if (!w->has_exited || !w->has_ended)
+    return;
+  w->seconds = now() - w->started;
+  c->alive--;
+  if (!c->is_going_home)
+    replace(c, w, take_back(w));
+  else if (c->alive == 0)
+    c->on_home(c->user);
+}
+
+static void on_end(gipc_handle *h, int why, void *user) {
+  worker *w = user;
+
+  (void)why; /* the exit tells more */
+  gipc_handle_free(h);
+  w->pipe = NULL;
+  w->has_ended = 1;
+  leave_when_gone(w);
+}
+
+static void on_exit_of(gipc_process *p, void *user) {
+  worker *w = user;
+
+  must(gipc_process_info(p, &w->exit), "gipc_process_info");
+  gipc_process_free(p);
+  w->process = NULL;
+  w->has_exited = 1;
+  leave_when_gone(w);
+}
+
+void crew_send_home(crew *c) {
+  int i, r;
+
+  c->is_going_home = 1;
+  for (i = 0; i < c->count; i++) {
+    if (c->workers[i]->pipe == NULL)
+      continue;
+    r = gipc_shutdown(c->workers[i]->pipe);
+    if (!is_dying(r))
+      must(r, "gipc_shutdown");
+  }
+}
+
+void crew_free(crew *c) {
+  int i;
+
+  for (i = 0; i < c->count; i++)
+    free(c->workers[i]);
+}
+
+/* ---- Answers ------------------------------------------------------------- */
+
+static void on_tally(gipc_handle *h, const void *data, size_t size,
+                     void *user) {
+  worker *w = user;
+  chunk *c = chunk_list_pop(&w->sent);
+  tally t;
+
+  (void)h;
+  if (c == NULL || size != sizeof(t))
+    errx(EXIT_DIFFERENT, "worker %d answers what was not asked", w->number);
+  memcpy(&t, data, sizeof(t)); /* data is not aligned */
+  if (t.bytes != chunk_size(c))
+    errx(EXIT_DIFFERENT, "worker %d answers another message", w->number);
+  w->messages++;
+  w->files += c->index == 0;
+  w->bytes += t.bytes;
+  job_done(w->crew->job, c, &t);
+}
+
+/* ---- Feeding ------------------------------------------------------------- */
+
+static void on_drain(gipc_handle *h, void *user) {
+  worker *w = user;
+
+  (void)h;
+  w->is_full = 0;
+  ev_idle_start(w->crew->loop, &w->crew->feeder);
+}
+
+/* The next chunk for w, read into its buffer. */
+static chunk *next_chunk(worker *w) {
+  job *j = w->crew->job;
+  chunk *c = w->refused;
+
+  w->refused = NULL;
+  if (c != NULL)
+    return c;
+  while ((c = job_take(j)) != NULL) {
+    if (input_read(j->in, c->pass->file, c->index, w->buffer) == 0)
+      return c;
+    job_drop(j, c);
+  }
+  return NULL;
+}
+
+/* Right after a put: bytes that are still queued here cannot have been counted.
+ * Where the workers are faster than the input the queue is always empty; then
+ * a message without answer must do, after some time. */
+static int is_moment_to_kill(const worker *w, size_t queued) {
+  if (!w->crew->wants_kill)
+    return 0;
+  return queued > 0 || now() > w->crew->wants_kill_since + PATIENCE_SECONDS;
+}
+
+static void kill_if_asked(worker *w) {
+  size_t queued;
+
+  if (w->process == NULL)
+    return; /* it is dead already */
+  must(gipc_pending(w->pipe, GIPC_WRITE, &queued), "gipc_pending");
+  if (!is_moment_to_kill(w, queued) || gipc_process_kill(w->process) < 0)
+    return; /* GIPC_EDEAD: then another one */
+  w->crew->wants_kill = 0;
+  screen_say(w->crew->screen,
+             "SIGKILL to worker %d (pid %d) in the midst of its work: "
+             "%zu bytes are still queued for it",
+             w->number, w->pid, queued);
+}
+
+/* Returns 1 when w took a chunk. */
+static int feed_one(worker *w) {
+  chunk *c;
+  int r;
+
+  if (w->pipe == NULL || w->is_full || (c = next_chunk(w)) == NULL)
+    return 0;
+  r = gipc_try_put(w->pipe, w->buffer, chunk_size(c));
+  if (r == -EAGAIN || is_dying(r)) {
+    w->refused = c;
+    w->is_full = 1; /* until on_drain, or for ever */
+    return 0;
+  }
+  must(r, "gipc_try_put");
+  chunk_list_push(&w->sent, c);
+  kill_if_asked(w);
+  return 1;
+}
+
+/* Fills the queues of all workers in turns, but only for so long: the rest of
+ * the reading is for the next turn of the loop. */
+static void feed(struct ev_loop *loop, ev_idle *feeder, int revents) {
+  crew *c = feeder->data;
+  double end = now() + TURN_SECONDS;
+  int i, fed;
+
+  (void)revents;
+  do {
+    for (i = 0, fed = 0; i < c->count; i++)
+      fed += feed_one(c->workers[i]);
+  } while (fed > 0 && now() < end);
+  if (fed == 0) /* until on_drain, or a new worker */
+    ev_idle_stop(loop, feeder);
+}
+
+void crew_kill_one(crew *c) {
+  c->wants_kill = 1;
+  c->wants_kill_since = now();
+}

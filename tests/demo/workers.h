@@ -1,0 +1,66 @@
+/* The worker processes: started, fed, replaced when they die, sent home. */
+#ifndef DEMO_WORKERS_H
+#define DEMO_WORKERS_H
+
+#include <ev.h>
+#include <gipc.h>
+
+#include "job.h"
+#include "screen.h"
+
+typedef struct crew crew;
+
+typedef struct worker {
+  crew *crew;
+  int number;
+  int pid;
+  gipc_process *process;
+  gipc_handle *pipe;     /* chunks go out, tallies come in */
+  gipc_handle *far_pipe; /* the other end; the child's */
+  chunk_list sent;       /* without answer; answers come in this order */
+  chunk *refused;        /* read into buffer, but the queue was full */
+  int is_full;           /* wait for on_drain */
+  int has_exited;        /* it is gone when both have come: */
+  int has_ended;         /* the exit, and the end of the pipe */
+  double started;
+  double seconds; /* from its start to its end */
+  gipc_exit_info exit;
+  uint64_t messages; /* answered */
+  uint64_t files;    /* of which it counted the beginning */
+  uint64_t bytes;
+  char buffer[CHUNK_SIZE];
+} worker;
+
+enum { MAX_WORKERS = 64, MAX_REPLACED = 8 };
+
+struct crew {
+  struct ev_loop *loop;
+  job *job;
+  const rule *rule;
+  screen *screen;
+  void (*on_home)(void *user); /* all have ended */
+  void *user;
+  ev_idle feeder;
+  worker *workers[MAX_WORKERS + MAX_REPLACED]; /* the dead ones too */
+  int count;
+  int alive;
+  int replaced;
+  int is_going_home;
+  int wants_kill;
+  double wants_kill_since;
+  uint64_t given_again; /* chunks that a dead worker had */
+};
+
+/* Starts count workers.  The other members of c are the caller's to set. */
+void crew_start(crew *c, int count);
+
+/* Kills one worker with SIGKILL, at the next moment when one has certainly not
+ * finished its work. */
+void crew_kill_one(crew *c);
+
+/* There is no more work: every worker ends, then on_home comes. */
+void crew_send_home(crew *c);
+
+void crew_free(crew *c);
+
+#endif
