@@ -116,11 +116,18 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
 
 // ---- In the child -----------------------------------------------------------
 
+// Not freed: that would copy pages of memory which the child may never need,
+// and its start is mostly the copying of pages.
+static Fork *of_this_child;
+
 int Fork::child(Fork *self) noexcept {
   int error = self->become_child();
   // The parent's signal mask is not the child's: setup_.unmask() set it.
   self->signals_->dismiss();
-  delete self;
+  if (error != 0)
+    delete self;
+  else
+    of_this_child = self;
   return error;
 }
 

@@ -23,7 +23,7 @@ public:
   static int prepare(const Options *options, Fork *&out);
   // Calls the runtime's fork function or fork(2); the pid, 0, or -errno.
   int fork() noexcept;
-  // After the fork; both delete this.  In the child the result is an error
+  // After the fork; both let go of it.  In the child the result is an error
   // that the child should end with, because its parent knows it.
   static int parent(Fork *self, int pid, Process *&out) noexcept;
   static int child(Fork *self) noexcept;

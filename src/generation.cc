@@ -14,6 +14,9 @@ namespace {
 // The newest number given in this process or one that it descends from by
 // forks; unlike the page, a child inherits it.
 std::atomic<uint32_t> newest;
+// The kernel has agreed to wipe the page; a child's copy of the page goes on
+// so.
+std::atomic<bool> wiped;
 // Where pages cannot be wiped: the process that newest was given in.
 std::atomic<pid_t> owner;
 
@@ -30,8 +33,11 @@ uint32_t by_pid() noexcept {
 } // namespace
 
 uint32_t renew() noexcept {
-  if (!os::wipe_on_fork(&page, sizeof page))
-    return by_pid();
+  if (!wiped.load(std::memory_order_relaxed)) {
+    if (!os::wipe_on_fork(&page, sizeof page))
+      return by_pid();
+    wiped.store(true, std::memory_order_relaxed);
+  }
   uint32_t next = newest.load(std::memory_order_relaxed) + 1;
   uint32_t none = 0;
   if (page.value.compare_exchange_strong(none, next))
