@@ -21,13 +21,15 @@ void send(int child_end, const Record &record) noexcept {
                   MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-int receive(int parent_end, Record &out) noexcept {
+int receive(int parent_end, Record *out, int count) noexcept {
   // A record is written at once and far smaller than a socket's buffer, so it
   // is there whole or not at all.
-  ssize_t size = sys::recv(parent_end, &out, sizeof out, MSG_DONTWAIT);
-  if (size == static_cast<ssize_t>(sizeof out))
-    return 0;
-  return size == -EAGAIN ? -EAGAIN : -EPIPE;
+  ssize_t size = sys::recv(
+      parent_end, out, sizeof *out * static_cast<size_t>(count), MSG_DONTWAIT);
+  if (size == -EAGAIN)
+    return -EAGAIN;
+  return size > 0 ? static_cast<int>(size / static_cast<ssize_t>(sizeof *out))
+                  : -EPIPE;
 }
 
 } // namespace gipc::control

@@ -23,8 +23,8 @@ bool pass_gate(int child_end) noexcept;
 
 // Never raises SIGPIPE, never blocks.
 void send(int child_end, const Record &record) noexcept;
-// Does not wait.  The next record; -EAGAIN when there is none yet, -EPIPE when
-// none will come.
-int receive(int parent_end, Record &out) noexcept;
+// Does not wait.  The number of records, up to count; -EAGAIN when there is
+// none yet, -EPIPE when none will come.
+int receive(int parent_end, Record *out, int count) noexcept;
 
 } // namespace gipc::control

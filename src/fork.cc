@@ -42,8 +42,6 @@ int Fork::prepare(const Options *options, Fork *&out) {
     error = os::socket_pair(parent_end, self->child_end_);
   if (error == 0)
     error = self->prepare_handles();
-  if (error == 0)
-    error = registry::reserve(self->scratch_);
   if (error != 0)
     return error;
   for (int which = 0; which < 3; ++which)
@@ -61,10 +59,11 @@ int Fork::prepare_handles() {
   for (const Options::Passed &passed : options_->passed) {
     if (int error = passed.handle->check_pass(false))
       return error;
-    int fds[registry::Entry::max_descriptors];
-    int count = passed.handle->descriptors(fds);
-    for (int i = 0; i < count; ++i)
-      setup_.keep(fds[i], false);
+    for (int direction : {GIPC_READ, GIPC_WRITE}) {
+      int fd = passed.handle->fd(direction);
+      if (fd >= 0)
+        setup_.keep(fd, false);
+    }
     handles_.push_back(passed.handle);
   }
   return 0;
@@ -132,7 +131,7 @@ int Fork::child(Fork *self) noexcept {
 }
 
 int Fork::become_child() noexcept {
-  registry::forget_in_child(watch::abandon_signals, scratch_, setup_.kept());
+  registry::forget_in_child(watch::abandon_signals, setup_.kept());
   locked_ = false;
   for (Handle *handle : handles_)
     handle->arrive_in_child();
@@ -173,13 +172,16 @@ void Fork::change_environment() noexcept {
 
 namespace child {
 
-void run(int (*target)(struct ev_loop *, void *), void *argument) {
+// The attribute: what pthread_exit(3) throws has no object to refer to.
+__attribute__((no_sanitize("null"))) void
+run(int (*target)(struct ev_loop *, void *), void *argument) {
   // Its callers may be C, or may not expect an exception: nothing escapes.
   try {
-    struct ev_loop *loop = watch::fresh_loop();
-    if (loop == nullptr)
+    static struct ev_loop *fresh; // which nobody frees
+    fresh = watch::fresh_loop();
+    if (fresh == nullptr)
       finish(127, GIPC_ENDED_UNBORN);
-    int code = target(loop, argument);
+    int code = target(fresh, argument);
     finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_RETURN);
   } catch (const abi::__forced_unwind &) {
     finish(GIPC_EXIT_ESCAPED, GIPC_ENDED_UNWOUND);

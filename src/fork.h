@@ -41,7 +41,6 @@ private:
   Process *process_ = nullptr;
   Fd child_end_;
   std::vector<Handle *> handles_;
-  std::vector<int> scratch_;
   std::unique_ptr<SignalBlock> signals_;
   bool locked_ = false;
 };

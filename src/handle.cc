@@ -148,8 +148,8 @@ int Handle::fd(int direction) const noexcept {
   bool reading = direction == GIPC_READ;
   if (!(reading ? readable_ : writable_))
     return GIPC_EDIRECTION;
-  const Fd &fd = reading ? read_ : write_;
-  return fd ? fd.get() : GIPC_ECLOSED;
+  int fd = reading ? read_.get() : write_.get();
+  return fd >= 0 ? fd : GIPC_ECLOSED;
 }
 
 int Handle::directions() const noexcept {
@@ -270,10 +270,7 @@ void Handle::shutdown_now() noexcept {
   (void)sys::shutdown(write_.get(), SHUT_WR);
   if (push_ != nullptr)
     push_->stop_writing();
-  {
-    registry::Lock hold;
-    write_.reset();
-  }
+  write_.reset();
   outbox_.clear();
   refused_ = false;
   update_gates();
@@ -282,8 +279,8 @@ void Handle::shutdown_now() noexcept {
 void Handle::free() noexcept {
   if (owner_ != generation::current()) {
     // The numbers may mean other files in this process.
-    (void)read_.release();
-    (void)write_.release();
+    read_.forget();
+    write_.forget();
     if (push_ != nullptr)
       push_->forget();
     delete this;
@@ -326,18 +323,11 @@ void Handle::arrive_in_child() noexcept {
   if (push_ != nullptr)
     push_->forget();
   push_ = nullptr;
+  read_.keep_in_child();
+  write_.keep_in_child();
   callbacks_ = 0;
   update_gates();
   enter();
-}
-
-int Handle::descriptors(int *out) const noexcept {
-  int count = 0;
-  if (read_)
-    out[count++] = read_.get();
-  if (write_)
-    out[count++] = write_.get();
-  return count;
 }
 
 void Handle::flush_before_exit() noexcept {

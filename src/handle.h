@@ -85,8 +85,6 @@ public:
   // In the child.
   void arrive_in_child() noexcept;
 
-  int descriptors(int *out) const noexcept override;
-  struct ev_loop *loop() const noexcept override;
   void flush_before_exit() noexcept override;
 
 private:
@@ -144,7 +142,7 @@ private:
   Inbox inbox_;
   Outbox outbox_;
 
-  Fd read_, write_;
+  registry::Held read_, write_;
   Stream in_, out_;
   int read_end_ = 0, write_end_ = 0; // why a direction is over, for good
   bool readable_ = false, writable_ = false; // from its creation

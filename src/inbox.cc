@@ -54,6 +54,7 @@ int Inbox::next_slow(size_t limit, View &out) noexcept {
   out = {target(), size_};
   into_ = nullptr;
   assembling_ = false;
+  after_large_ = true;
   settle();
   ++messages_;
   return 0;
@@ -155,7 +156,9 @@ int Inbox::prepare(iovec (&areas)[2]) noexcept {
   // pages in halves their rate, and given up when they have ceased.
   if (!assembling_ && apart_.capacity() > read_ahead && ++small_reads_ > 64)
     apart_.release();
-  areas[0] = {ahead_.data() + end_, read_ahead - end_};
+  areas[0] = {ahead_.data() + end_,
+              after_large_ && end_ == 0 ? past : read_ahead - end_};
+  after_large_ = false;
   return 1;
 }
 

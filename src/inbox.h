@@ -73,8 +73,9 @@ public:
 private:
   // A message over this many bytes is assembled apart from the read-ahead.
   static constexpr size_t apart = 64 * 1024;
-  // How far to read past a message that is assembled: the header of its
-  // successor and small messages, but no piece of a large one worth copying.
+  // How far to read past a message that is assembled, and at first after it:
+  // the header of its successor and small messages, but no piece of a large one
+  // worth copying.
   static constexpr size_t past = 4096;
 
   int next_slow(size_t limit, View &out) noexcept;
@@ -94,6 +95,7 @@ private:
   bool assembling_ = false;
   int broken_ = 0;
   unsigned small_reads_ = 0; // since apart_ was last of use
+  bool after_large_ = false; // the last message was one that was assembled
   uint64_t messages_ = 0;
 };
 

@@ -41,9 +41,9 @@ bool wipe_on_fork(void *page, size_t size) noexcept;
 // A descriptor of a child that has not been reaped.
 int open_pidfd(pid_t pid, Fd &out) noexcept;
 int signal_pidfd(int pidfd, int signal) noexcept;
-// Takes the wait status of an ended child: 1 and *status, 0 while it runs,
-// -ECHILD when somebody else reaped it.
-int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept;
+// Takes the wait status of an ended child: 1 and *status, 0 while it runs
+// (unless it is to wait for the end), -ECHILD when somebody else reaped it.
+int wait_pidfd(int pidfd, bool wait, int *status, rusage *usage) noexcept;
 // The wait status that the kernel keeps for an already reaped process:
 // 1 and *status, 0 while the reaping is in progress, < 0 where it keeps none.
 int kept_status(int pidfd, int *status) noexcept;

@@ -184,11 +184,11 @@ int signal_pidfd(int pidfd, int signal) noexcept {
                               signal, nullptr, 0));
 }
 
-int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept {
+int wait_pidfd(int pidfd, bool wait, int *status, rusage *usage) noexcept {
   siginfo_t info{};
   // The system call has a fifth argument, which waitid(3) hides.
   long result = raw("waitid", SYS_waitid, P_PIDFD, pidfd, &info,
-                    WEXITED | WNOHANG | __WALL, usage);
+                    WEXITED | __WALL | (wait ? 0 : WNOHANG), usage);
   if (result < 0)
     return static_cast<int>(result);
   if (info.si_pid == 0)

@@ -124,7 +124,7 @@ int open_pidfd(pid_t, Fd &) noexcept { return -ENOSYS; }
 
 int signal_pidfd(int, int) noexcept { return -ENOSYS; }
 
-int wait_pidfd(int, int *, rusage *) noexcept { return -ENOSYS; }
+int wait_pidfd(int, bool, int *, rusage *) noexcept { return -ENOSYS; }
 
 int kept_status(int, int *) noexcept { return -ENOSYS; }
 

@@ -72,13 +72,13 @@ void Process::started(pid_t pid, Fd pidfd) noexcept {
 int Process::wait_until_begun() noexcept {
   for (;;) {
     control::Record record{};
-    int error = control::receive(control_.get(), record);
-    if (error == 0 && record.kind == control::Record::failed)
+    int count = control::receive(control_.get(), &record, 1);
+    if (count == 1 && record.kind == control::Record::failed)
       return record.value;
-    begun_ = error == 0;
+    begun_ = count == 1;
     // A fork elsewhere in the program may hold the child's end of the socket
     // open, so the end of that stream is not what to wait for alone.
-    if (error != -EAGAIN || has_ended())
+    if (count != -EAGAIN || has_ended())
       return 0;
     pollfd signs[2] = {{control_.get(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
     (void)sys::poll(signs, 2, pidfd_ ? -1 : 10);
@@ -90,10 +90,11 @@ int Process::wait_until_begun() noexcept {
 bool Process::has_ended() noexcept { return ended_ || find_status(); }
 
 // Asks for the status where it may be found, the surest place first.
-bool Process::find_status() noexcept {
+bool Process::find_status(bool wait) noexcept {
   int status = 0;
   rusage usage{};
-  int result = pidfd_ ? os::wait_pidfd(pidfd_.get(), &status, &usage) : -ENOSYS;
+  int result =
+      pidfd_ ? os::wait_pidfd(pidfd_.get(), wait, &status, &usage) : -ENOSYS;
   if (result < 0 && result != -ECHILD) // P_PIDFD came later than pidfds
     result = sys::waitpid(pid_, &status, WNOHANG, &usage);
   if (result > 0) {
@@ -135,19 +136,19 @@ void Process::end(int wait_status, int how) noexcept {
   ended_ = true;
   wait_status_ = wait_status;
   how_ = how;
-  registry::Lock hold;
   control_.reset();
 }
 
 void Process::read_records() noexcept {
   // The lifeline of a program is not asked: it could tell anything.
-  control::Record record;
-  while (function_ && control_ &&
-         control::receive(control_.get(), record) == 0) {
-    begun_ |= record.kind == control::Record::begun;
-    if (record.kind == control::Record::ended) {
-      recorded_code_ = record.value & 0xff;
-      recorded_how_ = record.how;
+  control::Record records[4]; // there are two at most
+  int count =
+      function_ && control_ ? control::receive(control_.get(), records, 4) : 0;
+  for (int i = 0; i < count; ++i) {
+    begun_ |= records[i].kind == control::Record::begun;
+    if (records[i].kind == control::Record::ended) {
+      recorded_code_ = records[i].value & 0xff;
+      recorded_how_ = records[i].how;
     }
   }
 }
@@ -161,6 +162,9 @@ int Process::join(Deadline deadline) noexcept {
   if (int error = usable())
     return error;
   reap_orphans();
+  // With all the time there is, one call waits and reaps.
+  if (deadline.never() && pidfd_ && !ended_ && find_status(true))
+    return 0;
   // Without a descriptor to wait on: looks again, after longer and longer.
   int interval = 1;
   while (!has_ended()) {
@@ -297,6 +301,8 @@ int Process::watch(struct ev_loop *loop, gipc_exit_callback callback,
     return GIPC_ELOCKED;
   watch_ = std::make_unique<ProcessWatch>(loop, pid_, pidfd_.get(),
                                           watch_events, this);
+  loop_ = loop;
+  registry::enter_loop(loop);
   callback_ = callback;
   user_ = user;
   return 0;
@@ -307,7 +313,7 @@ int Process::unwatch() noexcept {
     return error;
   if (watch_ == nullptr)
     return -EINVAL;
-  watch_.reset();
+  drop_watch();
   return 0;
 }
 
@@ -317,7 +323,7 @@ void Process::on_end() noexcept {
   if (watch_ == nullptr || usable() != 0 || !has_ended())
     return;
   // The descriptor stays readable for ever.
-  watch_.reset();
+  drop_watch();
   if (!freed_) {
     in_callback_ = true;
     callback_(reinterpret_cast<gipc_process *>(this), user_);
@@ -327,8 +333,13 @@ void Process::on_end() noexcept {
     delete this;
 }
 
-void Process::on_loop_gone() noexcept {
+void Process::drop_watch() noexcept {
   watch_.reset();
+  registry::leave_loop(loop_);
+}
+
+void Process::on_loop_gone() noexcept {
+  drop_watch();
   if (freed_)
     Orphans::add(this);
 }
@@ -338,10 +349,10 @@ void Process::on_loop_gone() noexcept {
 void Process::free() noexcept {
   if (usable() != 0) {
     // The numbers may mean other files in this process.
-    (void)pidfd_.release();
-    (void)control_.release();
-    for (Fd &fd : stdio_)
-      (void)fd.release();
+    pidfd_.forget();
+    control_.forget();
+    for (registry::Held &fd : stdio_)
+      fd.forget();
     if (watch_ != nullptr)
       watch_->forget();
     delete this;
@@ -350,11 +361,8 @@ void Process::free() noexcept {
   freed_ = true;
   if (in_callback_)
     return;
-  {
-    registry::Lock hold;
-    for (Fd &fd : stdio_)
-      fd.reset();
-  }
+  for (registry::Held &fd : stdio_)
+    fd.reset();
   if (pid_ < 0 || has_ended())
     delete this;
   else if (watch_ == nullptr)
@@ -391,14 +399,6 @@ int Process::take_stdio(int which) noexcept {
   if (which < 0 || which > 2)
     return -EINVAL;
   return stdio_[which] ? stdio_[which].release() : GIPC_ECLOSED;
-}
-
-int Process::descriptors(int *out) const noexcept {
-  int count = 0;
-  for (const Fd *fd : {&pidfd_, &control_, &stdio_[0], &stdio_[1], &stdio_[2]})
-    if (*fd)
-      out[count++] = fd->get();
-  return count;
 }
 
 } // namespace gipc

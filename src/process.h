@@ -47,10 +47,6 @@ public:
   int unwatch() noexcept;
   int report(int wait_status) noexcept;
 
-  int descriptors(int *out) const noexcept override;
-  struct ev_loop *loop() const noexcept override {
-    return watch_ != nullptr ? watch_->loop() : nullptr;
-  }
   void flush_before_exit() noexcept override {}
 
   // Reaps children whose Process was freed before they ended.
@@ -64,19 +60,21 @@ private:
     return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
   }
   bool has_ended() noexcept;
-  bool find_status() noexcept;
+  bool find_status(bool wait = false) noexcept;
   void end(int wait_status, int how) noexcept;
   void read_records() noexcept;
   int kill(int number) noexcept;
   void on_end() noexcept;
+  void drop_watch() noexcept;
   void on_loop_gone() noexcept;
   static const ProcessWatch::Events watch_events;
 
   uint32_t owner_ = generation::current();
   pid_t pid_ = -1;
   std::string name_;
-  Fd pidfd_, control_, stdio_[3];
-  bool function_ = false; // has, or had, a control socket
+  registry::Held pidfd_, control_, stdio_[3];
+  struct ev_loop *loop_ = nullptr; // that it is watched on
+  bool function_ = false;          // has, or had, a control socket
   bool begun_ = false;
   bool ended_ = false;
   bool reported_ = false;

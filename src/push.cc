@@ -41,7 +41,7 @@ const HandleWatch::Events Push::watch_events = {
 
 Push::Push(Handle &handle, struct ev_loop *loop, const gipc_events &events,
            void *user)
-    : handle_(handle), events_(events), user_(user),
+    : handle_(handle), loop_(loop), events_(events), user_(user),
       watch_(loop, handle.read_.get(), handle.write_.get(), watch_events,
              this) {}
 
@@ -191,6 +191,7 @@ void Push::stop_writing() noexcept { watch_.want_write(false); }
 
 void Push::detach() noexcept {
   handle_.push_ = nullptr;
+  registry::leave_loop(loop_);
   // What was to happen on the loop is the program's to do again.
   handle_.shutting_ = false;
   handle_.flush_at_ = Handle::flush_step_size;
@@ -224,13 +225,10 @@ int Handle::start(struct ev_loop *loop, const gipc_events &events, void *user) {
   if (read_ && events.on_message == nullptr)
     return -EINVAL;
   push_ = new Push(*this, loop, events, user);
+  registry::enter_loop(loop);
   update_gates();
   push_->begin();
   return 0;
-}
-
-struct ev_loop *Handle::loop() const noexcept {
-  return push_ != nullptr ? push_->loop() : nullptr;
 }
 
 int Handle::stop() noexcept {

@@ -20,9 +20,6 @@ public:
   void resume() noexcept;
   // Sends the queue at the end of the loop's turn.
   void send_later() noexcept { watch_.want_turn_end(); }
-  struct ev_loop *loop() const noexcept {
-    return watch_.loop();
-  }
   bool waits_to_write() const noexcept { return watch_.wants_write(); }
   // Only the queue is of interest from now on.
   void linger() noexcept;
@@ -45,6 +42,7 @@ private:
   void apply_reading() noexcept;
 
   Handle &handle_;
+  struct ev_loop *loop_;
   gipc_events events_;
   void *user_;
   Scope *scope_ = nullptr; // of the callback that is running now

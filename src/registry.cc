@@ -1,4 +1,4 @@
-// The objects of this process that hold descriptors, for the rules of fork.
+// What this process holds through this library, for the rules of fork.
 #include "registry.h"
 
 #include "generation.h"
@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <new>
 #include <pthread.h>
 #include <sched.h>
 
@@ -20,12 +18,47 @@ std::atomic<pthread_t> holding_thread;
 unsigned depth;
 
 // Guarded by the lock, and void in another generation.
-Entry *first;
-size_t count;
 uint32_t list_generation;
+Entry *first;
+
+// The descriptors as bits, because a child of a process with ten thousand of
+// them should read a kilobyte, not ten thousand objects.  Untouched pages of it
+// cost nothing.  This is as far as Linux numbers descriptors (fs.nr_open)
+// unless it is told otherwise; one beyond stays open in function children.
+constexpr unsigned most = 1u << 20;
+constexpr unsigned word_bits = 64;
+uint64_t held[most / word_bits];
+unsigned words; // of it that may have a bit set
+
+// The loops that objects are on.  A program has a few; one beyond is not known
+// to its children.
+struct LoopUse {
+  struct ev_loop *loop;
+  unsigned objects;
+};
+constexpr unsigned most_loops = 64;
+LoopUse loops[most_loops];
 
 int control = -1;
 uint32_t control_generation;
+
+void set_bit(int fd, bool on) noexcept {
+  auto number = static_cast<unsigned>(fd);
+  if (number >= most)
+    return;
+  uint64_t bit = uint64_t{1} << number % word_bits;
+  uint64_t &word = held[number / word_bits];
+  word = on ? word | bit : word & ~bit;
+  words = std::max(words, number / word_bits + 1);
+}
+
+void forget_all(uint32_t now) noexcept {
+  first = nullptr;
+  std::fill(held, held + words, 0);
+  words = 0;
+  std::fill(loops, loops + most_loops, LoopUse{});
+  list_generation = now;
+}
 
 } // namespace
 
@@ -50,11 +83,8 @@ void lock() noexcept {
   }
   holding_thread.store(pthread_self(), std::memory_order_relaxed);
   depth = 1;
-  if (list_generation != now) {
-    first = nullptr;
-    count = 0;
-    list_generation = now;
-  }
+  if (list_generation != now)
+    forget_all(now);
 }
 
 void unlock() noexcept {
@@ -73,7 +103,6 @@ struct List {
     if (first != nullptr)
       first->previous_ = entry;
     first = entry;
-    ++count;
   }
 
   static void unlink(Entry *entry) noexcept {
@@ -86,11 +115,40 @@ struct List {
       first = entry->next_;
     if (entry->next_ != nullptr)
       entry->next_->previous_ = entry->previous_;
-    --count;
   }
 
   static Entry *next(const Entry *entry) noexcept { return entry->next_; }
 };
+
+Held &Held::operator=(Fd &&fd) noexcept {
+  Lock hold;
+  reset();
+  fd_ = std::move(fd);
+  if (fd_)
+    set_bit(fd_.get(), true);
+  return *this;
+}
+
+void Held::reset() noexcept {
+  if (!fd_)
+    return;
+  Lock hold;
+  set_bit(fd_.get(), false);
+  fd_.reset();
+}
+
+int Held::release() noexcept {
+  Lock hold;
+  if (fd_)
+    set_bit(fd_.get(), false);
+  return fd_.release();
+}
+
+void Held::keep_in_child() noexcept {
+  Lock hold;
+  if (fd_)
+    set_bit(fd_.get(), true);
+}
 
 void Entry::enter() noexcept {
   Lock hold;
@@ -102,49 +160,55 @@ void Entry::leave() noexcept {
   List::unlink(this);
 }
 
-int reserve(std::vector<int> &out) noexcept {
-  try {
-    out.reserve(count * Entry::max_descriptors);
-  } catch (const std::bad_alloc &) {
-    return -ENOMEM;
+void enter_loop(struct ev_loop *loop) noexcept {
+  Lock hold;
+  LoopUse *free = nullptr;
+  for (LoopUse &use : loops) {
+    if (use.objects == 0)
+      free = free != nullptr ? free : &use;
+    else if (use.loop == loop) {
+      ++use.objects;
+      return;
+    }
   }
-  return 0;
+  if (free != nullptr)
+    *free = {loop, 1};
+}
+
+void leave_loop(struct ev_loop *loop) noexcept {
+  Lock hold;
+  for (LoopUse &use : loops)
+    if (use.objects > 0 && use.loop == loop) {
+      --use.objects;
+      return;
+    }
 }
 
 void forget_in_child(void (*visit)(struct ev_loop *) noexcept,
-                     std::vector<int> &scratch,
                      const std::vector<int> &keep) noexcept {
-  struct ev_loop *visited = nullptr;
-  for (Entry *entry = first; entry != nullptr; entry = List::next(entry)) {
-    // Most programs have one.
-    if (struct ev_loop *loop = entry->loop(); loop != visited) {
-      visited = loop;
-      if (loop != nullptr)
-        visit(loop);
+  for (const LoopUse &use : loops)
+    if (use.objects > 0)
+      visit(use.loop);
+  for (int fd : keep)
+    set_bit(fd, false);
+  // Handles have neighbouring numbers: one call closes a run of them.
+  auto is_held = [](unsigned fd) {
+    return (held[fd / word_bits] >> fd % word_bits & 1) != 0;
+  };
+  unsigned end = words * word_bits;
+  for (unsigned fd = 0; fd < end;) {
+    if (held[fd / word_bits] == 0) {
+      fd = (fd / word_bits + 1) * word_bits;
+    } else if (!is_held(fd)) {
+      ++fd;
+    } else {
+      unsigned from = fd;
+      while (fd < end && is_held(fd))
+        ++fd;
+      os::close_range(from, fd - 1);
     }
-    int held[Entry::max_descriptors];
-    int number = entry->descriptors(held);
-    // reserve() made room, unless an at-fork hook of the runtime added some.
-    for (int i = 0; i < number && scratch.size() < scratch.capacity(); ++i)
-      scratch.push_back(held[i]);
   }
-  std::sort(scratch.begin(), scratch.end());
-  // Ten thousand handles have neighbouring numbers: one call closes a run.
-  for (size_t i = 0; i < scratch.size();) {
-    int from = scratch[i];
-    if (std::binary_search(keep.begin(), keep.end(), from)) {
-      ++i;
-      continue;
-    }
-    int to = from;
-    while (++i < scratch.size() && scratch[i] == to + 1 &&
-           !std::binary_search(keep.begin(), keep.end(), to + 1))
-      ++to;
-    os::close_range(static_cast<unsigned>(from), static_cast<unsigned>(to));
-  }
-  first = nullptr;
-  count = 0;
-  list_generation = generation::current();
+  forget_all(generation::current());
   depth = 1;
   unlock();
 }

@@ -143,10 +143,6 @@ void HandleWatch::want_backlog(bool on) noexcept {
     ev_idle_stop(w.loop, &w.backlog);
 }
 
-struct ev_loop *HandleWatch::loop() const noexcept {
-  return watchers_->loop;
-}
-
 void HandleWatch::forget() noexcept { watchers_->loop = nullptr; }
 
 // ---- Processes --------------------------------------------------------------
@@ -238,10 +234,6 @@ void ProcessWatch::start_grace(double seconds) noexcept {
   ev_timer_stop(w.loop, &w.grace);
   ev_timer_set(&w.grace, seconds, 0.);
   ev_timer_start(w.loop, &w.grace);
-}
-
-struct ev_loop *ProcessWatch::loop() const noexcept {
-  return watchers_->loop;
 }
 
 void ProcessWatch::forget() noexcept { watchers_->loop = nullptr; }

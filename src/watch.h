@@ -32,8 +32,6 @@ public:
   void want_turn_end() noexcept;
   void want_backlog(bool on) noexcept;
   bool wants_write() const noexcept;
-  // NULL once it is gone.
-  struct ev_loop *loop() const noexcept;
   // In a forked child: the loop must not be touched any more.
   void forget() noexcept;
 
@@ -57,7 +55,6 @@ public:
                void *owner);
   ~ProcessWatch();
   void start_grace(double seconds) noexcept;
-  struct ev_loop *loop() const noexcept;
   void forget() noexcept;
 
 private:
