@@ -276,6 +276,12 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_keep_all_fds(gipc_options *o);
 /* The child starts with signal blocked; the default is an empty mask. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_block_signal(gipc_options *o,
                                                        int signal);
+/* A function child may watch, on its own loop, the signals that this process
+ * watches on loop.  (libev lets a signal be watched on one loop only, be it one
+ * that the child inherited.)  Known without being named: the default loop, and
+ * loops that something of this library is on. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_leave_loop(gipc_options *o,
+                                                     struct ev_loop *loop);
 /* gipc_start_process() calls this instead of fork(2). */
 GIPC_API GIPC_MUST_CHECK int
 gipc_options_set_fork(gipc_options *o, pid_t (*fork_function)(void *user),

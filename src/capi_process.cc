@@ -113,6 +113,15 @@ int gipc_options_block_signal(gipc_options *o, int signal) {
                       : guard([&] { return unwrap(o)->block_signal(signal); });
 }
 
+int gipc_options_leave_loop(gipc_options *o, struct ev_loop *loop) {
+  if (o == nullptr || loop == nullptr)
+    return -EINVAL;
+  return guard([&] {
+    unwrap(o)->left_loops.push_back(loop);
+    return 0;
+  });
+}
+
 int gipc_options_set_fork(gipc_options *o, pid_t (*fork_function)(void *),
                           void *user) {
   if (o == nullptr)

@@ -135,6 +135,8 @@ int Fork::become_child() noexcept {
   locked_ = false;
   for (Handle *handle : handles_)
     handle->arrive_in_child();
+  for (struct ev_loop *loop : options_->left_loops)
+    watch::abandon_signals(loop);
   watch::abandon_default_loop();
   os::discard_stdio();
   int error = setup_.apply();

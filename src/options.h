@@ -10,6 +10,8 @@
 #include <sys/types.h>
 #include <vector>
 
+struct ev_loop;
+
 namespace gipc {
 
 class Handle;
@@ -52,6 +54,7 @@ struct Options {
   std::optional<std::vector<int>> keep_fds;
   bool keep_all_fds = false;
   std::vector<int> blocked_signals;
+  std::vector<struct ev_loop *> left_loops;
   pid_t (*fork_function)(void *) = nullptr;
   void *fork_user = nullptr;
 

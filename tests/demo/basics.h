@@ -35,4 +35,7 @@ static inline void *new_memory(size_t size) {
   return memory;
 }
 
+/* "1 file", "2 files" */
+static inline const char *plural(size_t count) { return count == 1 ? "" : "s"; }
+
 #endif

@@ -2,14 +2,16 @@
  * processes that are fed over pipes, kills one of them in the midst of it, and
  * compares the totals with those of wc(1).
  *
- * One thread, one loop, which never waits for anything but events:
+ * One thread and one loop, which waits for nothing but events.  The files:
  *
- *   input    the files, read in chunks
- *   job      which chunk is next, which is lost, what is counted
- *   workers  the processes; all that this library does happens there and in
- *   wc       the judge, a program that is executed
- *   ticker   tells how late the loop was at worst
- *   count    what a worker does; screen, report: what you see
+ *   demo            the course of events
+ *   workers         the worker processes and their pipes: start reading here
+ *   wc              the judge, a program that is executed
+ *   count           what a worker does with a message
+ *   input           what is counted, read in chunks
+ *   job             which chunk is next, which is lost, which is done
+ *   ticker          how late the loop is at worst
+ *   screen, report  what you see
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -146,9 +148,10 @@ static void start(demo *d) {
     errx(EXIT_DIFFERENT, "no event loop");
   job_init(&d->job, &d->input);
   screen_init(&d->screen);
-  printf("%zu files of %.1f MB together, again and again for %.1f s, with %d "
-         "workers\n",
-         d->input.count, (double)d->input.bytes / 1e6, d->seconds, d->workers);
+  printf("%zu file%s of %.1f MB together, again and again for %.1f s, with %d "
+         "worker%s\n",
+         d->input.count, plural(d->input.count), (double)d->input.bytes / 1e6,
+         d->seconds, d->workers, plural((size_t)d->workers));
   fflush(stdout);
   d->crew.loop = d->loop;
   d->crew.job = &d->job;
@@ -172,7 +175,8 @@ static int report(demo *d) {
   if (d->wc.count > 0)
     different = report_totals(&d->job, &d->wc);
   if (d->input.left_out > 0)
-    printf("%zu files were left out, as told above.\n", d->input.left_out);
+    printf("%zu file%s left out, as told above.\n", d->input.left_out,
+           plural(d->input.left_out));
   return different > 0 || d->input.left_out > 0 ? EXIT_DIFFERENT : EXIT_SAME;
 }
 

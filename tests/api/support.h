@@ -1,0 +1,116 @@
+/* What every test program shares: checks, leaks, deadlines, children.
+ *
+ * List a test as TEST(name): its setup counts descriptors and starts the
+ * deadline, its teardown fails when a descriptor or a child is left. */
+#ifndef GIPC_TESTS_SUPPORT_H
+#define GIPC_TESTS_SUPPORT_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* cmocka.h is not for C++ by itself. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include <cmocka.h>
+#ifdef __cplusplus
+}
+#endif
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "gipc.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Checks ------------------------------------------------------------- */
+
+/* Results are shown in words where they differ. */
+void check_result(long got, long expected, const char *call, const char *file,
+                  int line);
+#define RESULT(call, expected)                                                 \
+  check_result((call), (expected), #call, __FILE__, __LINE__)
+#define OK(call) RESULT(call, 0)
+
+/* In a forked child, which must not return into cmocka: tells where on stderr
+ * and ends it with 1. */
+void child_check(bool holds, const char *what, const char *file, int line);
+#define CHILD_CHECK(condition)                                                 \
+  child_check((condition), #condition, __FILE__, __LINE__)
+
+/* ---- Setup and teardown ---------------------------------------------------
+ */
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, test_setup, test_end)
+
+int test_setup(void **state);
+int test_end(void **state);
+
+/* Descriptors that are open in this process. */
+int count_fds(void);
+/* 1 if this process has any child, ended or not; it is not reaped. */
+int has_children(void);
+/* Children that have ended and are not reaped. */
+int count_zombies(void);
+
+/* The program ends with a word on stderr when the test takes longer than this
+ * from now on.  Every test starts with 60 seconds, more when slow(). */
+void deadline(unsigned seconds);
+
+/* ---- Environment ----------------------------------------------------------
+ */
+
+/* Runs under valgrind or a sanitizer: smaller counts. */
+bool slow(void);
+/* all, or few when slow(). */
+size_t many(size_t all, size_t few);
+/* The memory of this process that is in RAM, in bytes. */
+size_t resident(void);
+
+/* ---- Waiting, without sleeping ---------------------------------------------
+ */
+
+/* poll(2) for POLLIN or POLLOUT; true when it is there before the time. */
+bool wait_fd(int fd, short events, int milliseconds);
+double now(void);
+
+/* ---- Children -------------------------------------------------------------
+ */
+
+/* Forks; body's result is the exit code of the child. */
+pid_t child_start(int (*body)(void *argument), void *argument);
+/* Waits for its end and expects exit code 0. */
+void child_join(pid_t pid);
+
+/* ---- Bytes ----------------------------------------------------------------
+ */
+
+/* A generator with a seed (xorshift64*), the same on every machine. */
+uint64_t random_next(uint64_t *seed);
+/* Fills with bytes that depend on seed and place. */
+void fill(void *data, size_t size, uint64_t seed);
+bool filled(const void *data, size_t size, uint64_t seed);
+/* FNV-1a, continued from hash; start with 0. */
+uint64_t hash_bytes(uint64_t hash, const void *data, size_t size);
+
+/* All bytes, waiting where needed; false on an error or an end. */
+bool write_all(int fd, const void *data, size_t size);
+bool read_all(int fd, void *data, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,296 @@
+/* Times: they cover the whole call, and what they break off goes on later. */
+#include "support.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static const void *data;
+static size_t size;
+
+static gipc_handle *reader(int *peer) {
+  gipc_handle *r;
+  int s[2];
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+  OK(gipc_open(s[0], -1, &r));
+  *peer = s[1];
+  return r;
+}
+
+static void a_get_stalled_at_any_byte_ends_in_time(void **state) { /* H68 */
+  static const unsigned char frame[] = "\0\0\0\x10sixteen bytes!!!";
+  for (size_t cut = 0; cut < sizeof frame - 1; cut++) {
+    int peer;
+    gipc_handle *r = reader(&peer);
+    double before = now(), took;
+    assert_true(write_all(peer, frame, cut));
+    RESULT(gipc_get(r, 0.003, &data, &size), -ETIMEDOUT);
+    took = now() - before;
+    assert_true(took >= 0.003);
+    assert_true(took < 5);
+    /* What has arrived is not lost. */
+    assert_true(write_all(peer, frame + cut, sizeof frame - 1 - cut));
+    OK(gipc_get(r, 10, &data, &size));
+    assert_int_equal(size, 16);
+    assert_memory_equal(data, frame + 4, 16);
+    close(peer);
+    gipc_handle_free(r);
+  }
+}
+
+static volatile int stop_dripping;
+
+/* A byte each millisecond or so, for ever. */
+static void *drip(void *argument) {
+  int peer = *(int *)argument;
+  struct pollfd end = {peer, 0, 0};
+  while (!stop_dripping && poll(&end, 1, 1) == 0)
+    if (send(peer, "x", 1, MSG_NOSIGNAL) != 1)
+      break;
+  return NULL;
+}
+
+static void bytes_that_drip_in_do_not_prolong_a_get(void **state) { /* H68 */
+  int peer;
+  gipc_handle *r = reader(&peer);
+  pthread_t thread;
+  double before;
+  stop_dripping = 0;
+  assert_true(write_all(peer, "\0\1\0\0", 4)); /* 64 KiB: a minute */
+  assert_int_equal(pthread_create(&thread, NULL, drip, &peer), 0);
+  before = now();
+  RESULT(gipc_get(r, 0.1, &data, &size), -ETIMEDOUT);
+  assert_true(now() - before >= 0.1);
+  assert_true(now() - before < 3);
+  stop_dripping = 1;
+  pthread_join(thread, NULL);
+  close(peer);
+  gipc_handle_free(r);
+}
+
+/* Zeroes as fast as they go, until the other side is closed. */
+static void *pour(void *argument) {
+  static char zeroes[1 << 18];
+  int peer = *(int *)argument;
+  while (send(peer, zeroes, sizeof zeroes, MSG_NOSIGNAL) > 0)
+    ;
+  return NULL;
+}
+
+static void a_firehose_does_not_prolong_a_get(void **state) { /* H68 */
+  int peer;
+  gipc_handle *r = reader(&peer);
+  pthread_t thread;
+  double before;
+  assert_true(write_all(peer, "\x30\0\0\0", 4)); /* 768 MiB */
+  assert_int_equal(pthread_create(&thread, NULL, pour, &peer), 0);
+  before = now();
+  RESULT(gipc_get(r, 0.02, &data, &size), -ETIMEDOUT);
+  assert_true(now() - before < (slow() ? 20 : 0.3));
+  gipc_handle_free(r);
+  pthread_join(thread, NULL);
+  close(peer);
+}
+
+/* Swallows until the end. */
+static void *swallow(void *argument) {
+  static char into[1 << 18];
+  int peer = *(int *)argument;
+  while (read(peer, into, sizeof into) > 0)
+    ;
+  return NULL;
+}
+
+static void a_fast_reader_does_not_prolong_a_put(void **state) { /* H68 */
+  enum { large = 256 << 20 };
+  int s[2];
+  gipc_handle *w;
+  pthread_t thread;
+  char *block = calloc(1, large);
+  size_t pending;
+  int result;
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+  OK(gipc_open(-1, s[0], &w));
+  assert_int_equal(pthread_create(&thread, NULL, swallow, &s[1]), 0);
+  result = gipc_put(w, block, large, 0.02);
+  RESULT(result, -EINPROGRESS);
+  free(block);
+  /* Its time is no measure, as it copies the rest; how much left is. */
+  OK(gipc_pending(w, GIPC_WRITE, &pending));
+  assert_true(pending > large / 2);
+  RESULT(gipc_flush(w, 0.01), -ETIMEDOUT);
+  OK(gipc_pending(w, GIPC_WRITE, &pending));
+  assert_true(pending > large / 4);
+  gipc_handle_free(w);
+  pthread_join(thread, NULL);
+  close(s[1]);
+}
+
+static void zero_seconds_do_what_can_be_done_at_once(void **state) {
+  gipc_handle *r, *w;
+  OK(gipc_pipe(&r, &w));
+  RESULT(gipc_get(r, 0, &data, &size), -ETIMEDOUT);
+  OK(gipc_put(w, "there", 5, 0));
+  OK(gipc_flush(w, 0));
+  OK(gipc_get(r, 0, &data, &size));
+  assert_int_equal(size, 5);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
+/* The peer reads nothing until a put has timed out with the kernel full to a
+ * different place each time. */
+static void a_put_stalled_anywhere_is_told_exactly(void **state) { /* H68 */
+  for (size_t before = 0; before < many(120, 12); before++) {
+    gipc_handle *r, *w;
+    static char block[100000];
+    int s[2], tiny = 4608, result, count = 0;
+    size_t pending, expected = 0, payload = 1 + before * 401 % 9000;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+    setsockopt(s[1], SOL_SOCKET, SO_SNDBUF, &tiny, sizeof tiny);
+    OK(gipc_open(s[0], -1, &r));
+    OK(gipc_open(-1, s[1], &w));
+    fill(block, sizeof block, before);
+    while ((result = gipc_put(w, block, payload, before % 3 * 0.001)) == 0)
+      expected++;
+    OK(gipc_pending(w, GIPC_WRITE, &pending));
+    if (result == -EINPROGRESS) {
+      expected++;
+      assert_true(pending > 0);
+      assert_true(pending < payload + 4);
+    } else {
+      RESULT(result, -ETIMEDOUT);
+      assert_int_equal(pending, 0);
+    }
+    /* Nothing more leaves while the rest waits, and nothing is lost. */
+    result = gipc_put(w, "behind", 6, 0);
+    assert_true(result == -ETIMEDOUT || result == 0 || result == -EINPROGRESS);
+    bool behind = result != -ETIMEDOUT;
+    for (;;) {
+      int flushed = gipc_flush(w, 0);
+      assert_true(flushed == 0 || flushed == -ETIMEDOUT);
+      while ((result = gipc_try_get(r, &data, &size)) == 0) {
+        count++;
+        if ((size_t)count <= expected) {
+          assert_int_equal(size, payload);
+          assert_true(filled(data, size, before));
+        } else
+          assert_memory_equal(data, "behind", 6);
+      }
+      if (flushed == 0)
+        break;
+    }
+    assert_int_equal(count, expected + (behind ? 1 : 0));
+    gipc_handle_free(r);
+    gipc_handle_free(w);
+  }
+}
+
+static void a_time_and_an_arrival_in_one_moment_complete_once(void **state) {
+  /* H69 */
+  gipc_handle *r, *w;
+  int got = 0;
+  OK(gipc_pipe(&r, &w));
+  for (int i = 0; i < 200; i++) {
+    /* Arrived before the time is looked at, and only after. */
+    if (i % 2)
+      OK(gipc_put(w, &i, sizeof i, -1));
+    int result = gipc_get(r, i % 4 < 2 ? 0 : 1e-9, &data, &size);
+    if (i % 2 == 0) {
+      RESULT(result, -ETIMEDOUT);
+      OK(gipc_put(w, &i, sizeof i, -1));
+      result = gipc_get(r, 0, &data, &size);
+    }
+    OK(result);
+    assert_memory_equal(data, &i, sizeof i);
+    got++;
+  }
+  RESULT(gipc_get(r, 0, &data, &size), -ETIMEDOUT);
+  assert_int_equal(got, 200);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
+/* ---- Interruptions --------------------------------------------------------
+ */
+
+static volatile sig_atomic_t alarms;
+static void on_alarm(int number) {
+  (void)number;
+  alarms = alarms + 1;
+}
+
+static timer_t interrupt_every(long nanoseconds) {
+  struct sigaction action = {.sa_handler = on_alarm}; /* no SA_RESTART */
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+                           .sigev_signo = SIGUSR2};
+  struct itimerspec times = {{0, nanoseconds}, {0, nanoseconds}};
+  timer_t timer;
+  alarms = 0;
+  assert_int_equal(sigaction(SIGUSR2, &action, NULL), 0);
+  assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+  assert_int_equal(timer_settime(timer, 0, &times, NULL), 0);
+  return timer;
+}
+
+struct stream {
+  gipc_handle *writer;
+  size_t count;
+};
+
+static size_t size_of(size_t i) { return i * 7919 % 20000; }
+
+static void *put_stream(void *argument) {
+  struct stream *s = argument;
+  char *block = malloc(20000);
+  for (size_t i = 0; i < s->count; i++) {
+    fill(block, size_of(i), i);
+    if (gipc_put(s->writer, block, size_of(i), 60) != 0)
+      break;
+  }
+  free(block);
+  return NULL;
+}
+
+static void signals_at_any_moment_change_nothing(void **state) { /* H60 */
+  gipc_handle *r, *w;
+  pthread_t thread;
+  timer_t timer = interrupt_every(slow() ? 5000000 : 200000);
+  struct stream s;
+  OK(gipc_pipe(&r, &w));
+  s = (struct stream){w, many(5000, 200)};
+  assert_int_equal(pthread_create(&thread, NULL, put_stream, &s), 0);
+  for (size_t i = 0; i < s.count; i++) {
+    OK(gipc_get(r, 60, &data, &size));
+    assert_int_equal(size, size_of(i));
+    assert_true(filled(data, size, i));
+  }
+  pthread_join(thread, NULL);
+  /* And a time is neither shortened nor prolonged by them. */
+  double before = now();
+  RESULT(gipc_get(r, 0.05, &data, &size), -ETIMEDOUT);
+  assert_true(now() - before >= 0.05);
+  assert_true(now() - before < 3);
+  timer_delete(timer);
+  assert_true(alarms > 10);
+  signal(SIGUSR2, SIG_DFL);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_get_stalled_at_any_byte_ends_in_time),
+      TEST(bytes_that_drip_in_do_not_prolong_a_get),
+      TEST(a_firehose_does_not_prolong_a_get),
+      TEST(a_fast_reader_does_not_prolong_a_put),
+      TEST(zero_seconds_do_what_can_be_done_at_once),
+      TEST(a_put_stalled_anywhere_is_told_exactly),
+      TEST(a_time_and_an_arrival_in_one_moment_complete_once),
+      TEST(signals_at_any_moment_change_nothing),
+  };
+  return cmocka_run_group_tests_name("pipe deadline", tests, NULL, NULL);
+}

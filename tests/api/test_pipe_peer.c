@@ -1,0 +1,304 @@
+/* What a peer that goes away, or another process, does to a handle. */
+#include "support.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const void *data;
+static size_t size;
+
+static volatile sig_atomic_t sigpipes;
+static void on_sigpipe(int number) {
+  (void)number;
+  sigpipes = sigpipes + 1;
+}
+
+/* Puts until the peer's absence is told, in each way of putting. */
+static void put_to_nobody(gipc_handle *w) {
+  static char large[100000];
+  gipc_message one = {"x", 1};
+  size_t taken, pending = 1;
+  RESULT(gipc_put(w, "x", 1, 10), -EPIPE);
+  OK(gipc_pending(w, GIPC_WRITE, &pending));
+  assert_int_equal(pending, 0);
+  for (int i = 0; i < 3; i++) { /* H77: each fails, and only once each */
+    RESULT(gipc_put(w, large, sizeof large, 10), -EPIPE);
+    RESULT(gipc_try_put(w, "x", 1), -EPIPE);
+    RESULT(gipc_try_put(w, large, sizeof large), -EPIPE);
+    RESULT(gipc_put_start(w, large, sizeof large), -EPIPE);
+    RESULT(gipc_put_step(w), -EINVAL);
+    RESULT(gipc_put_many(w, &one, 1, 10, &taken), -EPIPE);
+    assert_int_equal(taken, 0);
+    RESULT(gipc_flush_step(w), -EPIPE);
+    RESULT(gipc_flush(w, 10), -EPIPE);
+  }
+  OK(gipc_close(w));
+}
+
+static bool same_set(const sigset_t *a, const sigset_t *b) {
+  for (int i = 1; i < 65; i++)
+    if (sigismember(a, i) != sigismember(b, i))
+      return false;
+  return true;
+}
+
+static void a_put_to_nobody_is_an_error_and_no_signal(void **state) { /* H75 */
+  struct sigaction mine = {.sa_handler = on_sigpipe}, seen;
+  sigset_t mask[2], pending[2];
+  sigaction(SIGPIPE, &mine, NULL);
+  sigpipes = 0;
+  pthread_sigmask(SIG_BLOCK, NULL, &mask[0]);
+  sigpending(&pending[0]);
+  for (int kind = 0; kind < 4; kind++) {
+    gipc_handle *r, *w;
+    int fds[2];
+    if (kind == 0)
+      OK(gipc_pipe(&r, &w));
+    else if (kind == 1)
+      OK(gipc_pipe_duplex(&r, &w));
+    else {
+      assert_int_equal(kind == 2 ? pipe(fds) : pipe2(fds, O_NONBLOCK), 0);
+      OK(gipc_open(fds[0], -1, &r));
+      OK(gipc_open(-1, fds[1], &w));
+    }
+    gipc_handle_free(r);
+    put_to_nobody(w);
+    gipc_handle_free(w);
+  }
+  pthread_sigmask(SIG_BLOCK, NULL, &mask[1]);
+  sigpending(&pending[1]);
+  sigaction(SIGPIPE, NULL, &seen);
+  assert_int_equal(sigpipes, 0);
+  assert_true(same_set(&mask[0], &mask[1]));
+  assert_true(same_set(&pending[0], &pending[1]));
+  assert_true(seen.sa_handler == on_sigpipe);
+  signal(SIGPIPE, SIG_DFL);
+}
+
+static void
+a_peer_that_closes_with_our_bytes_unread_ends_cleanly(void **state) {
+  /* H76: the kernel says ECONNRESET after the last byte */
+  for (int messages = 0; messages < 3; messages++) {
+    gipc_handle *a, *b;
+    OK(gipc_pipe_duplex(&a, &b));
+    OK(gipc_put(a, "unread", 6, -1));
+    for (int i = 0; i < messages; i++)
+      OK(gipc_put(b, "answer", 6, -1));
+    gipc_handle_free(b);
+    for (int i = 0; i < messages; i++) {
+      OK(gipc_get(a, 10, &data, &size));
+      assert_memory_equal(data, "answer", 6);
+    }
+    for (int i = 0; i < 100; i++)
+      RESULT(gipc_get(a, 10, &data, &size), GIPC_EOF);
+    RESULT(gipc_put(a, "x", 1, 10), -EPIPE);
+    gipc_handle_free(a);
+  }
+}
+
+static void a_peer_that_dies_in_mid_message_truncates(void **state) { /* H76 */
+  gipc_handle *a;
+  int s[2];
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
+  OK(gipc_open(s[0], s[0], &a));
+  OK(gipc_put(a, "unread", 6, -1));
+  assert_true(write_all(s[1], "\0\0\0\4ha", 6));
+  close(s[1]);
+  for (int i = 0; i < 100; i++)
+    RESULT(gipc_get(a, 10, &data, &size), GIPC_ETRUNCATED);
+  gipc_handle_free(a);
+}
+
+static void a_peer_that_vanishes_while_a_put_waits_ends_it(void **state) {
+  gipc_handle *a, *b;
+  static char block[4 << 20];
+  int status;
+  OK(gipc_pipe_duplex(&a, &b));
+  pid_t pid = fork();
+  if (pid == 0)
+    _exit(0); /* holds a copy of both until then */
+  int got = gipc_put_start(a, block, sizeof block);
+  RESULT(got, -EAGAIN);
+  OK(gipc_close(b));
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  while ((got = gipc_put_step(a)) == -EAGAIN)
+    ;
+  RESULT(got, -EPIPE);
+  RESULT(gipc_put(a, "x", 1, -1), -EPIPE);
+  RESULT(gipc_get(a, -1, &data, &size), GIPC_EOF);
+  gipc_handle_free(a);
+  gipc_handle_free(b);
+}
+
+/* ---- Other processes
+ * --------------------------------------------------------- */
+
+static int use_each(gipc_handle *r, gipc_handle *w) {
+  char buffer[8];
+  size_t pending, taken;
+  gipc_message one = {"x", 1};
+  gipc_stats stats = {.size = sizeof stats};
+  const void *seen;
+  size_t count;
+  gipc_handle *both[] = {r, w};
+  for (int i = 0; i < 2; i++) {
+    gipc_handle *h = both[i];
+    int results[] = {gipc_try_get(h, &seen, &count),
+                     gipc_get(h, -1, &seen, &count),
+                     gipc_get_start(h, &count),
+                     gipc_get_into(h, buffer, 8, &count),
+                     gipc_get_cancel(h),
+                     gipc_try_put(h, "x", 1),
+                     gipc_put(h, "x", 1, -1),
+                     gipc_put_start(h, "x", 1),
+                     gipc_put_step(h),
+                     gipc_put_cancel(h),
+                     gipc_put_many(h, &one, 1, -1, &taken),
+                     gipc_flush_step(h),
+                     gipc_flush(h, -1),
+                     gipc_fd(h, GIPC_READ),
+                     gipc_directions(h),
+                     gipc_pending(h, GIPC_READ, &pending),
+                     gipc_handle_stats(h, &stats),
+                     gipc_set_limit(h, 5),
+                     gipc_set_marks(h, 1, 2),
+                     gipc_set_budget(h, 1, 2),
+                     gipc_pause(h),
+                     gipc_stop(h),
+                     gipc_shutdown(h),
+                     gipc_close(h)};
+    for (size_t j = 0; j < sizeof results / sizeof *results; j++)
+      if (results[j] != GIPC_EWRONGPROC) {
+        fprintf(stderr, "call %zu in a child: %d\n", j, results[j]);
+        return 1;
+      }
+  }
+  /* Freeing takes the memory and leaves the descriptors. */
+  int fds = count_fds();
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+  return count_fds() == fds ? 0 : 2;
+}
+
+static void exact(gipc_handle *r, gipc_handle *w, int from) {
+  for (int i = from; i < from + 1000; i++) {
+    OK(gipc_put(w, &i, sizeof i, 10));
+    OK(gipc_get(r, 10, &data, &size));
+    assert_int_equal(size, sizeof i);
+    assert_memory_equal(data, &i, sizeof i);
+  }
+}
+
+static void a_child_of_a_plain_fork_cannot_use_a_handle(void **state) {
+  /* H37, H36, H72, H73 */
+  gipc_handle *r, *w;
+  OK(gipc_pipe(&r, &w));
+  exact(r, w, 0);
+  OK(gipc_put(w, "waits", 5, -1));
+  OK(gipc_try_put(w, "queued", 6));
+  pid_t pid = fork();
+  if (pid == 0)
+    _exit(use_each(r, w));
+  child_join(pid);
+  OK(gipc_get(r, 10, &data, &size));
+  assert_memory_equal(data, "waits", 5);
+  OK(gipc_flush(w, 10));
+  OK(gipc_get(r, 10, &data, &size));
+  assert_memory_equal(data, "queued", 6);
+  exact(r, w, 5000);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
+static void nor_can_a_child_of_a_raw_clone(void **state) { /* H37 */
+  gipc_handle *r, *w;
+  if (slow())
+    skip(); /* valgrind and sanitizers do not survive it */
+  OK(gipc_pipe(&r, &w));
+  exact(r, w, 0);
+  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0L);
+  if (pid == 0)
+    syscall(SYS_exit_group, use_each(r, w));
+  child_join(pid);
+  exact(r, w, 5000);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
+static void a_child_makes_handles_of_its_own(void **state) { /* H37 */
+  gipc_handle *r, *w;
+  OK(gipc_pipe(&r, &w));
+  pid_t pid = fork();
+  if (pid == 0) {
+    gipc_handle *a, *b;
+    const void *seen;
+    size_t count;
+    CHILD_CHECK(gipc_pipe(&a, &b) == 0);
+    CHILD_CHECK(gipc_put(b, "mine", 4, 10) == 0);
+    CHILD_CHECK(gipc_get(a, 10, &seen, &count) == 0 && count == 4);
+    CHILD_CHECK(gipc_put(w, "x", 1, 10) == GIPC_EWRONGPROC);
+    pid_t grandchild = fork();
+    if (grandchild == 0)
+      _exit(gipc_put(b, "x", 1, 10) == GIPC_EWRONGPROC &&
+                    gipc_put(w, "x", 1, 10) == GIPC_EWRONGPROC
+                ? 0
+                : 1);
+    int status;
+    CHILD_CHECK(waitpid(grandchild, &status, 0) == grandchild && status == 0);
+    gipc_handle_free(a);
+    gipc_handle_free(b);
+    gipc_handle_free(r);
+    gipc_handle_free(w);
+    _exit(0);
+  }
+  child_join(pid);
+  exact(r, w, 0);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
+static void a_descriptor_closed_behind_our_back_is_an_error(void **state) {
+  /* H90 */
+  for (int way = 0; way < 2; way++) {
+    gipc_handle *a, *b;
+    char text[8];
+    OK(gipc_pipe_duplex(&a, &b));
+    for (int direction = GIPC_READ; direction <= GIPC_WRITE; direction++) {
+      int fd = gipc_fd(a, direction), file = memfd_create("file", MFD_CLOEXEC);
+      assert_int_equal(ftruncate(file, 0), 0);
+      close(fd);
+      if (way == 1)
+        assert_int_equal(dup3(file, fd, O_CLOEXEC), fd);
+      int result = direction == GIPC_READ ? gipc_get(a, 10, &data, &size)
+                                          : gipc_put(a, "hello", 5, 10);
+      assert_true(way == 1 ? result == -ENOTSOCK : result == -EBADF);
+      assert_int_equal(lseek(file, 0, SEEK_END), 0); /* it is empty */
+      assert_int_equal(pread(file, text, 8, 0), 0);
+      if (way == 0) /* for the close of the handle */
+        assert_int_equal(dup3(file, fd, O_CLOEXEC), fd);
+      close(file);
+    }
+    gipc_handle_free(a);
+    gipc_handle_free(b);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_put_to_nobody_is_an_error_and_no_signal),
+      TEST(a_peer_that_closes_with_our_bytes_unread_ends_cleanly),
+      TEST(a_peer_that_dies_in_mid_message_truncates),
+      TEST(a_peer_that_vanishes_while_a_put_waits_ends_it),
+      TEST(a_child_of_a_plain_fork_cannot_use_a_handle),
+      TEST(nor_can_a_child_of_a_raw_clone),
+      TEST(a_child_makes_handles_of_its_own),
+      TEST(a_descriptor_closed_behind_our_back_is_an_error),
+  };
+  return cmocka_run_group_tests_name("pipe peer", tests, NULL, NULL);
+}

@@ -1,0 +1,176 @@
+// A small harness: interleaved rounds, medians, ratios, and targets.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+typedef struct gipc_handle gipc_handle;
+struct ev_loop;
+
+namespace bench {
+
+extern bool quick; // a shorter run, with fewer rounds
+
+// First in main(): reads --quick, --table=TEXT and --row=TEXT, which leave out
+// tables and rows without that text (for a profiler).
+void begin(int argc, char **argv);
+// 0 and more pass; an error of the library ends the program.
+int must(int result, const char *what);
+// The same for a system call that returns -1 and sets errno.
+ssize_t check(ssize_t result, const char *what);
+// Seconds on the monotonic clock.
+double now();
+// A smaller number in a quick run.
+size_t scaled(size_t count);
+
+constexpr double not_measured = -1;
+
+// Both processes on one core, or wherever the scheduler puts them.
+enum class Cores { same, free };
+const char *name_of(Cores cores);
+class Pinned {
+public:
+  explicit Pinned(Cores cores);
+  ~Pinned();
+  Pinned(const Pinned &) = delete;
+
+private:
+  bool active_;
+};
+
+// ---- Measuring --------------------------------------------------------------
+
+struct Target {
+  int direction; // 1: at least, -1: at most, 0: none, only told
+  double bound;
+};
+constexpr Target told{0, 0};
+constexpr Target at_least(double bound) { return {1, bound}; }
+constexpr Target at_most(double bound) { return {-1, bound}; }
+
+// Variants that are measured in turns (A B C, C B A, ...), so that what changes
+// in the machine meanwhile changes all of them.
+class Table {
+public:
+  // digits: behind the point of the figures.
+  Table(std::string title, int digits = 0);
+  // run() returns one figure in the unit of the title, or not_measured.
+  size_t add(std::string name, std::function<double()> run);
+  void measure(int rounds = 9);
+  // Prints the median over the rounds of a / b.
+  void compare(size_t a, size_t b, Target target) const;
+
+private:
+  struct Row {
+    std::string name;
+    std::function<double()> run;
+    std::vector<double> values;
+  };
+  std::string title_;
+  int digits_;
+  bool left_out_ = false;
+  std::vector<Row> rows_;
+};
+
+// ---- Children ---------------------------------------------------------------
+
+// A child that receives, and reports its progress a byte at a time.
+class Child {
+public:
+  // By fork(2).
+  explicit Child(const std::function<void(int report)> &body);
+  // By gipc_start_process(), with h moved into it.
+  Child(gipc_handle *h,
+        const std::function<void(struct ev_loop *, int report)> &body);
+  ~Child(); // waits for its end
+  Child(const Child &) = delete;
+  // Readable when there is a report.
+  int report_fd() const { return reports_; }
+  void await() const;
+
+private:
+  pid_t pid_ = -1;
+  int reports_ = -1;
+};
+
+void report(int fd);
+
+// The two ends of a plain AF_UNIX stream, closed at the end of the scope.
+struct Socketpair {
+  int fds[2];
+  Socketpair();
+  ~Socketpair();
+  Socketpair(const Socketpair &) = delete;
+};
+
+// A process of its own that measures when it is asked to: with much memory, or
+// with many descriptors.
+class Worker {
+public:
+  // prepare() false: nothing of this worker is measured.
+  Worker(const std::function<bool()> &prepare,
+         std::vector<std::function<double()>> jobs);
+  ~Worker();
+  Worker(const Worker &) = delete;
+  double run(size_t job) const;
+
+private:
+  pid_t pid_;
+  int channel_;
+};
+
+// ---- Transfers that are timed -----------------------------------------------
+
+// How many messages a child gets: first some to warm up, then those that count.
+struct Counts {
+  size_t warm, timed;
+};
+
+// Messages per second: send(count) sends, the child reports each part.
+template <typename Send>
+double rate(const Child &child, Counts counts, Send send) {
+  send(counts.warm);
+  child.await();
+  double start = now();
+  send(counts.timed);
+  child.await();
+  return static_cast<double>(counts.timed) / (now() - start);
+}
+
+// Reports when one of the parts is complete; true at the end of the last.
+class Progress {
+public:
+  Progress(Counts counts, int report) : counts_(counts), report_(report) {}
+  bool one_more() {
+    ++done_;
+    if (__builtin_expect(done_ == counts_.warm, 0))
+      report(report_);
+    if (__builtin_expect(done_ < counts_.warm + counts_.timed, 1))
+      return false;
+    report(report_);
+    return true;
+  }
+
+private:
+  Counts counts_;
+  int report_;
+  size_t done_ = 0;
+};
+
+// A message that was received is looked at.
+inline void look_at(const void *data, size_t size) {
+  if (size > 0)
+    asm volatile("" : : "r"(*static_cast<const volatile char *>(data)));
+}
+
+// ---- Peers: not_measured where the package is missing -----------------------
+
+double zmq_one_way(size_t size, Counts counts);
+double zmq_round_trip(size_t size, Counts counts); // per second
+double uv_round_trip(size_t size, Counts counts);
+double uv_spawn_rate(const char *program, size_t count);
+
+} // namespace bench

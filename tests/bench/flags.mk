@@ -1,0 +1,4 @@
+# The peers, where their headers are installed.
+bench_peers = $(foreach peer,zmq uv,$(shell echo '\#include <$(peer).h>' | \
+  $(CXX) -E -x c++ - >/dev/null 2>&1 && echo -l$(peer)))
+$(foreach program,$(notdir $(bench)),$(eval $(program)_LDLIBS = $$(bench_peers)))

@@ -1,0 +1,106 @@
+// ZeroMQ over ipc, as a peer; nothing where its header is missing.
+#include "bench.h"
+
+#if __has_include(<zmq.h>)
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <unistd.h>
+#include <zmq.h>
+
+namespace bench {
+
+namespace {
+
+// A context and a socket of a process; contexts do not survive a fork.
+struct Socket {
+  void *context = zmq_ctx_new();
+  void *socket;
+  explicit Socket(int type) : socket(zmq_socket(context, type)) {}
+  ~Socket() {
+    zmq_close(socket);
+    zmq_ctx_term(context);
+  }
+  Socket(const Socket &) = delete;
+  void receive(zmq_msg_t &message) {
+    while (zmq_msg_recv(&message, socket, 0) < 0)
+      check(errno == EINTR ? 0 : -1, "zmq_msg_recv");
+  }
+  void send(const void *data, size_t size) {
+    while (zmq_send(socket, data, size, 0) < 0)
+      check(errno == EINTR ? 0 : -1, "zmq_send");
+  }
+};
+
+// An abstract name, which leaves no file.
+std::string fresh_address() {
+  static int serial = 0;
+  char name[64];
+  std::snprintf(name, sizeof name, "ipc://@bench-%d-%d", getpid(), ++serial);
+  return name;
+}
+
+} // namespace
+
+double zmq_one_way(size_t size, Counts counts) {
+  std::string address = fresh_address();
+  Child child([&](int report) {
+    Socket in(ZMQ_PULL);
+    check(zmq_connect(in.socket, address.c_str()), "zmq_connect");
+    Progress progress(counts, report);
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    do {
+      in.receive(message);
+      look_at(zmq_msg_data(&message), zmq_msg_size(&message));
+    } while (!progress.one_more());
+    zmq_msg_close(&message);
+  });
+  Socket out(ZMQ_PUSH);
+  check(zmq_bind(out.socket, address.c_str()), "zmq_bind");
+  std::vector<char> data(size, 'x');
+  return rate(child, counts, [&](size_t count) {
+    while (count-- > 0)
+      out.send(data.data(), size);
+  });
+}
+
+double zmq_round_trip(size_t size, Counts counts) {
+  std::string address = fresh_address();
+  auto echo = [&](Socket &socket, const char *data, zmq_msg_t &message) {
+    socket.send(data, size);
+    socket.receive(message);
+  };
+  std::vector<char> data(size, 'x');
+  zmq_msg_t message;
+  zmq_msg_init(&message);
+  Child child([&](int report) {
+    Socket socket(ZMQ_PAIR);
+    check(zmq_connect(socket.socket, address.c_str()), "zmq_connect");
+    Progress progress(counts, report);
+    do {
+      socket.receive(message);
+      socket.send(zmq_msg_data(&message), zmq_msg_size(&message));
+    } while (!progress.one_more());
+  });
+  Socket socket(ZMQ_PAIR);
+  check(zmq_bind(socket.socket, address.c_str()), "zmq_bind");
+  return rate(child, counts, [&](size_t count) {
+    while (count-- > 0)
+      echo(socket, data.data(), message);
+  });
+}
+
+} // namespace bench
+
+#else
+
+namespace bench {
+
+double zmq_one_way(size_t, Counts) { return not_measured; }
+double zmq_round_trip(size_t, Counts) { return not_measured; }
+
+} // namespace bench
+
+#endif

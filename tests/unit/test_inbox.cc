@@ -1,0 +1,301 @@
+// The inbox: frames cut anywhere, lies about lengths, borrowed memory.  No
+// descriptor is involved, so each cut is exactly where the test puts it.
+#include "support.h"
+
+#include "frame.h"
+#include "inbox.h"
+
+#include <string>
+#include <vector>
+
+using namespace gipc;
+
+namespace {
+
+using Messages = std::vector<std::string>;
+constexpr size_t no_limit = GIPC_UNLIMITED;
+
+std::string frame_of(const std::string &payload, bool long_form = false) {
+  unsigned char header[frame::long_header];
+  size_t size = frame::encode(payload.size(), header);
+  if (long_form) {
+    frame::store32(header, 0xffffffff);
+    frame::store32(header + 4, 0);
+    frame::store32(header + 8, static_cast<uint32_t>(payload.size()));
+    size = frame::long_header;
+  }
+  return std::string(reinterpret_cast<char *>(header), size) + payload;
+}
+
+std::string bytes(size_t size, uint64_t seed) {
+  std::string out(size, '\0');
+  fill(&out[0], size, seed);
+  return out;
+}
+
+// Hands over as a kernel would: at most what there is room for.
+size_t feed(Inbox &inbox, const char *data, size_t size) {
+  iovec areas[2];
+  int count = inbox.prepare(areas);
+  assert_true(count == 1 || count == 2);
+  assert_true(areas[0].iov_len > 0); // an empty read would look like an end
+  size_t fed = 0;
+  for (int i = 0; i < count && fed < size; ++i) {
+    size_t part = std::min(areas[i].iov_len, size - fed);
+    memcpy(areas[i].iov_base, data + fed, part);
+    fed += part;
+  }
+  inbox.commit(fed);
+  return fed;
+}
+
+void take_all(Inbox &inbox, Messages &out) {
+  View view;
+  bool ready;
+  int result;
+  while ((ready = inbox.ready(no_limit)),
+         (result = inbox.next(no_limit, view)) == 0) {
+    assert_true(ready);
+    assert_non_null(view.data);
+    out.emplace_back(static_cast<const char *>(view.data), view.size);
+  }
+  assert_int_equal(result, -EAGAIN);
+  assert_false(ready);
+}
+
+void feed_all(Inbox &inbox, const std::string &stream, Messages &out) {
+  for (size_t at = 0; at < stream.size();) {
+    at += feed(inbox, stream.data() + at, stream.size() - at);
+    take_all(inbox, out);
+  }
+}
+
+// 60 bytes: empty messages, small ones, and the long form.
+const std::string &sixty() {
+  static const std::string stream =
+      frame_of("") + frame_of("hello") + frame_of(bytes(7, 1), true) +
+      frame_of("") + frame_of(bytes(16, 2)) + frame_of("x") + frame_of("");
+  return stream;
+}
+
+Messages sixty_messages() {
+  return {"", "hello", bytes(7, 1), "", bytes(16, 2), "x", ""};
+}
+
+void a_frame_cut_anywhere_still_arrives_whole(void **) { /* H58 */
+  const std::string &stream = sixty();
+  assert_true(stream.size() >= 60);
+  for (size_t cut = 0; cut <= stream.size(); ++cut) {
+    Inbox inbox;
+    Messages got;
+    feed_all(inbox, stream.substr(0, cut), got);
+    assert_int_equal(inbox.at_boundary(), inbox.bytes() == 0);
+    feed_all(inbox, stream.substr(cut), got);
+    assert_true(got == sixty_messages());
+    assert_true(inbox.at_boundary());
+    assert_int_equal(inbox.messages(), got.size());
+  }
+}
+
+void frames_cut_at_any_two_places_still_arrive_whole(void **) { /* H58 */
+  const std::string &stream = sixty();
+  for (size_t first = 0; first <= stream.size(); ++first)
+    for (size_t second = first; second <= stream.size(); ++second) {
+      Inbox inbox;
+      Messages got;
+      feed_all(inbox, stream.substr(0, first), got);
+      feed_all(inbox, stream.substr(first, second - first), got);
+      feed_all(inbox, stream.substr(second), got);
+      assert_true(got == sixty_messages());
+    }
+}
+
+void one_byte_at_a_time_is_enough(void **) { /* H58 */
+  Inbox inbox;
+  Messages got;
+  for (char byte : sixty())
+    feed_all(inbox, std::string(1, byte), got);
+  assert_true(got == sixty_messages());
+}
+
+// Around the sizes where the inbox changes its way.
+void large_frames_cut_anywhere_near_their_ends_arrive_whole(void **) {
+  for (size_t size : {65535u, 65536u, 65537u, 262143u, 262144u, 262145u}) {
+    std::string large = bytes(size, size);
+    std::string stream = frame_of("before") + frame_of(large) +
+                         frame_of("after") + frame_of(large, true);
+    size_t step = slow() ? 37 : 5;
+    for (size_t cut = 0; cut < 40; cut += slow() ? 7 : 1)
+      for (size_t other = 0; other < 40; other += step) {
+        Inbox inbox;
+        Messages got;
+        size_t end = 10 + 4 + size - 20 + other;
+        feed_all(inbox, stream.substr(0, cut), got);
+        feed_all(inbox, stream.substr(cut, end - cut), got);
+        feed_all(inbox, stream.substr(end), got);
+        assert_true((got == Messages{"before", large, "after", large}));
+        assert_true(inbox.at_boundary());
+      }
+  }
+}
+
+void every_size_around_the_read_ahead_survives_small_pieces(void **) {
+  uint64_t seed = 7;
+  for (int round = 0; round < (slow() ? 2 : 12); ++round) {
+    Inbox inbox;
+    Messages sent, got;
+    std::string stream;
+    for (int i = 0; i < 40; ++i) {
+      size_t size = random_next(&seed) % (round % 2 ? 300000 : 70000);
+      sent.push_back(bytes(size, random_next(&seed)));
+      stream += frame_of(sent.back(), random_next(&seed) % 4 == 0);
+    }
+    for (size_t at = 0; at < stream.size();) {
+      size_t piece = 1 + random_next(&seed) % (1 + random_next(&seed) % 90000);
+      piece = std::min(piece, stream.size() - at);
+      feed_all(inbox, stream.substr(at, piece), got);
+      at += piece;
+    }
+    assert_true(got == sent);
+  }
+}
+
+void the_limit_is_the_largest_size_that_passes(void **) { /* H63 */
+  for (size_t size : {0u, 1u, 1000u, 65536u, 65537u, 300000u}) {
+    for (int over = 0; over < 2; ++over)
+      for (bool long_form : {false, true}) {
+        if (size == 0 && over)
+          continue;
+        size_t limit = size - static_cast<size_t>(over);
+        Inbox inbox;
+        std::string stream = frame_of(bytes(size, 3), long_form);
+        View view;
+        int result = -EAGAIN;
+        for (size_t at = 0; at < stream.size() && result == -EAGAIN;) {
+          at += feed(inbox, stream.data() + at, stream.size() - at);
+          result = inbox.next(limit, view);
+        }
+        assert_int_equal(result, over ? GIPC_ETOOBIG : 0);
+        for (int i = 0; over && i < 100; ++i)
+          assert_int_equal(inbox.next(limit, view), GIPC_ETOOBIG);
+      }
+  }
+}
+
+void a_broken_stream_stays_broken_under_a_higher_limit(void **) { /* H64 */
+  Inbox inbox;
+  std::string stream = frame_of("ten bytes!");
+  View view;
+  size_t size;
+  feed(inbox, stream.data(), stream.size());
+  assert_int_equal(inbox.next(9, view), GIPC_ETOOBIG);
+  assert_int_equal(inbox.next(10, view), GIPC_ETOOBIG);
+  assert_int_equal(inbox.next_size(10, size), GIPC_ETOOBIG);
+}
+
+void a_reserved_length_is_told_before_anything_behind_it(void **) { /* H64 */
+  for (uint32_t value : {0xfffffffbu, 0xfffffffeu, 0x80000000u}) {
+    Inbox inbox;
+    Messages got;
+    unsigned char header[4];
+    frame::store32(header, value);
+    std::string stream = frame_of("good");
+    stream.append(reinterpret_cast<char *>(header), 4);
+    stream += frame_of("behind");
+    feed(inbox, stream.data(), stream.size());
+    View view;
+    assert_int_equal(inbox.next(no_limit, view), 0);
+    for (int i = 0; i < 100; ++i)
+      assert_int_equal(inbox.next(no_limit, view), GIPC_EPROTOCOL);
+    assert_true(inbox.ready(no_limit)); // there is something to tell
+  }
+}
+
+void memory_grows_with_the_bytes_and_not_with_the_claim(void **) { /* H63 */
+  Inbox inbox;
+  unsigned char header[frame::long_header];
+  size_t size = frame::encode(UINT64_C(1) << 40, header);
+  View view;
+  feed(inbox, reinterpret_cast<char *>(header), size);
+  assert_int_equal(inbox.next(no_limit, view), -EAGAIN);
+  size_t fed = 0;
+  for (int i = 0; i < 8; ++i) {
+    iovec areas[2];
+    int count = inbox.prepare(areas);
+    assert_int_equal(count, 1);
+    // Never far more than has arrived.
+    assert_true(areas[0].iov_len <= 2 * fed + 2 * Inbox::read_ahead);
+    inbox.commit(1000);
+    fed += 1000;
+  }
+  assert_int_equal(inbox.bytes(), fed);
+}
+
+void the_callers_memory_gets_the_message_whatever_the_cut(void **) { /* H66 */
+  size_t size = 70000;
+  std::string large = bytes(size, 5), stream = frame_of(large) + frame_of("x");
+  for (size_t cut = 0; cut < size + 9; cut += slow() ? 9973 : 331) {
+    Inbox inbox;
+    std::string buffer(size, '\0');
+    size_t got = 1;
+    int result = -EAGAIN;
+    for (size_t at = 0; at < stream.size() && result == -EAGAIN;) {
+      size_t piece = at < cut ? cut - at : stream.size() - at;
+      at += feed(inbox, stream.data() + at, piece);
+      result = inbox.next_into(no_limit, &buffer[0], size, got);
+      if (result == -EAGAIN && inbox.borrowed() != nullptr) {
+        assert_ptr_equal(inbox.borrowed(), buffer.data());
+        if (at % 2 == 0) { // what was received stays after this
+          assert_int_equal(inbox.give_back(), 0);
+          assert_null(inbox.borrowed());
+          fill(&buffer[0], size, 999);
+        }
+      }
+    }
+    assert_int_equal(result, 0);
+    assert_int_equal(got, size);
+    assert_true(buffer == large);
+    assert_null(inbox.borrowed());
+    Messages rest;
+    take_all(inbox, rest);
+    feed_all(inbox, frame_of("y"), rest);
+    assert_true(rest.back() == "y");
+  }
+}
+
+void too_little_room_loses_nothing(void **) {
+  for (size_t size : {10u, 70000u}) {
+    Inbox inbox;
+    std::string stream = frame_of(bytes(size, 6)), buffer(size, '\0');
+    size_t got = 77, at = 0;
+    while (at < stream.size()) {
+      at += feed(inbox, stream.data() + at, stream.size() - at);
+      assert_int_equal(inbox.next_into(no_limit, &buffer[0], size - 1, got),
+                       GIPC_ETOOBIG);
+      assert_int_equal(got, 77);
+    }
+    assert_int_equal(inbox.next_size(no_limit, got), 0);
+    assert_int_equal(got, size);
+    assert_int_equal(inbox.next_into(no_limit, &buffer[0], size, got), 0);
+    assert_true(buffer == bytes(size, 6));
+  }
+}
+
+} // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      TEST(a_frame_cut_anywhere_still_arrives_whole),
+      TEST(frames_cut_at_any_two_places_still_arrive_whole),
+      TEST(one_byte_at_a_time_is_enough),
+      TEST(large_frames_cut_anywhere_near_their_ends_arrive_whole),
+      TEST(every_size_around_the_read_ahead_survives_small_pieces),
+      TEST(the_limit_is_the_largest_size_that_passes),
+      TEST(a_broken_stream_stays_broken_under_a_higher_limit),
+      TEST(a_reserved_length_is_told_before_anything_behind_it),
+      TEST(memory_grows_with_the_bytes_and_not_with_the_claim),
+      TEST(the_callers_memory_gets_the_message_whatever_the_cut),
+      TEST(too_little_room_loses_nothing),
+  };
+  return cmocka_run_group_tests_name("inbox", tests, nullptr, nullptr);
+}
