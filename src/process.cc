@@ -47,7 +47,7 @@ const ProcessWatch::Events Process::watch_events = {
       if (!process->has_ended())
         (void)process->kill(SIGKILL);
     },
-    [](void *self) noexcept { static_cast<Process *>(self)->on_loop_gone(); },
+    [](void *self) noexcept { static_cast<Process *>(self)->drop_watch(); },
 };
 
 Process::Process(const std::string &name) : name_(name) {
@@ -324,11 +324,9 @@ void Process::on_end() noexcept {
     return;
   // The descriptor stays readable for ever.
   drop_watch();
-  if (!freed_) {
-    in_callback_ = true;
-    callback_(reinterpret_cast<gipc_process *>(this), user_);
-    in_callback_ = false;
-  }
+  in_callback_ = true;
+  callback_(reinterpret_cast<gipc_process *>(this), user_);
+  in_callback_ = false;
   if (freed_)
     delete this;
 }
@@ -336,12 +334,6 @@ void Process::on_end() noexcept {
 void Process::drop_watch() noexcept {
   watch_.reset();
   registry::leave_loop(loop_);
-}
-
-void Process::on_loop_gone() noexcept {
-  drop_watch();
-  if (freed_)
-    Orphans::add(this);
 }
 
 // ---- Letting go -------------------------------------------------------------
@@ -363,11 +355,13 @@ void Process::free() noexcept {
     return;
   for (registry::Held &fd : stdio_)
     fd.reset();
+  // Its loop is this thread's, the thread that reaps it may be any.
+  if (watch_ != nullptr)
+    drop_watch();
   if (pid_ < 0 || has_ended())
     delete this;
-  else if (watch_ == nullptr)
+  else
     Orphans::add(this);
-  // Else the loop tells of its end.
 }
 
 void Process::reap_orphans() noexcept {

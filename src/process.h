@@ -66,7 +66,6 @@ private:
   int kill(int number) noexcept;
   void on_end() noexcept;
   void drop_watch() noexcept;
-  void on_loop_gone() noexcept;
   static const ProcessWatch::Events watch_events;
 
   uint32_t owner_ = generation::current();

@@ -41,13 +41,11 @@ static void a_get_stalled_at_any_byte_ends_in_time(void **state) { /* H68 */
   }
 }
 
-static volatile int stop_dripping;
-
-/* A byte each millisecond or so, for ever. */
+/* A byte each millisecond or so, until the reader is gone. */
 static void *drip(void *argument) {
   int peer = *(int *)argument;
   struct pollfd end = {peer, 0, 0};
-  while (!stop_dripping && poll(&end, 1, 1) == 0)
+  while (poll(&end, 1, 1) == 0)
     if (send(peer, "x", 1, MSG_NOSIGNAL) != 1)
       break;
   return NULL;
@@ -58,17 +56,15 @@ static void bytes_that_drip_in_do_not_prolong_a_get(void **state) { /* H68 */
   gipc_handle *r = reader(&peer);
   pthread_t thread;
   double before;
-  stop_dripping = 0;
   assert_true(write_all(peer, "\0\1\0\0", 4)); /* 64 KiB: a minute */
   assert_int_equal(pthread_create(&thread, NULL, drip, &peer), 0);
   before = now();
   RESULT(gipc_get(r, 0.1, &data, &size), -ETIMEDOUT);
   assert_true(now() - before >= 0.1);
   assert_true(now() - before < 3);
-  stop_dripping = 1;
+  gipc_handle_free(r);
   pthread_join(thread, NULL);
   close(peer);
-  gipc_handle_free(r);
 }
 
 /* Zeroes as fast as they go, until the other side is closed. */
@@ -105,7 +101,7 @@ static void *swallow(void *argument) {
 }
 
 static void a_fast_reader_does_not_prolong_a_put(void **state) { /* H68 */
-  enum { large = 256 << 20 };
+  enum { large = 384 << 20 };
   int s[2];
   gipc_handle *w;
   pthread_t thread;
@@ -115,15 +111,13 @@ static void a_fast_reader_does_not_prolong_a_put(void **state) { /* H68 */
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
   OK(gipc_open(-1, s[0], &w));
   assert_int_equal(pthread_create(&thread, NULL, swallow, &s[1]), 0);
-  result = gipc_put(w, block, large, 0.02);
+  result = gipc_put(w, block, large, 0.005);
   RESULT(result, -EINPROGRESS);
   free(block);
   /* Its time is no measure, as it copies the rest; how much left is. */
   OK(gipc_pending(w, GIPC_WRITE, &pending));
-  assert_true(pending > large / 2);
-  RESULT(gipc_flush(w, 0.01), -ETIMEDOUT);
-  OK(gipc_pending(w, GIPC_WRITE, &pending));
   assert_true(pending > large / 4);
+  RESULT(gipc_flush(w, 0.005), -ETIMEDOUT);
   gipc_handle_free(w);
   pthread_join(thread, NULL);
   close(s[1]);
@@ -275,7 +269,7 @@ static void signals_at_any_moment_change_nothing(void **state) { /* H60 */
   assert_true(now() - before >= 0.05);
   assert_true(now() - before < 3);
   timer_delete(timer);
-  assert_true(alarms > 10);
+  assert_true(alarms > (slow() ? 0 : 10));
   signal(SIGUSR2, SIG_DFL);
   gipc_handle_free(r);
   gipc_handle_free(w);

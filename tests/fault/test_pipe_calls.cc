@@ -57,7 +57,7 @@ void making_a_pipe_fails_with_the_systems_error(void **) {
         }
         return result;
       });
-      assert_int_equal(calls, duplex ? 3 : 2);
+      assert_true(calls >= (duplex ? 3 : 2));
       gipc_handle_free(a);
       gipc_handle_free(b);
     }
