@@ -96,9 +96,12 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
   self->signals_.reset();
   if (self->options_->group == GIPC_GROUP_NEW)
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
-  (void)control::open_gate(process->control());
-  int error = 0;
-  if (self->options_->can_fail_in_child())
+  int error = control::open_gate(process->control());
+  if (error == -EPIPE)
+    error = 0; // dead already, which its status tells
+  if (error != 0)
+    (void)process->signal(SIGKILL); // it waits at the gate
+  else if (self->options_->can_fail_in_child())
     error = process->wait_until_begun();
   if (error != 0) {
     Deadline never;

@@ -263,7 +263,16 @@ int Handle::copy_borrowed(const void *data) noexcept {
   if (!outbox_.borrowing())
     return 0;
   int left = outbox_.withdraw();
-  return left == 0 ? outbox_.put(data, put_size_) : left < 0 ? left : 0;
+  if (left < 0)
+    return break_off(left);
+  if (left == 0)
+    left = outbox_.put(data, put_size_);
+  if (left < 0) {
+    put_borrowed_ = false;
+    update_gates();
+    return left;
+  }
+  return 0;
 }
 
 int Handle::put_step() noexcept {
@@ -285,7 +294,9 @@ int Handle::put_cancel() noexcept {
   if (!put_borrowed_)
     return -EINVAL;
   int result = 1;
-  if (outbox_.borrowing()) {
+  if (write_end_ != 0) {
+    result = write_end_; // and what was queued is gone
+  } else if (outbox_.borrowing()) {
     result = outbox_.withdraw();
     if (result < 0)
       return result;
@@ -377,7 +388,7 @@ int Handle::put(const void *data, size_t size, Deadline deadline) noexcept {
   // arrives while it waits.
   if (result == -EAGAIN && inbox_.lends(data))
     if (int error = copy_borrowed(data))
-      return break_off(error);
+      return error;
   while (result == -EAGAIN) {
     if (int error = wait(GIPC_WRITE, deadline)) {
       int left = put_cancel();

@@ -289,6 +289,8 @@ void drop_references() {
   struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
   if (loop == nullptr)
     return;
+  // Another thread of the parent was in ev_run() with it, it seems to libev.
+  ev_break(loop, EVBREAK_CANCEL);
   int left = ev_run(loop, EVRUN_NOWAIT);
   for (; left > 0; --left)
     ev_unref(loop);

@@ -13,6 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void check_at(bool holds, const char *what, const char *file, int line);
 void check_is_at(long got, long expected, const char *what, const char *file,
                  int line);
@@ -79,4 +83,7 @@ bool fail_call_with_bits(long number, int argument, uint32_t bits, int error);
 /* As before Linux 6.13: no PIDFD_GET_INFO. */
 bool fail_pidfd_info(void);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -41,36 +41,41 @@ static void both_ends_of_a_duplex_pipe_read_and_write(void **state) {
   gipc_handle_free(b);
 }
 
+static void has_good_descriptors(const gipc_handle *h) {
+  for (int direction = GIPC_READ; direction <= GIPC_WRITE; direction++) {
+    int fd = gipc_fd(h, direction);
+    if (fd == GIPC_EDIRECTION)
+      continue;
+    assert_true(fd > 2);
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0); /* H74 */
+  }
+}
+
 static void descriptors_are_closed_on_exec_and_above_stdio(void **state) {
   /* H10, H11 */
-  gipc_handle *h[4];
-  int saved[3], i, direction;
-  for (i = 0; i < 3; i++)
-    saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
-  close(0);
-  close(1);
-  close(2);
-  int one_way = gipc_pipe(&h[0], &h[1]),
-      duplex = gipc_pipe_duplex(&h[2], &h[3]);
-  for (i = 0; i < 3; i++)
-    dup2(saved[i], i);
-  for (i = 0; i < 3; i++)
-    close(saved[i]);
-  OK(one_way);
-  OK(duplex);
-  for (i = 0; i < 4; i++) {
-    for (direction = GIPC_READ; direction <= GIPC_WRITE; direction++) {
-      int fd = gipc_fd(h[i], direction);
-      if (fd == GIPC_EDIRECTION)
-        continue;
-      assert_true(fd > 2);
-      assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-      assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0); /* H74 */
+  for (int closed = 0; closed < 8; closed++) { /* which of 0 to 2 */
+    gipc_handle *h[4];
+    int saved[3], i;
+    for (i = 0; i < 3; i++) {
+      saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
+      if (closed >> i & 1)
+        close(i);
+    }
+    int one_way = gipc_pipe(&h[0], &h[1]);
+    int duplex = gipc_pipe_duplex(&h[2], &h[3]);
+    for (i = 0; i < 3; i++) {
+      dup2(saved[i], i);
+      close(saved[i]);
+    }
+    OK(one_way);
+    OK(duplex);
+    assert_int_not_equal(gipc_fd(h[2], GIPC_READ), gipc_fd(h[2], GIPC_WRITE));
+    for (i = 0; i < 4; i++) {
+      has_good_descriptors(h[i]);
+      gipc_handle_free(h[i]);
     }
   }
-  assert_int_not_equal(gipc_fd(h[2], GIPC_READ), gipc_fd(h[2], GIPC_WRITE));
-  for (i = 0; i < 4; i++)
-    gipc_handle_free(h[i]);
 }
 
 static void each_handle_knows_its_directions(void **state) {

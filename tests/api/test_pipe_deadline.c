@@ -1,9 +1,11 @@
 /* Times: they cover the whole call, and what they break off goes on later. */
 #include "support.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,6 +123,28 @@ static void a_fast_reader_does_not_prolong_a_put(void **state) { /* H68 */
   gipc_handle_free(w);
   pthread_join(thread, NULL);
   close(s[1]);
+}
+
+static void
+a_stream_that_is_always_ready_does_not_prolong_a_call(void **state) {
+  /* H68: as a file is */
+  enum { large = 8 << 20 };
+  int file = memfd_create("stream", MFD_CLOEXEC), again;
+  char path[64], *block = calloc(1, large);
+  gipc_handle *w, *r;
+  snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+  assert_true((again = open(path, O_RDONLY | O_CLOEXEC)) >= 0);
+  OK(gipc_open(again, -1, &r));
+  OK(gipc_open(-1, file, &w));
+  RESULT(gipc_put(w, block, large, 0), -EINPROGRESS);
+  RESULT(gipc_flush(w, 0), -ETIMEDOUT);
+  OK(gipc_flush(w, 20));
+  RESULT(gipc_get(r, 0, &data, &size), -ETIMEDOUT);
+  OK(gipc_get(r, 20, &data, &size));
+  assert_int_equal(size, large);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+  free(block);
 }
 
 static void zero_seconds_do_what_can_be_done_at_once(void **state) {
@@ -281,6 +305,7 @@ int main(void) {
       TEST(bytes_that_drip_in_do_not_prolong_a_get),
       TEST(a_firehose_does_not_prolong_a_get),
       TEST(a_fast_reader_does_not_prolong_a_put),
+      TEST(a_stream_that_is_always_ready_does_not_prolong_a_call),
       TEST(zero_seconds_do_what_can_be_done_at_once),
       TEST(a_put_stalled_anywhere_is_told_exactly),
       TEST(a_time_and_an_arrival_in_one_moment_complete_once),

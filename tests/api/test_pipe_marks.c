@@ -73,8 +73,9 @@ static void a_lower_mark_holds_at_once(void **state) { /* H79 */
   RESULT(gipc_try_put(w, "xxxx", 4), -EAGAIN);
   OK(gipc_set_marks(w, 1, 81));
   OK(gipc_try_put(w, "xxxx", 4));
-  OK(gipc_set_limit(w, 3));
   OK(gipc_set_marks(w, 1, 1000));
+  OK(gipc_try_put(w, "xxxx", 4));
+  OK(gipc_set_limit(w, 3));
   RESULT(gipc_try_put(w, "xxxx", 4), GIPC_ETOOBIG);
   OK(gipc_try_put(w, "xxx", 3));
   gipc_handle_free(w);

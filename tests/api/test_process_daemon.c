@@ -36,7 +36,8 @@ static gipc_process *start_kind(enum kind kind, gipc_options *o) {
   return p;
 }
 
-/* ---- Lives of parents ------------------------------------------------------- */
+/* ---- Lives of parents -------------------------------------------------------
+ */
 
 struct life {
   int tell; /* where the parent writes the pids of its children */
@@ -133,7 +134,8 @@ static void other_children_outlive_their_parent(void **state) {
   lives((struct life){.daemon = 0}, true);
 }
 
-/* ---- Death signals ------------------------------------------------------------ */
+/* ---- Death signals
+ * ------------------------------------------------------------ */
 
 static int told;
 
@@ -185,7 +187,8 @@ static void the_last_word_on_daemons_counts(void **state) {
   gipc_options_free(o);
 }
 
-/* ---- While the parent lives ------------------------------------------------- */
+/* ---- While the parent lives -------------------------------------------------
+ */
 
 static int return_soon(struct ev_loop *fresh, void *argument) {
   gipc_handle *h = argument;

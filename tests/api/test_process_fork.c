@@ -4,7 +4,8 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 
-/* ---- Runtimes that fork ------------------------------------------------------ */
+/* ---- Runtimes that fork
+ * ------------------------------------------------------ */
 
 static int adopt(const gipc_options *o, int code, gipc_process **p) {
   gipc_fork *f = NULL;
@@ -100,7 +101,8 @@ static void a_failed_setup_of_an_adopted_child_is_told(void **state) {
   gipc_options_free(o);
 }
 
-/* ---- The fork function ---------------------------------------------------- */
+/* ---- The fork function ----------------------------------------------------
+ */
 
 static int calls;
 
@@ -197,7 +199,8 @@ static void a_child_that_goes_on_from_the_gate_is_as_any(void **state) {
   gipc_options_free(o);
 }
 
-/* ---- Forks the library does not know of --------------------------------------- */
+/* ---- Forks the library does not know of
+ * --------------------------------------- */
 
 struct both {
   gipc_handle *r, *w;
@@ -267,8 +270,8 @@ static void on_end(gipc_process *p, void *user) {
   CHECK(getpid() == *(pid_t *)user);
 }
 
-static void a_foreign_child_that_runs_the_same_loop_is_told_of_no_end(
-    void **state) {
+static void
+a_foreign_child_that_runs_the_same_loop_is_told_of_no_end(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_FORKCHECK);
   pid_t self = getpid();
   int status;

@@ -48,8 +48,7 @@ static void a_program_answers_over_two_one_way_pipes(void **state) {
   CHECK_OK(gipc_pipe(&from, &out));
   CHECK_OK(gipc_options_pass(o, "in.1", in));
   CHECK_OK(gipc_options_pass(o, "out_2", out));
-  gipc_process *p =
-      execute(o, PROGRAM("child_answer"), "in.1", "out_2", NULL);
+  gipc_process *p = execute(o, PROGRAM("child_answer"), "in.1", "out_2", NULL);
   gipc_options_free(o);
   expect_answers(to, from);
   CHECK_OK(gipc_close(to));
@@ -59,8 +58,8 @@ static void a_program_answers_over_two_one_way_pipes(void **state) {
     gipc_handle_free(all[i]);
 }
 
-static void a_program_without_descriptors_of_its_parent_still_answers(
-    void **state) {
+static void
+a_program_without_descriptors_of_its_parent_still_answers(void **state) {
   /* keep_all_fds and keep_fds leave passed handles alone. */
   for (int all = 0; all < 2; all++) {
     gipc_handle *a, *b;
@@ -81,7 +80,8 @@ static void a_program_without_descriptors_of_its_parent_still_answers(
   }
 }
 
-/* ---- What gipc_inherit() says -------------------------------------------------- */
+/* ---- What gipc_inherit() says
+ * -------------------------------------------------- */
 
 static void expect_inherit(gipc_options *o, const char *one, const char *two,
                            const char *expected) {
@@ -99,7 +99,7 @@ static void a_name_is_taken_once(void **state) {
     } table[] = {{"a", "a", "0 -2 unset\n"},
                  {"b", "a", "-2 0 unset\n"},
                  {"b", NULL, "-2 set\n"},
-                 {"", "aa", "-2 -2 set\n"}};
+                 {"", "aa", "-22 -2 set\n"}};
     gipc_options *o = new_options();
     CHECK_OK(gipc_pipe(&r, &w));
     CHECK_OK(gipc_options_pass(o, "a", w));
@@ -133,24 +133,12 @@ static int with_value(void *argument) {
 
 static void a_malformed_or_stale_variable_is_told(void **state) {
   /* H94 */
-  static const char *const values[] = {"",
-                                       "a",
-                                       "a=",
-                                       "=0/r@1:1",
-                                       "a=0",
-                                       "a=0/r",
-                                       "a=0/x@1:1",
-                                       "a=0/r@1:1 ",
-                                       "a=0/r@1:1,",
-                                       ",a=0/r@1:1",
-                                       "a=-1/r@1:1",
-                                       "a=99999999999/r@1:1",
-                                       "a=0/r@zz:1",
-                                       "a b=0/r@1:1",
-                                       "a=0/r@1:1;b=0/r@1:1",
-                                       /* well-formed, but another file */
-                                       "a=0/r@1:1",
-                                       "a=777/r@1:1"};
+  static const char *const values[] = {
+      "", "a", "a=", "=0/r@1:1", "a=0", "a=0/r", "a=0/x@1:1", "a=0/r@1:1 ",
+      "a=0/r@1:1,", ",a=0/r@1:1", "a=-1/r@1:1", "a=99999999999/r@1:1",
+      "a=0/r@zz:1", "a b=0/r@1:1", "a=0/r@1:1;b=0/r@1:1",
+      /* well-formed, but another file */
+      "a=0/r@1:1", "a=777/r@1:1"};
   char value[200];
   struct stat info;
   for (size_t i = 0; i < sizeof values / sizeof *values; i++)
@@ -160,16 +148,24 @@ static void a_malformed_or_stale_variable_is_told(void **state) {
            (unsigned long long)info.st_dev, (unsigned long long)info.st_ino,
            (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
   in_own_fork(with_value, value);
+  snprintf(value, sizeof value, "a=0/r@%llx:%llu",
+           (unsigned long long)info.st_dev,
+           (unsigned long long)info.st_ino + 1); /* of the same device */
+  in_own_fork(with_value, value);
+  snprintf(value, sizeof value, "a=0/r@%llx:%llu",
+           (unsigned long long)info.st_dev + 1,
+           (unsigned long long)info.st_ino);
+  in_own_fork(with_value, value);
 }
 
 static void a_grandchild_finds_the_variable_stale(void **state) {
   /* H94: the shell's child has the variable, but not the descriptor. */
   gipc_handle *r, *w;
   char text[256];
-  const char *argv[] = {"sh", "-c",
-                        "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; " PROGRAM(
-                            "child_inherit") " a",
-                        NULL};
+  const char *argv[] = {
+      "sh", "-c",
+      "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; " PROGRAM("child_inherit") " a",
+      NULL};
   gipc_options *o = new_options();
   CHECK_OK(gipc_pipe(&r, &w));
   CHECK_OK(gipc_options_pass(o, "a", w));

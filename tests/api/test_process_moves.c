@@ -118,13 +118,13 @@ static void passed_handles_move_and_the_others_stay(void **state) {
   CHECK_IS(gipc_exec_process(argv, o, &none), GIPC_ECLOSED);
   CHECK(none == NULL);
   gipc_options_free(o);
-  gipc_handle *handles[] = {all.a, all.b,     all.r,
-                            all.w, all.other, all.another};
+  gipc_handle *handles[] = {all.a, all.b, all.r, all.w, all.other, all.another};
   for (int i = 0; i < 6; i++)
     gipc_handle_free(handles[i]);
 }
 
-/* ---- Bytes that go along ---------------------------------------------------- */
+/* ---- Bytes that go along ----------------------------------------------------
+ */
 
 static int take_the_rest(struct ev_loop *fresh, void *argument) {
   const void *data;
@@ -204,7 +204,8 @@ static void a_program_needs_the_name_of_its_handle(void **state) {
   gipc_handle_free(w);
 }
 
-/* ---- In use ------------------------------------------------------------------ */
+/* ---- In use
+ * ------------------------------------------------------------------ */
 
 static void a_borrowed_buffer_keeps_a_handle_here(void **state) {
   gipc_handle *a, *b;

@@ -6,7 +6,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-/* ---- Users ------------------------------------------------------------------ */
+/* ---- Users ------------------------------------------------------------------
+ */
 
 static gipc_options *nobody(void) {
   gipc_options *o = new_options();
@@ -123,7 +124,8 @@ static void no_new_privileges_is_set_in_the_child_only(void **state) {
   gipc_options_free(o);
 }
 
-/* ---- Limits ------------------------------------------------------------------ */
+/* ---- Limits
+ * ------------------------------------------------------------------ */
 
 static int has_limits(struct ev_loop *fresh, void *argument) {
   struct rlimit limit;
@@ -187,12 +189,13 @@ static int beyond_the_limit(void *argument) {
   return 0;
 }
 
-static void a_limit_that_is_refused_is_an_error_of_the_start_call(
-    void **state) {
+static void
+a_limit_that_is_refused_is_an_error_of_the_start_call(void **state) {
   in_own_fork(beyond_the_limit, NULL);
 }
 
-/* ---- Groups and sessions ----------------------------------------------------- */
+/* ---- Groups and sessions
+ * ----------------------------------------------------- */
 
 static int check_group(struct ev_loop *fresh, void *argument) {
   int mode = (int)(intptr_t)argument;
@@ -201,8 +204,7 @@ static int check_group(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void a_child_has_the_group_and_session_that_was_asked_for(
-    void **state) {
+static void a_child_has_the_group_and_session_that_was_asked_for(void **state) {
   for (int mode = GIPC_GROUP_INHERIT; mode <= GIPC_GROUP_SESSION; mode++) {
     gipc_options *o = new_options();
     CHECK_OK(gipc_options_set_group(o, mode));
@@ -224,8 +226,8 @@ static void a_group_may_be_killed_right_after_the_start(void **state) {
   /* H20 */
   for (size_t i = 0; i < many(1000, 60); i++) {
     gipc_options *o = new_options();
-    CHECK_OK(gipc_options_set_group(
-        o, i % 2 ? GIPC_GROUP_NEW : GIPC_GROUP_SESSION));
+    CHECK_OK(
+        gipc_options_set_group(o, i % 2 ? GIPC_GROUP_NEW : GIPC_GROUP_SESSION));
     gipc_process *p = i % 10 < 8 ? start(wait_for_signal, NULL, o)
                                  : execute(o, "sleep", "60", NULL);
     CHECK_OK(kill(-gipc_process_pid(p), SIGKILL));

@@ -251,7 +251,8 @@ static void stopping_and_going_on_is_no_end(void **state) {
     CHECK_OK(gipc_process_signal(p, SIGSTOP));
     while (!is_stopped(pid))
       sched_yield();
-    ev_run(loop, EVRUN_NOWAIT);
+    CHECK_IS(gipc_process_is_alive(p), 1);
+    ev_run(loop, EVRUN_NOWAIT); /* which takes the status of a stop */
     CHECK_IS(gipc_process_is_alive(p), 1);
     CHECK_OK(gipc_process_signal(p, SIGCONT));
     CHECK_IS(gipc_process_join(p, 0), -ETIMEDOUT);

@@ -36,7 +36,8 @@ static bool is_stopped(pid_t pid) {
   return state != NULL && state[2] == 'T';
 }
 
-/* ---- Joins ---------------------------------------------------------------- */
+/* ---- Joins ----------------------------------------------------------------
+ */
 
 static void a_join_ends_with_the_child_or_in_time(void **state) {
   /* H56 */
@@ -110,7 +111,8 @@ static void a_signal_handler_interrupts_no_join(void **state) {
   CHECK_OK(sigaction(SIGUSR2, &old, NULL));
 }
 
-/* ---- Signals -------------------------------------------------------------- */
+/* ---- Signals --------------------------------------------------------------
+ */
 
 static void a_signal_after_the_end_is_told_as_such(void **state) {
   /* H57 */
@@ -182,7 +184,8 @@ static void a_stranger_with_the_number_of_a_child_gets_no_signal(void **state) {
   in_own_fork(number_is_given_again, NULL);
 }
 
-/* ---- Stop ------------------------------------------------------------------ */
+/* ---- Stop ------------------------------------------------------------------
+ */
 
 static void a_stop_ends_every_child(void **state) {
   /* H55 */
@@ -239,8 +242,8 @@ static void begin(struct ev_loop *loop, bool ignores, bool stopped,
       sched_yield();
   }
   CHECK_IS(gipc_process_begin_stop(p, grace), -EINVAL); /* not watched */
-  CHECK_OK(gipc_process_watch(p, loop, on_end,
-                              INT(ignores ? -SIGKILL : -SIGTERM)));
+  CHECK_OK(
+      gipc_process_watch(p, loop, on_end, INT(ignores ? -SIGKILL : -SIGTERM)));
   CHECK_IS(gipc_process_begin_stop(p, -1), -EINVAL);
   CHECK_IS(gipc_process_begin_stop(p, NAN), -EINVAL);
   CHECK_OK(gipc_process_begin_stop(p, grace));

@@ -141,7 +141,8 @@ static void the_loop_may_go_first(void **state) {
   CHECK(!has_children());
 }
 
-/* ---- Freed while running -------------------------------------------------- */
+/* ---- Freed while running --------------------------------------------------
+ */
 
 /* Waits until all children have ended, reaping none. */
 static void wait_for_zombies(size_t count) {
@@ -168,8 +169,7 @@ static void processes_freed_while_they_run_are_reaped_later(void **state) {
   CHECK_IS(count_zombies(), 0);
 }
 
-static void freed_watched_ones_are_reaped_without_their_loop_too(
-    void **state) {
+static void freed_watched_ones_are_reaped_without_their_loop_too(void **state) {
   /* H52: as the header says, by any call that starts, joins or frees. */
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   pid_t pids[10];
@@ -202,7 +202,8 @@ static void freed_watched_ones_are_reaped_by_their_loop(void **state) {
   ev_loop_destroy(loop);
 }
 
-/* ---- Messages and ends ---------------------------------------------------- */
+/* ---- Messages and ends ----------------------------------------------------
+ */
 
 static int put_and_die(struct ev_loop *fresh, void *argument) {
   gipc_handle *w = argument;

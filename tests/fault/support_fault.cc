@@ -89,7 +89,20 @@ int stop_calls() {
   return failures;
 }
 
-bool can_fail_malloc() { return OWN_MALLOC != 0; }
+bool can_fail(int kind) {
+  void *volatile memory = nullptr;
+  fail_memory(kind, 1);
+  try {
+    memory = kind == by_new ? ::operator new(1) : std::malloc(1);
+  } catch (const std::bad_alloc &) {
+  }
+  bool failed = stop_memory() > 0;
+  if (kind == by_new)
+    ::operator delete(memory);
+  else
+    std::free(memory);
+  return failed;
+}
 
 void fail_memory(int kinds, int nth, int times) {
   memory_until = nth;

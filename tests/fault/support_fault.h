@@ -20,8 +20,8 @@ int stop_calls();
 // ---- Memory ----------------------------------------------------------------
 
 constexpr int by_new = 1, by_malloc = 2, any = by_new | by_malloc;
-// False where a sanitizer owns malloc: only `by_new` can fail there.
-bool can_fail_malloc();
+// False where a sanitizer owns malloc, or valgrind both.
+bool can_fail(int kind);
 // The Nth allocation of these kinds from now on fails, and as many as `times`.
 void fail_memory(int kinds, int nth, int times = 1);
 // No allocation fails any more.  How many were made to fail.

@@ -136,6 +136,23 @@ void a_broken_pipe_raises_nothing(void **) { /* H75 */
   assert_true(seen.sa_handler == on_sigpipe);
 }
 
+void a_put_that_waits_for_ever_raises_nothing_either(void **) { /* H75 */
+  struct sigaction mine = {}, old;
+  gipc_handle *r, *w;
+  mine.sa_handler = on_sigpipe;
+  pipes_broken = 0;
+  sigaction(SIGPIPE, &mine, &old);
+  OK(gipc_pipe(&r, &w));
+  gipc_handle_free(r);
+  // The first try finds no room, so that the second one may wait.
+  fault::fail_call("send", 1, EAGAIN);
+  RESULT(gipc_put(w, "x", 1, -1), -EPIPE);
+  assert_int_equal(fault::stop_calls(), 1);
+  assert_int_equal(pipes_broken, 0);
+  gipc_handle_free(w);
+  sigaction(SIGPIPE, &old, nullptr);
+}
+
 void a_pending_sigpipe_of_the_program_stays_its_own(void **) { /* H75 */
   struct sigaction mine = {}, old;
   sigset_t one, before;
@@ -220,6 +237,7 @@ int main() {
       TEST(messages_of_all_sizes_cross_a_blocking_pipe),
       TEST(a_full_pipe_is_not_waited_for),
       TEST(a_broken_pipe_raises_nothing),
+      TEST(a_put_that_waits_for_ever_raises_nothing_either),
       TEST(a_pending_sigpipe_of_the_program_stays_its_own),
       TEST(an_ignored_sigpipe_stays_ignored),
       TEST(a_terminal_in_raw_mode_carries_messages),
