@@ -60,7 +60,8 @@ test_cpp := $(cpp) -Isrc -DPROGRAMS='"$(abspath $(B))/programs"'
 
 lib_ld := -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/libgipc.map \
           -Wl,-z,relro,-z,now $(if $(SAN),,-Wl,-z,defs)
-test_libs := -Wl,--as-needed -lcmocka -lev -lpthread -ldl
+libs := -Wl,--as-needed -lev -lpthread -ldl
+test_libs := $(libs) -lcmocka
 with_static = $(STATIC)
 with_shared = -L$(B) -Wl,-rpath,$(abspath $(B)) -lgipc
 
@@ -162,7 +163,7 @@ $(api) $(examples): %: %.o $(B)/libgipc.so
 
 $(children): $(B)/programs/%: $(B)/tests/programs/%.o $(B)/libgipc.so
 	@mkdir -p $(@D)
-	$(LINK.c) -o $@ $< $(with_shared) $(test_libs) $(LDLIBS)
+	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
 # In `make check` a small driver stands in for libFuzzer.
 fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/driver.o)
@@ -176,11 +177,11 @@ $(fuzz): %: %.o $(fuzz_main) $(STATIC)
 $(bench): $(call support_of,bench)
 $(bench): $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libgipc.so
 	@mkdir -p $(@D)
-	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_shared) $(test_libs) \
+	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_shared) $(libs) \
 	  $($(@F)_LDLIBS) $(LDLIBS)
 
 $(demo): $(demo_objects) $(B)/libgipc.so
-	$(LINK.c) -o $@ $(demo_objects) $(with_shared) $(test_libs) $(LDLIBS)
+	$(LINK.c) -o $@ $(demo_objects) $(with_shared) $(libs) $(LDLIBS)
 
 tests: all $(cmocka_programs) $(fuzz) $(examples) $(children)
 	@:
