@@ -47,7 +47,9 @@ void in_own_fork(int (*body)(void *argument), void *argument);
 
 /* Kills p, joins it, frees it. */
 void destroy(gipc_process *p);
-/* Waits until a process that is not our child (any more) is gone. */
+/* The letter of /proc/PID/stat; X when there is none. */
+char state_of(pid_t pid);
+/* Waits until a process, which need not be our child, has ended. */
 bool gone_within(pid_t pid, double seconds);
 
 /* ---- Targets ------------------------------------------------------------ */
@@ -72,6 +74,13 @@ int list_fds(int *fds, int max);
 uint64_t signal_field(const char *field);
 /* A directory for this test program's files, removed at its end. */
 const char *scratch(const char *name, char path[128]);
+
+/* Skips a test of what valgrind emulates, or cannot: descriptors, limits and
+ * signals as the kernel sees them. */
+bool under_valgrind(void);
+void not_under_valgrind(void);
+/* The portable half of the library is tested, which knows no pidfd. */
+bool portable(void);
 
 /* ---- Kernels that lack something ------------------------------------------
  * For a process that ends with the test: this cannot be undone.  False where

@@ -27,6 +27,7 @@ static int is_open(struct ev_loop *fresh, void *argument) {
 }
 
 static void a_program_keeps_only_stdio(void **state) {
+  not_under_valgrind();
   /* H11, H12 */
   gipc_handle *r, *w;
   open_at(50);
@@ -42,6 +43,7 @@ static void a_program_keeps_only_stdio(void **state) {
 }
 
 static void a_program_keeps_what_it_is_told_to(void **state) {
+  not_under_valgrind();
   /* H12 */
   gipc_options *o = new_options();
   const int keep[] = {200, 50, 50, 1, 0};
@@ -60,6 +62,7 @@ static void a_program_keeps_what_it_is_told_to(void **state) {
 }
 
 static void a_program_keeps_all_that_is_not_closed_on_exec(void **state) {
+  not_under_valgrind();
   gipc_options *o = new_options();
   const int keep[] = {50};
   gipc_handle *r, *w;
@@ -122,6 +125,7 @@ static int has_only(struct ev_loop *fresh, void *argument) {
 }
 
 static void a_function_child_keeps_what_is_not_the_librarys(void **state) {
+  not_under_valgrind();
   /* H11, H36 */
   struct expected expected;
   gipc_handle *r, *w, *a, *b;
@@ -147,6 +151,7 @@ static void a_function_child_keeps_what_is_not_the_librarys(void **state) {
 }
 
 static void a_function_child_keeps_only_what_it_is_told_to(void **state) {
+  not_under_valgrind();
   /* H12 */
   struct expected expected = {4, {0, 1, 2, 51}};
   gipc_options *o = new_options();
@@ -225,14 +230,17 @@ static int dropped_without_close_range(void *argument) {
 }
 
 static void descriptors_are_closed_without_close_range(void **state) {
+  not_under_valgrind();
   in_own_fork(on_an_old_kernel, NULL); /* H12 */
 }
 
 static void nothing_leaks_where_the_child_can_open_nothing(void **state) {
+  not_under_valgrind();
   in_own_fork(limited_without_close_range, NULL); /* H13 */
 }
 
 static void nothing_leaks_into_a_child_of_another_user(void **state) {
+  not_under_valgrind();
   if (geteuid() != 0)
     skip();
   in_own_fork(dropped_without_close_range, NULL);

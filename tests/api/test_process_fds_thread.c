@@ -58,6 +58,7 @@ static void *make_pipes(void *argument) {
 
 static void beside(void *(*body)(void *), void (*test)(size_t), size_t count) {
   pthread_t thread;
+  not_under_valgrind();
   allowed_count = list_fds(allowed, 64);
   atomic_store(&over, false);
   CHECK_OK(pthread_create(&thread, NULL, body, NULL));

@@ -291,6 +291,38 @@ static void signals_of_two_loops_are_free_in_the_child(void **state) {
   in_own_fork(both_loops, NULL);
 }
 
+static int named_loop(void *argument) {
+  struct ev_loop *loops[2] = {ev_loop_new(EVFLAG_AUTO),
+                              ev_loop_new(EVFLAG_SIGNALFD)};
+  ev_signal one, two;
+  gipc_options *o = new_options();
+  parent_pid = getpid();
+  memset(counted, 0, sizeof counted);
+  ev_signal_init(&one, on_signal, SIGUSR1);
+  ev_signal_init(&two, on_signal, SIGUSR2);
+  ev_signal_start(loops[0], &one);
+  ev_signal_start(loops[1], &two);
+  CHECK_IS(gipc_options_leave_loop(NULL, loops[0]), -EINVAL);
+  CHECK_IS(gipc_options_leave_loop(o, NULL), -EINVAL);
+  for (int i = 0; i < 2; i++)
+    CHECK_OK(gipc_options_leave_loop(o, loops[i]));
+  CHECK_IS(in_child(live_in_child, NULL, o), 0);
+  raise(SIGUSR1);
+  raise(SIGUSR2);
+  for (int i = 0; i < 2; i++) {
+    ev_run(loops[i], EVRUN_NOWAIT);
+    ev_run(loops[i], EVRUN_NOWAIT);
+    CHECK_IS(counted[ON_SIGNAL], i + 1);
+    ev_loop_destroy(loops[i]);
+  }
+  gipc_options_free(o);
+  return 0;
+}
+
+static void signals_of_a_named_loop_are_free_in_the_child(void **state) {
+  in_own_fork(named_loop, NULL);
+}
+
 static int unreferenced(void *argument) {
   struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
   ev_timer timers[3];
@@ -360,6 +392,7 @@ int main(void) {
       TEST(a_start_inside_a_callback_of_another_loop_with_a_signalfd),
       TEST(a_start_inside_a_callback_with_every_backend),
       TEST(signals_of_two_loops_are_free_in_the_child),
+      TEST(signals_of_a_named_loop_are_free_in_the_child),
       TEST(an_idle_default_loop_is_new_in_the_child),
       TEST(references_of_the_parents_watchers_do_not_count),
       TEST(children_have_children_of_their_own),

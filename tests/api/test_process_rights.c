@@ -78,6 +78,7 @@ static int without_the_right(void *argument) {
 }
 
 static void a_drop_that_fails_starts_nothing(void **state) {
+  not_under_valgrind();
   if (geteuid() != 0)
     skip();
   in_own_fork(without_the_right, NULL); /* H18 */
@@ -112,6 +113,8 @@ static void no_new_privileges_is_set_in_the_child_only(void **state) {
   char text[256];
   const char *argv[] = {PROGRAM("child_identity"), NULL};
   int own = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+  if (portable())
+    skip();
   gipc_options *o = new_options();
   CHECK_IS(in_child(no_new, NULL, o), own);
   CHECK_OK(gipc_options_set_no_new_privileges(o, 1));
@@ -137,6 +140,7 @@ static int has_limits(struct ev_loop *fresh, void *argument) {
 }
 
 static void limits_are_the_childs_alone(void **state) {
+  not_under_valgrind();
   /* H17 */
   struct rlimit before, after;
   char text[64];
@@ -191,6 +195,7 @@ static int beyond_the_limit(void *argument) {
 
 static void
 a_limit_that_is_refused_is_an_error_of_the_start_call(void **state) {
+  not_under_valgrind();
   in_own_fork(beyond_the_limit, NULL);
 }
 

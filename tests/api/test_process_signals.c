@@ -57,15 +57,17 @@ static uint64_t field_of(const char *text, const char *name) {
 }
 
 static int program_is_clean(void) {
-  char text[512];
-  const char *argv[] = {PROGRAM("child_signals"), NULL};
+  char text[8192];
+  const char *argv[] = {"cat", "/proc/self/status", NULL};
   gipc_options *o = new_options();
   for (int user = 0; user < 1 + (geteuid() == 0); user++) {
     if (user) /* which is a way of its own to start */
       CHECK_OK(gipc_options_set_user(o, geteuid(), getegid(), NULL, 0));
     CHECK_IS(output_of(o, argv, text, sizeof text), 0);
     CHECK_IS((long)(field_of(text, "SigBlk")), (long)(user ? bit(SIGHUP) : 0));
-    CHECK_IS((long)(field_of(text, "SigIgn")), 0); /* SIGPIPE, too */
+    /* SIGPIPE, too.  posix_spawn(3), with which make runs this test, leaves the
+     * two of glibc ignored. */
+    CHECK_IS((long)(field_of(text, "SigIgn") & ~glibc), 0);
     CHECK_IS((long)(field_of(text, "SigCgt")), 0);
     CHECK_OK(gipc_options_block_signal(o, SIGHUP));
     CHECK_IS(output_of(o, argv, text, sizeof text), 0);
@@ -82,10 +84,12 @@ static int wild(void *argument) {
 
 /* H4, H5 */
 static void a_function_starts_with_clean_signals(void **state) {
+  not_under_valgrind();
   in_own_fork(wild, NULL);
 }
 
 static void a_program_starts_with_clean_signals(void **state) {
+  not_under_valgrind();
   in_own_fork(wild, INT(1));
 }
 

@@ -205,7 +205,7 @@ static int without_stdio(void *argument) {
   for (int fd = 0; fd < 3; fd++)
     strcat(expected, closed >> fd & 1 ? "closed " : "blocking ");
   gipc_process *p = execute(NULL, PROGRAM("child_stdio"), path, NULL);
-  CHECK(gipc_process_fd(p) > 2);
+  CHECK(gipc_process_fd(p) > 2 || gipc_process_fd(p) == -EOPNOTSUPP);
   CHECK_IS(end_of(p), 0);
   int fd = open(path, O_RDONLY);
   read_text(fd, text, sizeof text);
@@ -219,7 +219,7 @@ static int without_stdio(void *argument) {
   for (int function = 0; function < 2; function++) {
     p = start_either(function, o);
     int in = gipc_process_stdio(p, 0), out = gipc_process_stdio(p, 1);
-    CHECK(in > 2 && out > 2 && gipc_process_fd(p) > 2);
+    CHECK(in > 2 && out > 2);
     read_text(out, text, sizeof text);
     CHECK(strcmp(text, "out\nerr\n") == 0);
     close(in);
@@ -243,6 +243,7 @@ static int without_stdio(void *argument) {
 }
 
 static void a_parent_may_lack_any_of_the_three(void **state) {
+  not_under_valgrind();
   scratch("flags", names[0]);
   for (int closed = 0; closed < 8; closed++)
     in_own_fork(without_stdio, INT(closed)); /* H10 */

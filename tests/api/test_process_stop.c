@@ -28,14 +28,6 @@ static gipc_process *start_ready(bool ignores_term, bool program) {
   return p;
 }
 
-static bool is_stopped(pid_t pid) {
-  char path[64], text[512], *state;
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  read_file(path, text, sizeof text);
-  state = strrchr(text, ')');
-  return state != NULL && state[2] == 'T';
-}
-
 /* ---- Joins ----------------------------------------------------------------
  */
 
@@ -149,8 +141,8 @@ static void only_signals_are_sent(void **state) {
   CHECK_IS(gipc_process_signal(p, 100000), -EINVAL);
   CHECK_OK(gipc_process_signal(p, 0));
   CHECK_IS(gipc_process_is_alive(p), 1);
-  CHECK_OK(gipc_process_signal(p, SIGRTMAX));
-  CHECK_IS(end_of(p), -SIGRTMAX);
+  CHECK_OK(gipc_process_signal(p, SIGRTMIN + 3));
+  CHECK_IS(end_of(p), -(SIGRTMIN + 3));
 }
 
 static int number_is_given_again(void *argument) {
@@ -214,7 +206,7 @@ static void a_stopped_child_is_ended_too(void **state) {
   for (int ignores = 0; ignores < 2; ignores++) {
     gipc_process *p = start_ready(ignores, false);
     CHECK_OK(gipc_process_signal(p, SIGSTOP));
-    while (!is_stopped(gipc_process_pid(p)))
+    while (state_of(gipc_process_pid(p)) != 'T')
       sched_yield();
     CHECK_OK(gipc_process_stop(p, ignores ? 0.05 : 20));
     CHECK_IS(end_of(p), ignores ? -SIGKILL : -SIGTERM);
@@ -238,7 +230,7 @@ static void begin(struct ev_loop *loop, bool ignores, bool stopped,
   gipc_process *p = start_ready(ignores, false);
   if (stopped) {
     CHECK_OK(gipc_process_signal(p, SIGSTOP));
-    while (!is_stopped(gipc_process_pid(p)))
+    while (state_of(gipc_process_pid(p)) != 'T')
       sched_yield();
   }
   CHECK_IS(gipc_process_begin_stop(p, grace), -EINVAL); /* not watched */

@@ -90,6 +90,7 @@ static int allocate(struct ev_loop *fresh, void *argument) {
 }
 
 static void no_child_hangs_beside_threads_that_hold_locks(void **state) {
+  not_under_valgrind();
   pthread_t threads[3]; /* H1 */
   atomic_store(&over, false);
   for (int i = 0; i < 3; i++)
@@ -125,6 +126,7 @@ static void *fork_all_the_time(void *argument) {
 }
 
 static void a_fork_at_any_moment_leaves_a_usable_library(void **state) {
+  not_under_valgrind();
   pthread_t threads[2]; /* H37 */
   atomic_store(&over, false);
   CHECK_OK(pthread_create(&threads[0], NULL, fork_all_the_time, NULL));
@@ -199,6 +201,7 @@ static void *fork_and_hold(void *argument) {
 }
 
 static void foreign_forks_delay_no_start_of_a_program(void **state) {
+  not_under_valgrind();
   const char *argv[] = {"/does/not/exist", NULL};
   gipc_process *p = NULL;
   pthread_t thread;
@@ -248,6 +251,7 @@ static void *watch_in_loop(void *argument) {
 }
 
 static void every_thread_may_watch_children_on_a_loop_of_its_own(void **state) {
+  not_under_valgrind();
   pthread_t threads[4]; /* H45 */
   for (int i = 0; i < 4; i++)
     CHECK_OK(pthread_create(&threads[i], NULL, watch_in_loop, NULL));
@@ -256,6 +260,7 @@ static void every_thread_may_watch_children_on_a_loop_of_its_own(void **state) {
 }
 
 static void threads_watch_children_beside_a_default_loop(void **state) {
+  not_under_valgrind();
   /* H40, H45: which takes all statuses of the program. */
   struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
   pthread_t thread;

@@ -5,6 +5,7 @@
 #include "sys.h"
 
 #include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <malloc.h>
 #include <set>
@@ -82,7 +83,8 @@ struct Scene {
     CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_PIPE, -1));
     CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
     CHECK_OK(gipc_options_set_stdio(o, 2, GIPC_STDIO_NULL, -1));
-    CHECK_OK(gipc_options_set_no_new_privileges(o, 1));
+    if (!portable())
+      CHECK_OK(gipc_options_set_no_new_privileges(o, 1));
     CHECK_OK(gipc_options_keep_fds(o, nullptr, 0));
     if (user)
       CHECK_OK(gipc_options_set_user(o, geteuid(), getegid(), nullptr, 0));
@@ -136,6 +138,11 @@ bool fail_one(Way way, bool in_child, int nth, int error,
     check(!has_children(), "no child is left");
     check(count_fds() == fds, "no descriptor is left");
     check(gipc_directions(scene.w) == GIPC_WRITE, "nothing has moved");
+  } else if (std::strcmp(shared->name, "wait4") == 0) {
+    // Which fails for a reaped child only; it is taken for one.
+    gipc_process_free(p);
+    while (waitpid(-1, nullptr, 0) > 0)
+      ;
   } else {
     for (int which = 0; which < 3; ++which) {
       int fd = gipc_process_stdio(p, which);
@@ -170,7 +177,9 @@ void each_call(Way way, bool in_child, const std::set<std::string> &expected) {
       CHECK(nth < 200);
     }
     for (const std::string &name : expected)
-      check_at(names.count(name) == 1, name.c_str(), __FILE__, __LINE__);
+      if (!portable() || (name != "prctl" && name != "pidfd_open" &&
+                          name != "clone" && name != "pipe"))
+        check_at(names.count(name) == 1, name.c_str(), __FILE__, __LINE__);
   }
 }
 

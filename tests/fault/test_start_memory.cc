@@ -69,6 +69,7 @@ struct Started {
 };
 
 void starting_a_function_fails_cleanly(void **) {
+  not_under_valgrind();
   for (int kinds : {fault::by_new, fault::any}) {
     Started s;
     CHECK(each_allocation(kinds, [&] {
@@ -84,6 +85,7 @@ void starting_a_function_fails_cleanly(void **) {
 }
 
 void starting_a_program_fails_cleanly(void **) {
+  not_under_valgrind();
   const char *argv[] = {"true", nullptr};
   for (int kinds : {fault::by_new, fault::any}) {
     Started s;
@@ -99,6 +101,7 @@ void starting_a_program_fails_cleanly(void **) {
 }
 
 void preparing_a_fork_fails_cleanly(void **) {
+  not_under_valgrind();
   for (int kinds : {fault::by_new, fault::any}) {
     Started s;
     CHECK(each_allocation(kinds, [&] {
@@ -117,6 +120,7 @@ void preparing_a_fork_fails_cleanly(void **) {
 }
 
 void setting_options_fails_cleanly(void **) {
+  not_under_valgrind();
   gipc_handle *r, *w;
   gipc_options *o = nullptr;
   CHECK_OK(gipc_pipe(&r, &w));
@@ -152,6 +156,7 @@ void setting_options_fails_cleanly(void **) {
 void never(gipc_process *, void *) {}
 
 void watching_fails_cleanly(void **) {
+  not_under_valgrind();
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   gipc_process *p = start(return_argument, nullptr, nullptr);
   // libev ends the program where it has no memory itself.
@@ -164,6 +169,7 @@ void watching_fails_cleanly(void **) {
 }
 
 void inheriting_fails_cleanly(void **) {
+  not_under_valgrind();
   // A variable as a parent makes it, for a descriptor that is here.
   in_own_fork(
       [](void *) {
