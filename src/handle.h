@@ -115,6 +115,7 @@ private:
     return __builtin_expect(result == 0, 1) ? 0 : take_slow(result, out);
   }
   int take_slow(int result, View &out) noexcept;
+  int next_received(View &out) noexcept;
   ssize_t receive(bool waiting = false) noexcept;
 
   int put_error(const void *data, size_t size) const noexcept;

@@ -41,7 +41,7 @@ int Inbox::next_slow(size_t limit, View &out) noexcept {
       ++messages_;
       return 0;
     }
-    if (size <= apart)
+    if (size <= (direct_ ? apart_direct : apart))
       return -EAGAIN;
     begin_ += static_cast<size_t>(header);
     if (int error = assemble(static_cast<size_t>(size))) {
@@ -92,6 +92,7 @@ int Inbox::next_size(size_t limit, size_t &size) noexcept {
 
 int Inbox::next_into(size_t limit, void *buffer, size_t capacity,
                      size_t &size) noexcept {
+  direct_ = true;
   size_t needed = 0;
   if (int error = next_size(limit, needed))
     return error;
@@ -141,7 +142,7 @@ int Inbox::prepare(iovec (&areas)[2]) noexcept {
     }
     room = std::min(room, size_);
     areas[0] = {target() + filled_, room - filled_};
-    areas[1] = {ahead_.data(), past};
+    areas[1] = {ahead_.data(), past_now()};
     return room == size_ ? 2 : 1;
   }
   // What is left of a partial frame moves to the front when the rest of the
@@ -157,7 +158,7 @@ int Inbox::prepare(iovec (&areas)[2]) noexcept {
   if (!assembling_ && apart_.capacity() > read_ahead && ++small_reads_ > 64)
     apart_.release();
   areas[0] = {ahead_.data() + end_,
-              after_large_ && end_ == 0 ? past : read_ahead - end_};
+              after_large_ && end_ == 0 ? past_now() : read_ahead - end_};
   after_large_ = false;
   return 1;
 }

@@ -71,12 +71,16 @@ public:
   uint64_t messages() const noexcept { return messages_; }
 
 private:
-  // A message over this many bytes is assembled apart from the read-ahead.
+  // A message over this many bytes is assembled apart from the read-ahead; one
+  // for the caller's memory, where a copy would come on top, over this many.
   static constexpr size_t apart = 64 * 1024;
+  static constexpr size_t apart_direct = 16 * 1024;
   // How far to read past a message that is assembled, and at first after it:
   // the header of its successor and small messages, but no piece of a large one
   // worth copying.
   static constexpr size_t past = 4096;
+  static constexpr size_t past_direct = 64;
+  size_t past_now() const noexcept { return direct_ ? past_direct : past; }
 
   int next_slow(size_t limit, View &out) noexcept;
   int open_frame(size_t limit, uint64_t &size) noexcept;
@@ -95,6 +99,7 @@ private:
   bool assembling_ = false;
   int broken_ = 0;
   unsigned small_reads_ = 0; // since apart_ was last of use
+  bool direct_ = false;      // messages are wanted in the caller's memory
   bool after_large_ = false; // the last message was one that was assembled
   uint64_t messages_ = 0;
 };

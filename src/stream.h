@@ -24,6 +24,8 @@ public:
   // The same, but waits in the kernel; -EAGAIN where that cannot be.
   ssize_t write_waiting(int fd, const iovec *parts, int count) noexcept;
   ssize_t read_waiting(int fd, const iovec *parts, int count) noexcept;
+  // Whether they do wait.
+  bool read_waits() const noexcept { return read_way_ == Way::socket; }
   // A reset by a closing AF_UNIX peer comes after all that it sent.
   bool local() const noexcept { return local_; }
 

@@ -50,6 +50,14 @@ ssize_t Handle::receive(bool waiting) noexcept {
   return size;
 }
 
+// The next message of those received; why there will be none; or -EAGAIN.
+int Handle::next_received(View &out) noexcept {
+  int result = inbox_.next(limit_, out);
+  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
+    read_end_ = result;
+  return result == -EAGAIN && read_end_ != 0 ? read_end_ : result;
+}
+
 // The next message was not there yet, or never will be.
 int Handle::take_slow(int result, View &out) noexcept {
   for (size_t moved = 0; result == -EAGAIN;) {
@@ -342,6 +350,8 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
   if (deadline.never() && (reading || !read_)) {
     Waiting busy(*this);
     ssize_t result = reading ? receive(true) : send_some(true);
+    if (result == -ENOMEM)
+      return static_cast<int>(result);
     if (result != -EAGAIN)
       return 0; // the caller finds out which
   }
@@ -373,8 +383,10 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
 int Handle::get(Deadline deadline, View &out) noexcept {
   if (int error = usable(get_gate_))
     return error;
+  // The read that waits finds what is there just as well.
+  bool waits = deadline.never() && in_.read_waits();
   for (;;) {
-    int result = take(out);
+    int result = waits ? next_received(out) : take(out);
     if (result != -EAGAIN)
       return result;
     if (int error = wait(GIPC_READ, deadline))
