@@ -223,13 +223,14 @@ check-san:
 	  tests/run $(patsubst $(B)/%,$(asan)/%,$(cmocka_programs) $(fuzz))
 
 # die_after_fork=0: TSan would end the children of a threaded parent.
+# report_thread_leaks=0: in a forked child every thread of the parent is one.
 threaded := $(foreach p,$(cmocka_programs),\
               $(if $(findstring thread,$(notdir $(p))),$(p)))
 check-tsan:
 	@.ci/deps san
 	+@$(build) SAN=tsan tests
 	@$(call test_env,$(tsan)) GIPC_TEST_SAN=1 GIPC_TEST_SLOW=1 \
-	  TIMEOUT=300 TSAN_OPTIONS=die_after_fork=0 \
+	  TIMEOUT=300 TSAN_OPTIONS=die_after_fork=0:report_thread_leaks=0 \
 	  tests/run $(patsubst $(B)/%,$(tsan)/%,$(threaded))
 
 check-valgrind:

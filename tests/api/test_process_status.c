@@ -26,9 +26,7 @@ static bool kernel_keeps_status(void) {
   return keeps;
 }
 
-static size_t how_many(void) {
-  return getenv("GIPC_TEST_FULL") != NULL ? 10000 : many(2000, 100);
-}
+static size_t how_many(void) { return many(10000, 100); }
 
 /* Starts count children, a few at a time; every code must be right. */
 static void codes_are_right(size_t count, bool programs) {
