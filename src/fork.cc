@@ -136,11 +136,12 @@ int Fork::child(Fork *self) noexcept {
 int Fork::become_child() noexcept {
   registry::forget_in_child(watch::abandon_signals, setup_.kept());
   locked_ = false;
-  for (Handle *handle : handles_)
-    handle->arrive_in_child();
   for (struct ev_loop *loop : options_->left_loops)
     watch::abandon_signals(loop);
   watch::abandon_default_loop();
+  // After the loops, which still link to the watchers of a started one.
+  for (Handle *handle : handles_)
+    handle->arrive_in_child();
   os::discard_stdio();
   int error = setup_.apply();
   setup_.close_sources();

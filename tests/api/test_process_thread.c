@@ -89,7 +89,15 @@ static int allocate(struct ev_loop *fresh, void *argument) {
   return 7;
 }
 
+/* Whose malloc is not safe in a child of a process with threads. */
+static void not_under_asan(void) {
+#ifdef __SANITIZE_ADDRESS__
+  skip();
+#endif
+}
+
 static void no_child_hangs_beside_threads_that_hold_locks(void **state) {
+  not_under_asan();
   not_under_valgrind();
   if (getenv("GIPC_TEST_SAN") != NULL)
     skip();             /* the locks of its malloc are not made for a fork */
@@ -128,6 +136,7 @@ static void *fork_all_the_time(void *argument) {
 }
 
 static void a_fork_at_any_moment_leaves_a_usable_library(void **state) {
+  not_under_asan();
   not_under_valgrind();
   pthread_t threads[2]; /* H37 */
   atomic_store(&over, false);
@@ -247,7 +256,11 @@ static void *watch_in_loop(void *argument) {
   }
   gipc_process *p = execute(NULL, "sleep", "60", NULL);
   CHECK_OK(gipc_process_stop(p, 20));
-  CHECK_IS(end_of(p), -SIGTERM);
+  int code = 0, result = gipc_process_exitcode(p, &code);
+  /* Without a pidfd the default loop beside may take a program's status. */
+  CHECK((result == 0 && code == -SIGTERM) ||
+        (portable() && result == GIPC_ESTATUSLOST));
+  gipc_process_free(p);
   ev_loop_destroy(loop);
   return NULL;
 }
