@@ -200,7 +200,8 @@ typedef struct gipc_events {
   void (*on_message)(gipc_handle *h, const void *data, size_t size, void *user);
   /* The queue is at the low mark again, after a refused put.  May be NULL. */
   void (*on_drain)(gipc_handle *h, void *user);
-  /* Once and last: why is GIPC_EOF or an error.  May be NULL. */
+  /* Once, after the last message: why is GIPC_EOF or an error.  A handle that
+   * also writes may still drain.  May be NULL. */
   void (*on_end)(gipc_handle *h, int why, void *user);
 } gipc_events;
 

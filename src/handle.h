@@ -65,7 +65,7 @@ public:
 
   // ---- Blocking tier
   int get(Deadline deadline, View &out) noexcept;
-  int put(const void *data, size_t size, Deadline deadline) noexcept;
+  int put(const void *data, size_t size, Deadline &deadline) noexcept;
   int put_many(const gipc_message *messages, size_t count, Deadline deadline,
                size_t &taken) noexcept;
   int flush(Deadline deadline) noexcept;

@@ -394,7 +394,7 @@ int Handle::get(Deadline deadline, View &out) noexcept {
   }
 }
 
-int Handle::put(const void *data, size_t size, Deadline deadline) noexcept {
+int Handle::put(const void *data, size_t size, Deadline &deadline) noexcept {
   int result = put_start(data, size);
   // A message that this handle lent, put again, would be overwritten by what
   // arrives while it waits.

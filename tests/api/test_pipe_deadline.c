@@ -102,6 +102,41 @@ static void *swallow(void *argument) {
   return NULL;
 }
 
+/* Takes a message, then has something else to wait for. */
+static void *take_one_by_one(void *argument) {
+  gipc_handle **handles = argument, *r = handles[0], *idle = handles[1];
+  const void *taken;
+  size_t length;
+  while (gipc_get(r, -1, &taken, &length) == 0)
+    RESULT(gipc_get(idle, 0.06, &taken, &length), -ETIMEDOUT);
+  return NULL;
+}
+
+static void a_batch_has_one_deadline(void **state) { /* H68 */
+  enum { count = 6, large = 1 << 20 };
+  gipc_handle *r, *w, *idle, *idle_writer;
+  gipc_message messages[count];
+  pthread_t thread;
+  size_t taken;
+  char *block = calloc(1, large);
+  OK(gipc_pipe(&r, &w));
+  OK(gipc_pipe(&idle, &idle_writer));
+  gipc_handle *handles[] = {r, idle};
+  for (int i = 0; i < count; i++)
+    messages[i] = (gipc_message){block, large};
+  assert_int_equal(pthread_create(&thread, NULL, take_one_by_one, handles), 0);
+  /* Each alone would be in time. */
+  RESULT(gipc_put_many(w, messages, count, 0.15, &taken), -ETIMEDOUT);
+  assert_true(taken < count);
+  OK(gipc_flush(w, -1)); /* the part of a message that was taken */
+  gipc_handle_free(w);
+  pthread_join(thread, NULL);
+  gipc_handle_free(r);
+  gipc_handle_free(idle);
+  gipc_handle_free(idle_writer);
+  free(block);
+}
+
 static void a_fast_reader_does_not_prolong_a_put(void **state) { /* H68 */
   enum { large = 384 << 20 };
   int s[2];
@@ -306,6 +341,7 @@ int main(void) {
       TEST(a_firehose_does_not_prolong_a_get),
       TEST(a_fast_reader_does_not_prolong_a_put),
       TEST(a_stream_that_is_always_ready_does_not_prolong_a_call),
+      TEST(a_batch_has_one_deadline),
       TEST(zero_seconds_do_what_can_be_done_at_once),
       TEST(a_put_stalled_anywhere_is_told_exactly),
       TEST(a_time_and_an_arrival_in_one_moment_complete_once),
