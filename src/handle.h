@@ -116,6 +116,7 @@ private:
   }
   int take_slow(int result, View &out) noexcept;
   int next_received(View &out) noexcept;
+  int note_broken(int result) noexcept;
   ssize_t receive(bool waiting = false) noexcept;
 
   int put_error(const void *data, size_t size) const noexcept;

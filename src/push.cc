@@ -105,9 +105,7 @@ void Push::deliver(bool may_read) noexcept {
       bytes -= std::min(bytes, view.size);
       continue;
     }
-    if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
-      handle.read_end_ = result;
-    else if (result == -EAGAIN && handle.read_end_ == 0) {
+    if (handle.note_broken(result) == -EAGAIN && handle.read_end_ == 0) {
       if (!may_read || received >= handle.budget_bytes_)
         break;
       ssize_t got = handle.receive();

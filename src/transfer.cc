@@ -50,11 +50,16 @@ ssize_t Handle::receive(bool waiting) noexcept {
   return size;
 }
 
-// The next message of those received; why there will be none; or -EAGAIN.
-int Handle::next_received(View &out) noexcept {
-  int result = inbox_.next(limit_, out);
+// A stream that broke the format, or its limit, is over for good.
+int Handle::note_broken(int result) noexcept {
   if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
     read_end_ = result;
+  return result;
+}
+
+// The next message of those received; why there will be none; or -EAGAIN.
+int Handle::next_received(View &out) noexcept {
+  int result = note_broken(inbox_.next(limit_, out));
   return result == -EAGAIN && read_end_ != 0 ? read_end_ : result;
 }
 
@@ -69,9 +74,7 @@ int Handle::take_slow(int result, View &out) noexcept {
     moved += static_cast<size_t>(got);
     result = inbox_.next(limit_, out);
   }
-  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
-    read_end_ = result;
-  return result;
+  return note_broken(result);
 }
 
 int Handle::get_start(size_t &size) noexcept {
@@ -85,10 +88,8 @@ int Handle::get_start(size_t &size) noexcept {
       return read_end_;
     if (result == 0)
       size = next;
-    if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
-      read_end_ = result;
     if (result != -EAGAIN)
-      return result;
+      return note_broken(result);
     ssize_t got = receive();
     if (got < 0)
       return static_cast<int>(got);
