@@ -106,9 +106,19 @@ cmocka_programs := $(unit) $(api) $(fault)
 checks := $(cmocka_programs) $(fuzz) $(examples) \
           $(wildcard tests/install/*.sh tests/man/run)
 
+# A language's build.mk adds the files it builds for its tests to `bindings`,
+# its test runners to `binding_checks`, and its benchmarks to
+# `binding_benches`.  Each is left out, in sight, where its interpreter is not
+# there.
+bindings :=
+binding_checks :=
+binding_benches :=
+
+SWIG ?= swig
+
 .PHONY: all tests demo check check-san check-tsan check-valgrind check-long \
         fuzz lint bench install uninstall clean format deps help \
-        run-fuzz bench-programs FORCE
+        check-programs run-check run-fuzz bench-programs FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -183,7 +193,11 @@ $(bench): $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libgipc.so
 $(demo): $(demo_objects) $(B)/libgipc.so
 	$(LINK.c) -o $@ $(demo_objects) $(with_shared) $(libs) $(LDLIBS)
 
+include $(wildcard bindings/*/build.mk)
+
 tests: all $(cmocka_programs) $(fuzz) $(examples) $(children)
+	@:
+check-programs: tests $(bindings)
 	@:
 bench-programs: all $(bench) $(children)
 	@:
@@ -211,8 +225,18 @@ demo:
 
 check:
 	@.ci/deps check
-	+@$(build) tests
-	@$(call test_env,$(B)) tests/run $(checks)
+	+@$(build) check-programs run-check
+
+# Read again when the packages are there.
+run-check:
+	@$(call test_env,$(B)) tests/run $(checks) $(binding_checks)
+
+# make check-python, check-ruby, check-lua: one language alone.
+check-%:
+	@.ci/deps check
+	+@$(build) all $(bindings)
+	@$(call test_env,$(B)) tests/run $(filter tests/bindings/$*/%,\
+	  $(binding_checks))
 
 check-san:
 	@.ci/deps san

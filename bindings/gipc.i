@@ -1,0 +1,243 @@
+/* The library for SWIG, the same for every language.
+ *
+ * Each function of gipc.h becomes a function of the private module without its
+ * prefix: gipc_try_get() is native.try_get().  A result >= 0 is returned,
+ * unless the function has outputs: then those are, in their order.  -EAGAIN is
+ * no error here: it is returned as none (None, nil), which no function returns
+ * otherwise.  Every other result is an error of the language.
+ *
+ * A language's own file includes this one after it has defined
+ *   RESULT         the typemap of such a result, and of one with outputs
+ *   APPEND_OBJECT, APPEND_INTEGER   one more output
+ *   typemaps for (const void *data, size_t size), for the outputs
+ *   (const void **data, size_t *size), and what waits (see `wait` there)
+ *
+ * There are no callbacks into a script: the thin layers call steps, and wait in
+ * their own way.
+ */
+%{
+#include <errno.h>
+#include <gipc.h>
+#include <stdlib.h>
+#include <string.h>
+%}
+
+#define GIPC_API
+#define GIPC_MUST_CHECK
+#define __attribute__(x)
+%include <stdint.i>
+typedef int pid_t;
+typedef unsigned int uid_t;
+typedef unsigned int gid_t;
+
+%rename("%(strip:[gipc_])s", %$isfunction) "";
+%rename("%(strip:[GIPC_])s", %$isconstant) "";
+
+/* An object of the library belongs to its script object.  What a finalizer
+ * frees while it is in use goes on by itself: a child runs on, queued bytes
+ * leave if they can at once. */
+%nodefaultctor;
+%nodefaultdtor;
+%define OBJECT(NAME, SCRIPT_NAME)
+%rename(SCRIPT_NAME) gipc_##NAME;
+typedef struct gipc_##NAME {} gipc_##NAME;
+%enddef
+OBJECT(handle, Handle)
+OBJECT(options, Options)
+OBJECT(process, Process)
+OBJECT(fork, Fork)
+%extend gipc_handle { ~gipc_handle() { gipc_handle_free($self); } }
+%extend gipc_options { ~gipc_options() { gipc_options_free($self); } }
+%extend gipc_process { ~gipc_process() { gipc_process_free($self); } }
+%ignore gipc_handle_free;
+%ignore gipc_options_free;
+%ignore gipc_process_free;
+
+%define OUTPUT(TYPE, NAME, OWNED)
+%typemap(in, numinputs = 0) TYPE **NAME (TYPE *object = NULL) "$1 = &object;"
+%typemap(argout) TYPE **NAME {
+  if (result >= 0) {
+    APPEND_OBJECT(*$1, SWIGTYPE_p_##TYPE, OWNED);
+  }
+}
+%enddef
+OUTPUT(gipc_handle, reader, SWIG_POINTER_OWN)
+OUTPUT(gipc_handle, writer, SWIG_POINTER_OWN)
+OUTPUT(gipc_handle, a, SWIG_POINTER_OWN)
+OUTPUT(gipc_handle, b, SWIG_POINTER_OWN)
+OUTPUT(gipc_handle, handle, SWIG_POINTER_OWN)
+OUTPUT(gipc_options, options, SWIG_POINTER_OWN)
+OUTPUT(gipc_process, process, SWIG_POINTER_OWN)
+/* gipc_fork_parent() and gipc_fork_child() free it. */
+OUTPUT(gipc_fork, f, 0)
+
+%define OUTPUT_NUMBER(TYPE, NAME)
+%typemap(in, numinputs = 0) TYPE *NAME (TYPE number = 0) "$1 = &number;"
+%typemap(argout) TYPE *NAME {
+  if (result >= 0) {
+    APPEND_INTEGER(*$1);
+  }
+}
+%enddef
+OUTPUT_NUMBER(size_t, bytes)
+OUTPUT_NUMBER(size_t, size)
+OUTPUT_NUMBER(int, code)
+
+/* A struct that the library fills: a copy of it, to read. */
+%define OUTPUT_STRUCT(TYPE, NAME, SCRIPT_NAME)
+%rename(SCRIPT_NAME) TYPE;
+%immutable TYPE;
+%ignore TYPE::size;
+%extend TYPE { ~TYPE() { free($self); } }
+%typemap(in, numinputs = 0) TYPE *NAME (TYPE filled) {
+  memset(&filled, 0, sizeof(filled));
+  filled.size = sizeof(filled);
+  $1 = &filled;
+}
+%typemap(argout) TYPE *NAME {
+  if (result >= 0) {
+    TYPE *copy = malloc(sizeof(*copy));
+    if (copy)
+      *copy = *$1;
+    APPEND_OBJECT(copy, SWIGTYPE_p_##TYPE, SWIG_POINTER_OWN);
+  }
+}
+%enddef
+OUTPUT_STRUCT(gipc_stats, stats, Stats)
+OUTPUT_STRUCT(gipc_exit_info, info, ExitInfo)
+
+/* Functions with outputs do not return their 0. */
+%define OUTPUTS_OF(FUNCTION)
+%typemap(out) int FUNCTION = int OUTPUTS;
+%enddef
+OUTPUTS_OF(gipc_pipe)
+OUTPUTS_OF(gipc_pipe_duplex)
+OUTPUTS_OF(gipc_open)
+OUTPUTS_OF(gipc_pending)
+OUTPUTS_OF(gipc_handle_stats)
+OUTPUTS_OF(gipc_try_get)
+OUTPUTS_OF(gipc_get_start)
+OUTPUTS_OF(gipc_get_into)
+OUTPUTS_OF(gipc_options_new)
+OUTPUTS_OF(gipc_process_exitcode)
+OUTPUTS_OF(gipc_process_info)
+OUTPUTS_OF(gipc_inherit)
+OUTPUTS_OF(gipc_fork_prepare)
+OUTPUTS_OF(gipc_fork_parent)
+
+/* Lists are built item by item, so that no language needs C code for them. */
+%{
+typedef struct gipc_words { /* NULL follows the last one */
+  size_t count;
+  char **items;
+} gipc_words;
+
+typedef struct gipc_numbers {
+  size_t count;
+  int *items;
+} gipc_numbers;
+%}
+OBJECT(words, Words)
+OBJECT(numbers, Numbers)
+%newobject gipc_words_new;
+%newobject gipc_numbers_new;
+%extend gipc_words {
+  ~gipc_words() {
+    for (size_t i = 0; i < $self->count; ++i)
+      free($self->items[i]);
+    free($self->items);
+    free($self);
+  }
+}
+%extend gipc_numbers {
+  ~gipc_numbers() {
+    free($self->items);
+    free($self);
+  }
+}
+%inline %{
+static gipc_words *gipc_words_new(void) {
+  return calloc(1, sizeof(gipc_words));
+}
+
+static int gipc_words_add(gipc_words *words, const char *word) {
+  if (words == NULL || word == NULL)
+    return -EINVAL;
+  char **items = realloc(words->items, (words->count + 2) * sizeof(*items));
+  if (items == NULL)
+    return -ENOMEM;
+  words->items = items;
+  if ((items[words->count] = strdup(word)) == NULL)
+    return -ENOMEM;
+  items[++words->count] = NULL;
+  return 0;
+}
+
+static gipc_numbers *gipc_numbers_new(void) {
+  return calloc(1, sizeof(gipc_numbers));
+}
+
+static int gipc_numbers_add(gipc_numbers *numbers, int number) {
+  if (numbers == NULL)
+    return -EINVAL;
+  int *items =
+      realloc(numbers->items, (numbers->count + 1) * sizeof(*items));
+  if (items == NULL)
+    return -ENOMEM;
+  numbers->items = items;
+  items[numbers->count++] = number;
+  return 0;
+}
+%}
+
+%{
+static int exec_process(const gipc_words *argv, const gipc_options *options,
+                        gipc_process **process) {
+  return gipc_exec_process(
+      argv ? (const char *const *)argv->items : NULL, options, process);
+}
+
+static int options_keep_fds(gipc_options *o, const gipc_numbers *fds) {
+  return gipc_options_keep_fds(o, fds ? fds->items : NULL,
+                               fds ? fds->count : 0);
+}
+
+/* gid_t is unsigned; a negative number wraps as it does in C. */
+static int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
+                            const gipc_numbers *groups) {
+  return gipc_options_set_user(o, uid, gid,
+                               groups ? (const gid_t *)groups->items : NULL,
+                               groups ? groups->count : 0);
+}
+%}
+OUTPUTS_OF(exec_process)
+int exec_process(const gipc_words *argv, const gipc_options *options,
+                 gipc_process **process);
+int options_keep_fds(gipc_options *o, const gipc_numbers *fds);
+int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
+                     const gipc_numbers *groups);
+%ignore gipc_exec_process;
+%ignore gipc_options_keep_fds;
+%ignore gipc_options_set_user;
+
+/* The blocking tier, and what takes a C function: the thin layers wait. */
+%ignore gipc_get;
+%ignore gipc_put;
+%ignore gipc_put_many;
+%ignore gipc_message;
+%ignore gipc_flush;
+%ignore gipc_events;
+%ignore gipc_start;
+%ignore gipc_stop;
+%ignore gipc_pause;
+%ignore gipc_resume;
+%ignore gipc_set_budget;
+%ignore gipc_start_process;
+%ignore gipc_options_set_fork;
+%ignore gipc_options_leave_loop;
+%ignore gipc_exit_callback;
+%ignore gipc_process_watch;
+%ignore gipc_process_unwatch;
+%ignore gipc_process_begin_stop;
+
+%include "gipc.h"

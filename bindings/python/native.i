@@ -1,0 +1,249 @@
+/* gipc._native: the step tier for Python, private to the package.
+ *
+ * What needs waiting is not here but in `wait`, the one call that lets go of
+ * the interpreter's lock; every other call returns at once. */
+%module(package = "gipc", threads = "1") native
+%nothread;
+
+%{
+#include <gipc.h>
+#include <poll.h>
+#include <time.h>
+%}
+
+/* ---- Errors ---------------------------------------------------------------- */
+
+%{
+/* The package's exception classes, in the order of its table there. */
+static PyObject *error_classes[16];
+
+/* Sets the Python exception for a result of the library. */
+static void raise_error(int code) {
+  if (code > GIPC_EOF) {
+    errno = -code;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return;
+  }
+  int index = GIPC_EOF - code;
+  PyObject *type = index < 16 ? error_classes[index] : NULL;
+  PyErr_SetString(type ? type : PyExc_RuntimeError, gipc_strerror(code));
+}
+
+/* The class for each of the library's codes, from GIPC_EOF on. */
+static PyObject *set_error_classes(PyObject *classes) {
+  for (Py_ssize_t i = 0; i < 16 && i < PyTuple_Size(classes); ++i) {
+    PyObject *type = PyTuple_GET_ITEM(classes, i);
+    Py_INCREF(type);
+    Py_XDECREF(error_classes[i]);
+    error_classes[i] = type;
+  }
+  if (PyErr_Occurred())
+    return NULL;
+  Py_RETURN_NONE;
+}
+%}
+PyObject *set_error_classes(PyObject *classes);
+
+%typemap(out) int {
+  if ($1 >= 0) {
+    $result = PyLong_FromLong($1);
+  } else if ($1 == -EAGAIN) {
+    $result = SWIG_Py_Void();
+  } else {
+    raise_error($1);
+    SWIG_fail;
+  }
+}
+%typemap(out) int OUTPUTS {
+  if ($1 < 0 && $1 != -EAGAIN) {
+    raise_error($1);
+    SWIG_fail;
+  }
+  $result = SWIG_Py_Void();
+}
+#define APPEND_OBJECT(POINTER, TYPE, OWNED) \
+  $result = SWIG_Python_AppendOutput( \
+      $result, SWIG_NewPointerObj(POINTER, TYPE, OWNED))
+#define APPEND_INTEGER(NUMBER) \
+  $result = SWIG_Python_AppendOutput($result, PyLong_FromLongLong(NUMBER))
+
+/* ---- Bytes ----------------------------------------------------------------- */
+
+/* Any bytes-like object.  What is borrowed past the call (put_start) must be
+ * kept, and kept from moving, by the caller: a bytes object, or a memoryview
+ * that is not released. */
+%typemap(in) (const void *data, size_t size) (Py_buffer view) {
+  view.obj = NULL;
+  if (PyBytes_CheckExact($input)) {
+    $1 = PyBytes_AS_STRING($input);
+    $2 = (size_t)PyBytes_GET_SIZE($input);
+  } else {
+    if (PyObject_GetBuffer($input, &view, PyBUF_SIMPLE) < 0)
+      SWIG_fail;
+    $1 = view.buf;
+    $2 = (size_t)view.len;
+  }
+}
+%typemap(freearg) (const void *data, size_t size) {
+  if (view$argnum.obj)
+    PyBuffer_Release(&view$argnum);
+}
+%typemap(in) (void *buffer, size_t capacity) (Py_buffer view) {
+  view.obj = NULL;
+  if (PyObject_GetBuffer($input, &view, PyBUF_WRITABLE) < 0)
+    SWIG_fail;
+  $1 = view.buf;
+  $2 = (size_t)view.len;
+}
+%typemap(freearg) (void *buffer, size_t capacity) =
+    (const void *data, size_t size);
+
+/* take, below, stands for it. */
+%ignore gipc_try_get;
+
+%include "../gipc.i"
+
+%{
+/* From this size a message is received straight into its bytes object. */
+#define LARGE (32 * 1024)
+
+/* The next message as bytes; None, wait until readable; or, as an int, the
+ * size of a large one, which get_into or get_bytes then receives. */
+static PyObject *take(gipc_handle *h) {
+  size_t size;
+  int result = gipc_get_start(h, &size);
+  if (result == 0 && size >= LARGE)
+    return PyLong_FromSize_t(size);
+  const void *data;
+  if (result == 0)
+    result = gipc_try_get(h, &data, &size);
+  if (result == 0)
+    return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
+  if (result == -EAGAIN)
+    Py_RETURN_NONE;
+  raise_error(result);
+  return NULL;
+}
+
+/* A bytes object of any content, for get_bytes.  Its pages are not touched, so
+ * that a peer that claims a size it never sends costs no memory. */
+static PyObject *new_bytes(size_t size) {
+  return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+}
+
+/* As get_into, into a bytes object that nobody else has seen yet. */
+static int get_bytes(gipc_handle *h, PyObject *bytes) {
+  size_t size;
+  if (!PyBytes_CheckExact(bytes) || PyBytes_GET_SIZE(bytes) == 0)
+    return -EINVAL;
+  return gipc_get_into(h, PyBytes_AS_STRING(bytes),
+                       (size_t)PyBytes_GET_SIZE(bytes), &size);
+}
+
+/* Queues the messages of a list from index first on.  The index of the first
+ * one that was not taken; some of those taken may still be queued. */
+static PyObject *try_put_many(gipc_handle *h, PyObject *list,
+                              size_t first) {
+  if (!PyList_CheckExact(list)) {
+    PyErr_SetString(PyExc_TypeError, "a list is needed");
+    return NULL;
+  }
+  for (; first < (size_t)PyList_GET_SIZE(list); ++first) {
+    PyObject *item = PyList_GET_ITEM(list, (Py_ssize_t)first);
+    if (!PyBytes_Check(item)) {
+      PyErr_Format(PyExc_TypeError, "bytes are needed, not %.200s",
+                   Py_TYPE(item)->tp_name);
+      return NULL;
+    }
+    int result = gipc_try_put(h, PyBytes_AS_STRING(item),
+                              (size_t)PyBytes_GET_SIZE(item));
+    if (result == -EAGAIN)
+      break;
+    if (result < 0) {
+      raise_error(result);
+      return NULL;
+    }
+  }
+  return PyLong_FromSize_t(first);
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Waits until fd is ready, without the interpreter's lock: True, or False when
+ * timeout seconds are over (< 0: never).  Python's signal handlers run. */
+static PyObject *wait(int fd, int direction, double timeout) {
+  struct pollfd p = {fd, direction == GIPC_READ ? POLLIN : POLLOUT, 0};
+  double end = timeout < 0 ? -1 : now() + timeout;
+  for (;;) {
+    int milliseconds = -1;
+    if (end >= 0) {
+      double left = end - now();
+      /* Rounded up: a wait that ends early would be made again at once. */
+      milliseconds = left <= 0 ? 0 : left > 1e6 ? 1000000000
+                                                : (int)(left * 1e3) + 1;
+    }
+    int ready, error;
+    Py_BEGIN_ALLOW_THREADS
+    ready = poll(&p, 1, milliseconds);
+    error = errno;
+    Py_END_ALLOW_THREADS
+    if (ready > 0)
+      Py_RETURN_TRUE;
+    if (ready == 0 && end >= 0 && now() >= end)
+      Py_RETURN_FALSE;
+    if (ready < 0 && error != EINTR) {
+      raise_error(-error);
+      return NULL;
+    }
+    if (ready < 0 && PyErr_CheckSignals() < 0)
+      return NULL;
+  }
+}
+%}
+PyObject *take(gipc_handle *h);
+PyObject *new_bytes(size_t size);
+int get_bytes(gipc_handle *h, PyObject *bytes);
+PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t first);
+PyObject *wait(int fd, int direction, double timeout);
+
+/* ---- Fork ------------------------------------------------------------------ */
+
+%{
+/* Forks as os.fork() does, with Python's own hooks, and with the library's.
+ * The process, or None in the child. */
+static PyObject *fork_process(const gipc_options *options) {
+  gipc_fork *f;
+  gipc_process *process;
+  PyOS_BeforeFork();
+  int result = gipc_fork_prepare(options, &f);
+  if (result < 0) {
+    PyOS_AfterFork_Parent();
+    raise_error(result);
+    return NULL;
+  }
+  pid_t pid = fork();
+  if (pid == 0) {
+    result = gipc_fork_child(f);
+    PyOS_AfterFork_Child();
+    if (result < 0)
+      gipc_exit(GIPC_EXIT_ESCAPED);
+    Py_RETURN_NONE;
+  }
+  int saved = errno;
+  PyOS_AfterFork_Parent();
+  errno = saved;
+  result = gipc_fork_parent(f, pid, &process);
+  if (result < 0) {
+    raise_error(result);
+    return NULL;
+  }
+  return SWIG_InternalNewPointerObj(process, SWIGTYPE_p_gipc_process,
+                                    SWIG_POINTER_OWN);
+}
+%}
+PyObject *fork_process(const gipc_options *options);
+%ignore gipc_fork_prepare;
