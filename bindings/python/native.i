@@ -98,8 +98,21 @@ PyObject *set_error_classes(PyObject *classes);
 %typemap(freearg) (void *buffer, size_t capacity) =
     (const void *data, size_t size);
 
-/* take, below, stands for it. */
+/* Names and paths, as os.fsencode() has them. */
+%typemap(in) const char * (PyObject *bytes = NULL) {
+  if ($input == Py_None)
+    $1 = NULL;
+  else if (PyUnicode_FSConverter($input, &bytes))
+    $1 = PyBytes_AS_STRING(bytes);
+  else
+    SWIG_fail;
+}
+%typemap(freearg) const char * "Py_XDECREF(bytes$argnum);"
+
+/* take and put, below, stand for them. */
 %ignore gipc_try_get;
+%ignore gipc_try_put;
+%ignore gipc_put_start;
 
 %include "../gipc.i"
 
@@ -107,20 +120,75 @@ PyObject *set_error_classes(PyObject *classes);
 /* From this size a message is received straight into its bytes object. */
 #define LARGE (32 * 1024)
 
-/* The next message as bytes; None, wait until readable; or, as an int, the
- * size of a large one, which get_into or get_bytes then receives. */
+/* Who never has to wait would never let others run: after this many bytes (a
+ * message counts as 64 or more) a call returns False once, and the caller lets
+ * them. */
+#define TURN (256 * 1024)
+static size_t moved;
+
+static int turn_is_over(void) {
+  if (moved < TURN)
+    return 0;
+  moved = 0;
+  return 1;
+}
+
+static void count_moved(size_t size) { moved += size < 64 ? 64 : size; }
+
+/* The next message as bytes; or, as an int, the size of a large one, which
+ * get_into or get_bytes then receives; None: wait until readable (or for whom
+ * is receiving it); False: let others run, then come again. */
 static PyObject *take(gipc_handle *h) {
   size_t size;
+  if (turn_is_over())
+    Py_RETURN_FALSE;
   int result = gipc_get_start(h, &size);
-  if (result == 0 && size >= LARGE)
-    return PyLong_FromSize_t(size);
-  const void *data;
-  if (result == 0)
+  if (result == 0) {
+    if (size >= LARGE)
+      return PyLong_FromSize_t(size);
+    const void *data;
     result = gipc_try_get(h, &data, &size);
-  if (result == 0)
-    return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
-  if (result == -EAGAIN)
+    if (result == 0) {
+      count_moved(size);
+      return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
+    }
+  }
+  if (result == -EAGAIN || result == GIPC_ELOCKED) {
+    moved = 0;
     Py_RETURN_NONE;
+  }
+  raise_error(result);
+  return NULL;
+}
+
+static PyObject *type_error(PyObject *object) {
+  PyErr_Format(PyExc_TypeError, "bytes are needed, not %.200s",
+               Py_TYPE(object)->tp_name);
+  return NULL;
+}
+
+/* Sends a bytes object, at once if asked for, else with those put after it.
+ * True: done; None: not, wait until writable (or for whom is sending); False:
+ * not, let others run; 0: it is under way and lent, see gipc_put_step(3). */
+static PyObject *put(gipc_handle *h, PyObject *bytes, int at_once) {
+  if (!PyBytes_Check(bytes))
+    return type_error(bytes);
+  if (turn_is_over())
+    Py_RETURN_FALSE;
+  const char *data = PyBytes_AS_STRING(bytes);
+  size_t size = (size_t)PyBytes_GET_SIZE(bytes);
+  int result =
+      at_once ? gipc_put_start(h, data, size) : gipc_try_put(h, data, size);
+  if (result == 0) {
+    count_moved(size);
+    Py_RETURN_TRUE;
+  }
+  if (result == -EAGAIN || result == GIPC_ELOCKED) {
+    moved = 0;
+    if (at_once && result == -EAGAIN)
+      return PyLong_FromLong(0);
+    Py_RETURN_NONE;
+  }
   raise_error(result);
   return NULL;
 }
@@ -149,12 +217,11 @@ static PyObject *try_put_many(gipc_handle *h, PyObject *list,
     return NULL;
   }
   for (; first < (size_t)PyList_GET_SIZE(list); ++first) {
+    if (turn_is_over())
+      break;
     PyObject *item = PyList_GET_ITEM(list, (Py_ssize_t)first);
-    if (!PyBytes_Check(item)) {
-      PyErr_Format(PyExc_TypeError, "bytes are needed, not %.200s",
-                   Py_TYPE(item)->tp_name);
-      return NULL;
-    }
+    if (!PyBytes_Check(item))
+      return type_error(item);
     int result = gipc_try_put(h, PyBytes_AS_STRING(item),
                               (size_t)PyBytes_GET_SIZE(item));
     if (result == -EAGAIN)
@@ -163,6 +230,7 @@ static PyObject *try_put_many(gipc_handle *h, PyObject *list,
       raise_error(result);
       return NULL;
     }
+    count_moved((size_t)PyBytes_GET_SIZE(item));
   }
   return PyLong_FromSize_t(first);
 }
@@ -205,10 +273,13 @@ static PyObject *wait(int fd, int direction, double timeout) {
 }
 %}
 PyObject *take(gipc_handle *h);
+PyObject *put(gipc_handle *h, PyObject *bytes, int at_once);
 PyObject *new_bytes(size_t size);
 int get_bytes(gipc_handle *h, PyObject *bytes);
 PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t first);
 PyObject *wait(int fd, int direction, double timeout);
+/* Of C's environment, which os.environ may not know. */
+char *getenv(const char *name);
 
 /* ---- Fork ------------------------------------------------------------------ */
 

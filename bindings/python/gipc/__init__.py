@@ -1,0 +1,51 @@
+"""Child processes and message pipes for programs with an event loop.
+
+Under gevent, in threads, or in plain scripts: :func:`pipe` and
+:func:`start_process`.  For asyncio and trio: :mod:`gipc.aio`.  A program
+written for upstream gipc 1.8 runs unchanged.
+
+>>> from gipc import pipe, start_process
+"""
+
+from ._handle import (
+    _GIPCDuplexHandle,
+    _GIPCHandle,
+    _GIPCReader,
+    _GIPCWriter,
+    get_all_handles,
+    pipe,
+)
+from ._native import VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH
+from ._process import _GProcess, start_process
+from ._program import exec_process, inherit, stdio
+from .errors import (
+    GIPCBadHandles,
+    GIPCClosed,
+    GIPCError,
+    GIPCLocked,
+    GIPCProtocolError,
+    GIPCStatusLost,
+    GIPCTimeout,
+    GIPCTooBig,
+    GIPCTruncated,
+)
+
+__version__ = "%d.%d.%d" % (VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH)
+
+__all__ = [
+    "GIPCBadHandles",
+    "GIPCClosed",
+    "GIPCError",
+    "GIPCLocked",
+    "GIPCProtocolError",
+    "GIPCStatusLost",
+    "GIPCTimeout",
+    "GIPCTooBig",
+    "GIPCTruncated",
+    "exec_process",
+    "get_all_handles",
+    "inherit",
+    "pipe",
+    "start_process",
+    "stdio",
+]

@@ -1,0 +1,64 @@
+"""What a forked child does to itself before its target runs: nothing of what
+the parent's loops, greenlets and handlers were about acts in it."""
+
+import signal
+import sys
+
+# What a child must not let go: a loop that is collected closes itself, and
+# with it what the parent shares.
+_inherited = []
+
+
+def start_clean(handles):
+    """handles: the native handles that were passed to this child."""
+    _leave_signals()
+    if "asyncio" in sys.modules:
+        _leave_asyncio()
+    if "trio" in sys.modules:
+        _leave_trio()
+    if "gevent._hub_local" in sys.modules:
+        from ._gevent import leave_in_child
+
+        leave_in_child()
+    _leave_handles(handles)
+
+
+def _leave_signals():
+    # The library has set the dispositions back, SIGPIPE's excepted; this is
+    # Python's own table, and the descriptor that its handlers wake.
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals() - {
+        signal.SIGKILL,
+        signal.SIGSTOP,
+        signal.SIGPIPE,
+    }:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _leave_asyncio():
+    import asyncio
+
+    policy = asyncio.get_event_loop_policy()
+    _inherited.append((policy, asyncio._get_running_loop()))
+    asyncio._set_running_loop(None)
+    asyncio.set_event_loop_policy(type(policy)())
+
+
+def _leave_trio():
+    import trio
+
+    context = trio._core._run.GLOBAL_RUN_CONTEXT.__dict__
+    _inherited.append(dict(context))
+    context.clear()
+
+
+def _leave_handles(handles):
+    from ._handle import get_all_handles
+
+    for handle in get_all_handles():
+        # The same number for both sides of a duplex handle.
+        if any(handle._h is native for native in handles):
+            handle._arrive()
+        else:
+            handle._abandon()

@@ -1,0 +1,73 @@
+"""What turns objects into the bytes of a message, and back."""
+
+import pickle
+
+from .errors import GIPCError
+
+
+def _pickled(o):
+    return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
+
+
+def _json():
+    import json
+
+    def encode(o):
+        # Infinity and NaN are no JSON: other languages would refuse them.
+        text = json.dumps(
+            o, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        return text.encode()
+
+    def refuse(name):
+        raise ValueError("%s is not JSON" % name)
+
+    def decode(data):
+        # Strictly UTF-8; json.loads would guess among encodings.
+        return json.loads(data.decode(), parse_constant=refuse)
+
+    return encode, decode
+
+
+def _msgpack():
+    try:
+        import msgpack
+    except ImportError:
+        raise GIPCError(
+            "the codec 'msgpack' needs the package msgpack: "
+            "pip install msgpack"
+        ) from None
+
+    def encode(o):
+        return msgpack.packb(o, use_bin_type=True)
+
+    def decode(data):
+        # Keys may be of any type, as in the other languages.
+        return msgpack.unpackb(data, raw=False, strict_map_key=False)
+
+    return encode, decode
+
+
+_named = {
+    "default": lambda: (_pickled, pickle.loads),
+    "pickle": lambda: (_pickled, pickle.loads),
+    "json": _json,
+    "msgpack": _msgpack,
+}
+
+
+def find(codec, which):
+    """The function for an encoder (which = 0) or a decoder (1) as users name
+    it; None stands for raw bytes."""
+    if codec is None or callable(codec):
+        return codec
+    if isinstance(codec, str) and codec in _named:
+        return _named[codec]()[which]
+    raise GIPCError(
+        "the %s must be callable, None, or one of %s, not %r"
+        % (
+            ("encoder", "decoder")[which],
+            ", ".join(map(repr, _named)),
+            codec,
+        )
+    )

@@ -1,0 +1,79 @@
+"""The end of a child process: waiting for it, signals, its exit code."""
+
+import errno
+from signal import SIGKILL, SIGTERM
+
+from . import _native
+from ._native import READ
+from ._wait import current, monotonic
+from .errors import GIPCStatusLost
+
+
+class Lost:
+    """Stands for an exit code that nobody knows."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def told(self):
+        raise self._error
+
+    def __repr__(self):
+        return "lost"
+
+
+class End:
+    """As a Popen object of multiprocessing has it."""
+
+    def __init__(self, native):
+        self._p = native
+        self.returncode = None
+        self.finalizer = None
+        self.pid = _native.process_pid(native)
+        try:
+            self.sentinel = _native.process_fd(native)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            self.sentinel = None
+
+    def poll(self, flag=None):
+        if self.returncode is None and self._p is not None:
+            try:
+                self.returncode = _native.process_exitcode(self._p)
+            except GIPCStatusLost as error:
+                self.returncode = Lost(error)
+        return self.returncode
+
+    def wait(self, timeout=None):
+        """The exit code, or None when the timeout, in seconds, is over."""
+        deadline = None if timeout is None else monotonic() + timeout
+        pause = 0.001
+        while self.poll() is None:
+            waits = current()
+            if self.sentinel is not None:
+                if not waits.fd_ready(self.sentinel, READ, deadline):
+                    return self.poll()
+            elif deadline is not None and monotonic() >= deadline:
+                return None
+            else:
+                # No descriptor tells (no pidfd on this system).
+                waits.pause(pause)
+                pause = min(2 * pause, 0.05)
+        return self.returncode
+
+    def signal(self, number):
+        if self._p is not None:
+            try:
+                _native.process_signal(self._p, number)
+            except ProcessLookupError:
+                pass  # it has ended
+
+    def terminate(self):
+        self.signal(SIGTERM)
+
+    def kill(self):
+        self.signal(SIGKILL)
+
+    def close(self):
+        self._p = None

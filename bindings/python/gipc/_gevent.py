@@ -1,0 +1,120 @@
+"""Waiting under gevent: the greenlet waits, the others go on."""
+
+import sys
+import threading
+
+import gevent
+from gevent._hub_local import get_hub
+from gevent._waiter import Waiter
+
+from ._wait import monotonic
+
+
+class Greenlets:
+    cooperative = True
+
+    def ready(self, handle, direction, deadline):
+        """As fd_ready, with a watcher that the handle keeps."""
+        hub = get_hub()
+        kept = handle.watchers.get(direction)
+        if kept is None or kept[0] is not hub:
+            kept = (hub, hub.loop.io(handle.fd(direction), direction))
+            old = handle.watchers.pop(direction, None)
+            if old is not None and old[0].loop is hub.loop:
+                old[1].close()
+            handle.watchers[direction] = kept
+        return self._wait(hub, kept[1], deadline)
+
+    def fd_ready(self, fd, direction, deadline):
+        hub = get_hub()
+        watcher = hub.loop.io(fd, direction)
+        try:
+            return self._wait(hub, watcher, deadline)
+        finally:
+            watcher.close()
+
+    def _wait(self, hub, watcher, deadline):
+        if deadline is None:
+            hub.wait(watcher)
+            return True
+        return self._in_time(lambda: hub.wait(watcher), deadline)
+
+    def _in_time(self, wait, deadline):
+        left = deadline - monotonic()
+        if left <= 0:
+            return False
+        # gevent's clock is that of the loop's last turn.
+        get_hub().loop.update_now()
+        timeout = gevent.Timeout.start_new(left)
+        try:
+            wait()
+            return True
+        except gevent.Timeout as error:
+            if error is not timeout:
+                raise
+            return False
+        finally:
+            timeout.close()
+
+    def pause(self, seconds):
+        gevent.sleep(seconds)
+
+    def yield_(self):
+        gevent.sleep(0)
+
+    def signal(self):
+        return _GreenletSignal(self)
+
+
+class _GreenletSignal:
+    def __init__(self, waits):
+        self._waits = waits
+        self._hub = get_hub()
+        self._waiter = Waiter(self._hub)
+        self._thread = threading.get_ident()
+
+    def wait(self, deadline):
+        if deadline is None:
+            self._waiter.get()
+            return True
+        return self._waits._in_time(self._waiter.get, deadline)
+
+    def set(self):
+        loop = self._hub.loop
+        if threading.get_ident() == self._thread:
+            loop.run_callback(self._waiter.switch, None)
+        else:
+            loop.run_callback_threadsafe(self._waiter.switch, None)
+
+
+greenlets = Greenlets()
+
+
+def leave_in_child():
+    """In a forked child: nothing of the inherited hub acts any more, and the
+    next use of gevent makes a new one."""
+    from gevent._hub_local import get_hub_if_exists, set_hub
+
+    hub = get_hub_if_exists()
+    if hub is None:
+        return
+    loop = hub.loop
+    # A greenlet that is collected runs its finally blocks: those that were
+    # about to run here belong to the parent.  Nothing is collected.
+    _inherited.append((hub, loop, list(getattr(loop, "_callbacks", None) or ())))
+    for part in ("_threadpool", "_resolver"):
+        _inherited.append(getattr(hub, part, None))
+        setattr(hub, part, None)
+    set_hub(None)
+    # Where gevent shares the library's libev, the default loop has gone with
+    # the fork; twice would be once too often.
+    if not (loop.default and _shares_libev()):
+        loop.destroy()
+
+
+_inherited = []
+
+
+def _shares_libev():
+    core = sys.modules.get("gevent.libev.corecext")
+    return core is not None and not core.LIBEV_EMBED

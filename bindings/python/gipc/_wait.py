@@ -1,0 +1,177 @@
+"""How a call waits: for a descriptor, or for another greenlet or thread.
+
+Under gevent only the greenlet waits, otherwise the thread, without the
+interpreter's lock.  A *waits* object is one such way; a *deadline* is a time of
+time.monotonic(), or None.
+"""
+
+import sys
+import time
+from collections import deque
+from contextlib import contextmanager
+
+from . import _native
+from .errors import GIPCTimeout
+
+monotonic = time.monotonic
+
+
+def _original(module, name):
+    """What gevent's monkey has not replaced."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None:
+        return monkey.get_original(module, name)
+    return getattr(__import__(module), name)
+
+
+_new_lock = _original("_thread", "allocate_lock")
+_sleep = _original("time", "sleep")
+
+
+def time_left(deadline):
+    """In seconds, for a call that waits for ever at -1."""
+    return -1.0 if deadline is None else max(0.0, deadline - monotonic())
+
+
+class Threads:
+    """The calling thread waits."""
+
+    cooperative = False
+
+    def ready(self, handle, direction, deadline):
+        return self.fd_ready(handle.fd(direction), direction, deadline)
+
+    def fd_ready(self, fd, direction, deadline):
+        """False when the deadline has passed."""
+        return _native.wait(fd, direction, time_left(deadline))
+
+    def pause(self, seconds):
+        _sleep(seconds)
+
+    def yield_(self):
+        pass
+
+    def signal(self):
+        """A lock, locked: one thread waits for another to release it."""
+        lock = _new_lock()
+        lock.acquire()
+        return _ThreadSignal(lock)
+
+
+class _ThreadSignal:
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock):
+        self._lock = lock
+
+    def wait(self, deadline):
+        return self._lock.acquire(True, time_left(deadline))
+
+    def set(self):
+        self._lock.release()
+
+
+threads = Threads()
+
+
+def current():
+    """The way of this thread: gevent's where it has a hub.  A thread without
+    one has no other greenlet that could go on meanwhile."""
+    gevent_hub = sys.modules.get("gevent._hub_local")
+    if gevent_hub is not None and gevent_hub.get_hub_if_exists() is not None:
+        from ._gevent import greenlets
+
+        return greenlets
+    return threads
+
+
+@contextmanager
+def limit(timeout):
+    """A block that has `timeout`: None, seconds, or a gevent.Timeout.  Gives
+    the deadline; a gevent.Timeout interrupts by itself."""
+    if timeout is None:
+        yield None
+    elif isinstance(timeout, (int, float)):
+        if timeout != timeout:
+            raise ValueError("the timeout is not a number")
+        yield monotonic() + timeout
+    elif hasattr(timeout, "start") and hasattr(timeout, "cancel"):
+        if not timeout.pending and timeout.seconds is not None:
+            timeout.start()
+        yield None
+        # The message is there: upstream gipc cancels it, too.
+        timeout.cancel()
+    else:
+        raise TypeError(
+            "the timeout must be None, a number of seconds, or a "
+            "gevent.Timeout, not %r" % (timeout,)
+        )
+
+
+def timed_out(what, withdrawn=True):
+    error = GIPCTimeout(what)
+    error.withdrawn = withdrawn
+    return error
+
+
+class Turn:
+    """One at a time, in the order of their coming, be they greenlets, threads
+    or tasks."""
+
+    __slots__ = ("taken", "_queue", "_guard")
+
+    def __init__(self):
+        self.taken = False
+        self._queue = deque()
+        # Held for a few instructions, never while something waits.
+        self._guard = _new_lock()
+
+    def take_at_once(self):
+        with self._guard:
+            if self.taken:
+                return False
+            self.taken = True
+            return True
+
+    def line_up(self, signal):
+        """True: the turn is the caller's; False: signal will be set."""
+        with self._guard:
+            if self.taken:
+                self._queue.append(signal)
+                return False
+            self.taken = True
+            return True
+
+    def leave(self, signal):
+        """Of one who lined up and waits no longer."""
+        with self._guard:
+            if signal in self._queue:
+                self._queue.remove(signal)
+                return
+        self.release()  # it had come to pass just before
+
+    def release(self):
+        with self._guard:
+            if not self._queue:
+                self.taken = False
+                return
+            successor = self._queue.popleft()
+        successor.set()
+
+    @contextmanager
+    def mine(self, waits, deadline):
+        if not self.take_at_once():
+            signal = waits.signal()
+            if not self.line_up(signal):
+                try:
+                    in_time = signal.wait(deadline)
+                except BaseException:
+                    self.leave(signal)
+                    raise
+                if not in_time:
+                    self.leave(signal)
+                    raise timed_out("others used the handle all the time")
+        try:
+            yield
+        finally:
+            self.release()

@@ -1,0 +1,70 @@
+"""The exceptions of the package, and which result of the library raises which.
+
+Errors of the system are OSError and its subclasses; the end of a stream is
+EOFError.  Everything else is a GIPCError.
+"""
+
+from . import _native
+
+
+class GIPCError(Exception):
+    """The base of all errors of this package."""
+
+
+class GIPCClosed(GIPCError):
+    """An operation on a handle that is closed."""
+
+
+class GIPCLocked(GIPCError):
+    """A handle that is in use cannot be closed, or moved into a child."""
+
+
+class GIPCTimeout(GIPCError, TimeoutError):
+    """The seconds given as ``timeout`` are over.
+
+    ``withdrawn`` tells what became of a message that was put: True, no byte of
+    it has left, and none will; False, a part has left, the rest follows by
+    itself before anything else, so do not put it again.  A get that timed out
+    has lost nothing: what has arrived of the message waits for the next get.
+    """
+
+    withdrawn = True
+
+
+class GIPCTruncated(GIPCError, OSError):
+    """The stream ended inside a message: its sender died, or was cut off."""
+
+
+class GIPCProtocolError(GIPCError):
+    """The peer sent what is not a message.  The handle is of no more use."""
+
+
+class GIPCTooBig(GIPCError):
+    """A message over the limit of the handle (``set_limit``)."""
+
+
+class GIPCStatusLost(GIPCError):
+    """The process has ended, but another reaper took its exit status."""
+
+
+class GIPCBadHandles(GIPCError):
+    """The variable GIPC_HANDLES is malformed, or tells of handles that are
+    not open here."""
+
+
+# In the order of the codes in gipc.h, from GIPC_EOF down.
+_native.set_error_classes(
+    (
+        EOFError,
+        GIPCTruncated,
+        GIPCProtocolError,
+        GIPCTooBig,
+        GIPCClosed,
+        GIPCLocked,
+        GIPCError,  # the handle belongs to another process
+        GIPCError,  # a put on a reader, or a get on a writer
+        ProcessLookupError,
+        GIPCStatusLost,
+        GIPCBadHandles,
+    )
+)
