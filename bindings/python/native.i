@@ -61,11 +61,31 @@ PyObject *set_error_classes(PyObject *classes);
   }
   $result = SWIG_Py_Void();
 }
+%{
+/* Adds an output: alone, or in a list behind those that are there.  SWIG's own
+ * helper for this is another one from SWIG 4.3 on. */
+static PyObject *append_output(PyObject *result, PyObject *object) {
+  if (result == Py_None) {
+    Py_DECREF(result);
+    return object;
+  }
+  if (!PyList_Check(result)) {
+    PyObject *list = PyList_New(1);
+    if (list == NULL)
+      return NULL;
+    PyList_SET_ITEM(list, 0, result);
+    result = list;
+  }
+  if (PyList_Append(result, object) < 0)
+    PyErr_Clear();
+  Py_XDECREF(object);
+  return result;
+}
+%}
 #define APPEND_OBJECT(POINTER, TYPE, OWNED) \
-  $result = SWIG_Python_AppendOutput( \
-      $result, SWIG_NewPointerObj(POINTER, TYPE, OWNED))
+  $result = append_output($result, SWIG_NewPointerObj(POINTER, TYPE, OWNED))
 #define APPEND_INTEGER(NUMBER) \
-  $result = SWIG_Python_AppendOutput($result, PyLong_FromLongLong(NUMBER))
+  $result = append_output($result, PyLong_FromLongLong(NUMBER))
 
 /* ---- Bytes ----------------------------------------------------------------- */
 

@@ -32,7 +32,7 @@ def _leave_signals():
         signal.SIGSTOP,
         signal.SIGPIPE,
     }:
-        if callable(signal.getsignal(number)):
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
             signal.signal(number, signal.SIG_DFL)
 
 

@@ -64,7 +64,7 @@ def find(codec, which):
     if isinstance(codec, str) and codec in _named:
         return _named[codec]()[which]
     raise GIPCError(
-        "the %s must be callable, None, or one of %s, not %r"
+        "pipe %r argument must be callable, None, or one of %s, not %r"
         % (
             ("encoder", "decoder")[which],
             ", ".join(map(repr, _named)),

@@ -58,8 +58,8 @@ class _GIPCHandle:
             raise GIPCClosed("%r has been closed before." % self)
         if os.getpid() != self._legit_pid:
             raise GIPCError(
-                "%r belongs to process %d, not to this one (%d)."
-                % (self, self._legit_pid, os.getpid())
+                "%r is not registered for current process %d: it belongs to "
+                "process %d." % (self, os.getpid(), self._legit_pid)
             )
 
     def __reduce__(self):
@@ -130,8 +130,11 @@ class _GIPCHandle:
         else:
             # None: what a put left behind when it was cancelled must leave
             # first.
-            while _native.close(self._h) is None:
-                current().ready(self, WRITE, None)
+            try:
+                while _native.close(self._h) is None:
+                    current().ready(self, WRITE, None)
+            except BrokenPipeError:
+                pass  # closed all the same, and nobody is there to get it
         self._forget()
 
     def __enter__(self):
@@ -279,6 +282,16 @@ class _GIPCReader(_GIPCHandle):
             pass  # no socket: the peer will see when the writer closes
 
 
+def _as_bytes(data):
+    if data.__class__ is bytes:
+        return data
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    raise TypeError(
+        "a byte string is needed, not %s" % type(data).__name__
+    )
+
+
 class _GIPCWriter(_GIPCHandle):
     """The end of a pipe that messages are put into."""
 
@@ -306,6 +319,8 @@ class _GIPCWriter(_GIPCHandle):
         """
         encode = self._codec
         data = o if encode is None else encode(o)
+        if data.__class__ is not bytes:
+            data = _as_bytes(data)
         done = None
         if not self._turn.taken:
             try:
@@ -421,6 +436,7 @@ class _GIPCWriter(_GIPCHandle):
                         break
                     if encode is not None:
                         chunk = list(map(encode, chunk))
+                    chunk = list(map(_as_bytes, chunk))
                     done = 0
                     while True:
                         before = done
@@ -518,10 +534,10 @@ class _GIPCDuplexHandle(_PairContext):
             - :exc:`GIPCLocked` while one of them is in use; then both stay
         """
         if self._closed:
-            raise GIPCClosed("%r has been closed before." % self)
+            raise GIPCClosed("%r has been closed before." % (self,))
         for handle in (self._writer, self._reader):
             if not handle._closed and handle._turn.taken:
-                raise GIPCLocked("%r is in use, it cannot be closed." % self)
+                raise GIPCLocked("%r is in use, it cannot be closed." % (self,))
         for handle in (self._writer, self._reader):
             if not handle._closed:
                 handle.close()

@@ -22,10 +22,10 @@ class _GProcess(multiprocessing.Process):
     status and the kernel (before Linux 6.15) did not keep it.
     """
 
-    _way = None
+    _method = "fork"
 
     def _Popen(self, process):
-        return self._way(process)
+        return _way(self._method)(process)
 
     @property
     def exitcode(self):
@@ -185,7 +185,8 @@ def start_process(
     p = _GProcess(target=target, name=name, args=args, kwargs=kwargs)
     if daemon is not None:
         p.daemon = daemon
-    p._way = _way(method)
+    _way(method)  # a wrong one is an error of this call
+    p._method = method
     p.start()
     return p
 

@@ -42,11 +42,11 @@ class Spawned(End):
         with pipe(encoder=None, decoder=None) as (reader, writer):
             _native.options_pass(options, _OWN, reader._h)
             # Whatever cannot be pickled shows before there is a child.
-            preparation = reduction.ForkingPickler.dumps(
-                spawn.get_preparation_data(process.name)
-            )
             context.set_spawning_popen(self)
             try:
+                preparation = reduction.ForkingPickler.dumps(
+                    spawn.get_preparation_data(process.name)
+                )
                 pickled = reduction.ForkingPickler.dumps(process)
             finally:
                 context.set_spawning_popen(None)

@@ -1,0 +1,13 @@
+"""The names that upstream gipc has in its module of this name."""
+
+from ._handle import (
+    _GIPCDuplexHandle,
+    _GIPCHandle,
+    _GIPCReader,
+    _GIPCWriter,
+    _PairContext,
+    pipe,
+)
+from ._handle import get_all_handles as _get_all_handles
+from ._process import _GProcess, start_process
+from .errors import GIPCClosed, GIPCError, GIPCLocked
