@@ -1,7 +1,7 @@
 /* gipc._native: the step tier for Python, private to the package.
  *
- * What needs waiting is not here but in `wait`, the one call that lets go of
- * the interpreter's lock; every other call returns at once. */
+ * Only `wait` and `receive` wait, without the interpreter's lock; every other
+ * call returns at once. */
 %module(package = "gipc", threads = "1") native
 %nothread;
 
@@ -261,11 +261,10 @@ static double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Waits until fd is ready, without the interpreter's lock: True, or False when
- * timeout seconds are over (< 0: never).  Python's signal handlers run. */
-static PyObject *wait(int fd, int direction, double timeout) {
+/* poll(2) without the interpreter's lock, until `end` (< 0: for ever): 1, 0 when
+ * the time is over, -1 with an exception.  Python's signal handlers run. */
+static int wait_until(int fd, int direction, double end) {
   struct pollfd p = {fd, direction == GIPC_READ ? POLLIN : POLLOUT, 0};
-  double end = timeout < 0 ? -1 : now() + timeout;
   for (;;) {
     int milliseconds = -1;
     if (end >= 0) {
@@ -280,14 +279,41 @@ static PyObject *wait(int fd, int direction, double timeout) {
     error = errno;
     Py_END_ALLOW_THREADS
     if (ready > 0)
-      Py_RETURN_TRUE;
+      return 1;
     if (ready == 0 && end >= 0 && now() >= end)
-      Py_RETURN_FALSE;
+      return 0;
     if (ready < 0 && error != EINTR) {
       raise_error(-error);
-      return NULL;
+      return -1;
     }
     if (ready < 0 && PyErr_CheckSignals() < 0)
+      return -1;
+  }
+}
+
+/* True when fd is ready, False when timeout seconds are over (< 0: never). */
+static PyObject *wait(int fd, int direction, double timeout) {
+  int ready =
+      wait_until(fd, direction, timeout < 0 ? -1 : now() + timeout);
+  return ready < 0 ? NULL : PyBool_FromLong(ready);
+}
+
+/* As take, but waits in this thread; None: the time is over. */
+static PyObject *receive(gipc_handle *h, double timeout) {
+  double end = timeout < 0 ? -1 : now() + timeout;
+  for (;;) {
+    PyObject *message = take(h);
+    if (message == Py_False) {
+      Py_DECREF(message);
+      continue;
+    }
+    if (message != Py_None)
+      return message;
+    int ready = wait_until(gipc_fd(h, GIPC_READ), GIPC_READ, end);
+    if (ready == 0)
+      return message;
+    Py_DECREF(message);
+    if (ready < 0)
       return NULL;
   }
 }
@@ -298,6 +324,7 @@ PyObject *new_bytes(size_t size);
 int get_bytes(gipc_handle *h, PyObject *bytes);
 PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t first);
 PyObject *wait(int fd, int direction, double timeout);
+PyObject *receive(gipc_handle *h, double timeout);
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);
 

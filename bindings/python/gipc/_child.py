@@ -8,32 +8,44 @@ import sys
 # with it what the parent shares.
 _inherited = []
 
+_RESET = signal.valid_signals() - {
+    signal.SIGKILL,
+    signal.SIGSTOP,
+    signal.SIGPIPE,
+}
 
-def start_clean(handles):
-    """handles: the native handles that were passed to this child."""
-    _leave_signals()
+
+def start_clean(handles, signals):
+    """handles: the native handles that were passed to this child; signals:
+    of handled_signals() in the parent."""
+    _leave_signals(signals)
     if "asyncio" in sys.modules:
         _leave_asyncio()
     if "trio" in sys.modules:
         _leave_trio()
-    if "gevent._hub_local" in sys.modules:
-        from ._gevent import leave_in_child
-
-        leave_in_child()
+    # Imported by the parent, if it has a hub.
+    gevent = sys.modules.get("gipc._gevent")
+    if gevent is not None:
+        gevent.leave_in_child()
     _leave_handles(handles)
 
 
-def _leave_signals():
+def handled_signals():
+    """Those that this process handles, for the child to leave.  Asked before
+    the fork: each page that the child writes to is copied."""
+    return [
+        number
+        for number in _RESET
+        if signal.getsignal(number) not in (signal.SIG_DFL, None)
+    ]
+
+
+def _leave_signals(numbers):
     # The library has set the dispositions back, SIGPIPE's excepted; this is
     # Python's own table, and the descriptor that its handlers wake.
     signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - {
-        signal.SIGKILL,
-        signal.SIGSTOP,
-        signal.SIGPIPE,
-    }:
-        if signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _leave_asyncio():

@@ -5,8 +5,11 @@ import pickle
 from .errors import GIPCError
 
 
-def _pickled(o):
+def default_encoder(o):
     return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
+
+
+default_decoder = pickle.loads
 
 
 def _json():
@@ -49,8 +52,8 @@ def _msgpack():
 
 
 _named = {
-    "default": lambda: (_pickled, pickle.loads),
-    "pickle": lambda: (_pickled, pickle.loads),
+    "default": lambda: (default_encoder, default_decoder),
+    "pickle": lambda: (default_encoder, default_decoder),
     "json": _json,
     "msgpack": _msgpack,
 }

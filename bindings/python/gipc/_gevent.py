@@ -4,40 +4,52 @@ import sys
 import threading
 
 import gevent
-from gevent._hub_local import get_hub
-from gevent._waiter import Waiter
+from gevent._hub_local import get_hub_if_exists as hub_if_exists
+from gevent.hub import Waiter, get_hub, set_hub
 
+from ._native import READ, take
 from ._wait import monotonic
 
 
 class Greenlets:
     cooperative = True
 
+    def receive(self, handle, deadline):
+        while True:
+            data = take(handle._h)
+            if data is None:
+                if not self.ready(handle, READ, deadline):
+                    return None
+            elif data is False:
+                gevent.sleep(0)
+            else:
+                return data
+
     def ready(self, handle, direction, deadline):
         """As fd_ready, with a watcher that the handle keeps."""
         hub = get_hub()
-        kept = handle.watchers.get(direction)
-        if kept is None or kept[0] is not hub:
-            kept = (hub, hub.loop.io(handle.fd(direction), direction))
-            old = handle.watchers.pop(direction, None)
-            if old is not None and old[0].loop is hub.loop:
-                old[1].close()
-            handle.watchers[direction] = kept
-        return self._wait(hub, kept[1], deadline)
+        kept = handle.watcher
+        if kept is not None and kept[0] is hub:
+            watcher = kept[1]
+        else:
+            # That of another thread is left to its own hub.
+            watcher = hub.loop.io(handle.fd(direction), direction)
+            handle.watcher = hub, watcher
+        if deadline is None:
+            hub.wait(watcher)
+            return True
+        return self._in_time(lambda: hub.wait(watcher), deadline)
 
     def fd_ready(self, fd, direction, deadline):
         hub = get_hub()
         watcher = hub.loop.io(fd, direction)
         try:
-            return self._wait(hub, watcher, deadline)
+            if deadline is None:
+                hub.wait(watcher)
+                return True
+            return self._in_time(lambda: hub.wait(watcher), deadline)
         finally:
             watcher.close()
-
-    def _wait(self, hub, watcher, deadline):
-        if deadline is None:
-            hub.wait(watcher)
-            return True
-        return self._in_time(lambda: hub.wait(watcher), deadline)
 
     def _in_time(self, wait, deadline):
         left = deadline - monotonic()
@@ -93,9 +105,7 @@ greenlets = Greenlets()
 def leave_in_child():
     """In a forked child: nothing of the inherited hub acts any more, and the
     next use of gevent makes a new one."""
-    from gevent._hub_local import get_hub_if_exists, set_hub
-
-    hub = get_hub_if_exists()
+    hub = hub_if_exists()
     if hub is None:
         return
     loop = hub.loop

@@ -11,7 +11,8 @@ from ._native import READ, WRITE, put as _put, take as _take
 from ._wait import Turn, current, limit, threads, timed_out
 from .errors import GIPCClosed, GIPCError, GIPCLocked
 
-_open_handles = weakref.WeakSet()
+# Weak references to the open handles of this process.
+_open = set()
 
 
 class _GIPCHandle:
@@ -35,22 +36,23 @@ class _GIPCHandle:
         self._closed = False
         self._legit_pid = os.getpid()
         self._turn = Turn()
-        self.watchers = {}  # of gevent, by direction
-        _open_handles.add(self)
+        self.watcher = None  # gevent's, and its hub
+        self._ref = weakref.ref(self, _open.discard)
+        _open.add(self._ref)
 
     def _forget(self):
         """It is closed, or another process has it."""
         self._closed = True
         self._h = None
-        for _, watcher in self.watchers.values():
-            watcher.close()
-        self.watchers = {}
-        _open_handles.discard(self)
+        if self.watcher is not None:
+            self.watcher[1].close()
+            self.watcher = None
+        _open.discard(self._ref)
 
     def _abandon(self):
         """In a child that was not given it: nothing of the parent's may be
         touched, not even to stop a watcher."""
-        self.watchers = {}
+        self.watcher = None
         self._forget()
 
     def _validate(self):
@@ -197,23 +199,28 @@ class _GIPCReader(_GIPCHandle):
         return data if decode is None else decode(data)
 
     def _get_waiting(self, timeout):
-        self._validate()
         waits = current()
-        with limit(timeout) as deadline, self._turn.mine(waits, deadline):
-            self._validate()
-            while True:
-                data = _take(self._h)
-                if data is None:
-                    if not waits.ready(self, READ, deadline):
-                        raise timed_out("no whole message came in time")
-                elif data is False:
-                    waits.yield_()
-                elif data.__class__ is int:
-                    large = _native.new_bytes(data)
-                    self._fill(large, _native.get_bytes, waits, deadline)
-                    return large
-                else:
-                    return data
+        if timeout is not None:
+            with limit(timeout) as deadline:
+                return self._get_in_turn(waits, deadline)
+        return self._get_in_turn(waits, None)
+
+    def _get_in_turn(self, waits, deadline):
+        self._turn.take(waits, deadline)
+        try:
+            if self._closed:
+                self._validate()
+            data = waits.receive(self, deadline)
+            if data is None:
+                raise timed_out("no whole message came in time")
+            if data.__class__ is bytes:
+                return data
+            # A large one, of this size.
+            data = _native.new_bytes(data)
+            self._fill(data, _native.get_bytes, waits, deadline)
+            return data
+        finally:
+            self._turn.release()
 
     def _fill(self, buffer, step, waits, deadline):
         """Receives a message straight into buffer, whose pages see each byte
@@ -480,8 +487,11 @@ class _GIPCWriter(_GIPCHandle):
                 self.flush()
 
     def _close_direction(self):
-        while _native.shutdown(self._h) is None:
-            self._flush(current(), None)
+        try:
+            while _native.shutdown(self._h) is None:
+                self._flush(current(), None)
+        except BrokenPipeError:
+            pass  # nobody is there to get the rest
 
 
 class _PairContext(tuple):
@@ -604,4 +614,5 @@ def get_all_handles():
 
     A duplex handle is in it as its reader and its writer.
     """
-    return list(_open_handles)
+    handles = (ref() for ref in list(_open))
+    return [handle for handle in handles if handle is not None]

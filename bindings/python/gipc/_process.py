@@ -10,6 +10,7 @@ from multiprocessing import util
 from . import _child, _native
 from ._end import End, Lost
 from ._handle import _GIPCDuplexHandle, _GIPCHandle
+from ._wait import current
 from .errors import GIPCLocked
 
 
@@ -104,20 +105,23 @@ class Forked(End):
             _native.options_set_daemon(options, 1)
         for native in natives:
             _native.options_pass(options, None, native)
+        # Whatever the child needs for its start is imported once, here.
+        current()
+        signals = _child.handled_signals()
         util._flush_std_streams()
         native = _native.fork_process(options)
         if native is None:
-            _run(process, natives)
+            _run(process, natives, signals)
         super().__init__(native)
         for handle in handles:
             handle._forget()
 
 
-def _run(process, natives):
+def _run(process, natives, signals):
     """The whole life of the child."""
     code = 1
     try:
-        _child.start_clean(natives)
+        _child.start_clean(natives, signals)
         code = process._bootstrap(parent_sentinel=_parent_sentinel(process))
     except BaseException:
         traceback.print_exc()

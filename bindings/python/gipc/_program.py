@@ -1,6 +1,5 @@
 """Children that run any program, and what such a child finds at its start."""
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -232,16 +231,12 @@ def stdio(encoder="msgpack", decoder="msgpack"):
     behind ssh and the like.
 
     From then on nothing else reaches them: descriptor 0 is /dev/null, and what
-    is printed goes to stderr.
+    is printed goes to stderr, also what was printed before and is still
+    buffered.
+
+    Raises:
+        - :exc:`GIPCClosed` when one of them is /dev/null, as from a second call
+        - :exc:`OSError`: EBADF when one of them is closed, EINVAL when stderr
+          is the same file as stdout, as on a terminal
     """
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    fds = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (0, 1)]
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    try:
-        os.dup2(2, 1)
-    except OSError:
-        os.dup2(null, 1)  # there is no stderr
-    os.close(null)
-    return adopt(_native.open(*fds), encoder, decoder)
+    return adopt(_native.stdio(), encoder, decoder)

@@ -5,6 +5,7 @@ interpreter's lock.  A *waits* object is one such way; a *deadline* is a time of
 time.monotonic(), or None.
 """
 
+import os
 import sys
 import time
 from collections import deque
@@ -37,6 +38,10 @@ class Threads:
     """The calling thread waits."""
 
     cooperative = False
+
+    def receive(self, handle, deadline):
+        """What the native take gives, or None when the deadline has passed."""
+        return _native.receive(handle._h, time_left(deadline))
 
     def ready(self, handle, direction, deadline):
         return self.fd_ready(handle.fd(direction), direction, deadline)
@@ -87,8 +92,9 @@ def current():
 
 @contextmanager
 def limit(timeout):
-    """A block that has `timeout`: None, seconds, or a gevent.Timeout.  Gives
-    the deadline; a gevent.Timeout interrupts by itself."""
+    """A block that has `timeout`: None, seconds, or a started
+    gevent.Timeout, which is cancelled at its end, as upstream gipc does.  Gives
+    the deadline."""
     if timeout is None:
         yield None
     elif isinstance(timeout, (int, float)):
@@ -96,11 +102,11 @@ def limit(timeout):
             raise ValueError("the timeout is not a number")
         yield monotonic() + timeout
     elif hasattr(timeout, "start") and hasattr(timeout, "cancel"):
-        if not timeout.pending and timeout.seconds is not None:
-            timeout.start()
-        yield None
-        # The message is there: upstream gipc cancels it, too.
-        timeout.cancel()
+        # The caller has started it, and it interrupts by itself.
+        try:
+            yield None
+        finally:
+            timeout.cancel()
     else:
         raise TypeError(
             "the timeout must be None, a number of seconds, or a "
@@ -114,63 +120,73 @@ def timed_out(what, withdrawn=True):
     return error
 
 
+# Of all turns: held for a few instructions, never while something waits.
+_guard = _new_lock()
+
+
+def _new_guard():
+    global _guard
+    _guard = _new_lock()
+
+
+# Another thread may hold it when this one forks.
+os.register_at_fork(after_in_child=_new_guard)
+
+
 class Turn:
     """One at a time, in the order of their coming, be they greenlets, threads
     or tasks."""
 
-    __slots__ = ("taken", "_queue", "_guard")
+    __slots__ = ("taken", "_queue")
 
     def __init__(self):
         self.taken = False
-        self._queue = deque()
-        # Held for a few instructions, never while something waits.
-        self._guard = _new_lock()
+        self._queue = None
+
+    def take(self, waits, deadline):
+        """Waits until it is the caller's."""
+        with _guard:
+            if not self.taken:
+                self.taken = True
+                return
+            signal = waits.signal()
+            if self._queue is None:
+                self._queue = deque()
+            self._queue.append(signal)
+        try:
+            in_time = signal.wait(deadline)
+        except BaseException:
+            self._leave(signal)
+            raise
+        if not in_time:
+            self._leave(signal)
+            raise timed_out("others used the handle all the time")
 
     def take_at_once(self):
-        with self._guard:
+        with _guard:
             if self.taken:
                 return False
             self.taken = True
             return True
-
-    def line_up(self, signal):
-        """True: the turn is the caller's; False: signal will be set."""
-        with self._guard:
-            if self.taken:
-                self._queue.append(signal)
-                return False
-            self.taken = True
-            return True
-
-    def leave(self, signal):
-        """Of one who lined up and waits no longer."""
-        with self._guard:
-            if signal in self._queue:
-                self._queue.remove(signal)
-                return
-        self.release()  # it had come to pass just before
 
     def release(self):
-        with self._guard:
+        with _guard:
             if not self._queue:
                 self.taken = False
                 return
             successor = self._queue.popleft()
         successor.set()
 
+    def _leave(self, signal):
+        with _guard:
+            if signal in self._queue:
+                self._queue.remove(signal)
+                return
+        self.release()  # it had come to pass just before
+
     @contextmanager
     def mine(self, waits, deadline):
-        if not self.take_at_once():
-            signal = waits.signal()
-            if not self.line_up(signal):
-                try:
-                    in_time = signal.wait(deadline)
-                except BaseException:
-                    self.leave(signal)
-                    raise
-                if not in_time:
-                    self.leave(signal)
-                    raise timed_out("others used the handle all the time")
+        self.take(waits, deadline)
         try:
             yield
         finally:

@@ -8,6 +8,8 @@ from ._handle import (
     _PairContext,
     pipe,
 )
+from ._codec import default_decoder as _default_decoder
+from ._codec import default_encoder as _default_encoder
 from ._handle import get_all_handles as _get_all_handles
 from ._process import _GProcess, start_process
 from .errors import GIPCClosed, GIPCError, GIPCLocked
