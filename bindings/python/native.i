@@ -8,6 +8,7 @@
 %{
 #include <gipc.h>
 #include <poll.h>
+#include <signal.h>
 #include <time.h>
 %}
 
@@ -327,6 +328,18 @@ PyObject *wait(int fd, int direction, double timeout);
 PyObject *receive(gipc_handle *h, double timeout);
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);
+
+%{
+/* Whether C code has a handler for SIGCHLD.  libev's takes the status of every
+ * child, and is not in the table of Python's signal module. */
+static PyObject *sigchld_is_handled(void) {
+  struct sigaction action;
+  return PyBool_FromLong(sigaction(SIGCHLD, NULL, &action) == 0 &&
+                         action.sa_handler != SIG_DFL &&
+                         action.sa_handler != SIG_IGN);
+}
+%}
+PyObject *sigchld_is_handled(void);
 
 /* ---- Fork ------------------------------------------------------------------ */
 

@@ -1,6 +1,7 @@
 """The end of a child process: waiting for it, signals, its exit code."""
 
 import errno
+import sys
 from signal import SIGKILL, SIGTERM
 
 from . import _native
@@ -37,18 +38,39 @@ class End:
                 raise
             self.sentinel = None
 
+        self._reaper = None
+        self._ask_reaper()
+
+    def _ask_reaper(self):
+        gevent = sys.modules.get("gipc._gevent")
+        if gevent is not None and self._reaper is None:
+            if gevent.Reaper.needed():
+                self._reaper = gevent.Reaper(self._p, self.pid)
+
     def poll(self, flag=None):
         if self.returncode is None and self._p is not None:
             try:
-                self.returncode = _native.process_exitcode(self._p)
+                self.returncode = self._exitcode()
             except GIPCStatusLost as error:
                 self.returncode = Lost(error)
+            if self.returncode is not None and self._reaper is not None:
+                self._reaper.close()
         return self.returncode
+
+    def _exitcode(self):
+        try:
+            return _native.process_exitcode(self._p)
+        except GIPCStatusLost:
+            if self._reaper is None:
+                raise
+            self._reaper.settle()
+            return _native.process_exitcode(self._p)
 
     def wait(self, timeout=None):
         """The exit code, or None when the timeout, in seconds, is over."""
         deadline = None if timeout is None else monotonic() + timeout
         pause = 0.001
+        self._ask_reaper()
         while self.poll() is None:
             waits = current()
             if self.sentinel is not None:
@@ -76,4 +98,6 @@ class End:
         self.signal(SIGKILL)
 
     def close(self):
+        if self._reaper is not None:
+            self._reaper.close()
         self._p = None

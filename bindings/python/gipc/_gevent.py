@@ -1,5 +1,6 @@
 """Waiting under gevent: the greenlet waits, the others go on."""
 
+import signal
 import sys
 import threading
 
@@ -7,6 +8,7 @@ import gevent
 from gevent._hub_local import get_hub_if_exists as hub_if_exists
 from gevent.hub import Waiter, get_hub, set_hub
 
+from . import _native
 from ._native import READ, take
 from ._wait import monotonic
 
@@ -100,6 +102,44 @@ class _GreenletSignal:
 
 
 greenlets = Greenlets()
+
+
+class Reaper:
+    """gevent's libev takes the status of every child once anything in the
+    program watches one of its own.  Linux before 6.15 then tells nobody else;
+    a watcher does."""
+
+    def __init__(self, native, pid):
+        self._native = native
+        self._watcher = get_hub().loop.child(pid, ref=False)
+        self._watcher.start(self._report)
+
+    @classmethod
+    def needed(cls):
+        hub = hub_if_exists()
+        return (
+            hub is not None
+            and hub.loop.default
+            and not callable(signal.getsignal(signal.SIGCHLD))
+            and _native.sigchld_is_handled()
+        )
+
+    def _report(self):
+        _native.process_report(self._native, self._watcher.rstatus)
+        self.close()
+
+    def settle(self):
+        """The child has ended: lets the loop come to tell of it."""
+        for _ in range(3):
+            if self._watcher is None:
+                return
+            gevent.sleep(0)
+
+    def close(self):
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
 
 
 def leave_in_child():
