@@ -364,10 +364,10 @@ static PyObject *fork_process(const gipc_options *options) {
       gipc_exit(GIPC_EXIT_ESCAPED);
     Py_RETURN_NONE;
   }
-  int saved = errno;
-  PyOS_AfterFork_Parent();
-  errno = saved;
+  /* Before Python's hooks, in which another thread may get the interpreter's
+   * lock, and then wait with it for the library's. */
   result = gipc_fork_parent(f, pid, &process);
+  PyOS_AfterFork_Parent();
   if (result < 0) {
     raise_error(result);
     return NULL;
