@@ -225,8 +225,11 @@ static int get_bytes(gipc_handle *h, PyObject *bytes) {
   size_t size;
   if (!PyBytes_CheckExact(bytes) || PyBytes_GET_SIZE(bytes) == 0)
     return -EINVAL;
-  return gipc_get_into(h, PyBytes_AS_STRING(bytes),
-                       (size_t)PyBytes_GET_SIZE(bytes), &size);
+  int result = gipc_get_into(h, PyBytes_AS_STRING(bytes),
+                             (size_t)PyBytes_GET_SIZE(bytes), &size);
+  if (result == 0)
+    count_moved(size);
+  return result;
 }
 
 /* Queues the messages of a list from index first on.  The index of the first

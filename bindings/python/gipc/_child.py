@@ -1,6 +1,7 @@
 """What a forked child does to itself before its target runs: nothing of what
 the parent's loops, greenlets and handlers were about acts in it."""
 
+import gc
 import signal
 import sys
 
@@ -18,6 +19,9 @@ _RESET = signal.valid_signals() - {
 def start_clean(handles, signals):
     """handles: the native handles that were passed to this child; signals:
     of handled_signals() in the parent."""
+    # What was suspended for ever in the parent, and its finally blocks, is not
+    # for this process to collect.
+    gc.freeze()
     _leave_signals(signals)
     if "asyncio" in sys.modules:
         _leave_asyncio()
@@ -52,17 +56,33 @@ def _leave_asyncio():
     import asyncio
 
     policy = asyncio.get_event_loop_policy()
-    _inherited.append((policy, asyncio._get_running_loop()))
-    asyncio._set_running_loop(None)
+    loop = asyncio._get_running_loop()
+    _inherited.append((policy, loop, sys.get_asyncgen_hooks()))
+    if loop is not None:
+        task = asyncio.current_task(loop)
+        if task is not None:
+            asyncio.tasks._leave_task(loop, task)
+        asyncio._set_running_loop(None)
+        # They would wake that loop, which the parent runs.
+        sys.set_asyncgen_hooks(None, None)
     asyncio.set_event_loop_policy(type(policy)())
 
 
 def _leave_trio():
+    import sniffio
     import trio
 
     context = trio._core._run.GLOBAL_RUN_CONTEXT.__dict__
-    _inherited.append(dict(context))
+    _inherited.append((dict(context), sys.get_asyncgen_hooks()))
+    if context:
+        sys.set_asyncgen_hooks(None, None)
     context.clear()
+    # Its threads are not here; trio before 0.24 would wait for them.
+    trio._core._thread_cache.THREAD_CACHE._idle_workers.clear()
+    # Two ways of saying that trio runs: of new versions, and of old ones.
+    sniffio.current_async_library_cvar.set(None)
+    if hasattr(sniffio, "thread_local"):
+        sniffio.thread_local.name = None
 
 
 def _leave_handles(handles):

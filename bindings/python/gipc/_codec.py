@@ -1,6 +1,7 @@
 """What turns objects into the bytes of a message, and back."""
 
 import pickle
+import sys
 
 from .errors import GIPCError
 
@@ -10,6 +11,14 @@ def default_encoder(o):
 
 
 default_decoder = pickle.loads
+
+
+def _default():
+    # Programs replace the default by setting gipc.gipc._default_encoder.
+    upstream = sys.modules.get("gipc.gipc")
+    if upstream is None:
+        return default_encoder, default_decoder
+    return upstream._default_encoder, upstream._default_decoder
 
 
 def _json():
@@ -52,7 +61,7 @@ def _msgpack():
 
 
 _named = {
-    "default": lambda: (default_encoder, default_decoder),
+    "default": _default,
     "pickle": lambda: (default_encoder, default_decoder),
     "json": _json,
     "msgpack": _msgpack,

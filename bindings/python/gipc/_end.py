@@ -84,6 +84,19 @@ class End:
                 pause = min(2 * pause, 0.05)
         return self.returncode
 
+    async def ended(self, waits, deadline):
+        """As wait, for tasks."""
+        pause = 0.001
+        while self.poll() is None:
+            if self.sentinel is not None:
+                if not await waits.fd_ready(self.sentinel, READ, deadline):
+                    return
+            elif deadline is not None and monotonic() >= deadline:
+                return
+            else:
+                await waits.pause(pause)
+                pause = min(2 * pause, 0.05)
+
     def signal(self, number):
         if self._p is not None:
             try:

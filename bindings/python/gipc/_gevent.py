@@ -9,7 +9,7 @@ from gevent._hub_local import get_hub_if_exists as hub_if_exists
 from gevent.hub import Waiter, get_hub, set_hub
 
 from . import _native
-from ._native import READ, take
+from ._native import READ, WRITE, take
 from ._wait import monotonic
 
 
@@ -69,6 +69,21 @@ class Greenlets:
             return False
         finally:
             timeout.close()
+
+    def finish(self, handle):
+        """Queued bytes leave in the background."""
+        if handle.rest is not None:
+            return
+        watcher = get_hub().loop.io(handle.fd(WRITE), WRITE)
+
+        def step():
+            if handle._flush_quietly():
+                watcher.stop()
+                watcher.close()
+                handle.rest_has_left()
+
+        handle.rest = watcher
+        watcher.start(step)
 
     def pause(self, seconds):
         gevent.sleep(seconds)

@@ -5,10 +5,11 @@ import weakref
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import context
+from typing import NamedTuple
 
 from . import _codec, _native
 from ._native import READ, WRITE, put as _put, take as _take
-from ._wait import Turn, current, limit, threads, timed_out
+from ._wait import Turn, current, limit, timed_out
 from .errors import GIPCClosed, GIPCError, GIPCLocked
 
 # Weak references to the open handles of this process.
@@ -23,6 +24,9 @@ class _GIPCHandle:
     """
 
     _direction = 0
+    _turn_type = Turn
+    # Whether it will be closed once the rest of a put has left.
+    _closing = None
 
     def __init__(self, native, codec):
         self._h = native
@@ -35,8 +39,9 @@ class _GIPCHandle:
         """It is this process's now."""
         self._closed = False
         self._legit_pid = os.getpid()
-        self._turn = Turn()
+        self._turn = self._turn_type()
         self.watcher = None  # gevent's, and its hub
+        self.rest = None  # what finishes a cancelled put
         self._ref = weakref.ref(self, _open.discard)
         _open.add(self._ref)
 
@@ -47,12 +52,15 @@ class _GIPCHandle:
         if self.watcher is not None:
             self.watcher[1].close()
             self.watcher = None
+        if self.rest is not None:
+            self.rest.close()
+            self.rest = None
         _open.discard(self._ref)
 
     def _abandon(self):
         """In a child that was not given it: nothing of the parent's may be
         touched, not even to stop a watcher."""
-        self.watcher = None
+        self.watcher = self.rest = None
         self._forget()
 
     def _validate(self):
@@ -77,7 +85,11 @@ class _GIPCHandle:
         for side in (self, self._other):
             if side is not None:
                 codecs[side._direction == READ] = side._codec
-        return take, (popen.name_of(self), self._direction, *codecs)
+        name = popen.name_of(self)
+        return take, (name, self._direction, *codecs, self._family())
+
+    def _family(self):
+        return family
 
     def fd(self, direction):
         return _native.fd(self._h, direction)
@@ -127,17 +139,40 @@ class _GIPCHandle:
             self._turn.release()
 
     def _close(self):
-        if self._other is not None and not self._other._closed:
-            self._close_direction()
-        else:
-            # None: what a put left behind when it was cancelled must leave
-            # first.
-            try:
-                while _native.close(self._h) is None:
-                    current().ready(self, WRITE, None)
-            except BrokenPipeError:
-                pass  # closed all the same, and nobody is there to get it
+        if self._other is not None and self._other._closing is not None:
+            self._closed = True  # with the other one
+            return
+        while self._close_step() is None:
+            waits = current()
+            if waits.cooperative:
+                waits.finish(self)
+                self._closed = self._closing = True
+                return
+            waits.ready(self, WRITE, None)
         self._forget()
+
+    def rest_has_left(self):
+        """Of a put that was cancelled: in the background, or never will."""
+        self.rest = None
+        if self._closing is None:
+            return
+        try:
+            self._close_step()
+        except (GIPCError, OSError):
+            pass  # closed all the same
+        if self._other is not None and self._other._closed:
+            self._other._forget()
+        self._forget()
+
+    def _close_step(self):
+        """None: what a put left behind when it was cancelled must leave
+        first."""
+        try:
+            if self._other is not None and not self._other._closed:
+                return self._close_direction()
+            return _native.close(self._h)
+        except BrokenPipeError:
+            return 0  # closed all the same, and nobody is there to get it
 
     def __enter__(self):
         return self
@@ -156,10 +191,38 @@ class _GIPCHandle:
         return "<%s_%s fd: %s>" % (type(self).__name__, self._id, self._fd)
 
 
-class _GIPCReader(_GIPCHandle):
-    """The end of a pipe that messages come out of."""
-
+class Reading(_GIPCHandle):
     _direction = READ
+
+    def _close_direction(self):
+        # The peer's next put fails, as if this were a pipe of its own.
+        import socket
+
+        try:
+            with socket.socket(fileno=os.dup(self._fd)) as s:
+                s.shutdown(socket.SHUT_RD)
+        except OSError:
+            pass  # no socket: the peer will see when the writer closes
+        return 0
+
+
+class Writing(_GIPCHandle):
+    _direction = WRITE
+    _batches = 0  # that are open
+
+    def _close_direction(self):
+        return _native.shutdown(self._h)
+
+    def _flush_quietly(self):
+        """A step; whether there is no more to do."""
+        try:
+            return _native.flush_step(self._h) is not None
+        except (GIPCError, OSError):
+            return True  # the next put tells
+
+
+class _GIPCReader(Reading):
+    """The end of a pipe that messages come out of."""
 
     def get(self, timeout=None):
         """Returns the next message, decoded; waits for it where need be.
@@ -183,23 +246,30 @@ class _GIPCReader(_GIPCHandle):
         >>> reader.get(timeout=1.0)
         'hello'
         """
+        data = self._get_encoded(timeout)
+        decode = self._codec
+        return data if decode is None else decode(data)
+
+    def _get_encoded(self, timeout=None):
         data = None
         if not self._turn.taken:
             try:
                 data = _take(self._h)
-            except (GIPCError, OSError):
-                self._validate()
-                raise
+            except (GIPCError, EOFError, OSError):
+                with limit(timeout):
+                    self._validate()
+                    raise
         if data.__class__ is not bytes:
-            data = self._get_waiting(timeout)
-        elif timeout is not None:
+            return self._get_waiting(data, timeout)
+        if timeout is not None:
             with limit(timeout):
                 pass
-        decode = self._codec
-        return data if decode is None else decode(data)
+        return data
 
-    def _get_waiting(self, timeout):
+    def _get_waiting(self, data, timeout):
         waits = current()
+        if data is False:
+            waits.yield_()
         if timeout is not None:
             with limit(timeout) as deadline:
                 return self._get_in_turn(waits, deadline)
@@ -271,22 +341,13 @@ class _GIPCReader(_GIPCHandle):
         >>> list(reader)
         ['a', 'b']
         """
+        decode = self._codec
         while True:
             try:
-                message = self.get()
+                data = self._get_encoded()
             except EOFError:
                 return
-            yield message
-
-    def _close_direction(self):
-        # The peer's next put fails, as if this were a pipe of its own.
-        import socket
-
-        try:
-            with socket.socket(fileno=os.dup(self._fd)) as s:
-                s.shutdown(socket.SHUT_RD)
-        except OSError:
-            pass  # no socket: the peer will see when the writer closes
+            yield data if decode is None else decode(data)
 
 
 def _as_bytes(data):
@@ -299,11 +360,8 @@ def _as_bytes(data):
     )
 
 
-class _GIPCWriter(_GIPCHandle):
+class _GIPCWriter(Writing):
     """The end of a pipe that messages are put into."""
-
-    _direction = WRITE
-    _at_once = True
 
     def put(self, o, timeout=None):
         """Encodes an object and sends it; returns when it is all with the
@@ -331,10 +389,11 @@ class _GIPCWriter(_GIPCHandle):
         done = None
         if not self._turn.taken:
             try:
-                done = _put(self._h, data, self._at_once)
+                done = _put(self._h, data, self._batches == 0)
             except (GIPCError, OSError):
-                self._validate()
-                raise
+                with limit(timeout):
+                    self._validate()
+                    raise
         if done is not True:
             self._put_waiting(data, done, timeout)
         elif timeout is not None:
@@ -352,12 +411,13 @@ class _GIPCWriter(_GIPCHandle):
                 if mine:
                     self._turn.release()
             return
-        self._validate()
         waits = current()
+        if done is False:
+            waits.yield_()
         with limit(timeout) as deadline, self._turn.mine(waits, deadline):
             self._validate()
             while done is not True:
-                done = _put(self._h, data, self._at_once)
+                done = _put(self._h, data, self._batches == 0)
                 if done is None:
                     self._drain(waits, deadline)
                 elif done is False:
@@ -387,18 +447,8 @@ class _GIPCWriter(_GIPCHandle):
         except (GIPCError, OSError):
             return  # the stream has ended: error says why
         error.withdrawn = withdrawn
-        if not withdrawn and waits is not threads:
-            import gevent
-
-            gevent.spawn(self._flush_rest, waits)
-
-    def _flush_rest(self, waits):
-        """In the background: a started message is finished."""
-        try:
-            while not self._closed and _native.flush_step(self._h) is None:
-                waits.ready(self, WRITE, None)
-        except (GIPCError, OSError):
-            pass  # the next put tells
+        if not withdrawn:
+            waits.finish(self)
 
     def _drain(self, waits, deadline):
         """Waits until the queue can take more."""
@@ -458,10 +508,8 @@ class _GIPCWriter(_GIPCHandle):
                 self._flush(waits, deadline)
             except BaseException as error:
                 error.taken = taken
-                if waits is not threads and not self._closed:
-                    import gevent
-
-                    gevent.spawn(self._flush_rest, waits)
+                if not self._closed:
+                    waits.finish(self)
                 raise
 
     @contextmanager
@@ -478,20 +526,13 @@ class _GIPCWriter(_GIPCHandle):
         [0, 1, 2]
         """
         self._validate()
-        self._at_once = False
+        self._batches += 1
         try:
             yield self
         finally:
-            del self._at_once
+            self._batches -= 1
             if not self._closed:
                 self.flush()
-
-    def _close_direction(self):
-        try:
-            while _native.shutdown(self._h) is None:
-                self._flush(current(), None)
-        except BrokenPipeError:
-            pass  # nobody is there to get the rest
 
 
 class _PairContext(tuple):
@@ -513,9 +554,12 @@ class _GIPCDuplexHandle(_PairContext):
     """One end of a pipe that goes both ways: a reader and a writer, each of
     which can be closed alone."""
 
+    _reader_type = _GIPCReader
+    _writer_type = _GIPCWriter
+
     def __new__(cls, native, encoder, decoder):
-        reader = _GIPCReader(native, decoder)
-        writer = _GIPCWriter(native, encoder)
+        reader = cls._reader_type(native, decoder)
+        writer = cls._writer_type(native, encoder)
         reader._other, writer._other = writer, reader
         return cls._of(reader, writer)
 
@@ -530,7 +574,7 @@ class _GIPCDuplexHandle(_PairContext):
         return self
 
     def __reduce__(self):
-        return _GIPCDuplexHandle._of, (self._reader, self._writer)
+        return type(self)._of, (self._reader, self._writer)
 
     @property
     def _closed(self):
@@ -584,29 +628,43 @@ def pipe(duplex=False, encoder="default", decoder="default"):
     ...     reader.get()
     {'a': 1}
     """
-    encoder = _codec.find(encoder, 0)
-    decoder = _codec.find(decoder, 1)
-    if duplex:
-        return _PairContext(
-            _GIPCDuplexHandle(native, encoder, decoder)
-            for native in _native.pipe_duplex()
+    return family.pipe(duplex, encoder, decoder)
+
+
+class Family(NamedTuple):
+    """The classes of handles that belong together."""
+
+    reader: type
+    writer: type
+    duplex: type
+    pair: type
+
+    def pipe(self, duplex, encoder, decoder):
+        encoder = _codec.find(encoder, 0)
+        decoder = _codec.find(decoder, 1)
+        if duplex:
+            return self.pair(
+                self.duplex(native, encoder, decoder)
+                for native in _native.pipe_duplex()
+            )
+        reader, writer = _native.pipe()
+        return self.pair(
+            (self.reader(reader, decoder), self.writer(writer, encoder))
         )
-    reader, writer = _native.pipe()
-    return _PairContext(
-        (_GIPCReader(reader, decoder), _GIPCWriter(writer, encoder))
-    )
+
+    def adopt(self, native, encoder, decoder):
+        """The handle for a native one, by the directions it is open for."""
+        encoder = _codec.find(encoder, 0)
+        decoder = _codec.find(decoder, 1)
+        directions = _native.directions(native)
+        if directions == READ:
+            return self.reader(native, decoder)
+        if directions == WRITE:
+            return self.writer(native, encoder)
+        return self.duplex(native, encoder, decoder)
 
 
-def adopt(native, encoder, decoder):
-    """The handle for a native one, by the directions it is open for."""
-    encoder = _codec.find(encoder, 0)
-    decoder = _codec.find(decoder, 1)
-    directions = _native.directions(native)
-    if directions == READ:
-        return _GIPCReader(native, decoder)
-    if directions == WRITE:
-        return _GIPCWriter(native, encoder)
-    return _GIPCDuplexHandle(native, encoder, decoder)
+family = Family(_GIPCReader, _GIPCWriter, _GIPCDuplexHandle, _PairContext)
 
 
 def get_all_handles():

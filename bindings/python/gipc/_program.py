@@ -6,7 +6,7 @@ import sys
 
 from . import _native
 from ._end import End, Lost
-from ._handle import adopt
+from ._handle import family
 from ._process import check_passable, handles_among, natives_of
 from ._wait import current
 
@@ -206,8 +206,13 @@ def inherit(name, encoder="default", decoder="default"):
         - :exc:`GIPCBadHandles` when the variable GIPC_HANDLES is malformed, or
           not about this process
     """
+    return family.adopt(inherited(name), encoder, decoder)
+
+
+def inherited(name):
+    """The native handle."""
     try:
-        native = _native.inherit(name)
+        return _native.inherit(name)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             error.errno, "no handle was passed under the name", name
@@ -215,7 +220,6 @@ def inherit(name, encoder="default", decoder="default"):
     finally:
         # The library changes the environment of C.
         _follow_environment("GIPC_HANDLES")
-    return adopt(native, encoder, decoder)
 
 
 def _follow_environment(name):
@@ -239,4 +243,4 @@ def stdio(encoder="msgpack", decoder="msgpack"):
         - :exc:`OSError`: EBADF when one of them is closed, EINVAL when stderr
           is the same file as stdout, as on a terminal
     """
-    return adopt(_native.stdio(), encoder, decoder)
+    return family.adopt(_native.stdio(), encoder, decoder)

@@ -10,7 +10,7 @@ from multiprocessing import context, reduction, spawn, util
 
 from . import _native
 from ._end import End
-from ._handle import adopt, pipe
+from ._handle import family, pipe
 from ._process import check_passable, handles_among, natives_of
 from ._program import words
 
@@ -77,7 +77,7 @@ def _argv():
 
 def main():
     """In the child."""
-    with adopt(_native.inherit(_OWN), None, None) as reader:
+    with family.adopt(_native.inherit(_OWN), None, None) as reader:
         preparation, pickled = reader.get(), reader.get()
     spawn.prepare(reduction.pickle.loads(preparation))
     process = reduction.pickle.loads(pickled)
@@ -90,10 +90,12 @@ def main():
 _taken = {}
 
 
-def take(name, direction, encoder, decoder):
+def take(name, direction, encoder, decoder, family):
     """The handle, or the side of a duplex one, for a name."""
     if name not in _taken:
-        _taken[name] = adopt(_native.inherit(name), encoder, decoder)
+        _taken[name] = family.adopt(
+            _native.inherit(name), encoder, decoder
+        )
     handle = _taken[name]
     if isinstance(handle, tuple):
         return handle[0] if direction == _native.READ else handle[1]

@@ -50,6 +50,10 @@ class Threads:
         """False when the deadline has passed."""
         return _native.wait(fd, direction, time_left(deadline))
 
+    def finish(self, handle):
+        """Sees to it that queued bytes leave.  No thread is free for that: the
+        next put, flush or close does it."""
+
     def pause(self, seconds):
         _sleep(seconds)
 
