@@ -144,6 +144,11 @@ GIPC_API GIPC_MUST_CHECK int gipc_get_into(gipc_handle *h, void *buffer,
 /* Gives the buffer of an unfinished gipc_get_into() back; the bytes it
  * received stay in h for the next get. */
 GIPC_API GIPC_MUST_CHECK int gipc_get_cancel(gipc_handle *h);
+/* Receives without taking, at most one message ahead: 0, or -EAGAIN when there
+ * is nothing to receive, or a message is there.  For who waits to put on a
+ * handle that nobody gets from meanwhile: two peers that put at once, and only
+ * put, would wait for each other for ever. */
+GIPC_API GIPC_MUST_CHECK int gipc_get_ahead(gipc_handle *h);
 
 /* Takes the message whole into the queue (0), or nothing of it: -EAGAIN, wait
  * until gipc_fd(h, GIPC_WRITE) is writable and gipc_flush_step(), or for
@@ -388,6 +393,12 @@ GIPC_API void gipc_process_free(gipc_process *p);
  * -ENOENT: no such name, or nothing was passed. */
 GIPC_API GIPC_MUST_CHECK int gipc_inherit(const char *name,
                                           gipc_handle **handle);
+/* In a program behind a launcher (ssh, srun, docker run -i): the handle over
+ * its stdin and stdout, of which nothing else is left: from then on descriptor
+ * 0 is /dev/null and 1 goes where stderr goes, or to /dev/null without one.
+ * -EBADF: one is closed.  GIPC_ECLOSED: one is /dev/null, as from a second
+ * call.  -EINVAL: stderr is stdout, as on a terminal. */
+GIPC_API GIPC_MUST_CHECK int gipc_stdio(gipc_handle **handle);
 /* Ends a function child as the return of its target does.  Elsewhere as
  * _exit(2), after the queues are flushed. */
 GIPC_API void gipc_exit(int code) __attribute__((noreturn));

@@ -60,6 +60,18 @@ int gipc_inherit(const char *name, gipc_handle **handle) {
   });
 }
 
+int gipc_stdio(gipc_handle **handle) {
+  if (handle == nullptr)
+    return -EINVAL;
+  return guard([&] {
+    Handle *taken;
+    int error = inherit::take_stdio(taken);
+    if (error == 0)
+      *handle = wrap(taken);
+    return error;
+  });
+}
+
 int gipc_close(gipc_handle *h) {
   return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->close(); });
 }
@@ -153,6 +165,10 @@ int gipc_try_put(gipc_handle *h, const void *data, size_t size) {
 int gipc_put_start(gipc_handle *h, const void *data, size_t size) {
   return h == nullptr ? -EINVAL
                       : guard([&] { return unwrap(h)->put_start(data, size); });
+}
+
+int gipc_get_ahead(gipc_handle *h) {
+  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->get_ahead(); });
 }
 
 int gipc_put_step(gipc_handle *h) {

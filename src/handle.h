@@ -59,6 +59,7 @@ public:
     return try_put_slow(data, size);
   }
   int put_start(const void *data, size_t size) noexcept;
+  int get_ahead() noexcept;
   int put_step() noexcept;
   int put_cancel() noexcept;
   int flush_step() noexcept;
@@ -128,6 +129,7 @@ private:
   int send_at_once() noexcept;
   int send_all(Deadline &deadline) noexcept;
   class Waiting;
+  bool wants_ahead() noexcept;
   int wait(int direction, Deadline &deadline) noexcept;
 
   // What every call reads comes first.

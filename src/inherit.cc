@@ -1,4 +1,4 @@
-// GIPC_HANDLES: how an exec'd child finds the handles it was passed.
+// What a program finds at its start: GIPC_HANDLES, and its stdin and stdout.
 #include "inherit.h"
 
 #include "handle.h"
@@ -111,6 +111,75 @@ int take(const char *name, Handle *&out) {
     (void)::unsetenv(variable);
   else
     (void)::setenv(variable, rest.c_str(), 1);
+  return 0;
+}
+
+// ---- Stdin and stdout -------------------------------------------------------
+
+namespace {
+
+bool is_same_device(const struct stat &a, const struct stat &b) noexcept {
+  return S_ISCHR(a.st_mode) && S_ISCHR(b.st_mode) && a.st_rdev == b.st_rdev;
+}
+
+// Looks at 0 to 2.  Where what is printed can go from now on: 2, or null when
+// it is closed.
+int check_stdio(int null) noexcept {
+  struct stat in, out, err, nothing;
+  int error = sys::fstat(0, &in);
+  error = error != 0 ? error : sys::fstat(1, &out);
+  error = error != 0 ? error : sys::fstat(null, &nothing);
+  if (error != 0)
+    return error;
+  // What a launcher gives that carries no stdin, and what the first call
+  // leaves.
+  if (is_same_device(in, nothing) || is_same_device(out, nothing))
+    return GIPC_ECLOSED;
+  error = sys::fstat(2, &err);
+  if (error != 0)
+    return error == -EBADF ? null : error;
+  // Then what is printed there would still get into the stream.
+  return out.st_dev == err.st_dev && out.st_ino == err.st_ino ? -EINVAL : 2;
+}
+
+// Descriptor 0 becomes null, and 1 target; or neither.
+int replace_stdio(int null, int target, int old_stdin) noexcept {
+  int result = sys::dup2(null, 0);
+  if (result < 0)
+    return result;
+  result = sys::dup2(target, 1);
+  if (result < 0)
+    (void)sys::dup2(old_stdin, 0);
+  return result < 0 ? result : 0;
+}
+
+} // namespace
+
+int take_stdio(Handle *&out) {
+  // No fork of ours sees a part of it.
+  registry::Lock hold;
+  Fd in, to, null;
+  if (int error = sys::open_null(null))
+    return error;
+  int target = check_stdio(null.get());
+  if (target < 0)
+    return target;
+  int error = sys::duplicate(0, in);
+  error = error != 0 ? error : sys::duplicate(1, to);
+  if (error != 0)
+    return error;
+  Handle *handle;
+  error = Handle::open(in.get(), to.get(), handle);
+  if (error != 0)
+    return error;
+  int old_stdin = in.release();
+  (void)to.release();
+  error = replace_stdio(null.get(), target, old_stdin);
+  if (error != 0) {
+    handle->free();
+    return error;
+  }
+  out = handle;
   return 0;
 }
 

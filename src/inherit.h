@@ -1,4 +1,5 @@
-// GIPC_HANDLES: how an exec'd child finds the handles it was passed.
+// What a program finds at its start: the handles that its parent passed, in
+// GIPC_HANDLES, and the stream of a launcher, on stdin and stdout.
 //
 //   name=FD/DIRECTION@DEVICE:INODE,...   a duplex handle has two entries
 //
@@ -23,6 +24,8 @@ bool valid_name(const char *name) noexcept;
 int append(std::string &value, const std::string &name, int fd, int direction);
 // Takes the handle of this name out of the environment.  Throws bad_alloc.
 int take(const char *name, Handle *&out);
+// Takes stdin and stdout, and puts others in their place.  Throws bad_alloc.
+int take_stdio(Handle *&out);
 
 } // namespace inherit
 

@@ -137,6 +137,25 @@ int Handle::get_cancel() noexcept {
   return error;
 }
 
+// Whether there is more to receive before the next message is whole.
+bool Handle::wants_ahead() noexcept {
+  return read_ && push_ == nullptr && read_end_ == 0 &&
+         inbox_.borrowed() == nullptr && inbox_.wants_more(limit_);
+}
+
+int Handle::get_ahead() noexcept {
+  if (int error = usable(get_gate_))
+    return error;
+  size_t moved = 0;
+  while (moved < per_call && wants_ahead()) {
+    ssize_t got = receive();
+    if (got < 0) // a failure shows at the next get
+      break;
+    moved += static_cast<size_t>(got);
+  }
+  return moved > 0 ? 0 : -EAGAIN;
+}
+
 // ---- Sending ----------------------------------------------------------------
 
 inline int Handle::put_error(const void *data, size_t size) const noexcept {
@@ -360,8 +379,7 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
   nfds_t count = 0;
   fds[count++] = {reading ? read_.get() : write_.get(),
                   static_cast<short>(reading ? POLLIN : POLLOUT), 0};
-  if (!reading && read_ && push_ == nullptr && read_end_ == 0 &&
-      inbox_.borrowed() == nullptr && inbox_.wants_more(limit_))
+  if (!reading && wants_ahead())
     fds[count++] = {read_.get(), POLLIN, 0};
   int result = 0;
   {

@@ -426,6 +426,21 @@ class _GIPCWriter(Writing):
                     self._finish_put(deadline=deadline)
                     return
 
+    def _writable(self, waits, deadline):
+        self._get_ahead()
+        return waits.ready(self, WRITE, deadline)
+
+    def _get_ahead(self):
+        """Two peers that put at once would wait for each other: what is being
+        put here is received, unless somebody is getting it."""
+        reader = self._other
+        if reader is None or reader._closed or reader._turn.taken:
+            return
+        try:
+            _native.get_ahead(self._h)
+        except (GIPCError, OSError):
+            pass  # the next get tells
+
     def _finish_put(self, timeout=None, deadline=None):
         """Steps of a put that has begun; its bytes are the caller's."""
         waits = current()
@@ -433,7 +448,7 @@ class _GIPCWriter(Writing):
             with limit(timeout) as end:
                 end = deadline if end is None else end
                 while True:
-                    if not waits.ready(self, WRITE, end):
+                    if not self._writable(waits, end):
                         raise timed_out("the message was not taken in time")
                     if _native.put_step(self._h) is not None:
                         return
@@ -453,7 +468,7 @@ class _GIPCWriter(Writing):
     def _drain(self, waits, deadline):
         """Waits until the queue can take more."""
         if _native.flush_step(self._h) is None:
-            if not waits.ready(self, WRITE, deadline):
+            if not self._writable(waits, deadline):
                 raise timed_out("the message was not taken in time")
 
     def flush(self, timeout=None):
@@ -466,7 +481,7 @@ class _GIPCWriter(Writing):
 
     def _flush(self, waits, deadline):
         while _native.flush_step(self._h) is None:
-            if not waits.ready(self, WRITE, deadline):
+            if not self._writable(waits, deadline):
                 raise timed_out("the queue did not leave in time", False)
 
     def put_many(self, objects, timeout=None):
@@ -503,7 +518,7 @@ class _GIPCWriter(Writing):
                             break
                         if _native.flush_step(self._h) == 0:
                             waits.yield_()
-                        elif not waits.ready(self, WRITE, deadline):
+                        elif not self._writable(waits, deadline):
                             raise timed_out("not all were taken in time")
                 self._flush(waits, deadline)
             except BaseException as error:

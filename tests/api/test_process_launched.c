@@ -1,0 +1,264 @@
+/* A program whose messages go over its stdin and stdout. */
+#include "support_process.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+/* ---- Beside a parent ---------------------------------------------------- */
+
+static gipc_handle *stdio_of(gipc_process *p) {
+  gipc_handle *h = NULL;
+  int in = gipc_process_stdio(p, 0), out = gipc_process_stdio(p, 1);
+  CHECK_OK(gipc_open(out, in, &h));
+  return h;
+}
+
+static gipc_process *launch(const char *code, int stderr_mode, int stderr_fd) {
+  gipc_options *o = new_options();
+  CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_PIPE, -1));
+  CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
+  CHECK_OK(gipc_options_set_stdio(o, 2, stderr_mode, stderr_fd));
+  gipc_process *p = execute(o, PROGRAM("child_launched"), code, NULL);
+  gipc_options_free(o);
+  return p;
+}
+
+static void expect_echo(gipc_handle *h, size_t bytes) {
+  char *text = malloc(bytes + 1);
+  const void *data;
+  size_t size;
+  CHECK(text != NULL);
+  fill(text, bytes, bytes);
+  CHECK_OK(gipc_put(h, text, bytes, 30));
+  CHECK_OK(gipc_get(h, 30, &data, &size));
+  CHECK(size == bytes && memcmp(data, text, size) == 0);
+  free(text);
+}
+
+static void what_a_program_prints_is_not_in_its_stream(void **state) {
+  static const char *const printed[] = {
+      "printed before\n", "printed with 0 bytes in hand\n",
+      "printed with 1048576 bytes in hand\n", "printed by a program\n",
+      "printed after\n"};
+  char path[128], text[4096];
+  const void *data;
+  size_t size;
+  int log = open(scratch("stderr", path),
+                 O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  gipc_process *p = launch("7", GIPC_STDIO_FD, log);
+  gipc_handle *h = stdio_of(p);
+  CHECK(log > 2);
+  for (size_t bytes = 0; bytes < 5; bytes++)
+    expect_echo(h, bytes);
+  expect_echo(h, 1 << 20);
+  CHECK_OK(gipc_shutdown(h));
+  CHECK_IS(gipc_get(h, 30, &data, &size), GIPC_EOF);
+  CHECK_IS(end_of(p), 7);
+  gipc_handle_free(h);
+  read_file(path, text, sizeof text);
+  for (size_t i = 0; i < sizeof printed / sizeof *printed; i++)
+    CHECK(strstr(text, printed[i]) != NULL);
+  close(log);
+}
+
+static void without_a_stderr_the_prints_go_nowhere(void **state) {
+  gipc_process *p = launch("8", GIPC_STDIO_NULL, -1);
+  gipc_handle *h = stdio_of(p);
+  expect_echo(h, 1000);
+  gipc_handle_free(h);
+  CHECK_IS(end_of(p), 8);
+}
+
+static void a_stream_that_stderr_gets_into_is_refused(void **state) {
+  gipc_process *p = launch("0", GIPC_STDIO_STDOUT, -1);
+  char text[256];
+  close(gipc_process_stdio(p, 0));
+  read_text(gipc_process_stdio(p, 1), text, sizeof text);
+  CHECK(strstr(text, gipc_strerror(-EINVAL)) != NULL);
+  CHECK_IS(end_of(p), 100);
+}
+
+/* ---- In the program itself ----------------------------------------------- */
+
+/* Puts a stream at 0 and 1, whose other end is returned, and a file at 2. */
+static int become_launched(int *log) {
+  int s[2];
+  char path[128];
+  CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+  int other = fcntl(s[1], F_DUPFD, 10);
+  *log = open(scratch("own", path), O_RDWR | O_CREAT | O_TRUNC, 0600);
+  CHECK(other >= 0 && *log > 2);
+  CHECK(dup2(s[0], 0) == 0 && dup2(s[0], 1) == 1 && dup2(*log, 2) == 2);
+  close(s[0]);
+  close(s[1]);
+  return other;
+}
+
+static bool is_same(int a, int b) {
+  struct stat one, two;
+  return fstat(a, &one) == 0 && fstat(b, &two) == 0 &&
+         one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+static bool is_null(int fd) {
+  struct stat info, null;
+  return fstat(fd, &info) == 0 && stat("/dev/null", &null) == 0 &&
+         S_ISCHR(info.st_mode) && info.st_rdev == null.st_rdev;
+}
+
+static int take_it(void *argument) {
+  gipc_handle *h = NULL, *again = NULL;
+  const void *data;
+  size_t size;
+  int log, other = become_launched(&log), fds[64];
+  int before = list_fds(fds, 64);
+  CHECK_OK(gipc_stdio(&h));
+  /* Two more: the stream is at 3 or above now. */
+  CHECK_IS(list_fds(fds, 64), before + 2);
+  for (int direction = GIPC_READ; direction <= GIPC_WRITE; direction++) {
+    int fd = gipc_fd(h, direction);
+    CHECK(fd > 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+  }
+  CHECK(gipc_fd(h, GIPC_READ) != gipc_fd(h, GIPC_WRITE));
+  CHECK(is_null(0) && is_same(1, 2) && is_same(2, log));
+  CHECK(fcntl(0, F_GETFD) == 0 && fcntl(1, F_GETFD) == 0);
+  /* Not twice. */
+  CHECK_IS(gipc_stdio(&again), GIPC_ECLOSED);
+  CHECK(again == NULL && list_fds(fds, 64) == before + 2);
+  CHECK_OK(gipc_put(h, "out", 3, 5));
+  char frame[7];
+  CHECK(read_all(other, frame, 7) && memcmp(frame, "\0\0\0\3out", 7) == 0);
+  CHECK(write_all(other, "\0\0\0\2in", 6));
+  CHECK_OK(gipc_get(h, 5, &data, &size));
+  CHECK(size == 2 && memcmp(data, "in", 2) == 0);
+  /* Nobody else holds the stream. */
+  gipc_handle_free(h);
+  CHECK_IS(read(other, frame, 1), 0);
+  return 0;
+}
+
+static void stdin_and_stdout_are_moved_away(void **state) {
+  in_own_fork(take_it, NULL);
+}
+
+static void expect_refused(int expected) {
+  gipc_handle *h = (gipc_handle *)&h;
+  struct stat before[3], after[3];
+  int is_open[3];
+  for (int fd = 0; fd < 3; fd++)
+    is_open[fd] = fstat(fd, &before[fd]) == 0;
+  int fds = count_fds();
+  CHECK_IS(gipc_stdio(&h), expected);
+  CHECK(h == (gipc_handle *)&h);
+  CHECK_IS(count_fds(), fds);
+  for (int fd = 0; fd < 3; fd++) {
+    CHECK_IS(fstat(fd, &after[fd]) == 0, is_open[fd]);
+    CHECK(!is_open[fd] || before[fd].st_ino == after[fd].st_ino);
+  }
+}
+
+/* The bits of argument are the descriptors that are closed. */
+static int without_some(void *argument) {
+  int closed = (int)(intptr_t)argument, log;
+  gipc_handle *h;
+  become_launched(&log);
+  for (int fd = 0; fd < 3; fd++)
+    if ((closed >> fd & 1) != 0)
+      close(fd);
+  if ((closed & 3) != 0) {
+    expect_refused(-EBADF);
+    return 0;
+  }
+  CHECK_OK(gipc_stdio(&h));
+  CHECK(is_null(0) && is_null(1) == (closed == 4));
+  CHECK_IS(fcntl(2, F_GETFD) < 0, closed == 4);
+  gipc_handle_free(h);
+  return 0;
+}
+
+static void closed_ones_are_told(void **state) { /* H10 */
+  for (intptr_t closed = 0; closed < 8; closed++)
+    in_own_fork(without_some, (void *)closed);
+}
+
+static int refuse_others(void *argument) {
+  int log, other = become_launched(&log), p[2];
+  int null = open("/dev/null", O_RDWR), stream = fcntl(0, F_DUPFD, 20);
+  CHECK(null >= 0 && stream >= 0 && other >= 0);
+  CHECK_IS(gipc_stdio(NULL), -EINVAL);
+  /* As behind a launcher that does not carry stdin. */
+  CHECK(dup2(null, 0) == 0);
+  expect_refused(GIPC_ECLOSED);
+  CHECK(dup2(stream, 0) == 0 && dup2(null, 1) == 1);
+  expect_refused(GIPC_ECLOSED);
+  /* The wrong ends of pipes. */
+  CHECK_OK(pipe(p));
+  CHECK(dup2(p[1], 0) == 0 && dup2(stream, 1) == 1);
+  expect_refused(-EINVAL);
+  CHECK(dup2(stream, 0) == 0 && dup2(p[0], 1) == 1);
+  expect_refused(-EINVAL);
+  /* Both, and stderr, are one socket, as inetd does it. */
+  CHECK(dup2(stream, 1) == 1 && dup2(stream, 2) == 2);
+  expect_refused(-EINVAL);
+  return 0;
+}
+
+static void what_carries_no_messages_is_refused(void **state) {
+  in_own_fork(refuse_others, NULL);
+}
+
+static int on_a_terminal(void *argument) {
+  int master = posix_openpt(O_RDWR | O_NOCTTY);
+  CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+  int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+  CHECK(slave >= 0);
+  for (int fd = 0; fd < 3; fd++)
+    CHECK(dup2(slave, fd) == fd);
+  expect_refused(-EINVAL);
+  return 0;
+}
+
+static void a_terminal_is_refused(void **state) {
+  in_own_fork(on_a_terminal, NULL);
+}
+
+static int child_of_launched(struct ev_loop *fresh, void *argument) {
+  gipc_handle *h;
+  CHECK_IS(gipc_stdio(&h), GIPC_ECLOSED);
+  CHECK_IS(gipc_put(argument, "x", 1, 0), GIPC_EWRONGPROC);
+  return 3;
+}
+
+static int start_others(void *argument) {
+  gipc_handle *h;
+  char byte;
+  int log, other = become_launched(&log);
+  CHECK_OK(gipc_stdio(&h));
+  CHECK_IS(in_child(child_of_launched, h, NULL), 3);
+  /* A program started now has the prints of this one, not its stream. */
+  gipc_process *p = execute(NULL, "sh", "-c", "echo printed; ! read x", NULL);
+  CHECK_IS(end_of(p), 0);
+  CHECK_IS(lseek(log, 0, SEEK_END), 8);
+  gipc_handle_free(h);
+  CHECK_IS(read(other, &byte, 1), 0);
+  return 0;
+}
+
+static void its_own_children_have_no_part_in_it(void **state) {
+  in_own_fork(start_others, NULL);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(what_a_program_prints_is_not_in_its_stream),
+      TEST(without_a_stderr_the_prints_go_nowhere),
+      TEST(a_stream_that_stderr_gets_into_is_refused),
+      TEST(stdin_and_stdout_are_moved_away),
+      TEST(closed_ones_are_told),
+      TEST(what_carries_no_messages_is_refused),
+      TEST(a_terminal_is_refused),
+      TEST(its_own_children_have_no_part_in_it),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
