@@ -1,0 +1,36 @@
+# Builds the Ruby module where the tests load it from, $(B)/ruby.
+RUBY ?= ruby
+
+# "include-folder folder-of-the-machine" of that interpreter, empty without one.
+ruby_config := $(shell $(RUBY) -e 'print RbConfig::CONFIG.values_at( \
+                 "rubyhdrdir", "rubyarchhdrdir").join(" ")' 2>/dev/null)
+ruby_header := $(firstword $(ruby_config))/ruby.h
+ruby_swig := $(shell command -v $(SWIG) 2>/dev/null)
+
+ifeq ($(and $(ruby_swig),$(wildcard $(ruby_header))),)
+
+ifneq ($(filter check-programs bench-programs,$(MAKECMDGOALS)),)
+$(info Ruby is left out: it needs $(SWIG) and the ruby.h of $(RUBY))
+endif
+
+else
+
+ruby_native := $(B)/ruby/gipc/native.so
+
+bindings += $(ruby_native)
+binding_checks += tests/bindings/ruby/run
+binding_benches += tests/bench/ruby/run
+
+$(B)/swig/ruby/native_wrap.c: bindings/ruby/ext/gipc/native.i bindings/gipc.i \
+                              include/gipc.h
+	@mkdir -p $(@D)
+	$(SWIG) -ruby -Iinclude -Ibindings -o $@ $<
+
+# Without our warnings: SWIG wrote it.
+$(ruby_native): $(B)/swig/ruby/native_wrap.c $(B)/libgipc.so
+	@mkdir -p $(@D)
+	$(CC) -Iinclude $(addprefix -isystem ,$(ruby_config)) $(CPPFLAGS) -O2 -g \
+	  -fPIC -DNDEBUG -fvisibility=hidden $(CFLAGS) $(LDFLAGS) -shared -o $@ $< \
+	  $(with_shared)
+
+endif

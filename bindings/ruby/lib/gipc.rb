@@ -1,0 +1,140 @@
+# frozen_string_literal: true
+
+# Child processes and framed message pipes that are at home under any
+# Fiber::Scheduler: the methods to begin with.
+
+require "io/wait"
+require "gipc/native"
+
+module Gipc
+  # The version of the library that runs.
+  # @return [String]
+  VERSION = [16, 8, 0].map { |bits| Native.version >> bits & 0xff }.join(".")
+end
+
+require_relative "gipc/errors"
+require_relative "gipc/deadline"
+require_relative "gipc/turn"
+require_relative "gipc/descriptor"
+require_relative "gipc/codec"
+require_relative "gipc/handle"
+require_relative "gipc/options"
+require_relative "gipc/child"
+require_relative "gipc/process"
+
+module Gipc
+  class << self
+    # A pipe that carries objects.  One-way: the first end reads, the second
+    # writes; with +duplex+ both ends do both.
+    #
+    #   reader, writer = Gipc.pipe
+    #   Gipc.pipe(codec: :raw) { |reader, writer| ... }   # closed after it
+    #
+    # @param duplex [Boolean]
+    # @param codec [:marshal, :raw, :json, :msgpack, #dump and #load] how an
+    #   object becomes bytes.  Marshal runs code of a hostile peer: use another
+    #   one where the peer is not trusted.
+    # @yield [Handle, Handle] the ends, which are closed at the end of the block,
+    #   where that has not been done
+    # @return [Array(Handle, Handle)], or what the block returns
+    # @raise [Errno::EMFILE] and the like
+    def pipe(duplex: false, codec: :marshal, &block)
+      codec = Codec.of(codec)
+      ends = duplex ? Native.pipe_duplex : Native.pipe
+      Handle.lend_to_block(ends.map { |native| Handle.new(native, codec) }, &block)
+    end
+
+    # Adopts a stream: a socket, a pipe, a terminal.  The handle owns its
+    # descriptor from then on, and +reader+ and +writer+ are closed for other use.
+    #
+    # @param reader [IO, Integer, nil] what to get from
+    # @param writer [IO, Integer, nil] what to put to; the default is +reader+ if
+    #   that is open for writing, too
+    # @param codec (see pipe)
+    # @yield [Handle] closed at the end of the block
+    # @return [Handle], or what the block returns
+    # @raise [Errno::EINVAL] if it is not a stream, or not open for its direction
+    def open(reader, writer = reader, codec: :marshal, &block)
+      codec = Codec.of(codec)
+      Handle.lend_to_block([Handle.adopt(reader, writer, codec)], &block)
+    end
+
+    # The handle that the parent passed under this name, in a program that was
+    # started with {exec_process}, of whatever language the parent is.
+    #
+    # @param name [String, Symbol]
+    # @param codec (see pipe)
+    # @yield (see open)
+    # @return (see open)
+    # @raise [Errno::ENOENT] if there is none of this name
+    # @raise [BadHandles] if GIPC_HANDLES is malformed or stale
+    def inherit(name, codec: :marshal, &block)
+      codec = Codec.of(codec)
+      Handle.lend_to_block([Handle.new(inherited(name.to_s), codec)], &block)
+    end
+
+    # The handle over this program's standard input and output, for a program that
+    # something started which carries only these (ssh, docker run -i).  From then
+    # on standard input is empty and what is printed goes to standard error, so
+    # that it cannot mix with the messages.
+    #
+    # @param codec (see pipe)
+    # @yield (see open)
+    # @return (see open)
+    # @raise [Errno::EBADF] if one of them is closed
+    # @raise [Errno::EINVAL] if standard error is the same file
+    # @raise [Closed] if they are /dev/null, as they are after a first call
+    def stdio(codec: :marshal, &block)
+      codec = Codec.of(codec)
+      handle = Handle.new(Native.stdio, codec)
+      # What was printed and is still here.
+      STDOUT.flush
+      Handle.lend_to_block([handle], &block)
+    end
+
+    # Forks, and calls the block in the child with the handles.  They move: here
+    # they are closed.  The child begins clean: no fiber, thread, trap, at_exit
+    # block or other handle of this process acts in it.  It ends with 0 after the
+    # block, with n by +exit n+ (0 to 255; others become 255), and with 1 and a
+    # trace on standard error by an exception.
+    #
+    # @param handles [Array<Handle>]
+    # @param options [Hash] see {Options}
+    # @yield [*handles] in the child
+    # @return [Process]
+    # @raise [Locked] if a handle is in use
+    # @raise [Errno::EAGAIN] and the like, if the system has no process left
+    def start_process(*handles, **options, &block)
+      Process.start(handles, options, &block)
+    end
+
+    # Runs a program; never a shell.
+    #
+    #   Gipc.exec_process(%w[worker --fast], handles: {"in" => reader})
+    #
+    # @param argv [Array<String>] a name without "/" is searched in the PATH of
+    #   the child
+    # @param handles [Hash{String, Symbol => Handle}] what the program gets by
+    #   {inherit}; they move
+    # @param options [Hash] see {Options}
+    # @return [Process]
+    # @raise [Errno::ENOENT] and others of exec, and then there is no child
+    # @raise [Errno::EBUSY] if a handle holds messages that were not taken
+    def exec_process(argv, handles: {}, **options)
+      Process.exec(argv, handles, options)
+    end
+
+    # @private
+    def inherited(name)
+      Native.inherit(name)
+    rescue Errno::ENOENT
+      raise Errno::ENOENT, "no handle was passed under the name #{name.inspect}"
+    end
+
+    # Lets other fibers of this thread run, if it has a scheduler.
+    # @private
+    def let_others_run
+      sleep(0) if Fiber.current_scheduler
+    end
+  end
+end

@@ -1,0 +1,116 @@
+# frozen_string_literal: true
+
+# How objects become messages: Marshal, bytes as they are, JSON, MessagePack.
+
+module Gipc
+  # A codec has +dump+, from an object to a String, and +load+, back.
+  module Codec
+    # Bytes as they are.  What is got is binary.
+    module Raw
+      def self.dump(bytes)
+        return bytes if bytes.is_a?(String)
+
+        raise TypeError, "the raw codec takes a String, not #{bytes.class}"
+      end
+
+      def self.load(bytes)
+        bytes
+      end
+    end
+
+    # A JSON document (RFC 8259) for each message, in UTF-8.  What JSON does not
+    # know is refused (JSON::GeneratorError): NaN and Infinity, binary Strings, keys
+    # that are no Strings or Symbols, any other object.  So is nesting deeper than
+    # 100 levels, in both directions (JSON::NestingError; the library's default).
+    module Json
+      DEPTH = 100
+      private_constant :DEPTH
+
+      def self.dump(object)
+        check(object, DEPTH)
+        JSON.generate(object)
+      end
+
+      def self.load(bytes)
+        text = bytes.force_encoding(Encoding::UTF_8)
+        raise JSON::ParserError, "the message is not UTF-8" unless text.valid_encoding?
+
+        JSON.parse(text)
+      end
+
+      # The library would make a String of it.
+      def self.check(object, depth)
+        case object
+        when String then refuse("a binary String") if object.encoding == Encoding::BINARY
+        when Array then object.each { |item| check(item, depth - 1) } if depth.positive?
+        when Hash then check_map(object, depth) if depth.positive?
+        when Symbol, Integer, Float, nil, true, false then nil
+        else refuse(object.class)
+        end
+      end
+
+      def self.check_map(map, depth)
+        map.each do |key, value|
+          refuse("a key that is a #{key.class}") unless key.is_a?(String) || key.is_a?(Symbol)
+
+          check(key, depth)
+          check(value, depth - 1)
+        end
+      end
+
+      def self.refuse(what)
+        raise JSON::GeneratorError, "JSON does not know #{what}"
+      end
+      private_class_method :check, :check_map, :refuse
+    end
+
+    # MessagePack.  A binary String is "bin", any other "str"; integers have at
+    # most 64 bits (RangeError).  The nesting of what is got is bounded by the
+    # msgpack library (MessagePack::StackError).
+    module Msgpack
+      def self.dump(object)
+        MessagePack.pack(object)
+      rescue SystemStackError # which is no StandardError
+        raise ArgumentError, "Arrays and Hashes are nested too deeply"
+      end
+
+      def self.load(bytes)
+        MessagePack.unpack(bytes)
+      rescue EOFError, NoMemoryError # as of a size that no message has
+        raise MessagePack::MalformedFormatError, "the message is cut"
+      end
+    end
+
+    # @return [#dump, #load]
+    # @raise [ArgumentError] if there is none of this name
+    # @raise [LoadError] if its gem is not installed
+    # @private
+    def self.of(name)
+      case name
+      when :marshal then Marshal
+      when :raw then Raw
+      when :json then json
+      when :msgpack then msgpack
+      else
+        return name if name.respond_to?(:dump) && name.respond_to?(:load)
+
+        raise ArgumentError, "no codec: #{name.inspect}; there are :marshal, " \
+                             ":raw, :json, :msgpack, and what has dump and load"
+      end
+    end
+
+    def self.json
+      require "json"
+      Json
+    end
+
+    def self.msgpack
+      require "msgpack"
+      Msgpack
+    rescue LoadError
+      raise LoadError, "the codec :msgpack needs the gem msgpack: " \
+                       "gem install msgpack"
+    end
+    private_class_method :json, :msgpack
+  end
+end

@@ -1,0 +1,26 @@
+# frozen_string_literal: true
+
+# The examples, and the programs of the README, print what they promise.
+
+class ExamplesTest < GipcTest
+  Dir["#{ROOT}/tests/examples/ruby/*.rb"].each do |file|
+    name = File.basename(file, ".rb")
+    define_method("test_example_#{name}") do
+      needs :Async if File.read(file).include?('require "async"')
+      output = IO.popen([*RUBY, file], err: %i[child out], &:read)
+      assert_equal File.read(file.sub(/rb\z/, "expected")), output
+    end
+  end
+
+  # Each Ruby block of the README is a program; what it prints follows each
+  # `# =>` there.
+  def test_the_programs_of_the_readme
+    needs :Async
+    programs = File.read("#{ROOT}/bindings/ruby/README.md").scan(/^```ruby\n(.*?)^```$/m).flatten
+    assert_operator programs.size, :>=, 4
+    programs.each do |program|
+      output = IO.popen([*RUBY, "-e", program], err: %i[child out], &:read)
+      assert_equal program.scan(/# => (.*)/).flatten, output.lines(chomp: true), program
+    end
+  end
+end

@@ -1,0 +1,228 @@
+# frozen_string_literal: true
+
+# Beside other fibers: Async, EventMachine, nio4r.
+
+class LoopsTest < GipcTest
+  def test_others_go_on_while_a_get_waits_under_async
+    needs :Async
+    mine, peer = pipe(duplex: true)
+    child = start { sleep }
+    under_async do |task|
+      waiting = [task.async { mine.get }, task.async { child.join },
+                 task.async { mine.put("x" * 10_000_000) }]
+      ticks = 0
+      task.async { ticks += tick(task) while ticks < 10 }.wait
+      assert_equal 10, ticks
+      assert(waiting.all?(&:running?))
+      child.kill
+      peer.put("done")
+      got = task.async { peer.get.bytesize }
+      assert_equal [["done", child], 10_000_000], [waiting.first(2).map(&:wait), got.wait]
+    end
+  end
+
+  def test_two_waiters_take_turns_under_async
+    needs :Async
+    reader, writer = pipe
+    under_async do |task|
+      got = []
+      getting = Array.new(5) { |i| task.async { 20.times { got << [i, reader.get] } } }
+      putting = Array.new(2) { task.async { 50.times { |n| writer.put(n) } } }
+      [*getting, *putting].each(&:wait)
+      assert_equal [20] * 5, got.map(&:first).tally.values
+      # The first in line gives up, by force and by its timeout.
+      first = task.async { reader.get }
+      second = task.async { reader.get }
+      third = task.async { assert_raises(Gipc::Timeout) { reader.get(timeout: 0.001) }.message }
+      fourth = task.async { reader.get }
+      fifth = task.async { reader.get }
+      sixth = task.async { task.with_timeout(0.001) { reader.get } }
+      third.wait
+      assert_raises(Async::TimeoutError) { sixth.wait }
+      [first, fourth].each(&:stop) # who waits, and who is in line
+      assert_equal %i[stopped stopped], [first, fourth].map(&:status)
+      writer.put(:a).put(:b)
+      assert_equal %i[a b], [second.wait, fifth.wait]
+    end
+  end
+
+  # H81: who never has to wait lets others run all the same.
+  def test_a_busy_pipe_starves_nobody_under_async
+    needs :Async
+    reader, writer = pipe(codec: :raw)
+    ticks = 0
+    under_async do |task|
+      ticker = task.async { loop { ticks += tick(task) } }
+      putting = task.async { 30_000.times { writer.put("x" * 100) } }
+      30_000.times { reader.get }
+      putting.wait
+      ticker.stop
+    end
+    assert_operator ticks, :>=, 5
+  end
+
+  def test_a_join_times_out_and_others_go_on_under_async
+    needs :Async
+    child = start { sleep }
+    under_async do |task|
+      assert_nil child.join(0.005)
+      assert_raises(Async::TimeoutError) { task.with_timeout(0.005) { child.join } }
+      joins = Array.new(3) { task.async { child.join } }
+      child.kill
+      assert_equal [child] * 3, joins.map(&:wait)
+    end
+  end
+
+  def test_a_timeout_around_a_get_is_the_schedulers_own
+    needs :Async
+    reader, writer = pipe
+    under_async do |task|
+      assert_raises(Async::TimeoutError) { task.with_timeout(0.005) { reader.get } }
+      assert_raises(Async::TimeoutError) { task.with_timeout(0.005) { reader.get(timeout: 5) } }
+      assert_raises(Gipc::Timeout) { task.with_timeout(5) { reader.get(timeout: 0.005) } }
+      writer.put(1)
+      assert_equal 1, task.with_timeout(5) { reader.get }
+    end
+  end
+
+  # H25, H26, H27, H28
+  def test_nothing_of_the_parents_loop_acts_in_the_child_under_async
+    needs :Async
+    marks, mark = IO.pipe
+    reader, writer = pipe
+    under_async do |task|
+      ticker = task.async { loop { mark.syswrite("#{Process.pid}\n" * tick(task)) } }
+      waiter = task.async { reader.get }
+      child = task.async do
+        start do
+          Async { |own| 50.times { tick(own) } }
+          Fiber.scheduler && exit(9)
+          exit 4
+        end
+      end.wait
+      assert_equal 4, child.join.exitcode
+      ticker.stop
+      writer.put("the parent's own")
+      assert_equal "the parent's own", waiter.wait
+    end
+    mark.close
+    assert_equal [Process.pid.to_s], marks.read.lines(chomp: true).uniq
+  ensure
+    marks&.close
+  end
+
+  def test_the_child_has_a_loop_of_its_own_under_async
+    needs :Async
+    under_async do |task|
+      mine, yours = pipe(duplex: true)
+      task.async do
+        start(yours) do |h|
+          Async do |own|
+            ticks = 0
+            ticker = own.async { loop { ticks += tick(own) } }
+            h.each { |n| h.put(n + 1) }
+            ticker.stop
+            grandchild = Gipc.start_process { Async { exit 8 } }
+            exit(ticks.positive? ? grandchild.join.exitcode : 0)
+          end
+        end
+      end.wait
+      10.times do |n|
+        mine.put(n)
+        assert_equal n + 1, mine.get
+        task.sleep(0.002)
+      end
+      mine.close
+      assert_equal 8, @processes.last.join.exitcode
+    end
+  end
+
+  def test_a_worker_pool_counts_right_under_async
+    needs :Async
+    total = 0
+    under_async do |task|
+      queue = (1..300).to_a
+      Array.new(4) do
+        mine, yours = pipe(duplex: true)
+        start(yours) { |h| h.each { |n| h.put(n * n) } }
+        task.async do
+          while (n = queue.shift)
+            square = mine.put(n).get
+            total += square
+          end
+        end
+      end.each(&:wait)
+    end
+    assert_equal (1..300).sum { |n| n * n }, total
+  end
+
+  # H70: a start does not leave its fiber, nor lose the child when that is stopped.
+  def test_a_start_is_not_left_halfway_under_async
+    needs :Async
+    under_async do |task|
+      order = []
+      starting = task.async do
+        start { sleep }
+        order << :started
+        task.sleep(5)
+      end
+      order << :after
+      starting.stop
+      assert_equal %i[started after], order
+      assert_equal 1, @processes.size
+    end
+  end
+
+  def test_the_descriptor_can_be_polled_by_nio4r
+    needs :NIO
+    reader, writer = pipe
+    child = start { sleep }
+    selector = NIO::Selector.new
+    selector.register(reader.to_io, :r).value = :message
+    selector.register(child.sentinel, :r).value = :end
+    assert_nil selector.select(0)
+    writer.put(1)
+    assert_equal [:message], selector.select(20).map(&:value)
+    assert_equal 1, reader.get_nonblock
+    child.kill
+    assert_equal [:end], selector.select(20).map(&:value)
+    assert_equal(-9, child.join.exitcode)
+  rescue Errno::EOPNOTSUPP
+    skip "no descriptors of processes here"
+  ensure
+    selector&.close
+  end
+
+  def test_the_descriptor_can_be_polled_by_eventmachine
+    needs :EventMachine
+    reader, writer = pipe
+    child = start(writer) { |w| 3.times { |i| w.put(i) } }
+    got = []
+    watcher = Module.new do
+      define_method(:notify_readable) do
+        while (object = reader.get_nonblock(exception: false)) != :wait_readable
+          got << object
+        end
+      rescue EOFError
+        detach
+        EventMachine.stop
+      end
+    end
+    EventMachine.run { EventMachine.watch(reader.to_io, watcher).notify_readable = true }
+    assert_equal [0, 1, 2], got
+    assert_equal 0, child.join.exitcode
+  end
+
+  private
+
+  # Lets others run, and counts that as one.
+  def tick(task)
+    task.sleep(0.001)
+    1
+  end
+
+  # The failure of a task is the failure of the test.
+  def under_async(&block)
+    Async { |task| task.async(&block).wait }.wait
+  end
+end

@@ -1,0 +1,180 @@
+# frozen_string_literal: true
+
+# What every Ruby test needs: ends that are closed, children that are ended,
+# descriptors that are counted, a watchdog, and the closing line of the run.
+
+ROOT = File.expand_path("../../..", __dir__)
+BUILD = ENV.fetch("GIPC_TEST_BUILD", "#{ROOT}/build/linux")
+LIBRARY = ["#{ROOT}/bindings/ruby/lib", "#{BUILD}/ruby"].freeze
+$LOAD_PATH.unshift(*LIBRARY)
+
+require "gipc"
+require "minitest"
+require "socket"
+require "timeout"
+
+# The command of a Ruby program that finds the library.
+RUBY = [RbConfig.ruby, "-W1", *LIBRARY.map { |folder| "-I#{folder}" }].freeze
+
+%w[async eventmachine nio].each do |optional|
+  verbose, $VERBOSE = $VERBOSE, nil
+  require optional
+rescue LoadError
+  nil
+ensure
+  $VERBOSE = verbose
+end
+
+module Minitest
+  # "N passed, N failed, N skipped", for tests/run.
+  class ClosingLine < StatisticsReporter
+    def report
+      super
+      failed = failures + errors
+      io.puts "#{count - failed - skips} passed, #{failed} failed, #{skips} skipped"
+    end
+  end
+
+  def self.plugin_closing_line_init(options)
+    reporter << ClosingLine.new(options[:io], options)
+  end
+  extensions << "closing_line"
+end
+
+class GipcTest < Minitest::Test
+  i_suck_and_my_tests_are_order_dependent! # so that a failure can be repeated
+  SECONDS = 60
+
+  def before_setup
+    super
+    @handles = []
+    @processes = []
+    @streams = []
+    @watchdog = watchdog
+    @descriptors = descriptors
+  end
+
+  def after_teardown
+    @processes.each do |process|
+      process.kill if process.alive?
+      process.join
+      process.close
+    end
+    @handles.each { |handle| handle.abandon unless handle.closed? }
+    @streams.each { |stream| stream.close unless stream.closed? }
+    @watchdog.kill.join
+    if passed? && descriptors != @descriptors
+      GC.start # what belongs to other libraries' objects
+      assert_equal @descriptors, descriptors, "descriptors that leaked"
+    end
+    assert_raises(Errno::ECHILD, "a zombie is left") { Process.wait(-1, Process::WNOHANG) }
+    super
+  end
+
+  def pipe(**options)
+    ends = Gipc.pipe(codec: :marshal, **options)
+    @handles.concat(ends)
+    ends
+  end
+
+  def start(*handles, **options, &block)
+    keep(Gipc.start_process(*handles, **options, &block))
+  end
+
+  def exec(argv, **options)
+    keep(Gipc.exec_process(argv, **options))
+  end
+
+  def keep(process)
+    @processes << process
+    process
+  end
+
+  # A reader, or a writer, and the bare socket at its other end.
+  def bare_reader(codec: :raw, buffer: nil)
+    socket, peer = sockets(buffer)
+    @handles << (handle = Gipc.open(socket, nil, codec: codec))
+    [handle, peer]
+  end
+
+  def bare_writer(codec: :raw, buffer: nil)
+    socket, peer = sockets(buffer)
+    @handles << (handle = Gipc.open(nil, socket, codec: codec))
+    [handle, peer]
+  end
+
+  def sockets(buffer)
+    pair = UNIXSocket.pair
+    pair.each { |socket| socket.setsockopt(:SOCKET, :SNDBUF, buffer) } if buffer
+    @streams.concat(pair)
+    pair
+  end
+
+  def frame(bytes)
+    [bytes.bytesize].pack("N") + bytes.b
+  end
+
+  # The whole messages in these bytes, none of which may be left.
+  def messages_in(bytes)
+    found = []
+    until bytes.empty?
+      size = bytes.unpack1("N")
+      found << bytes.byteslice(4, size)
+      assert_equal size, found.last.bytesize, "the stream is cut"
+      bytes = bytes.byteslice(4 + size..)
+    end
+    found
+  end
+
+  # Waits until the thread waits.
+  def until_waiting(thread)
+    Thread.pass until thread.stop?
+    thread
+  end
+
+  # What the block writes to standard error, in children too.
+  def standard_error
+    reader, writer = IO.pipe
+    saved = STDERR.dup
+    STDERR.reopen(writer)
+    writer.close
+    collected = Thread.new { reader.read }
+    yield
+    STDERR.reopen(saved)
+    collected.value
+  ensure
+    STDERR.reopen(saved)
+    saved.close
+    collected&.join
+    reader.close
+  end
+
+  def needs(library)
+    skip "#{library} is not installed" unless Object.const_defined?(library)
+  end
+
+  def long?
+    ENV["GIPC_TEST_LONG"] == "1"
+  end
+
+  private
+
+  def descriptors
+    Dir.children("/proc/self/fd").filter_map do |fd|
+      target = File.readlink("/proc/self/fd/#{fd}")
+      [fd.to_i, target] unless target.start_with?("/proc/")
+    rescue Errno::ENOENT
+      nil
+    end.sort
+  end
+
+  def watchdog
+    Thread.new do
+      sleep(long? ? 60 * SECONDS : SECONDS)
+      warn "#{self.class}##{name} hangs"
+      Thread.list.each { |thread| warn "", thread.inspect, *thread.backtrace }
+      @processes.each(&:kill)
+      exit!(99)
+    end
+  end
+end
