@@ -1,26 +1,355 @@
-/* gipc.native: the step tier for Lua, private to the module. */
+/* gipc.native: the step tier for Lua, private to the module.
+ *
+ * Results are Lua's: the values, or `nil, message, code`, or nil alone for
+ * -EAGAIN.  What of that is an error(), the Lua layer decides.  A Lua error is
+ * raised from C only, when no call of the library is in progress. */
 %module native
-%typemap(out) int {
-  if ($1 < 0)
-    return push_error(L, $1);
-  lua_pushinteger(L, $1);
-  SWIG_arg = 1;
-}
-%typemap(out) int OUTPUTS {
-  if ($1 < 0)
-    return push_error(L, $1);
-}
-#define APPEND_OBJECT(POINTER, TYPE, OWNED) \
-  do { SWIG_NewPointerObj(L, POINTER, TYPE, OWNED); SWIG_arg++; } while (0)
-#define APPEND_INTEGER(NUMBER) \
-  do { lua_pushinteger(L, (lua_Integer)(NUMBER)); SWIG_arg++; } while (0)
+
 %{
+#include "scheduler.h"
+
+#include <endian.h>
+#include <errno.h>
 #include <gipc.h>
-static int push_error(lua_State *L, int code) {
+#include <lualib.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+%}
+
+/* ---- Results ----------------------------------------------------------------- */
+
+%{
+static int push_failure(lua_State *L, int code) {
   lua_pushnil(L);
+  if (code == -EAGAIN)
+    return 1;
   lua_pushstring(L, gipc_strerror(code));
   lua_pushinteger(L, code);
   return 3;
 }
 %}
+%typemap(out) int {
+  if ($1 < 0)
+    return push_failure(L, $1);
+  lua_pushinteger(L, $1);
+  SWIG_arg = 1;
+}
+%typemap(out) int OUTPUTS {
+  if ($1 < 0)
+    return push_failure(L, $1);
+}
+/* SWIG's own would make floats of them. */
+%typemap(out) uint64_t, long, size_t {
+  lua_pushinteger(L, (lua_Integer)$1);
+  SWIG_arg++;
+}
+#define APPEND_OBJECT(POINTER, TYPE, OWNED) \
+  do { SWIG_NewPointerObj(L, POINTER, TYPE, OWNED); SWIG_arg++; } while (0)
+#define APPEND_INTEGER(NUMBER) \
+  do { lua_pushinteger(L, (lua_Integer)(NUMBER)); SWIG_arg++; } while (0)
+
+/* ---- Strings ----------------------------------------------------------------- */
+
+/* A string, which a number is not.  What is borrowed past the call (put_start)
+ * must be kept by the caller; Lua never moves a string. */
+%{
+static int is_string(lua_State *L, int index) {
+  return lua_type(L, index) == LUA_TSTRING;
+}
+%}
+%typemap(in, checkfn = "is_string") (const void *data, size_t size) {
+  $1 = (void *)lua_tolstring(L, $input, &$2);
+}
+
+/* take, below, stands for them: Lua cannot receive into a string. */
+%ignore gipc_try_get;
+%ignore gipc_get_start;
+%ignore gipc_get_into;
+%ignore gipc_get_cancel;
+/* fork_process, below. */
+%ignore gipc_fork_prepare;
+%ignore gipc_fork_parent;
+%ignore gipc_fork_child;
+%ignore gipc_exit;
+/* Lua cannot watch a child with another loop than through its descriptor. */
+%ignore gipc_process_report;
+%ignore gipc_process_join;
+%ignore gipc_process_stop;
+
 %include "../gipc.i"
+
+%{
+static gipc_handle *to_handle(lua_State *L, int index) {
+  void *h = NULL;
+  if (!SWIG_IsOK(
+          SWIG_ConvertPtr(L, index, &h, SWIGTYPE_p_gipc_handle, 0)))
+    luaL_argerror(L, index, "a handle is needed");
+  return h;
+}
+
+/* take(handle): the next message. */
+static int take(lua_State *L) {
+  const void *data;
+  size_t size;
+  int result = gipc_try_get(to_handle(L, 1), &data, &size);
+  if (result < 0)
+    return push_failure(L, result);
+  lua_pushlstring(L, data, size);
+  return 1;
+}
+
+/* From this size a string is lent to the library rather than copied. */
+#define LARGE (32 * 1024)
+
+/* queue(handle, list, first): queues the strings of a list from index first on.
+ * The index of the first one that was not taken, and whether that is because
+ * it is large. */
+static int queue(lua_State *L) {
+  gipc_handle *h = to_handle(L, 1);
+  lua_Integer i = luaL_checkinteger(L, 3);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  for (;; ++i) {
+    size_t size;
+    lua_rawgeti(L, 2, (int)i);
+    if (lua_isnil(L, -1))
+      break;
+    if (!is_string(L, -1))
+      return luaL_error(L, "a list of strings is needed");
+    const char *data = lua_tolstring(L, -1, &size);
+    int result = size >= LARGE ? -EAGAIN : gipc_try_put(h, data, size);
+    lua_pop(L, 1);
+    if (result < 0 && result != -EAGAIN)
+      return push_failure(L, result);
+    if (result < 0) {
+      lua_pushinteger(L, i);
+      lua_pushboolean(L, size >= LARGE);
+      return 2;
+    }
+  }
+  lua_pushinteger(L, i);
+  return 1;
+}
+
+/* is_utf8(s): whether a peer can take s for text. */
+static int is_utf8(lua_State *L) {
+  size_t size;
+  const unsigned char *s =
+      (const unsigned char *)luaL_checklstring(L, 1, &size);
+  const unsigned char *end = s + size;
+  bool valid = true;
+  while (valid && s < end) {
+    unsigned char c = *s++;
+    if (c < 0x80)
+      continue;
+    int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+    if (c < 0xc2 || c > 0xf4 || end - s < more) {
+      valid = false;
+      break;
+    }
+    /* Neither overlong, nor a surrogate, nor over U+10FFFF. */
+    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    valid = s[0] >= low && s[0] <= high;
+    for (int i = 1; i < more; ++i)
+      valid = valid && (s[i] & 0xc0) == 0x80;
+    s += more;
+  }
+  lua_pushboolean(L, valid);
+  return 1;
+}
+%}
+%native(take) int take(lua_State *L);
+%native(queue) int queue(lua_State *L);
+%native(is_utf8) int is_utf8(lua_State *L);
+
+/* MessagePack's float 64, for a Lua whose string library has no pack. */
+%{
+static int bytes_of_double(lua_State *L) {
+  union {
+    double number;
+    uint64_t bits;
+  } u = {luaL_checknumber(L, 1)};
+  uint64_t bytes = htobe64(u.bits);
+  lua_pushlstring(L, (const char *)&bytes, sizeof bytes);
+  return 1;
+}
+
+static int double_of_bytes(lua_State *L) {
+  union {
+    uint64_t bits;
+    double number;
+  } u = {0};
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 1, &size);
+  luaL_argcheck(L, size == sizeof u.bits, 1, "not 8 bytes");
+  memcpy(&u.bits, bytes, size);
+  u.bits = be64toh(u.bits);
+  lua_pushnumber(L, u.number);
+  return 1;
+}
+%}
+%native(bytes_of_double) int bytes_of_double(lua_State *L);
+%native(double_of_bytes) int double_of_bytes(lua_State *L);
+
+/* ---- Waiting ----------------------------------------------------------------- */
+
+%{
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* poll_fd(fd, direction, timeout): blocks until fd (-1: none) is ready: true,
+ * or timeout seconds (< 0: never) are over: false.  nil alone: a signal came;
+ * Lua has returned from C then, so that a hook set by its handler can run. */
+static int poll_fd(lua_State *L) {
+  struct pollfd p;
+  double timeout = luaL_checknumber(L, 3);
+  p.fd = (int)luaL_checkinteger(L, 1);
+  p.events = luaL_checkinteger(L, 2) == GIPC_READ ? POLLIN : POLLOUT;
+  /* Rounded up: a wait that ends early would be made again at once. */
+  int ready = poll(&p, 1,
+                   timeout < 0     ? -1
+                   : timeout > 1e6 ? 1000000000
+                                   : (int)(timeout * 1e3 + 0.999));
+  if (ready < 0)
+    return push_failure(L, errno == EINTR ? -EAGAIN : -errno);
+  lua_pushboolean(L, ready > 0);
+  return 1;
+}
+
+/* A descriptor that is readable once, after that many seconds. */
+static int timer_fd(double seconds) {
+  struct itimerspec when = {{0, 0}, {0, 1}};
+  if (seconds > 1e9)
+    seconds = 1e9;
+  if (seconds > 0) {
+    when.it_value.tv_sec = (time_t)seconds;
+    when.it_value.tv_nsec =
+        (long)((seconds - (double)when.it_value.tv_sec) * 1e9) + 1;
+  }
+  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+  if (fd < 0 || timerfd_settime(fd, 0, &when, NULL) < 0)
+    return -errno;
+  return fd;
+}
+
+static int close_fd(int fd) { return close(fd) < 0 ? -errno : 0; }
+
+typedef struct scheduler gipc_scheduler;
+%}
+double now(void);
+int timer_fd(double seconds);
+int close_fd(int fd);
+%native(poll_fd) int poll_fd(lua_State *L);
+
+%rename(Scheduler) scheduler;
+typedef struct scheduler {} scheduler;
+%extend scheduler { ~scheduler() { scheduler_free($self); } }
+%newobject scheduler_new;
+OUTPUT_NUMBER(int, timed_out)
+scheduler *scheduler_new(void);
+int scheduler_watch(scheduler *s, int fd, int direction, double timeout);
+int scheduler_forget(scheduler *s, int token);
+int scheduler_run(scheduler *s, int block);
+int scheduler_next(scheduler *s, int *timed_out);
+
+/* ---- Processes --------------------------------------------------------------- */
+
+%{
+/* fork_process(options): the process, or nil alone in the child. */
+static int fork_process(lua_State *L) {
+  void *options = NULL;
+  gipc_fork *f;
+  gipc_process *process;
+  if (!SWIG_IsOK(
+          SWIG_ConvertPtr(L, 1, &options, SWIGTYPE_p_gipc_options, 0)))
+    return luaL_argerror(L, 1, "options are needed");
+  /* What is buffered now is the parent's to write, not the child's. */
+  fflush(NULL);
+  int result = gipc_fork_prepare(options, &f);
+  if (result < 0)
+    return push_failure(L, result);
+  pid_t pid = fork();
+  if (pid == 0) {
+    if (gipc_fork_child(f) < 0)
+      gipc_exit(GIPC_EXIT_ESCAPED);
+    lua_pushnil(L);
+    return 1;
+  }
+  result = gipc_fork_parent(f, pid, &process);
+  if (result < 0)
+    return push_failure(L, result);
+  SWIG_NewPointerObj(L, process, SWIGTYPE_p_gipc_process, SWIG_POINTER_OWN);
+  return 1;
+}
+
+static void exit_child(int code) {
+  fflush(NULL);
+  gipc_exit(code);
+}
+
+/* file_fd(file): the descriptor of one of Lua's files, nil of anything else. */
+static int file_fd(lua_State *L) {
+  lua_settop(L, 1);
+  if (!lua_isuserdata(L, 1) || !lua_getmetatable(L, 1))
+    return 0;
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  if (!lua_rawequal(L, -1, -2))
+    return 0;
+  /* In every Lua the FILE comes first; it is NULL in a closed one. */
+  FILE *file = *(FILE **)lua_touserdata(L, 1);
+  if (file == NULL)
+    return 0;
+  fflush(file);
+  lua_pushinteger(L, fileno(file));
+  return 1;
+}
+%}
+void exit_child(int code);
+%native(fork_process) int fork_process(lua_State *L);
+%native(file_fd) int file_fd(lua_State *L);
+
+/* ---- The module -------------------------------------------------------------- */
+
+%constant int ETIMEDOUT = -ETIMEDOUT;
+%constant int EINPROGRESS = -EINPROGRESS;
+%constant int EPIPE = -EPIPE;
+%constant int ECONNRESET = -ECONNRESET;
+%constant int EBADMSG = -EBADMSG;
+%constant int ENOENT = -ENOENT;
+%constant int EACCES = -EACCES;
+%constant int EINVAL = -EINVAL;
+%constant int EBADF = -EBADF;
+%constant int EOPNOTSUPP = -EOPNOTSUPP;
+
+%{
+/* null(): what stands for null in messages; cjson has the same. */
+static int null(lua_State *L) {
+  lua_pushlightuserdata(L, NULL);
+  return 1;
+}
+
+SWIGEXPORT int luaopen_native(lua_State *L);
+
+/* What `require "gipc.native"` calls.  SWIG's own function leaves two helpers
+ * of it in the globals. */
+SWIGEXPORT int luaopen_gipc_native(lua_State *L) {
+  static const char *const helpers[] = {"swig_type", "swig_equals"};
+  lua_settop(L, 0);
+  for (int i = 0; i < 2; ++i)
+    lua_getglobal(L, helpers[i]);
+  luaopen_native(L);
+  for (int i = 0; i < 2; ++i) {
+    lua_pushvalue(L, 1 + i);
+    lua_setglobal(L, helpers[i]);
+  }
+  return 1;
+}
+%}
+%native(null) int null(lua_State *L);

@@ -1,0 +1,141 @@
+--- Child processes and message pipes, in coroutines.
+--
+-- Results that a program expects to fail are nil, message, code; misuse is an
+-- error.  README.md tells it all.
+-- @module gipc
+local codec = require "gipc.codec"
+local failure = require "gipc.failure"
+local handle = require "gipc.handle"
+local loop = require "gipc.loop"
+local native = require "gipc.native"
+local process = require "gipc.process"
+local scheduler = require "gipc.scheduler"
+
+local unpack = table.unpack or unpack
+local gipc = {}
+
+do
+  local version = native.version()
+  local floor = math.floor
+  gipc._VERSION = ("%d.%d.%d"):format(floor(version / 65536), floor(version / 256) % 256, version % 256)
+end
+
+-- ---- Codes of results -----------------------------------------------------------
+
+for _, name in ipairs {
+  "EOF", "ETRUNCATED", "EPROTOCOL", "ETOOBIG", "EDEAD", "ESTATUSLOST", "EBADHANDLES",
+  "ETIMEDOUT", "EINPROGRESS", "EPIPE", "ECONNRESET", "EBADMSG", "ENOENT", "EACCES", "EINVAL", "EBADF", "ECLOSED",
+} do
+  gipc[name] = native[name]
+end
+
+-- ---- Pipes ----------------------------------------------------------------------
+
+--- Makes a pipe.
+-- @tparam[opt] table options duplex: both ends read and write; codec: "msgpack",
+-- "raw", "json" or { encode, decode }
+-- @treturn Handle the reader, or one end
+-- @treturn Handle the writer, or the other end
+function gipc.pipe(options)
+  local make = options and options.duplex and native.pipe_duplex or native.pipe
+  local a, b, code = make()
+  if not a then
+    return failure.result(b, code)
+  end
+  return handle.wrap(a, options), handle.wrap(b, options)
+end
+
+local function wrapped(options, native_handle, message, code)
+  if not native_handle then
+    return failure.result(message, code)
+  end
+  return handle.wrap(native_handle, options)
+end
+
+--- Adopts any stream.  On success the handle owns the descriptors.
+-- @tparam ?number read_fd
+-- @tparam ?number write_fd may be the same one
+-- @tparam[opt] table options codec
+-- @treturn Handle
+function gipc.open(read_fd, write_fd, options)
+  return wrapped(options, native.open(read_fd or -1, write_fd or -1))
+end
+
+--- The peer at stdin and stdout.  From now on what is printed goes to stderr, and
+-- nothing can be read from stdin.
+-- @tparam[opt] table options codec
+-- @treturn Handle; or nil, message, code: there is none, or stderr is the same
+function gipc.stdio(options)
+  local native_handle, message, code = native.stdio()
+  if not native_handle then
+    return nil, message, code -- it is for the launcher to mend
+  end
+  return handle.wrap(native_handle, options)
+end
+
+--- In a program that exec_process started: the handle passed under a name.
+-- @tparam string name
+-- @tparam[opt] table options codec
+-- @treturn Handle; or nil, message, gipc.ENOENT
+function gipc.inherit(name, options)
+  local inherited, message, code = native.inherit(name)
+  if code == native.ENOENT then
+    message = ("no handle was passed under the name %q"):format(name)
+  end
+  return wrapped(options, inherited, message, code)
+end
+
+gipc.null = codec.null
+gipc.binary = codec.binary
+gipc.map = codec.map
+
+-- ---- Processes --------------------------------------------------------------------
+
+gipc.start_process = process.start_process
+gipc.exec_process = process.exec_process
+
+-- ---- Loops ------------------------------------------------------------------------
+
+local function own()
+  if loop.name() ~= "own" then
+    failure.misuse(('gipc.run and gipc.spawn need gipc.use "own", not "%s"'):format(loop.name()))
+  end
+end
+
+--- Runs f(...) on gipc's own scheduler until it and all tasks have ended.
+-- @return what f returns; an error in it is raised here
+function gipc.run(f, ...)
+  own()
+  local task = scheduler.run(f, ...)
+  if not task.ok then
+    error(type(task.failure) == "string" and task.trace or task.failure, 0)
+  end
+  return unpack(task.results, 1, task.results.n)
+end
+
+--- Runs f(...) beside the other tasks.
+-- @treturn Task
+function gipc.spawn(f, ...)
+  own()
+  return scheduler.start(f, ...)
+end
+
+--- Sleeps; the others go on.
+-- @tparam number seconds
+function gipc.sleep(seconds)
+  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
+    failure.misuse "sleep takes a number of seconds"
+  end
+  loop.sleep(seconds)
+end
+
+--- Chooses the loop that put, get, join and sleep wait on.
+-- @param what "own" (the default), "none", "luv", "cqueues", "copas", or
+-- { wait = function(fd, direction, timeout) ... end }
+function gipc.use(what)
+  loop.use(what)
+end
+
+loop.use "own"
+
+return gipc

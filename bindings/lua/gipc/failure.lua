@@ -1,0 +1,74 @@
+--- What went wrong: results of what a program expects, errors for misuse.
+-- @module gipc.failure
+local native = require "gipc.native"
+
+local failure = {}
+
+-- Words that programs compare with, the same in every release.
+local words = {
+  [native.EOF] = "end of stream",
+  [native.ETIMEDOUT] = "timeout",
+}
+
+local misuses = {
+  [native.ECLOSED] = true,
+  [native.ELOCKED] = true,
+  [native.EWRONGPROC] = true,
+  [native.EDIRECTION] = true,
+  [native.EINVAL] = true,
+}
+
+-- Where this module's own files are: gipc.lua and gipc/.
+local root = debug.getinfo(1, "S").source:match "^(.*gipc)[/\\]failure%.lua$"
+
+local function is_own(source)
+  return root and source:sub(1, #root) == root and source:find("^[/.]", #root + 1)
+end
+
+--- Raises an error at the line of the program that called gipc.
+-- @tparam string message
+function failure.misuse(message)
+  local level = 2
+  local info = debug.getinfo(level, "S")
+  while info and (info.what == "C" or info.what == "tail" or is_own(info.source)) do
+    level = level + 1
+    info = debug.getinfo(level, "S")
+  end
+  error("gipc: " .. message, info and level or 2)
+end
+
+--- A failed result of the library, as this module gives it.
+-- @return nil, message, code; misuse is raised
+function failure.result(message, code)
+  if misuses[code] then
+    failure.misuse(message)
+  end
+  return nil, words[code] or message, code
+end
+
+--- The result of a wait that took too long.
+function failure.timeout()
+  return nil, words[native.ETIMEDOUT], native.ETIMEDOUT
+end
+
+--- Results that are never expected: raised unless they are a success.
+function failure.check(...)
+  local value, message = ...
+  if value == nil and message then
+    failure.misuse(message)
+  end
+  return ...
+end
+
+--- The moment on the monotonic clock when a timeout is over; nil: never.
+function failure.deadline(timeout)
+  if timeout == nil then
+    return nil
+  end
+  if type(timeout) ~= "number" or timeout ~= timeout then
+    failure.misuse "a timeout is a number of seconds, or nil"
+  end
+  return native.now() + timeout
+end
+
+return failure

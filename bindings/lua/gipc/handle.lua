@@ -1,0 +1,346 @@
+--- One end of a pipe.
+-- @module gipc.handle
+local Turn = require "gipc.turn"
+local codec = require "gipc.codec"
+local failure = require "gipc.failure"
+local loop = require "gipc.loop"
+local native = require "gipc.native"
+
+local take, put_start, queue = native.take, native.put_start, native.queue
+local spend = loop.spend
+local letters = { [native.READ] = "r", [native.WRITE] = "w" }
+
+--- A handle; gipc.pipe, gipc.open, gipc.inherit and gipc.stdio make them.
+-- @type Handle
+local Handle = {}
+Handle.__index = Handle
+
+-- Until a step has succeeded or failed, or the time is over.
+local function complete(self, direction, deadline, step, value, message, code)
+  while value == nil and message == nil do
+    local left = deadline and deadline - native.now()
+    if left and left <= 0 then
+      return failure.timeout()
+    end
+    if direction == native.WRITE and self.duplex and not self.getting.taken then
+      -- A peer that only puts, too, waits until somebody reads.
+      native.get_ahead(self.native)
+    end
+    loop.wait(native.fd(self.native, direction), letters[direction], left)
+    value, message, code = step(self.native)
+  end
+  return value, message, code
+end
+
+local function flush(self, deadline)
+  return complete(self, native.WRITE, deadline, native.flush_step, native.flush_step(self.native))
+end
+
+-- What is queued leaves while the program does something else, where the loop
+-- can do that; else with the next put, flush or close.
+local function flush_beside(self)
+  loop.spawn(function()
+    self.putting:take(nil, function()
+      self.flushing = true
+      flush(self)
+      self.flushing = false
+    end)
+  end)
+end
+
+-- Takes back what a put that was broken off had lent.
+local function end_put(self)
+  if self.lent then
+    local part_left = native.put_cancel(self.native) == 1
+    self.lent = nil
+    if part_left then
+      flush_beside(self)
+    end
+    return part_left
+  end
+end
+
+local function wrap(native_handle, options)
+  local encode, decode = codec.find(options and options.codec)
+  local self = setmetatable({ native = native_handle, encode = encode, decode = decode }, Handle)
+  self.duplex = native.directions(native_handle) == native.READ + native.WRITE
+  self.getting = Turn.new()
+  self.putting = Turn.new(function()
+    end_put(self)
+  end)
+  return self
+end
+
+local function results(value, message, code)
+  if value == nil then
+    return failure.result(message, code)
+  end
+  return value
+end
+
+-- ---- Getting --------------------------------------------------------------------
+
+local function get_in_turn(self, deadline)
+  return complete(self, native.READ, deadline, take, take(self.native))
+end
+
+local function decoded(self, ok, value)
+  if ok then
+    return value
+  end
+  return nil, "the message cannot be decoded: " .. tostring(value), native.EBADMSG
+end
+
+local function received(self, data, message, code)
+  if data == nil then
+    return failure.result(message, code)
+  end
+  if self.decode then
+    return decoded(self, pcall(self.decode, data))
+  end
+  return data
+end
+
+--- Gets the next message.
+-- @tparam[opt] number timeout seconds for all of it; nil waits for ever
+-- @return the message; or nil, message, code
+function Handle:get(timeout)
+  local getting = self.getting
+  if not getting.taken then
+    local data, message, code = take(self.native)
+    if data then
+      spend()
+      if self.decode then
+        return decoded(self, pcall(self.decode, data))
+      end
+      return data
+    elseif message then
+      return failure.result(message, code)
+    end
+  end
+  local deadline = failure.deadline(timeout)
+  return received(self, getting:take(deadline, get_in_turn, self, deadline))
+end
+
+--- The messages until the end of the stream, for a loop.  Any other end than a
+-- clean one is an error.
+function Handle:messages()
+  return function()
+    local value, message, code = self:get()
+    if value == nil and code ~= native.EOF then
+      error("gipc: " .. message, 2)
+    end
+    return value
+  end
+end
+
+-- ---- Putting --------------------------------------------------------------------
+
+local function encoded(self, value)
+  if self.encode then
+    value = self.encode(value)
+  end
+  if type(value) ~= "string" then
+    failure.misuse(
+      self.encode and "the codec did not give a string"
+        or "the raw codec takes strings only, not a " .. type(value)
+    )
+  end
+  return value
+end
+
+-- After a put that could not be done at once: what a timeout means.
+local function put_result(self, value, message, code)
+  if code == native.ETIMEDOUT and end_put(self) then
+    return nil, native.strerror(native.EINPROGRESS), native.EINPROGRESS
+  end
+  self.lent = nil
+  return value, message, code
+end
+
+local function put_in_turn(self, deadline, data)
+  self.lent = data
+  return put_result(
+    self,
+    complete(self, native.WRITE, deadline, native.put_step, put_start(self.native, data))
+  )
+end
+
+local function succeeded(value, message, code)
+  if value == nil then
+    return failure.result(message, code)
+  end
+  return true
+end
+
+-- The message is lent already.
+local function go_on_putting(self, deadline)
+  return put_result(self, complete(self, native.WRITE, deadline, native.put_step))
+end
+
+--- Puts a message; it is with the kernel when this returns.
+-- @tparam[opt] number timeout seconds for all of it; nil waits for ever
+-- @return true; or nil, message, code
+function Handle:put(value, timeout)
+  local data = encoded(self, value)
+  local putting = self.putting
+  if putting.taken then
+    local deadline = failure.deadline(timeout)
+    return succeeded(putting:take(deadline, put_in_turn, self, deadline, data))
+  end
+  local done, message, code = put_start(self.native, data)
+  if done then
+    spend()
+    return true
+  elseif message then
+    return failure.result(message, code)
+  end
+  self.lent = data
+  local deadline = failure.deadline(timeout)
+  return succeeded(putting:take(deadline, go_on_putting, self, deadline))
+end
+
+local function put_list_in_turn(self, deadline, list)
+  local next, large, code = queue(self.native, list, 1)
+  while next and next <= #list do
+    local sent, message
+    if large then
+      sent, message, code = put_in_turn(self, deadline, list[next])
+      next = sent and next + 1 or next
+    else
+      sent, message, code = flush(self, deadline)
+    end
+    if not sent then
+      return nil, message, code, next - 1
+    end
+    next, large, code = queue(self.native, list, next)
+  end
+  if not next then
+    return nil, large, code, 0
+  end
+  local sent, message, failed = flush(self, deadline)
+  if not sent then
+    return nil, message, failed, #list
+  end
+  return true
+end
+
+--- Puts the messages of a list in few system calls.
+-- @tparam table list
+-- @tparam[opt] number timeout seconds for all of them
+-- @return true when all are with the kernel; or nil, message, code and how many
+-- were taken: those follow by themselves, the others were not put
+function Handle:put_many(list, timeout)
+  if type(list) ~= "table" then
+    failure.misuse "a list of messages is needed"
+  end
+  local encoded_list = list
+  if self.encode then
+    encoded_list = {}
+    for i = 1, #list do
+      encoded_list[i] = encoded(self, list[i])
+    end
+  else
+    for i = 1, #list do
+      if type(list[i]) ~= "string" then
+        encoded(self, list[i])
+      end
+    end
+  end
+  local deadline = failure.deadline(timeout)
+  local sent, message, code, taken =
+    self.putting:take(deadline, put_list_in_turn, self, deadline, encoded_list)
+  if sent then
+    spend()
+    return true
+  end
+  local _, words = failure.result(message, code)
+  return nil, words, code, taken or 0
+end
+
+--- Sends what is queued.
+-- @tparam[opt] number timeout seconds
+-- @return true; or nil, message, code
+function Handle:flush(timeout)
+  local deadline = failure.deadline(timeout)
+  return succeeded(self.putting:take(deadline, flush, self, deadline))
+end
+
+-- ---- The rest -------------------------------------------------------------------
+
+local function ending(self, step, timeout)
+  if self.getting:busy() or self.putting:busy() and not self.flushing then
+    failure.result(native.strerror(native.ELOCKED), native.ELOCKED)
+  end
+  local deadline = failure.deadline(timeout)
+  return succeeded(self.putting:take(deadline, function()
+    return complete(self, native.WRITE, deadline, function(h)
+      native.flush_step(h) -- what is wrong with it, the step tells
+      return step(h)
+    end, step(self.native))
+  end))
+end
+
+--- Closes the handle; what is queued leaves first.
+-- @tparam[opt] number timeout seconds for that
+-- @return true; or nil, message, code, and it is still open
+function Handle:close(timeout)
+  return ending(self, native.close, timeout)
+end
+
+--- Ends the writing direction: the peer reads what was put, then the end of the
+-- stream.
+function Handle:shutdown(timeout)
+  return ending(self, native.shutdown, timeout)
+end
+
+--- Whether the handle is closed, or has moved to a child.
+function Handle:closed()
+  return native.directions(self.native) == nil
+end
+
+--- The descriptor to poll, level-triggered.
+-- @tparam string direction "r" or "w"
+function Handle:fd(direction)
+  return results(native.fd(self.native, direction == "w" and native.WRITE or native.READ))
+end
+
+--- Sets the size of the largest message that is got or put, in bytes.
+function Handle:set_limit(bytes)
+  return succeeded(native.set_limit(self.native, bytes))
+end
+
+--- Sets between how many queued bytes puts of a batch are refused and taken.
+function Handle:set_marks(low, high)
+  return succeeded(native.set_marks(self.native, low, high))
+end
+
+--- Counters: messages_in, messages_out, bytes_in, bytes_out, reads, writes.
+-- @treturn table
+function Handle:stats()
+  local stats = results(native.handle_stats(self.native))
+  local copy = {}
+  for _, name in ipairs { "messages_in", "messages_out", "bytes_in", "bytes_out", "reads", "writes" } do
+    copy[name] = stats and stats[name]
+  end
+  return copy
+end
+
+-- The end of a block on Lua 5.4.  As in the middle of an error, what cannot
+-- leave is no second one.
+function Handle:__close()
+  if not self:closed() then
+    self:close()
+  end
+end
+
+function Handle:__tostring()
+  local r = native.fd(self.native, native.READ)
+  local w = native.fd(self.native, native.WRITE)
+  if not r and not w then
+    return "gipc handle: closed"
+  end
+  return "gipc handle:" .. (r and " reads " .. r or "") .. (w and " writes " .. w or "")
+end
+
+return { Handle = Handle, wrap = wrap }

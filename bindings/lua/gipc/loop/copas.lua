@@ -1,0 +1,114 @@
+--- Waiting in a coroutine of copas.
+--
+-- To copas a wait is a socket that has not yet got what was asked for.  Its early
+-- releases have no timers: a timeout is another wait, for a timer's descriptor.
+-- @module gipc.loop.copas
+local failure = require "gipc.failure"
+local native = require "gipc.native"
+
+local copas = {}
+
+-- What select() takes.
+local highest = 1023
+
+-- A socket as copas and select see one: not ready the first time.
+local Wait = {}
+Wait.__index = Wait
+
+local function new_wait(fd)
+  if fd > highest then
+    failure.misuse(("copas waits with select, which takes no descriptor over %d"):format(highest))
+  end
+  return setmetatable({ fd = fd, asked = false, over = false }, Wait)
+end
+
+function Wait:getfd()
+  return self.fd
+end
+
+-- To select: as ready as if there were bytes in a buffer.
+function Wait:dirty()
+  return self.over
+end
+
+function Wait:receive()
+  if self.asked then
+    return ""
+  end
+  self.asked = true
+  return nil, "timeout"
+end
+
+function Wait:send()
+  if self.asked then
+    return 1
+  end
+  self.asked = true
+  return nil, "timeout", 0
+end
+
+-- copas closes the sockets of coroutines that have ended; these are not its own.
+function Wait:close() end
+
+function copas.new()
+  local library = require "copas"
+
+  local function wait_for(wait, direction)
+    if direction == "w" then
+      library.send(wait, "")
+    else
+      library.receive(wait, 0)
+    end
+  end
+
+  local function sleep(seconds)
+    local fd = failure.check(native.timer_fd(seconds))
+    wait_for(new_wait(fd), "r")
+    native.close_fd(fd)
+  end
+
+  -- Ends the wait when its time is over, unless it has ended before.
+  local function end_later(wait, seconds)
+    local fd = failure.check(native.timer_fd(seconds))
+    local timer = new_wait(fd)
+    library.addthread(function()
+      wait_for(timer, "r")
+      native.close_fd(fd)
+      if not timer.over then
+        wait.over = true
+        wait.fd = wait.always or wait.fd
+      end
+    end)
+    return timer
+  end
+
+  local function wait(fd, direction, timeout)
+    local this = new_wait(fd)
+    local reader, writer
+    if timeout then
+      if direction == "w" then
+        -- Only readers can be dirty: a writer turns to what can be written.
+        reader, writer = failure.check(native.pipe())
+        this.always = native.fd(writer, native.WRITE)
+      end
+      local timer = end_later(this, timeout)
+      wait_for(this, direction)
+      timer.over = true
+      if reader then
+        native.close(reader)
+        native.close(writer)
+      end
+    else
+      wait_for(this, direction)
+    end
+    return not this.over
+  end
+
+  return {
+    wait = wait,
+    sleep = sleep,
+    spawn = library.addthread,
+  }
+end
+
+return copas

@@ -1,0 +1,291 @@
+--- Child processes.
+-- @module gipc.process
+local Turn = require "gipc.turn"
+local failure = require "gipc.failure"
+local handle = require "gipc.handle"
+local loop = require "gipc.loop"
+local native = require "gipc.native"
+local options = require "gipc.options"
+local scheduler = require "gipc.scheduler"
+
+local unpack = table.unpack or unpack
+
+--- A child; gipc.start_process and gipc.exec_process make them.
+-- @type Process
+-- @field pid its number
+-- @field name its name
+local Process = {}
+Process.__index = Process
+
+local function wrap(native_process)
+  local fd = native.process_fd(native_process)
+  return setmetatable({
+    native = native_process,
+    pid = native.process_pid(native_process),
+    name = native.process_name(native_process),
+    descriptor = fd, -- nil where the kernel has no such thing
+    waiting = Turn.new(),
+  }, Process)
+end
+
+local function usable(self)
+  if not self.native then
+    failure.misuse "the process is closed"
+  end
+  return self.native
+end
+
+--- Whether it runs.
+function Process:is_alive()
+  return failure.check(native.process_is_alive(usable(self))) == 1
+end
+
+--- How it ended.
+-- @return nil while it runs; its exit code, or minus the signal that ended it;
+-- or nil, message, code when another part of the program took its status
+function Process:exitcode()
+  local code, message, failed = native.process_exitcode(usable(self))
+  if code == nil and message then
+    return failure.result(message, failed)
+  end
+  return code
+end
+
+-- Where nothing can be waited for, with pauses that grow: most children that
+-- are joined end soon, and for the others it does not matter.
+local function join_by_looking(self, deadline)
+  local pause = 0.001
+  while self:is_alive() do
+    local left = deadline and deadline - native.now()
+    if left and left <= 0 then
+      return failure.timeout()
+    end
+    loop.sleep(math.min(pause, left or pause))
+    pause = math.min(pause * 1.5, 0.05)
+  end
+  return true
+end
+
+local function join_in_turn(self, deadline)
+  while self:is_alive() do
+    local left = deadline and deadline - native.now()
+    if left and left <= 0 then
+      return failure.timeout()
+    end
+    loop.wait(self.descriptor, "r", left)
+  end
+  return true
+end
+
+--- Waits for the end.
+-- @tparam[opt] number timeout seconds; nil waits for ever
+-- @return true; or nil, "timeout", code
+function Process:join(timeout)
+  local deadline = failure.deadline(timeout)
+  if not self:is_alive() then
+    return true
+  elseif not self.descriptor then
+    return join_by_looking(self, deadline)
+  end
+  return self.waiting:take(deadline, join_in_turn, self, deadline)
+end
+
+local function signalled(result, message, code)
+  if result == nil then
+    return failure.result(message, code)
+  end
+  return true
+end
+
+--- Sends a signal, by its number, to the child and never to another process.
+-- @return true; or nil, message, gipc.EDEAD when it has ended
+function Process:signal(number)
+  return signalled(native.process_signal(usable(self), number))
+end
+
+--- Sends SIGTERM.
+function Process:terminate()
+  return signalled(native.process_terminate(usable(self)))
+end
+
+--- Sends SIGKILL.
+function Process:kill()
+  return signalled(native.process_kill(usable(self)))
+end
+
+local SIGCONT = 18
+
+--- SIGTERM, and SIGKILL if it still runs grace seconds later; waits for the end.
+-- @tparam[opt=5] number grace
+function Process:stop(grace)
+  if self:terminate() then
+    self:signal(SIGCONT) -- a stopped child could not act on it
+    if not self:join(grace or 5) then
+      self:kill()
+    end
+  end
+  return self:join()
+end
+
+--- A descriptor that is readable once the child has ended.
+-- @return the descriptor; or nil, message, code where the kernel has none
+function Process:fd()
+  local fd, message, code = native.process_fd(usable(self))
+  if fd == nil then
+    return failure.result(message, code)
+  end
+  return fd
+end
+
+--- The program's end of a standard stream that was asked for as "pipe".
+-- @tparam number which 0, 1 or 2
+-- @return a descriptor, which belongs to the caller
+function Process:stdio(which)
+  local fd, message, code = native.process_stdio(usable(self), which)
+  if fd == nil then
+    return failure.result(message, code)
+  end
+  return fd
+end
+
+local how = {
+  [native.HOW_WAIT] = "wait",
+  [native.HOW_KERNEL] = "kernel",
+  [native.HOW_REPORTED] = "reported",
+  [native.HOW_CHILD] = "child",
+  [native.HOW_LOST] = "lost",
+}
+
+--- What is known of its end.
+-- @return nil while it runs; a table with code, signal, core, how (the status is
+-- known: "wait", "kernel", "reported", "child" or "lost"), user, system (seconds)
+-- and max_rss (KiB); what is not known is nil
+function Process:info()
+  local info, message, code = native.process_info(usable(self))
+  if info == nil then
+    return message and failure.result(message, code) or nil
+  end
+  local function known(value)
+    return value and value >= 0 and value or nil
+  end
+  return {
+    code = known(info.code),
+    signal = info.signal > 0 and info.signal or nil,
+    core = info.core == 1,
+    how = how[info.how],
+    user = known(info.user),
+    system = known(info.system),
+    max_rss = known(info.max_rss),
+  }
+end
+
+--- Frees what is held of a child that has ended.
+function Process:close()
+  if self:is_alive() then
+    failure.misuse "the process still runs: join or stop it first"
+  end
+  self.native = nil
+  return true
+end
+
+-- The end of a block on Lua 5.4.
+function Process:__close()
+  if self.native then
+    self:stop()
+    self:close()
+  end
+end
+
+function Process:__tostring()
+  local state = "closed"
+  if self.native then
+    local code, lost = self:exitcode()
+    state = self:is_alive() and "running" or code and "exit code " .. code or lost
+  end
+  return ("gipc process %s (%d): %s"):format(self.name, self.pid, state)
+end
+
+-- ---- Starting -------------------------------------------------------------------
+
+-- Ends this process as os.exit does, but not with the parent's exit handlers.
+local function exit(code)
+  if code == nil or code == true then
+    code = 0
+  elseif code == false then
+    code = 1
+  end
+  native.exit_child(code)
+end
+
+-- The child, from here to its end.  What it inherited of coroutines is never
+-- resumed, and of loops never run.
+local function be_child(f, arguments)
+  loop.start_afresh()
+  os.exit = exit -- luacheck: ignore
+  -- Whatever happens, nothing returns into the parent's program.
+  local ok, task = xpcall(function()
+    return scheduler.run(f, unpack(arguments, 1, arguments.n))
+  end, debug.traceback)
+  if not ok then
+    io.stderr:write(tostring(task), "\n")
+  elseif not task.ok then
+    io.stderr:write(task.trace, "\n")
+  end
+  exit(ok and task.ok)
+end
+
+local function is_callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
+end
+
+local function start(chosen, f, ...)
+  if not is_callable(f) then
+    failure.misuse "start_process takes a function, or options and a function"
+  end
+  local arguments = { n = select("#", ...), ... }
+  local native_options = options.build(chosen)
+  for i = 1, arguments.n do
+    if getmetatable(arguments[i]) == handle.Handle then
+      options.pass(native_options, nil, arguments[i])
+    end
+  end
+  local process, message, code = native.fork_process(native_options)
+  if process then
+    return wrap(process)
+  elseif message then
+    return failure.result(message, code)
+  end
+  return be_child(f, arguments)
+end
+
+--- Starts f(...) in a child process.  Handles among the arguments move: they are
+-- closed here, all others are closed there.
+-- @tparam[opt] table options
+-- @tparam function f
+-- @treturn Process; or nil, message, code
+local function start_process(first, ...)
+  if type(first) == "table" and not is_callable(first) then
+    return start(first, ...)
+  end
+  return start({}, first, ...)
+end
+
+--- Runs a program; never a shell.
+-- @tparam table argv the program and its arguments
+-- @tparam[opt] table chosen options; handles = { name = handle } move
+-- @treturn Process; or nil, message, code
+local function exec_process(argv, chosen)
+  chosen = chosen or {}
+  local native_options = options.build(chosen)
+  for name, h in pairs(chosen.handles or {}) do
+    options.pass(native_options, name, h)
+  end
+  local process, message, code = native.exec_process(options.words(argv), native_options)
+  if process then
+    return wrap(process)
+  end
+  return failure.result(message, code)
+end
+
+return { Process = Process, start_process = start_process, exec_process = exec_process }

@@ -1,0 +1,159 @@
+/* See scheduler.h. */
+#include "scheduler.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <gipc.h>
+#include <stdlib.h>
+
+typedef struct waiter {
+  ev_io io;
+  ev_timer timer;
+  scheduler *owner;
+  int token;
+  int timed_out;
+  enum { FREE, WAITING, READY } state;
+  struct waiter *next; /* free, or ready after this one */
+} waiter;
+
+struct scheduler {
+  struct ev_loop *loop;
+  waiter **waiters; /* by token: libev keeps pointers to them */
+  int count;
+  waiter *free;
+  waiter *first_ready, *last_ready;
+  int ready;
+};
+
+scheduler *scheduler_new(void) {
+  scheduler *s = calloc(1, sizeof(*s));
+  if (s == NULL)
+    return NULL;
+  s->loop = ev_loop_new(EVFLAG_AUTO);
+  if (s->loop == NULL) {
+    free(s);
+    return NULL;
+  }
+  return s;
+}
+
+void scheduler_free(scheduler *s) {
+  if (s == NULL)
+    return;
+  /* Without stopping the watchers: that would reach into the kernel's set,
+   * which a child shares with its parent. */
+  ev_loop_destroy(s->loop);
+  for (int i = 0; i < s->count; ++i)
+    free(s->waiters[i]);
+  free(s->waiters);
+  free(s);
+}
+
+static void stop(waiter *w) {
+  ev_io_stop(w->owner->loop, &w->io);
+  ev_timer_stop(w->owner->loop, &w->timer);
+}
+
+static void make_ready(waiter *w, int timed_out) {
+  scheduler *s = w->owner;
+  stop(w);
+  w->state = READY;
+  w->timed_out = timed_out;
+  w->next = NULL;
+  if (s->last_ready)
+    s->last_ready->next = w;
+  else
+    s->first_ready = w;
+  s->last_ready = w;
+  s->ready++;
+}
+
+static void on_io(struct ev_loop *loop, ev_io *io, int events) {
+  (void)loop;
+  (void)events;
+  make_ready(io->data, 0);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events) {
+  (void)loop;
+  (void)events;
+  make_ready(timer->data, 1);
+}
+
+static waiter *new_waiter(scheduler *s) {
+  waiter **waiters =
+      realloc(s->waiters, (size_t)(s->count + 1) * sizeof(*waiters));
+  if (waiters == NULL)
+    return NULL;
+  s->waiters = waiters;
+  waiter *w = calloc(1, sizeof(*w));
+  if (w == NULL)
+    return NULL;
+  w->owner = s;
+  w->token = s->count;
+  ev_init(&w->io, on_io);
+  ev_init(&w->timer, on_timer);
+  w->io.data = w->timer.data = w;
+  waiters[s->count++] = w;
+  return w;
+}
+
+static void release(waiter *w) {
+  w->state = FREE;
+  w->next = w->owner->free;
+  w->owner->free = w;
+}
+
+int scheduler_watch(scheduler *s, int fd, int direction, double timeout) {
+  if (s == NULL || timeout != timeout)
+    return -EINVAL;
+  waiter *w = s->free;
+  if (w)
+    s->free = w->next;
+  else if ((w = new_waiter(s)) == NULL)
+    return -ENOMEM;
+  w->state = WAITING;
+  if (fd >= 0) {
+    ev_io_set(&w->io, fd, direction == GIPC_READ ? EV_READ : EV_WRITE);
+    ev_io_start(s->loop, &w->io);
+  }
+  if (timeout >= 0) {
+    /* Coroutines may have run for long since the loop looked at the clock. */
+    ev_now_update(s->loop);
+    ev_timer_set(&w->timer, timeout, 0);
+    ev_timer_start(s->loop, &w->timer);
+  }
+  return w->token;
+}
+
+int scheduler_forget(scheduler *s, int token) {
+  if (s == NULL || token < 0 || token >= s->count ||
+      s->waiters[token]->state != WAITING)
+    return -EINVAL;
+  stop(s->waiters[token]);
+  release(s->waiters[token]);
+  return 0;
+}
+
+int scheduler_run(scheduler *s, int block) {
+  if (s == NULL)
+    return -EINVAL;
+  if (s->ready == 0)
+    ev_run(s->loop, block ? EVRUN_ONCE : EVRUN_NOWAIT);
+  return s->ready;
+}
+
+int scheduler_next(scheduler *s, int *timed_out) {
+  if (s == NULL)
+    return -EINVAL;
+  waiter *w = s->first_ready;
+  if (w == NULL)
+    return -EAGAIN;
+  s->first_ready = w->next;
+  if (s->first_ready == NULL)
+    s->last_ready = NULL;
+  s->ready--;
+  *timed_out = w->timed_out;
+  release(w);
+  return w->token;
+}

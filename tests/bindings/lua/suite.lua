@@ -1,0 +1,69 @@
+-- Runs the tests of test_*.lua on one loop, and counts.
+--   lua suite.lua LOOP [NAME]
+local loop, only = arg[1], arg[2] ~= "" and arg[2] or nil
+local gipc = require "gipc"
+local on = require("loops")[loop]
+local support = require "support"
+
+support.loop = loop
+support.on = on
+support.suite = arg[0]
+support.interpreter = arg[-1]
+
+local tests = {}
+for _, file in ipairs { "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "documents" } do
+  require("test_" .. file)(function(name, body)
+    table.insert(tests, { name = name, body = body })
+  end)
+end
+
+-- Descriptors and children that a test has left behind.
+local function left_behind(before, children_before)
+  collectgarbage()
+  collectgarbage()
+  local children = support.children()
+  if children ~= children_before then
+    return "children are left: " .. children
+  end
+  local now = support.descriptors()
+  if now > before then
+    return ("%d descriptors are left"):format(now - before)
+  end
+end
+
+gipc.use(on.name)
+on.run(function() -- what a loop opens once is no leak
+  local r, w = gipc.pipe()
+  r:get(0.01)
+  gipc.sleep(0.01)
+  r:close()
+  w:close()
+end)
+collectgarbage()
+collectgarbage()
+
+local passed, failed, skipped = 0, 0, 0
+for _, test in ipairs(tests) do
+  if not only or test.name:find(only) then
+    io.write("   ", test.name, " ")
+    io.flush()
+    local before, children = support.descriptors(), support.children()
+    local started = os.time()
+    local ok, message = pcall(on.run, test.body)
+    local reason = not ok and support.skipped(message)
+    message = ok and left_behind(before, children) or message
+    if reason then
+      skipped = skipped + 1
+      print("skipped: " .. reason)
+    elseif ok and not message then
+      passed = passed + 1
+      local took = os.time() - started
+      print(took > 1 and ("ok (%d s)"):format(took) or "ok")
+    else
+      failed = failed + 1
+      print("FAILED\n" .. tostring(message))
+    end
+  end
+end
+print(("%d passed, %d failed, %d skipped"):format(passed, failed, skipped))
+os.exit(failed == 0 and 0 or 1)

@@ -1,0 +1,150 @@
+-- What the tests share.
+local gipc = require "gipc"
+local native = require "gipc.native"
+
+local support = {}
+
+-- Lua 5.1 cannot yield inside an iterator, nor across pcall.
+support.is_51 = _VERSION == "Lua 5.1" and not jit
+support.long = os.getenv "GIPC_TEST_LONG" == "1"
+
+local skipping = {}
+
+function support.skip(reason)
+  error(setmetatable({ reason = reason }, skipping), 0)
+end
+
+function support.skipped(failure)
+  return getmetatable(failure) == skipping and failure.reason or nil
+end
+
+function support.needs_others()
+  if not support.on.spawn then
+    support.skip "nothing runs beside one that blocks"
+  end
+end
+
+-- ---- Expectations -----------------------------------------------------------------
+
+function support.equal(got, wanted, what)
+  if got ~= wanted then
+    error(("%s: got %s, wanted %s"):format(what or "value", tostring(got), tostring(wanted)), 2)
+  end
+end
+
+-- The results of a call that has to fail as a program expects.
+function support.fails(code, wanted, value, message, got)
+  if value ~= nil or got ~= code or type(message) ~= "string" or not message:find(wanted) then
+    error(
+      ("got %s, %s, %s; wanted nil, %s, %d"):format(
+        tostring(value), tostring(message), tostring(got), wanted, code),
+      2
+    )
+  end
+end
+
+-- A call that has to raise, at the line of its caller.
+function support.raises(wanted, f, ...)
+  local ok, message = pcall(f, ...)
+  if ok or not tostring(message):find(wanted) then
+    error(("got %s, wanted the error %s"):format(tostring(message), wanted), 2)
+  end
+end
+
+-- ---- The system ---------------------------------------------------------------------
+
+local function read_file(path)
+  local file = io.open(path)
+  if not file then
+    return ""
+  end
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+function support.pid()
+  return tonumber(read_file("/proc/self/stat"):match "^%d+")
+end
+
+-- How many descriptors are open.
+function support.descriptors()
+  local count = 0
+  for fd = 0, 255 do
+    local file = io.open("/proc/self/fdinfo/" .. fd)
+    if file then
+      file:close()
+      count = count + 1
+    end
+  end
+  return count
+end
+
+function support.children()
+  local pid = support.pid()
+  return (read_file(("/proc/%d/task/%d/children"):format(pid, pid)):gsub("%s+$", ""))
+end
+
+function support.memory()
+  return tonumber(read_file("/proc/self/status"):match "VmRSS:%s*(%d+)")
+end
+
+-- Whether another process waits in the kernel.
+function support.sleeps(pid)
+  return read_file(("/proc/%d/stat"):format(pid)):match "%) (%a)" == "S"
+end
+
+function support.has(module)
+  return (pcall(require, module))
+end
+
+-- ---- Streams and programs -------------------------------------------------------------
+
+-- A handle, and a file through which any bytes come to it.
+function support.raw_stream()
+  local cat = assert(gipc.exec_process({ "cat" }, { stdin = "pipe", stdout = "pipe" }))
+  local write_fd = assert(cat:stdio(0))
+  local handle = assert(gipc.open(cat:stdio(1), nil, { codec = "raw" }))
+  local stream = {}
+  function stream.write(bytes)
+    local file = assert(io.open("/proc/self/fd/" .. write_fd, "w"))
+    file:write(bytes)
+    file:close()
+  end
+  -- Whether those bytes are with the handle now.
+  function stream.arrived()
+    return native.poll_fd(handle:fd "r", native.READ, 5)
+  end
+  function stream.finish()
+    native.close_fd(write_fd)
+    assert(cat:join(5))
+  end
+  return handle, stream
+end
+
+-- Runs Lua code in another program of the same interpreter.
+function support.program(code, options, ...)
+  return assert(gipc.exec_process({ support.interpreter, "-e", code, ... }, options))
+end
+
+-- A child whose stderr (or stdout) is read.
+function support.output_of(start, which)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  local process = assert(start({ [which or "stderr"] = file }))
+  file:close()
+  assert(process:join(10))
+  local text = read_file(path)
+  os.remove(path)
+  return text, process:exitcode()
+end
+
+function support.echo(h)
+  local message = h:get()
+  while message ~= nil do
+    assert(h:put(message))
+    message = h:get()
+  end
+end
+
+return support

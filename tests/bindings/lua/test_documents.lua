@@ -1,0 +1,83 @@
+-- What is shown to people runs, and does what it says.
+local gipc = require "gipc"
+local support = require "support"
+local equal = support.equal
+
+local function read(path)
+  local file = assert(io.open(path), path)
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+-- What a program prints.
+local function printed(...)
+  local arguments = { support.interpreter, ... }
+  local text, code = support.output_of(function(options)
+    return gipc.exec_process(arguments, options)
+  end, "stdout")
+  equal(code, 0, table.concat(arguments, " "))
+  return text
+end
+
+return function(test)
+  local top = support.suite:gsub("tests/bindings/lua/suite%.lua$", "")
+
+  local function once(name, body)
+    test(name, function()
+      if support.loop ~= "own" then
+        support.skip "once for each Lua is enough"
+      end
+      body()
+    end)
+  end
+
+  for _, name in ipairs { "echo", "worker_pool", "talk_to_child", "supervised" } do
+    once("the_example_" .. name .. "_prints_what_is_expected", function()
+      local path = top .. "tests/examples/lua/" .. name
+      equal(printed(path .. ".lua"), read(path .. ".expected"))
+    end)
+  end
+
+  once("the_programs_of_the_readme_print_what_they_say", function()
+    local found = 0
+    for program in read(top .. "bindings/lua/README.md"):gmatch "```lua\n(.-)```" do
+      local wanted = {}
+      for line in program:gmatch "%-%->([^\n]*)" do
+        table.insert(wanted, line:match "^ *(%S*)")
+      end
+      equal(printed("-e", program), table.concat(wanted, "\n") .. "\n")
+      found = found + 1
+    end
+    equal(found > 0, true)
+  end)
+
+  -- The types of the annotations are those of the module.
+  once("every_public_function_is_annotated", function()
+    local meta = read(top .. "bindings/lua/gipc/meta.lua")
+    local function has(owner, name)
+      equal(meta:find(("function %s%s("):format(owner, name), 1, true) ~= nil, true, owner .. name)
+    end
+    for name, value in pairs(gipc) do
+      if type(value) == "function" then
+        has("gipc.", name)
+      else
+        equal(meta:find("gipc." .. name .. " ", 1, true) ~= nil, true, name)
+      end
+    end
+    local r, w = gipc.pipe()
+    local child = gipc.start_process(function() end)
+    local task = gipc.spawn(function() end)
+    for owner, object in pairs { ["Handle:"] = r, ["Process:"] = child, ["Task:"] = task } do
+      for name in pairs(getmetatable(object).__index) do
+        if not name:find "^__" then
+          has(owner, name)
+        end
+      end
+    end
+    child:join()
+    task:join()
+    r:close()
+    w:close()
+  end)
+end

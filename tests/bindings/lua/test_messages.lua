@@ -1,0 +1,359 @@
+-- Messages: whole, once, in order, whatever is broken off.
+local gipc = require "gipc"
+local support = require "support"
+local equal, fails, raises = support.equal, support.fails, support.raises
+
+local function frame(s)
+  local n = #s
+  return string.char(math.floor(n / 2 ^ 24) % 256, math.floor(n / 2 ^ 16) % 256,
+    math.floor(n / 256) % 256, n % 256) .. s
+end
+
+local function pattern(size)
+  return ("0123456789abcdefghijklmnopqrstuvwxyz\0\255\n"):rep(math.ceil(size / 39)):sub(1, size)
+end
+
+return function(test)
+  -- H93
+  test("a_million_messages_arrive_in_order", function()
+    local count = (support.loop == "own" or support.long) and 1000000 or 100000
+    local r, w = gipc.pipe { codec = "raw" }
+    local child = gipc.start_process(function(w)
+      for first = 1, count, 1000 do
+        local list = {}
+        for i = first, first + 999 do
+          list[#list + 1] = tostring(i)
+        end
+        assert(w:put_many(list))
+      end
+    end, w)
+    for i = 1, count do
+      local got = r:get()
+      if got ~= tostring(i) then
+        equal(got, tostring(i), "message")
+      end
+    end
+    fails(gipc.EOF, "^end of stream$", r:get())
+    child:join()
+    equal(child:exitcode(), 0)
+    r:close()
+  end)
+
+  -- H62, H84
+  test("messages_of_every_size_arrive_whole", function()
+    local sizes = {}
+    for size = 0, 4200, 7 do
+      table.insert(sizes, size)
+    end
+    for _, size in ipairs { 0, 1, 4095, 4096, 4097, 32767, 32768, 65535, 65536, 65537, 262143, 2 ^ 20, 5000001 } do
+      table.insert(sizes, size)
+    end
+    local mine, yours = gipc.pipe { duplex = true, codec = "raw" }
+    local child = gipc.start_process(support.echo, yours)
+    for _, size in ipairs(sizes) do
+      local message = pattern(size)
+      assert(mine:put(message))
+      equal(mine:get() == message, true, "a message of " .. size)
+    end
+    mine:close()
+    child:join()
+    equal(child:exitcode(), 0)
+  end)
+
+  test("the_raw_codec_takes_bytes_only", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    raises("strings only, not a number", w.put, w, 5)
+    raises("strings only, not a nil", w.put, w, nil)
+    raises("strings only, not a table", w.put_many, w, { "a", {} })
+    assert(w:put "a\0b")
+    equal(r:get(), "a\0b")
+    equal(select(3, r:get(0)), gipc.ETIMEDOUT) -- nothing of the batch was put
+    r:close()
+    w:close()
+  end)
+
+  -- H66, H68: at every byte of a message.
+  test("a_get_that_times_out_loses_nothing", function()
+    local h, stream = support.raw_stream()
+    local bytes = frame "twenty bytes, or so.." .. frame ""
+    for i = 1, #bytes - 4 do
+      fails(gipc.ETIMEDOUT, "^timeout$", h:get(i % 8 == 0 and 0.002 or 0))
+      stream.write(bytes:sub(i, i))
+      if not stream.arrived() then
+        error "a byte did not arrive"
+      end
+    end
+    equal(h:get(1), "twenty bytes, or so..")
+    fails(gipc.ETIMEDOUT, "^timeout$", h:get(0.01))
+    stream.write(bytes:sub(-4))
+    equal(h:get(5), "")
+    stream.finish()
+    fails(gipc.EOF, "^end of stream$", h:get(5))
+    h:close()
+  end)
+
+  -- H67
+  test("a_put_that_times_out_is_withdrawn", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    local taken = 0
+    while w:put(("%09d"):format(taken + 1), 0) do
+      taken = taken + 1
+    end
+    fails(gipc.ETIMEDOUT, "^timeout$", w:put("withdrawn", 0.02))
+    for i = 1, taken do
+      equal(tonumber((r:get(1))), i)
+    end
+    assert(w:put "after it")
+    equal(r:get(1), "after it")
+    w:close()
+    r:close()
+  end)
+
+  -- H66: the coroutine itself ends at every byte.
+  test("a_get_cancelled_at_any_byte_loses_nothing", function()
+    if support.loop ~= "own" then
+      support.skip "only tasks of our own can be cancelled"
+    end
+    local h, stream = support.raw_stream()
+    local bytes = frame "a message of some length" .. frame "and another one"
+    local got = {}
+    for i = 1, #bytes do
+      local task = gipc.spawn(function()
+        table.insert(got, (h:get()))
+      end)
+      gipc.sleep(0)
+      if not task:is_done() then
+        equal(task:cancel(), true)
+        local ok, message = task:join(1)
+        equal(ok, nil)
+        equal(message, "cancelled")
+      end
+      stream.write(bytes:sub(i, i))
+      equal(stream.arrived(), true)
+      equal(#got, i > 28 and 1 or 0)
+    end
+    equal(h:get(1), "and another one")
+    equal(got[1], "a message of some length")
+    stream.finish()
+    h:close()
+  end)
+
+  -- H67: each put that is broken off is there whole, or not at all.
+  test("a_put_cancelled_at_any_byte_keeps_the_stream_in_order", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    local wanted = {}
+    local first = 1
+    for round = 1, 300 do
+      local message = ("%06d"):format(round) .. pattern((round * 7919) % 70000)
+      local done, text, code = w:put(message, 0)
+      if done or code == gipc.EINPROGRESS then
+        table.insert(wanted, message)
+      else
+        fails(gipc.ETIMEDOUT, "^timeout$", done, text, code)
+      end
+      gipc.sleep(0) -- what is left of a put leaves in another coroutine
+      if round % 3 == 0 then
+        local got = r:get(0)
+        if got then
+          equal(got == wanted[first], true, "message " .. first)
+          first = first + 1
+        end
+      end
+    end
+    equal(first > 10 and #wanted < 300, true, first .. " of " .. #wanted)
+    while first <= #wanted do
+      w:flush(0)
+      local got, message = r:get(0.5)
+      equal(got == wanted[first], true, ("message %d (%s)"):format(first, tostring(message)))
+      first = first + 1
+    end
+    w:close()
+    fails(gipc.EOF, "^end of stream$", r:get(1))
+    r:close()
+  end)
+
+  test("a_put_that_is_broken_off_ends_in_the_background", function()
+    support.needs_others()
+    if support.loop == "custom" then
+      support.skip "such a loop has no spawn"
+    end
+    local r, w = gipc.pipe { codec = "raw" }
+    local message = pattern(3000000)
+    fails(gipc.EINPROGRESS, "progress", w:put(message, 0.01))
+    equal(r:get(5) == message, true)
+    w:close()
+    r:close()
+  end)
+
+  -- H65, H83
+  test("the_end_of_the_stream_is_told", function()
+    local r, w = gipc.pipe()
+    w:put { 1 }
+    w:close()
+    equal(r:get()[1], 1)
+    for _ = 1, 100 do
+      fails(gipc.EOF, "^end of stream$", r:get(1))
+    end
+    r:close()
+    local r2, w2 = gipc.pipe { codec = "raw" }
+    r2:close()
+    fails(gipc.EPIPE, "pipe", w2:put "x")
+    fails(gipc.EPIPE, "pipe", w2:put_many { "x", "y" })
+    w2:close()
+  end)
+
+  test("messages_are_iterated_until_the_end", function()
+    if support.is_51 and support.loop ~= "none" then
+      support.skip "Lua 5.1 cannot yield inside an iterator"
+    end
+    local r, w = gipc.pipe()
+    local child = gipc.start_process(function(w)
+      for i = 1, 10 do
+        w:put(i)
+      end
+    end, w)
+    local sum = 0
+    for number in r:messages() do
+      sum = sum + number
+    end
+    equal(sum, 55)
+    child:join()
+    r:close()
+  end)
+
+  -- H65
+  test("a_stream_cut_inside_a_message_is_told", function()
+    for _, bytes in ipairs { "\0", "\0\0\0\9", "\0\0\0\9cut off" } do
+      local h, stream = support.raw_stream()
+      stream.write(bytes)
+      stream.finish()
+      fails(gipc.ETRUNCATED, "inside a message", h:get(5))
+      fails(gipc.ETRUNCATED, "inside a message", h:get(5))
+      h:close()
+    end
+  end)
+
+  -- H63, H64, H111
+  test("a_hostile_peer_is_a_clear_error", function()
+    for _, case in ipairs {
+      { "\255\255\255\251garbage", gipc.EPROTOCOL },
+      { "\127\255\255\255", gipc.ETOOBIG },
+      { "\255\255\255\255\255\255\255\255\255\255\255\255", nil },
+    } do
+      local h, stream = support.raw_stream()
+      local before = support.memory()
+      stream.write(case[1])
+      local value, message, code = h:get(5)
+      equal(value, nil)
+      equal(case[2] or code, code, message)
+      equal(support.memory() - before < 4096, true, "memory")
+      if not support.is_51 or support.loop == "none" then
+        raises("gipc: ", h:messages())
+      end
+      stream.finish()
+      h:close()
+    end
+  end)
+
+  test("a_limit_is_kept", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    w:set_limit(10)
+    fails(gipc.ETOOBIG, "too big", w:put "eleven bytes")
+    assert(w:put "ten bytes.")
+    r:set_limit(9)
+    fails(gipc.ETOOBIG, "too big", r:get())
+    w:close()
+    r:close()
+  end)
+
+  test("puts_in_a_batch_leave_together", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    local list = {}
+    for i = 1, 1000 do
+      list[i] = "message " .. i
+    end
+    assert(w:put_many(list))
+    equal(w:stats().messages_out, 1000)
+    equal(w:stats().writes <= 4, true, w:stats().writes .. " system calls")
+    for i = 1, 1000 do
+      equal(r:get(), list[i])
+    end
+    assert(w:put_many {})
+    w:close()
+    r:close()
+  end)
+
+  test("a_batch_carries_large_messages_too", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    local list = { "a", pattern(100000), "b", pattern(3000000), pattern(40000), "c" }
+    local child = gipc.start_process(function(w)
+      assert(w:put_many(list))
+    end, w)
+    for i = 1, #list do
+      equal(r:get(5) == list[i], true, "message " .. i)
+    end
+    child:join()
+    equal(child:exitcode(), 0)
+    r:close()
+  end)
+
+  test("a_batch_that_times_out_tells_how_many_were_taken", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    local list = {}
+    for i = 1, 100000 do
+      list[i] = ("%099d"):format(i)
+    end
+    local sent, message, code, taken = w:put_many(list, 0.02)
+    fails(gipc.ETIMEDOUT, "^timeout$", sent, message, code)
+    equal(taken > 100 and taken < 100000, true, "taken: " .. taken)
+    for i = 1, taken do
+      w:flush(0)
+      equal(r:get(1), list[i])
+    end
+    w:close()
+    fails(gipc.EOF, "^end of stream$", r:get(1))
+    r:close()
+  end)
+
+  -- H78
+  test("two_that_put_and_then_get_do_not_lock_each_other", function()
+    local message = pattern(5000000)
+    local function put_and_get(pipe)
+      assert(pipe:put(message, 10))
+      assert(pipe:get(10) == message)
+      assert(pipe:put_many({ message }, 10))
+      assert(pipe:get(10) == message)
+    end
+    local mine, yours = gipc.pipe { duplex = true, codec = "raw" }
+    local child = gipc.start_process(put_and_get, yours)
+    put_and_get(mine)
+    assert(child:join(20))
+    equal(child:exitcode(), 0)
+    mine:close()
+  end)
+
+  -- H78
+  test("both_sides_may_put_at_once", function()
+    support.needs_others()
+    local mine, yours = gipc.pipe { duplex = true, codec = "raw" }
+    local message = pattern(2000000)
+    local child = gipc.start_process(function(yours)
+      gipc.spawn(function()
+        assert(yours:put(message))
+      end)
+      assert(yours:get() == message)
+    end, yours)
+    local got
+    support.on.spawn(function()
+      got = mine:get()
+    end)
+    assert(mine:put(message))
+    assert(child:join(10))
+    equal(child:exitcode(), 0)
+    while not got do
+      gipc.sleep(0.001)
+    end
+    equal(got == message, true)
+    mine:close()
+  end)
+end
