@@ -122,6 +122,7 @@ OUTPUTS_OF(gipc_options_new)
 OUTPUTS_OF(gipc_process_exitcode)
 OUTPUTS_OF(gipc_process_info)
 OUTPUTS_OF(gipc_inherit)
+OUTPUTS_OF(gipc_stdio)
 OUTPUTS_OF(gipc_fork_prepare)
 OUTPUTS_OF(gipc_fork_parent)
 

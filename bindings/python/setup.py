@@ -139,7 +139,8 @@ class SourceDistribution(sdist):
             shutil.copyfile(source, target)
 
 
-# Not beside the sources: what an earlier build left must not get into a wheel.
+# Not beside the sources, which stay as they are; and what an earlier build left
+# must not get into a wheel.
 scratch = tempfile.mkdtemp(prefix="gipc-build-")
 atexit.register(shutil.rmtree, scratch, ignore_errors=True)
 
@@ -147,5 +148,6 @@ setup(
     version=version(),
     ext_modules=[Extension("gipc._native", [])],
     cmdclass={"build_ext": BuildExtension, "sdist": SourceDistribution},
-    options={"build": {"build_base": scratch}},
+    options={"build": {"build_base": scratch},
+             "egg_info": {"egg_base": scratch}},
 )

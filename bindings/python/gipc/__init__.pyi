@@ -236,9 +236,7 @@ class _GProgram:
 
 def exec_process(
     argv: Sequence[str | bytes | PathLike[str]],
-    handles: Mapping[
-        str, _GIPCReader[Any] | _GIPCWriter[Any] | _GIPCDuplexHandle[Any, Any]
-    ] = {},
+    handles: Mapping[str, _GIPCHandle | _GIPCDuplexHandle[Any, Any]] = {},
     env: Mapping[str, str] | None = None,
     cwd: str | PathLike[str] | None = None,
     stdin: _File = None,

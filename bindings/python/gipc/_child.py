@@ -31,6 +31,7 @@ def start_clean(handles, signals):
     gevent = sys.modules.get("gipc._gevent")
     if gevent is not None:
         gevent.leave_in_child()
+    _leave_executors()
     _leave_handles(handles)
 
 
@@ -50,6 +51,14 @@ def _leave_signals(numbers):
     signal.set_wakeup_fd(-1)
     for number in numbers:
         signal.signal(number, signal.SIG_DFL)
+
+
+def _leave_executors():
+    """Their threads are the parent's; at its end this process would wait for
+    them, and one of them may be its only one."""
+    thread = sys.modules.get("concurrent.futures.thread")
+    if thread is not None:
+        thread._threads_queues.clear()
 
 
 def _leave_asyncio():

@@ -21,14 +21,35 @@ def _default():
     return upstream._default_encoder, upstream._default_decoder
 
 
+_TOO_DEEP = "lists and dictionaries are nested too deeply"
+
+
+def _check_keys(o):
+    """json.dumps would make text of numbers, None and True."""
+    rest = [o]
+    while rest:
+        o = rest.pop()
+        if isinstance(o, dict):
+            for key in o:
+                if not isinstance(key, str):
+                    raise TypeError("a key in JSON is a str, not %r" % (key,))
+            rest.extend(o.values())
+        elif isinstance(o, (list, tuple)):
+            rest.extend(o)
+
+
 def _json():
     import json
 
     def encode(o):
-        # Infinity and NaN are no JSON: other languages would refuse them.
-        text = json.dumps(
-            o, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        try:
+            # Infinity and NaN are no JSON: other languages would refuse them.
+            text = json.dumps(
+                o, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+            )
+        except RecursionError:
+            raise ValueError(_TOO_DEEP) from None
+        _check_keys(o)
         return text.encode()
 
     def refuse(name):
@@ -36,7 +57,10 @@ def _json():
 
     def decode(data):
         # Strictly UTF-8; json.loads would guess among encodings.
-        return json.loads(data.decode(), parse_constant=refuse)
+        try:
+            return json.loads(data.decode(), parse_constant=refuse)
+        except RecursionError:
+            raise ValueError(_TOO_DEEP) from None
 
     return encode, decode
 
@@ -54,8 +78,13 @@ def _msgpack():
         return msgpack.packb(o, use_bin_type=True)
 
     def decode(data):
-        # Keys may be of any type, as in the other languages.
-        return msgpack.unpackb(data, raw=False, strict_map_key=False)
+        try:
+            # Keys may be of any type, as in the other languages.
+            return msgpack.unpackb(data, raw=False, strict_map_key=False)
+        except msgpack.StackError:
+            raise ValueError(_TOO_DEEP) from None
+        except (msgpack.FormatError, TypeError):  # a key that cannot be one
+            raise ValueError("the message is not MessagePack") from None
 
     return encode, decode
 

@@ -25,7 +25,7 @@ class _GIPCHandle:
 
     _direction = 0
     _turn_type = Turn
-    # Whether it will be closed once the rest of a put has left.
+    # The native handle, while it waits for the rest of a put to be closed.
     _closing = None
 
     def __init__(self, native, codec):
@@ -52,10 +52,13 @@ class _GIPCHandle:
         if self.watcher is not None:
             self.watcher[1].close()
             self.watcher = None
+        self._stop_rest()
+        _open.discard(self._ref)
+
+    def _stop_rest(self):
         if self.rest is not None:
             self.rest.close()
             self.rest = None
-        _open.discard(self._ref)
 
     def _abandon(self):
         """In a child that was not given it: nothing of the parent's may be
@@ -140,16 +143,21 @@ class _GIPCHandle:
 
     def _close(self):
         if self._other is not None and self._other._closing is not None:
-            self._closed = True  # with the other one
+            self._closed, self._h = True, None  # with the other one
             return
-        while self._close_step() is None:
-            waits = current()
+        self._stop_rest()
+        while self._close_step(self._h) is None:
+            waits = self._waits()
             if waits.cooperative:
                 waits.finish(self)
-                self._closed = self._closing = True
+                # For everybody else it is closed.
+                self._closed, self._h, self._closing = True, None, self._h
                 return
             waits.ready(self, WRITE, None)
         self._forget()
+
+    def _waits(self):
+        return current()
 
     def rest_has_left(self):
         """Of a put that was cancelled: in the background, or never will."""
@@ -157,20 +165,21 @@ class _GIPCHandle:
         if self._closing is None:
             return
         try:
-            self._close_step()
+            self._close_step(self._closing)
         except (GIPCError, OSError):
             pass  # closed all the same
         if self._other is not None and self._other._closed:
             self._other._forget()
         self._forget()
+        self._closing = None
 
-    def _close_step(self):
+    def _close_step(self, native):
         """None: what a put left behind when it was cancelled must leave
         first."""
         try:
             if self._other is not None and not self._other._closed:
-                return self._close_direction()
-            return _native.close(self._h)
+                return self._close_direction(native)
+            return _native.close(native)
         except BrokenPipeError:
             return 0  # closed all the same, and nobody is there to get it
 
@@ -194,12 +203,12 @@ class _GIPCHandle:
 class Reading(_GIPCHandle):
     _direction = READ
 
-    def _close_direction(self):
+    def _close_direction(self, native):
         # The peer's next put fails, as if this were a pipe of its own.
         import socket
 
         try:
-            with socket.socket(fileno=os.dup(self._fd)) as s:
+            with socket.socket(fileno=os.dup(_native.fd(native, READ))) as s:
                 s.shutdown(socket.SHUT_RD)
         except OSError:
             pass  # no socket: the peer will see when the writer closes
@@ -210,15 +219,30 @@ class Writing(_GIPCHandle):
     _direction = WRITE
     _batches = 0  # that are open
 
-    def _close_direction(self):
-        return _native.shutdown(self._h)
+    def _close_direction(self, native):
+        return _native.shutdown(native)
 
     def _flush_quietly(self):
         """A step; whether there is no more to do."""
         try:
-            return _native.flush_step(self._h) is not None
+            return _native.flush_step(self._closing or self._h) is not None
         except (GIPCError, OSError):
             return True  # the next put tells
+
+    def _writable(self, waits, deadline):
+        self._get_ahead()
+        return waits.ready(self, WRITE, deadline)
+
+    def _get_ahead(self):
+        """Two peers that put at once would wait for each other: what is being
+        put here is received, unless somebody is getting it."""
+        reader = self._other
+        if reader is None or reader._closed or reader._turn.taken:
+            return
+        try:
+            _native.get_ahead(self._h)
+        except (GIPCError, OSError):
+            pass  # the next get tells
 
 
 class _GIPCReader(Reading):
@@ -425,21 +449,6 @@ class _GIPCWriter(Writing):
                 elif done is not True:
                     self._finish_put(deadline=deadline)
                     return
-
-    def _writable(self, waits, deadline):
-        self._get_ahead()
-        return waits.ready(self, WRITE, deadline)
-
-    def _get_ahead(self):
-        """Two peers that put at once would wait for each other: what is being
-        put here is received, unless somebody is getting it."""
-        reader = self._other
-        if reader is None or reader._closed or reader._turn.taken:
-            return
-        try:
-            _native.get_ahead(self._h)
-        except (GIPCError, OSError):
-            pass  # the next get tells
 
     def _finish_put(self, timeout=None, deadline=None):
         """Steps of a put that has begun; its bytes are the caller's."""

@@ -109,12 +109,26 @@ class Forked(End):
         current()
         signals = _child.handled_signals()
         util._flush_std_streams()
-        native = _native.fork_process(options)
+        native = _fork(options, handles)
         if native is None:
             _run(process, natives, signals)
         super().__init__(native)
         for handle in handles:
             handle._forget()
+
+
+def _fork(options, handles):
+    # A loop must let go of a descriptor before it is closed here: the child
+    # keeps the file open, and epoll would tell of it for ever.
+    rests = [handle for handle in handles if handle.rest is not None]
+    for handle in rests:
+        handle._stop_rest()
+    try:
+        return _native.fork_process(options)
+    except BaseException:
+        for handle in rests:
+            handle._waits().finish(handle)
+        raise
 
 
 def _run(process, natives, signals):

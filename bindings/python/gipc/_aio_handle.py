@@ -1,0 +1,436 @@
+"""The ends of a pipe for tasks of asyncio and trio."""
+
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+
+from . import _native
+from ._aio_wait import TaskTurn, current, deadline_of, here, running_loop
+from ._handle import (
+    Family,
+    Reading,
+    Writing,
+    _as_bytes,
+    _GIPCDuplexHandle,
+    _PairContext,
+)
+from ._native import READ, WRITE, put as _put, take as _take
+from ._wait import threads, timed_out
+from .errors import GIPCClosed, GIPCError, GIPCLocked
+
+
+class _Closing:
+    """How handles and pairs of them are closed by tasks."""
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *exception):
+        try:
+            await self.aclose()
+        except GIPCClosed:
+            pass
+        except GIPCLocked:
+            raise GIPCLocked(
+                "%r is in use outside of the block that closes it." % (self,)
+            ) from None
+
+
+class _Handle(_Closing):
+    """Closing does not wait: what a cancelled put left behind leaves in the
+    background, and then the handle is closed."""
+
+    _turn_type = TaskTurn
+
+    def _arrive(self):
+        super()._arrive()
+        self._closers = []  # tasks that wait for it to be closed
+
+    def _family(self):
+        return family
+
+    def _waits(self):
+        return current() or threads
+
+    async def aclose(self):
+        """As :meth:`close`, and waits until what a cancelled put left behind
+        has left."""
+        self.close()
+        await self._wait_closed()
+
+    async def _wait_closed(self):
+        waits = here()
+        for side in (self, self._other):
+            if side is not None and side._closing is not None:
+                left = waits.signal()
+                side._closers.append(left)
+                await left.wait(None)
+                return
+        await waits.yield_()
+
+    def rest_has_left(self):
+        super().rest_has_left()
+        for closer in self._closers:
+            closer.set()
+
+
+class Reader(_Handle, Reading):
+    """The end of a pipe that messages come out of.  Any number of tasks may get
+    from it; they take turns.
+
+    ``async for message in reader`` gives the messages until the end of the
+    stream.
+    """
+
+    async def get(self, timeout=None):
+        """Returns the next message, decoded; waits for it where need be.
+
+        :arg timeout: ``None``, or seconds, for the whole message.  What has
+            arrived of it when the time is over, or when the task is cancelled,
+            is not lost: the next get goes on there.
+
+        Raises:
+            - :exc:`EOFError` at the end of the stream
+            - :exc:`GIPCTimeout` when the seconds are over
+            - :exc:`GIPCTruncated`, :exc:`GIPCProtocolError`,
+              :exc:`GIPCTooBig`: the stream is over, and why
+            - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
+            - what the decoder raises; the message is taken then
+        """
+        data = self._at_hand()
+        if data.__class__ is not bytes:
+            data = await self._get_waiting(data, timeout)
+        elif timeout is not None:
+            deadline_of(timeout)
+        decode = self._codec
+        return data if decode is None else decode(data)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            data = self._at_hand()
+            if data.__class__ is not bytes:
+                data = await self._get_waiting(data, None)
+        except EOFError:
+            raise StopAsyncIteration from None
+        decode = self._codec
+        return data if decode is None else decode(data)
+
+    def _at_hand(self):
+        """What the native take gives, or None where it is not this task's turn,
+        or trio wants the call to be more than that."""
+        if self._turn.taken or running_loop() is None:
+            return None
+        try:
+            return _take(self._h)
+        except (GIPCError, OSError):
+            self._validate()
+            raise
+
+    async def _get_waiting(self, data, timeout):
+        deadline = deadline_of(timeout)
+        self._validate()
+        waits = here()
+        return await waits.call(self._get_in_turn, data, waits, deadline)
+
+    async def _get_in_turn(self, data, waits, deadline):
+        await self._turn.take(waits, deadline)
+        try:
+            self._validate()
+            if data is False:
+                await waits.yield_()
+            while True:
+                data = _take(self._h)
+                if data is None:
+                    if not await waits.ready(self, READ, deadline):
+                        raise timed_out("no whole message came in time")
+                elif data is False:
+                    await waits.yield_()
+                elif data.__class__ is bytes:
+                    return data
+                else:  # a large one, of this size
+                    data = _native.new_bytes(data)
+                    await self._fill(data, _native.get_bytes, waits, deadline)
+                    return data
+        finally:
+            self._turn.release()
+
+    async def _fill(self, buffer, step, waits, deadline):
+        """Receives a message straight into buffer."""
+        while True:
+            size = step(self._h, buffer)
+            if size is not None:
+                return size
+            try:
+                if not await waits.ready(self, READ, deadline):
+                    raise timed_out("no whole message came in time")
+            except BaseException:
+                _native.get_cancel(self._h)  # and the bytes stay for the next
+                raise
+
+    async def get_into(self, buffer, timeout=None):
+        """Receives the next message into writable memory of the caller.
+
+        No decoder sees it.  For large messages this spares the pages of a new
+        bytes object each time.
+
+        :arg buffer: a bytearray, memoryview, array, mmap ...
+        :returns: the size of the message in bytes.
+
+        Raises what :meth:`get` does; :exc:`GIPCTooBig` when the buffer is too
+        small: then the message stays, for a larger one.
+        """
+        deadline = deadline_of(timeout)
+        self._validate()
+        waits = here()
+        return await waits.call(self._into_in_turn, buffer, waits, deadline)
+
+    async def _into_in_turn(self, buffer, waits, deadline):
+        await self._turn.take(waits, deadline)
+        try:
+            # Messages that are all there must not keep the others waiting.
+            await waits.yield_()
+            self._validate()
+            # The view keeps the memory where it is.
+            with memoryview(buffer) as view:
+                return await self._fill(
+                    view, _native.get_into, waits, deadline
+                )
+        finally:
+            self._turn.release()
+
+
+class Writer(_Handle, Writing):
+    """The end of a pipe that messages are put into.  Any number of tasks may
+    put into it; they take turns."""
+
+    async def put(self, o, timeout=None):
+        """Encodes an object and sends it; returns when it is all with the
+        kernel.
+
+        :arg timeout: ``None``, or seconds.  A message of which no byte has left
+            when the time is over, or when the task is cancelled, is withdrawn;
+            otherwise its rest follows in the background, before anything else.
+            The stream stays in order either way.
+
+        Raises:
+            - :exc:`GIPCTimeout` when the seconds are over; its ``withdrawn``
+              tells which of the two it was, as does that of asyncio's
+              ``CancelledError``
+            - :exc:`BrokenPipeError` when the reader is gone
+            - :exc:`TypeError` when the encoder (or, with the encoder None, the
+              caller) does not give bytes
+            - :exc:`GIPCTooBig`: over the limit; nothing was sent
+            - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
+            - what the encoder raises; nothing was sent then
+        """
+        encode = self._codec
+        data = o if encode is None else encode(o)
+        if data.__class__ is not bytes:
+            data = _as_bytes(data)
+        done = None
+        if not self._turn.taken and running_loop() is not None:
+            try:
+                done = _put(self._h, data, self._batches == 0)
+            except (GIPCError, OSError):
+                self._validate()
+                raise
+        if done is not True:
+            await self._put_waiting(data, done, timeout)
+        elif timeout is not None:
+            deadline_of(timeout)
+
+    async def _put_waiting(self, data, done, timeout):
+        if done is None or done is False:
+            deadline = deadline_of(timeout)
+            self._validate()
+            waits = here()
+            await waits.call(self._put_in_turn, data, done, waits, deadline)
+            return
+        # It is under way.  Unless another thread was quicker, this is whose
+        # turn it is.
+        mine = self._turn.take_at_once()
+        try:
+            await self._finish_put(here(), timeout=timeout)
+        finally:
+            if mine:
+                self._turn.release()
+
+    async def _put_in_turn(self, data, done, waits, deadline):
+        await self._turn.take(waits, deadline)
+        try:
+            self._validate()
+            while done is not True:
+                if done is False:
+                    await waits.yield_()
+                done = _put(self._h, data, self._batches == 0)
+                if done is None:
+                    await self._drain(waits, deadline)
+                elif done is not True and done is not False:
+                    await self._finish_put(waits, deadline)
+                    return
+        finally:
+            self._turn.release()
+
+    async def _finish_put(self, waits, deadline=None, timeout=None):
+        """Steps of a put that has begun; its bytes are the caller's."""
+        try:
+            if timeout is not None:
+                deadline = deadline_of(timeout)
+            while True:
+                if not await self._writable(waits, deadline):
+                    raise timed_out("the message was not taken in time")
+                if _native.put_step(self._h) is not None:
+                    return
+        except BaseException as error:
+            with suppress(GIPCError, OSError):  # of a stream that has ended
+                withdrawn = _native.put_cancel(self._h) == 0
+                with suppress(AttributeError):  # trio's exception has no room
+                    error.withdrawn = withdrawn
+            self._leave_rest(waits)
+            raise
+
+    def _leave_rest(self, waits):
+        if not self._closed and not self._flush_quietly():
+            waits.finish(self)
+
+    async def _drain(self, waits, deadline):
+        """Waits until the queue can take more."""
+        if _native.flush_step(self._h) is None:
+            try:
+                if not await self._writable(waits, deadline):
+                    raise timed_out("the message was not taken in time")
+            except BaseException:
+                self._leave_rest(waits)
+                raise
+
+    async def flush(self, timeout=None):
+        """Waits until all that was put in a batch is with the kernel.
+
+        Raises :exc:`GIPCTimeout`; the queue leaves in the background then.
+        """
+        deadline = deadline_of(timeout)
+        self._validate()
+        waits = here()
+        await waits.call(self._flush_in_turn, waits, deadline)
+
+    async def _flush_in_turn(self, waits, deadline):
+        await self._turn.take(waits, deadline)
+        try:
+            self._validate()
+            await self._flush(waits, deadline)
+        finally:
+            self._turn.release()
+
+    async def _flush(self, waits, deadline):
+        try:
+            while _native.flush_step(self._h) is None:
+                if not await self._writable(waits, deadline):
+                    raise timed_out("the queue did not leave in time", False)
+        except BaseException:
+            self._leave_rest(waits)
+            raise
+
+    async def put_many(self, objects, timeout=None):
+        """Puts every object of an iterable, with as few system calls as they
+        fit in; returns when all are with the kernel.
+
+        :arg timeout: as for :meth:`put`, for all of them.
+
+        Raises what :meth:`put` does.  Messages are taken in order, so when it
+        fails, or is cancelled, the reader gets the first ones;
+        ``error.taken`` is their number.
+        """
+        deadline = deadline_of(timeout)
+        self._validate()
+        waits = here()
+        objects = iter(objects)
+        await waits.call(self._put_many_in_turn, objects, waits, deadline)
+
+    async def _put_many_in_turn(self, objects, waits, deadline):
+        taken = 0
+        await self._turn.take(waits, deadline)
+        try:
+            self._validate()
+            while True:
+                chunk = self._encoded(islice(objects, 1024))
+                if not chunk:
+                    break
+                done = 0
+                while True:
+                    before = done
+                    done = _native.try_put_many(self._h, chunk, done)
+                    taken += done - before
+                    if done == len(chunk):
+                        break
+                    if _native.flush_step(self._h) == 0:
+                        await waits.yield_()
+                    elif not await self._writable(waits, deadline):
+                        raise timed_out("not all were taken in time")
+            await self._flush(waits, deadline)
+        except BaseException as error:
+            with suppress(AttributeError):
+                error.taken = taken
+            self._leave_rest(waits)
+            raise
+        finally:
+            self._turn.release()
+
+    def _encoded(self, objects):
+        if self._codec is not None:
+            objects = map(self._codec, objects)
+        return list(map(_as_bytes, objects))
+
+    @asynccontextmanager
+    async def batch(self):
+        """A block in which many small puts leave together.
+
+        They are with the kernel when the block is left.  Where an error or a
+        cancellation leaves it, they leave in the background.
+        """
+        self._validate()
+        waits = here()
+        self._batches += 1
+        try:
+            yield self
+        except BaseException:
+            if not self._turn.taken:  # else that task does it
+                self._leave_rest(waits)
+            raise
+        finally:
+            self._batches -= 1
+        await self.flush()
+
+
+class _Pair(_Closing, _PairContext):
+    """Two handles, which leaving the block closes, the second one first."""
+
+    async def __aexit__(self, *exception):
+        try:
+            await self[1].__aexit__(*exception)
+        finally:
+            await self[0].__aexit__(*exception)
+
+
+class Duplex(_Closing, _GIPCDuplexHandle):
+    """One end of a pipe that goes both ways: a reader and a writer, each of
+    which can be closed alone."""
+
+    _reader_type = Reader
+    _writer_type = Writer
+
+    async def aclose(self):
+        """As :meth:`close`, and waits until what a cancelled put left behind
+        has left."""
+        self.close()
+        await self._writer._wait_closed()
+
+    def messages(self):
+        """The messages, for ``async for``."""
+        return self._reader
+
+    __aiter__ = messages
+
+
+family = Family(Reader, Writer, Duplex, _Pair)

@@ -1,0 +1,145 @@
+"""Waiting under asyncio, on its own loops and on uvloop's: the task waits, the
+others go on."""
+
+import asyncio
+import os
+from asyncio.selector_events import BaseSelectorEventLoop as _Selecting
+
+from ._aio_wait import running_loop
+from ._native import READ, WRITE
+from ._wait import monotonic
+
+
+class AsyncioTasks:
+    cooperative = True
+
+    def call(self, function, *arguments):
+        return function(*arguments)
+
+    def ready(self, handle, direction, deadline):
+        """As fd_ready, for who has the handle's turn."""
+        # One callback for each descriptor: another would replace it.
+        handle._stop_rest()
+        return _ready(handle.fd(direction), direction, deadline)
+
+    async def fd_ready(self, fd, direction, deadline):
+        """False when the deadline has passed.  Any number may wait for it."""
+        copy = os.dup(fd)
+        try:
+            return await _ready(copy, direction, deadline)
+        finally:
+            os.close(copy)
+
+    def finish(self, handle):
+        """Queued bytes leave in the background."""
+        loop = running_loop()
+        if loop is not None and not loop.is_closed():
+            handle.rest = _Rest(loop, handle)
+
+    async def pause(self, seconds):
+        await asyncio.sleep(seconds)
+
+    async def yield_(self):
+        await asyncio.sleep(0)
+
+    def signal(self):
+        return _Signal(running_loop())
+
+    def runner(self):
+        return _Runner(type(running_loop()))
+
+
+asyncio_tasks = AsyncioTasks()
+
+
+async def _ready(fd, direction, deadline):
+    future = running_loop().create_future()
+    end = _watch(running_loop(), fd, direction, _bring, future, True)
+    try:
+        return await _by(deadline, future)
+    finally:
+        end()
+
+
+def _watch(loop, fd, direction, call, *arguments):
+    """Calls when the descriptor is ready, until what it returns is called."""
+    if direction == READ:
+        add, remove = loop.add_reader, loop.remove_reader
+    else:
+        add, remove = loop.add_writer, loop.remove_writer
+    # libuv makes the file non-blocking, be it one of other processes too.
+    restore = not isinstance(loop, _Selecting) and os.get_blocking(fd)
+    add(fd, call, *arguments)
+
+    def end():
+        remove(fd)
+        if restore:
+            os.set_blocking(fd, True)
+
+    return end
+
+
+def _bring(future, result):
+    if not future.done():
+        future.set_result(result)
+
+
+async def _by(deadline, future):
+    """What the future brings, or False when the deadline has passed."""
+    if deadline is None:
+        return await future
+    timer = future.get_loop().call_later(
+        max(0, deadline - monotonic()), _bring, future, False
+    )
+    try:
+        return await future
+    finally:
+        timer.cancel()
+
+
+class _Rest:
+    def __init__(self, loop, handle):
+        self._handle = handle
+        self.close = _watch(loop, handle.fd(WRITE), WRITE, self._go_on)
+
+    def _go_on(self):
+        if self._handle._flush_quietly():
+            self.close()
+            self._handle.rest_has_left()
+
+
+class _Signal:
+    """A task waits for another one, be it in a loop of another thread."""
+
+    def __init__(self, loop):
+        self._loop = loop
+        self._future = loop.create_future()
+
+    def wait(self, deadline):
+        return _by(deadline, self._future)
+
+    def set(self):
+        """False: its loop has been closed, nobody waits any more."""
+        if self._loop.is_closed():
+            return False
+        if running_loop() is self._loop:
+            _bring(self._future, True)
+            return True
+        try:
+            self._loop.call_soon_threadsafe(_bring, self._future, True)
+        except RuntimeError:
+            return False
+        return True
+
+
+class _Runner:
+    """Runs a coroutine in a child, on a loop of the parent's kind."""
+
+    def __init__(self, kind):
+        self._kind = kind
+
+    def __call__(self, coroutine):
+        if not hasattr(asyncio, "Runner"):  # before Python 3.11
+            return asyncio.run(coroutine)
+        with asyncio.Runner(loop_factory=self._kind) as runner:
+            return runner.run(coroutine)

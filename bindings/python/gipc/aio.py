@@ -1,0 +1,94 @@
+"""Pipes and child processes for asyncio, on its own loops and on uvloop's, and
+for trio.
+
+The names of :mod:`gipc`, where everything that waits is awaited.  Which of the
+libraries runs is found at each call.
+
+>>> import asyncio, gipc.aio
+>>> async def child(reader, writer):
+...     async for message in reader:
+...         await writer.put(message.upper())
+>>> async def main():
+...     async with gipc.aio.pipe() as (theirs, writer):
+...         async with gipc.aio.pipe() as (reader, mine):
+...             process = gipc.aio.start_process(child, (theirs, mine))
+...             await writer.put("hello")
+...             print(await reader.get(timeout=5.0))
+...             writer.close()
+...             await process.join()
+...             print(process.exitcode)
+>>> asyncio.run(main())
+HELLO
+0
+
+A task that is cancelled in a get or put, at any byte, leaves the stream in
+order: a get loses nothing, a put is withdrawn, or finished in the background
+when a part of it has left.
+"""
+
+from ._aio_handle import Duplex, Reader, Writer, family as _family
+from ._aio_process import Process, exec_process, start_process
+from ._handle import get_all_handles
+from ._native import stdio as _stdio
+from ._program import inherited as _inherited
+from .errors import (
+    GIPCBadHandles,
+    GIPCClosed,
+    GIPCError,
+    GIPCLocked,
+    GIPCProtocolError,
+    GIPCStatusLost,
+    GIPCTimeout,
+    GIPCTooBig,
+    GIPCTruncated,
+)
+
+__all__ = [
+    "Duplex",
+    "GIPCBadHandles",
+    "GIPCClosed",
+    "GIPCError",
+    "GIPCLocked",
+    "GIPCProtocolError",
+    "GIPCStatusLost",
+    "GIPCTimeout",
+    "GIPCTooBig",
+    "GIPCTruncated",
+    "Process",
+    "Reader",
+    "Writer",
+    "exec_process",
+    "get_all_handles",
+    "inherit",
+    "pipe",
+    "start_process",
+    "stdio",
+]
+
+
+def pipe(duplex=False, encoder="default", decoder="default"):
+    """Makes a pipe, and returns its two handles, as :func:`gipc.pipe`.
+
+    The pair, and each handle, is an asynchronous context manager that closes.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with pipe(encoder=None, decoder=None) as (reader, writer):
+    ...         await writer.put_many([b"a", b"b"])
+    ...         writer.close()
+    ...         print([message async for message in reader])
+    >>> asyncio.run(main())
+    [b'a', b'b']
+    """
+    return _family.pipe(duplex, encoder, decoder)
+
+
+def inherit(name, encoder="default", decoder="default"):
+    """The handle that the parent passed under this name, as
+    :func:`gipc.inherit`."""
+    return _family.adopt(_inherited(name), encoder, decoder)
+
+
+def stdio(encoder="msgpack", decoder="msgpack"):
+    """The duplex handle over stdin and stdout, as :func:`gipc.stdio`."""
+    return _family.adopt(_stdio(), encoder, decoder)

@@ -1,0 +1,77 @@
+"""What every test of the Python package gets: a deadline, and a check that it
+left no handle, descriptor, zombie or child behind."""
+
+import faulthandler
+import gc
+import os
+
+import gevent
+import pytest
+import support
+
+DEADLINE = 60  # seconds for one test that does not say another timeout
+
+
+def pytest_configure(config):
+    # So that what gevent opens once is no leak of the first test.
+    gevent.get_hub()
+    gevent.get_hub().threadpool.apply(int)
+    gevent.sleep(0)
+
+
+@pytest.fixture(params=["gevent", "plain"])
+def way(request):
+    """The test runs as a greenlet, and once more in a thread without gevent."""
+    return support.WAYS[request.param]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    arguments = {
+        name: pyfuncitem.funcargs[name]
+        for name in pyfuncitem._fixtureinfo.argnames
+    }
+    way = arguments.get("way", support.WAYS["gevent"])
+    mark = pyfuncitem.get_closest_marker("timeout")
+    seconds = mark.args[0] if mark else DEADLINE
+    faulthandler.dump_traceback_later(seconds + 10, exit=True)
+    try:
+        way.run(pyfuncitem.obj, arguments, seconds)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    return True
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    before = support.descriptors()
+    yield
+    # The hub lets go of the last exception that it has thrown.
+    gevent.sleep(0)
+    gc.collect()
+    handles = support.open_handles()
+    for handle in handles:
+        try:
+            handle.close()
+        except Exception:
+            pass
+    left = support.left_since(before)
+    children = support.children()
+    for pid in children:
+        support.kill(pid)
+    assert not handles, "handles left open"
+    assert not left, "descriptors left open"
+    assert not children, "children or zombies left behind"
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Runs Python source in a fresh interpreter; what it prints is returned.
+
+    Its exit code must be `code`, and nothing may be on its stderr, unless
+    `stderr` says what."""
+
+    def run(source, *arguments, **options):
+        return support.run_program(tmp_path, source, arguments, **options)
+
+    return run

@@ -1,0 +1,237 @@
+"""Helpers of the tests: ways to run them, raw frames, small pipes, and what
+this process has open."""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import gevent
+import gipc.gipc
+
+LONG = bool(os.environ.get("GIPC_TEST_LONG"))
+PORTABLE = os.environ.get("GIPC_TEST_OS") == "posix"
+PATIENCE = 30  # seconds after which what a test waits for has failed
+
+
+# ---- Ways to run a test ------------------------------------------------------
+
+
+class Gevent:
+    """In the main greenlet, with gevent in use in this thread."""
+
+    def run(self, function, arguments, seconds):
+        with gevent.Timeout(seconds, AssertionError("the test hangs")):
+            function(**arguments)
+
+    def spawn(self, function, *arguments):
+        return gevent.spawn(function, *arguments)
+
+    def let_it_wait(self, job):
+        """Returns when the job waits for something."""
+        gevent.idle()
+
+    def wait_until(self, condition):
+        wait_until(condition, gevent.sleep)
+
+
+class Job(threading.Thread):
+    """A thread with the part of a greenlet's interface that tests need."""
+
+    def __init__(self, function, arguments):
+        super().__init__(daemon=True)
+        self.call = function, arguments
+        self.value = self.error = None
+        self.start()
+
+    def run(self):
+        function, arguments = self.call
+        try:
+            self.value = function(*arguments)
+        except BaseException as error:
+            self.error = error
+
+    def get(self, timeout=PATIENCE):
+        self.join(timeout)
+        assert not self.is_alive(), "the thread hangs"
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def ready(self):
+        return not self.is_alive()
+
+
+class Plain:
+    """In a thread where gevent is not in use."""
+
+    def run(self, function, arguments, seconds):
+        Job(lambda: function(**arguments), ()).get(seconds)
+
+    def spawn(self, function, *arguments):
+        return Job(function, arguments)
+
+    def let_it_wait(self, job):
+        wait_until(lambda: job.ready() or in_poll(job.native_id))
+
+    def wait_until(self, condition):
+        wait_until(condition)
+
+
+WAYS = {"gevent": Gevent(), "plain": Plain()}
+
+
+def wait_until(condition, pause=time.sleep):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        pause(0.001)
+
+
+def in_poll(task, process="self"):
+    """Whether a thread sleeps in the kernel for a descriptor.  (Where the kernel
+    does not tell in what it sleeps: whether it sleeps.)"""
+    folder = "/proc/%s/task/%s/" % (process, task)
+    try:
+        with open(folder + "wchan") as f:
+            wchan = f.read()
+        with open(folder + "stat") as f:
+            state = f.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state == "S" and (wchan in ("", "0") or "poll" in wchan)
+
+
+# ---- Frames and pipes --------------------------------------------------------
+
+
+def frame(payload):
+    return struct.pack("!i", len(payload)) + payload
+
+
+def read_exactly(fd, size):
+    data = b""
+    while len(data) < size:
+        more = os.read(fd, size - len(data))
+        assert more, "the stream ended"
+        data += more
+    return data
+
+
+def read_frame(fd):
+    (size,) = struct.unpack("!i", read_exactly(fd, 4))
+    return read_exactly(fd, size)
+
+
+def write_raw(writer, data):
+    """Bytes into the stream, past the handle."""
+    while data:
+        data = data[os.write(writer._fd, data) :]
+
+
+def shrink(writer):
+    """Makes the kernel hold as little as it can of what is put."""
+    copy = os.dup(writer._fd)
+    with socket.socket(fileno=copy) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+
+
+def is_readable(fd):
+    import select
+
+    return bool(select.select([fd], [], [], 0)[0])
+
+
+# ---- What this process has ---------------------------------------------------
+
+
+def open_handles():
+    return gipc.gipc._get_all_handles()
+
+
+def descriptors():
+    """Those that gevent does not keep for its loops: number to what it is."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            what = os.readlink("/proc/self/fd/" + name)
+        except OSError:
+            continue  # that of the listing itself
+        if not re.match(r"anon_inode:\[(event|timer|signal)", what):
+            found[int(name)] = what
+    return found
+
+
+def left_since(before):
+    return {
+        fd: what
+        for fd, what in descriptors().items()
+        if before.get(fd) != what
+    }
+
+
+def children():
+    """The processes whose parent is this one, zombies too."""
+    found = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            with open("/proc/self/task/%s/children" % task) as f:
+                found += map(int, f.read().split())
+        except OSError:
+            pass
+    return found
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except OSError:
+        pass
+
+
+def is_running(pid):
+    """Not so for a zombie."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def resident(pid="self"):
+    """Bytes of memory in use."""
+    with open("/proc/%s/statm" % pid) as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+# ---- Programs ----------------------------------------------------------------
+
+
+def write_program(folder, source, name="program.py"):
+    path = folder / name
+    path.write_text(textwrap.dedent(source))
+    return str(path)
+
+
+def run_program(folder, source, arguments=(), code=0, stderr="", timeout=60):
+    done = subprocess.run(
+        [sys.executable, write_program(folder, source), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=timeout,
+        text=True,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    if stderr is not None:
+        assert re.search(stderr, done.stderr) if stderr else not done.stderr, (
+            done.stderr
+        )
+    return done.stdout

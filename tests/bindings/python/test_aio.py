@@ -1,0 +1,665 @@
+"""Messages and the handles of gipc.aio, under asyncio, uvloop and trio."""
+
+import os
+import pickle
+import select
+import struct
+
+import gipc
+import pytest
+import support
+from aio_support import cancel, raw, result_of, under_all
+from gipc import GIPCClosed, GIPCError, GIPCLocked, GIPCTimeout, _native, aio
+from support import frame, write_raw
+
+
+# ---- Messages ----------------------------------------------------------------
+
+
+@under_all
+async def test_messages_of_every_size_arrive_whole(tasks):  # H62, H84
+    sizes = [*range(0, 300), 4095, 4096, 4097, 32767, 32768, 65531, 65536]
+    sizes += [262144, 1 << 20, (1 << 22) + 1]
+    pattern = os.urandom(1 << 16) * 65
+
+    async def put_all(writer):
+        for size in sizes:
+            await writer.put(pattern[:size])
+
+    async with raw() as (r, w):
+        job = tasks.spawn(put_all, w)
+        for size in sizes:
+            assert await r.get() == pattern[:size]
+        await result_of(tasks, job)
+
+
+@under_all
+async def test_a_million_messages_arrive_in_order(tasks):  # H93
+    count = 1_000_000 if support.LONG else 50_000
+
+    async def put_all(writer):
+        await writer.put_many(struct.pack("I", i) for i in range(count))
+        writer.close()
+
+    async with raw() as (r, w):
+        job = tasks.spawn(put_all, w)
+        for i in range(count):
+            assert await r.get() == struct.pack("I", i)
+        with pytest.raises(EOFError):
+            await r.get()
+        await result_of(tasks, job)
+
+
+@under_all
+async def test_the_raw_codec_takes_bytes_only(tasks):
+    async with raw() as (r, w):
+        for o in ("text", 5, None, [b"x"]):
+            with pytest.raises(TypeError):
+                await w.put(o)
+            with pytest.raises(TypeError):
+                await w.put_many([b"x", o])
+        await w.put(bytearray(b"bytes"))
+        assert await r.get() == b"bytes"
+
+
+@under_all
+async def test_any_object_arrives_by_default(tasks):
+    async with aio.pipe() as (r, w):
+        for o in (None, b"", {"a": [1, (2,)]}, ValueError):
+            assert await w.put(o) is None
+            assert await r.get() == o
+
+
+@under_all
+async def test_what_cannot_be_decoded_is_one_message_lost(tasks):
+    async with aio.pipe(encoder=None) as (r, w):
+        await w.put_many([b"", b"no pickle", pickle.dumps("next")])
+        w.close()
+        # Not the end of the stream, though pickle calls it so.
+        with pytest.raises(EOFError, match="Ran out"):
+            await r.__anext__()
+        with pytest.raises(pickle.UnpicklingError):
+            await r.get()
+        assert [message async for message in r] == ["next"]
+
+
+@under_all
+async def test_a_get_that_times_out_loses_nothing(tasks):  # H66, H68
+    async with raw() as (r, w):
+        for timeout in (-1, 0, 0.01):
+            with pytest.raises(GIPCTimeout) as caught:
+                await r.get(timeout=timeout)
+            assert isinstance(caught.value, TimeoutError)
+        for size in (100, 100_000):
+            message = os.urandom(size)
+            whole = frame(message)
+            for start, end in ((0, 2), (2, 4), (4, 50), (50, len(whole) - 1)):
+                write_raw(w, whole[start:end])
+                with pytest.raises(GIPCTimeout):
+                    await r.get(timeout=0.01)
+            write_raw(w, whole[-1:])
+            assert await r.get(timeout=10) == message
+
+
+@under_all
+async def test_a_put_that_times_out_is_withdrawn(tasks):  # H67
+    async with raw() as (r, w):
+        taken = 0
+        with pytest.raises(GIPCTimeout) as caught:
+            while True:
+                await w.put(b"%d" % taken, timeout=0.01)
+                taken += 1
+        assert caught.value.withdrawn
+        with pytest.raises(GIPCTimeout) as caught:
+            await w.put_many([b"many"] * 10_000_000, timeout=0.01)
+        for i in range(taken):
+            assert await r.get() == b"%d" % i
+        for i in range(caught.value.taken):
+            assert await r.get() == b"many"
+        await w.put(b"next")
+        assert await r.get() == b"next"
+
+
+@under_all
+async def test_wrong_timeouts_are_refused(tasks):
+    async with raw() as (r, w):
+        for wrong, error in (("1", TypeError), (float("nan"), ValueError)):
+            for call in (w.put, w.put_many):
+                with pytest.raises(error):
+                    await call(b"x", timeout=wrong)
+            with pytest.raises(error):
+                await r.get(timeout=wrong)
+
+
+@under_all
+async def test_a_get_cancelled_at_any_byte_loses_nothing(tasks):  # H66
+    async with raw() as (r, w):
+        cuts = {4: range(8), 70_000: (0, 3, 4, 5, 32_768, 70_003)}
+        for size, places in cuts.items():
+            for cut in places:
+                message = os.urandom(size)
+                whole = frame(message)
+                write_raw(w, whole[:cut])
+                job = tasks.spawn(r.get)
+                await tasks.settle()
+                await cancel(tasks, job)
+                write_raw(w, whole[cut:])
+                assert await r.get(timeout=10) == message
+
+
+@under_all
+async def test_a_get_into_cancelled_at_any_byte_loses_nothing(tasks):
+    buffer = bytearray(100_000)
+    async with raw() as (r, w):
+        for cut in (0, 3, 4, 5, 40_000, 70_003):
+            message = os.urandom(70_000)
+            whole = frame(message)
+            write_raw(w, whole[:cut])
+            job = tasks.spawn(r.get_into, buffer)
+            await tasks.settle()
+            await cancel(tasks, job)
+            buffer.extend(b"x")  # it is not held any more
+            del buffer[-1:]
+            write_raw(w, whole[cut:])
+            assert await r.get_into(buffer, timeout=10) == 70_000
+            assert buffer[:70_000] == message
+
+
+@under_all
+async def test_a_put_cancelled_at_any_byte_keeps_the_stream_in_order(tasks):
+    # H67
+    outcomes = set()
+    for reads in (0, 1, 3, 4, 5, 6, 7, 100, 5_000, 70_000, 99_000):
+        for big in (b"b" * 5_000, b"B" * 300_000):
+            async with raw() as (r, w):
+                support.shrink(w)
+                stream = b""
+                fill = tasks.spawn(put_until_full, w)
+                await tasks.settle()
+                await cancel(tasks, fill)
+                job = tasks.spawn(w.put, big)
+                await tasks.settle()
+                while len(stream) < reads and support.is_readable(r._fd):
+                    stream += os.read(r._fd, min(reads - len(stream), 4096))
+                    await tasks.settle()
+                job.cancel()
+                await tasks.ended(job)
+                after = tasks.spawn(put_and_close, w)
+                while True:
+                    await tasks.settle()
+                    if support.is_readable(r._fd):
+                        data = os.read(r._fd, 65536)
+                        if not data:
+                            break
+                        stream += data
+                await result_of(tasks, after)
+            sizes = []
+            while stream:
+                (size,) = struct.unpack("!i", stream[:4])
+                assert len(stream) >= 4 + size
+                sizes.append(stream[4 : 5].decode() + str(size))
+                stream = stream[4 + size :]
+            assert sizes.pop() == "n4"
+            whole = big[:1].decode() + str(len(big))
+            outcomes.add(whole in sizes)
+            assert set(sizes) <= {"f1000", whole} and sizes.count(whole) <= 1
+            assert whole not in sizes or sizes[-1] == whole
+            if not job.cancelled():
+                assert whole in sizes
+    assert outcomes == {True, False}
+
+
+async def put_until_full(writer):
+    while True:
+        await writer.put(b"f" * 1000)
+
+
+async def put_and_close(writer):
+    await writer.put(b"next")
+    await writer.aclose()
+
+
+@under_all
+async def test_a_started_message_is_finished_in_the_background(tasks):
+    message = os.urandom(1 << 20)
+    async with raw() as (r, w):
+        for _ in range(3):
+            job = tasks.spawn(w.put, message)
+            await tasks.settle()
+            await cancel(tasks, job)
+            # Nothing of w is called any more.
+            assert await r.get(timeout=10) == message
+            await tasks.settle()
+            assert w.rest is None
+            await w.put(b"next")
+            assert await r.get() == b"next"
+
+
+@under_all
+async def test_puts_in_a_batch_leave_together(tasks):
+    async with raw() as (r, w):
+        before = _native.handle_stats(w._h).writes
+        async with w.batch():
+            for i in range(1000):
+                await w.put(b"%d" % i)
+            async with w.batch():
+                await w.put(b"nested")
+            await w.put(b"last")
+        assert _native.handle_stats(w._h).writes - before <= 10
+        for i in range(1000):
+            assert await r.get() == b"%d" % i
+        assert await r.get() == b"nested"
+        assert await r.get() == b"last"
+        await w.put(b"alone")
+        assert support.is_readable(r._fd)
+        assert await r.get() == b"alone"
+
+
+@under_all
+async def test_a_cancelled_batch_loses_nothing(tasks):
+    message = bytes(1000)
+
+    async def fill():
+        async with w.batch():
+            for _ in range(2000):
+                await w.put(message)
+                done.append(1)
+
+    async with raw() as (r, w):
+        done = []
+        job = tasks.spawn(fill)
+        await tasks.settle()
+        await cancel(tasks, job)
+        assert 0 < len(done) < 2000
+        for _ in range(len(done)):
+            assert await r.get(timeout=10) == message
+        with pytest.raises(GIPCTimeout):
+            await r.get(timeout=0.01)
+
+
+@under_all
+async def test_large_messages_go_into_the_callers_memory(tasks):
+    message = os.urandom(1 << 20)
+    buffer = bytearray(1 << 20)
+    async with raw() as (r, w):
+        job = tasks.spawn(w.put, message)
+        with pytest.raises(gipc.GIPCTooBig):
+            await r.get_into(bytearray(100))
+        assert await r.get_into(buffer) == len(message)
+        assert buffer == message
+        await result_of(tasks, job)
+        await w.put(b"small")
+        assert await r.get_into(buffer) == 5 and buffer[:5] == b"small"
+
+
+# ---- The end -----------------------------------------------------------------
+
+
+@under_all
+async def test_the_end_of_the_stream_is_told(tasks):  # H83
+    async with raw() as (r, w):
+        await w.put(b"last")
+        job = tasks.spawn(r.get)
+        assert await result_of(tasks, job) == b"last"
+        job = tasks.spawn(r.get)
+        await tasks.settle()
+        w.close()
+        await tasks.ended(job)
+        with pytest.raises(EOFError):
+            job.result()
+        for _ in range(3):
+            with pytest.raises(EOFError):
+                await r.get()
+        assert [message async for message in r] == []
+
+
+@under_all
+async def test_a_put_without_a_reader_is_a_broken_pipe(tasks):  # H75
+    async with raw() as (r, w):
+        job = tasks.spawn(w.put, bytes(1 << 20))
+        await tasks.settle()
+        r.close()
+        await tasks.ended(job)
+        with pytest.raises(BrokenPipeError):
+            job.result()
+        with pytest.raises(BrokenPipeError):
+            await w.put(b"x")
+        with pytest.raises(BrokenPipeError):
+            await w.put_many([b"x"])
+
+
+@under_all
+async def test_a_stream_cut_inside_a_message_is_told(tasks):  # H65
+    for cut in (1, 4, 10):
+        async with raw() as (r, w):
+            await w.put(b"whole")
+            write_raw(w, frame(bytes(20))[:cut])
+            w.close()
+            assert await r.get() == b"whole"
+            with pytest.raises(gipc.GIPCTruncated):
+                await r.get()
+
+
+@under_all
+async def test_a_hostile_peer_is_a_clear_error(tasks):  # H63, H64
+    for data, error in (
+        (b"\xff\xff\xff\x00", gipc.GIPCProtocolError),
+        (b"\x7f\xff\xff\xff", gipc.GIPCTooBig),
+    ):
+        async with raw() as (r, w):
+            write_raw(w, data)
+            with pytest.raises(error):
+                await r.get()
+
+
+@under_all
+async def test_a_close_sends_what_a_cancelled_put_left(tasks):
+    message = os.urandom(1 << 20)
+    for wait in (False, True):
+        async with raw() as (r, w):
+            job = tasks.spawn(w.put, message)
+            await tasks.settle()
+            await cancel(tasks, job)
+            closing = tasks.spawn(w.aclose) if wait else w.close()
+            await tasks.settle()
+            with pytest.raises(GIPCClosed):
+                await w.put(b"late")
+            with pytest.raises(GIPCClosed):
+                w.close()
+            if wait:
+                assert not closing.done()
+            assert await r.get(timeout=10) == message
+            with pytest.raises(EOFError):
+                await r.get(timeout=10)
+            if wait:
+                await result_of(tasks, closing)
+
+
+@under_all
+async def test_a_duplex_handle_closes_after_what_is_left(tasks):
+    message = os.urandom(1 << 20)
+    async with raw(True) as (a, b):
+        job = tasks.spawn(a.put, message)
+        await tasks.settle()
+        await cancel(tasks, job)
+        a.close()
+        assert a._closed
+        assert await b.get(timeout=10) == message
+        with pytest.raises(EOFError):
+            await b.get(timeout=10)
+        await tasks.settle()
+        assert a._reader._h is None and a._writer._h is None
+
+
+# ---- Handles -----------------------------------------------------------------
+
+
+@under_all
+async def test_a_closed_handle_says_so(tasks):  # H96
+    r, w = raw()
+    r.close()
+    await w.aclose()
+    with pytest.raises(GIPCClosed):
+        await w.put(b"x")
+    with pytest.raises(GIPCClosed):
+        await w.put_many([b"x"])
+    for call in (r.get, w.flush, r.aclose, w.aclose):
+        with pytest.raises(GIPCClosed):
+            await call()
+    with pytest.raises(GIPCClosed):
+        await r.get_into(bytearray(1))
+    with pytest.raises(GIPCClosed):
+        async with w.batch():
+            pass
+    with pytest.raises(GIPCClosed):
+        r.close()
+
+
+@under_all
+async def test_a_handle_in_use_cannot_be_closed(tasks):
+    async with raw() as (r, w):
+        job = tasks.spawn(r.get)
+        await tasks.settle()
+        with pytest.raises(GIPCLocked):
+            r.close()
+        with pytest.raises(GIPCLocked):
+            await r.aclose()
+        with pytest.raises(GIPCLocked, match="outside of the block"):
+            async with r:
+                pass
+        with pytest.raises(GIPCLocked):
+            aio.start_process(support.wait_until, (r,))
+        await w.put(b"x")
+        assert await result_of(tasks, job) == b"x"
+
+
+@under_all
+async def test_a_handle_of_another_process_says_so(tasks):  # H72, H73
+    async with aio.pipe() as (r, w), aio.pipe() as (other, _):
+
+        async def child(w):
+            for call in (other.get, other.aclose):
+                try:
+                    await call()
+                except GIPCError as error:
+                    await w.put(type(error).__name__)
+
+        p = aio.start_process(child, (w,))
+        assert [name async for name in r] == ["GIPCClosed"] * 2
+        await p.join()
+
+
+@under_all
+async def test_leaving_the_block_closes(tasks):
+    async with raw() as (r, w):
+        pass
+    assert r._closed and w._closed
+    async with raw(True) as (a, b):
+        async with a:
+            pass
+        b._reader.close()
+    assert a._closed and b._closed
+    with pytest.raises(ZeroDivisionError):
+        async with raw() as (r, w):
+            async with r:
+                1 / 0
+    assert r._closed and w._closed
+
+
+@under_all
+async def test_two_waiters_take_turns(tasks):
+    async with raw() as (r, w):
+        jobs = [tasks.spawn(r.get) for _ in range(5)]
+        await tasks.settle()
+        await w.put_many([b"%d" % i for i in range(5)])
+        assert {await result_of(tasks, job) for job in jobs} == {
+            b"%d" % i for i in range(5)
+        }
+        jobs = [tasks.spawn(w.put, bytes([i]) * 300_000) for i in range(3)]
+        got = [await r.get() for _ in range(3)]
+        assert sorted(got) == [bytes([i]) * 300_000 for i in range(3)]
+        for job in jobs:
+            await result_of(tasks, job)
+
+
+@under_all
+async def test_who_is_cancelled_does_not_disturb_the_next(tasks):
+    async with raw() as (r, w):
+        for unlucky in range(3):
+            jobs = []
+            for _ in range(3):
+                jobs.append(tasks.spawn(r.get))
+                await tasks.settle()
+            await cancel(tasks, jobs.pop(unlucky))
+            await w.put_many([b"a", b"b"])
+            assert await result_of(tasks, jobs[0]) == b"a"
+            assert await result_of(tasks, jobs[1]) == b"b"
+
+
+@under_all
+async def test_who_waits_for_a_turn_has_a_deadline(tasks):
+    async with raw() as (r, w):
+        job = tasks.spawn(r.get)
+        await tasks.settle()
+        with pytest.raises(GIPCTimeout):
+            await r.get(timeout=0.01)
+        await w.put(b"x")
+        assert await result_of(tasks, job) == b"x"
+        assert not r._turn.taken
+
+
+@under_all
+async def test_a_turn_that_comes_to_one_who_is_cancelled_goes_on(tasks):
+    async with raw() as (r, w):
+        for _ in range(2):
+            jobs = []
+            for _ in range(3):
+                jobs.append(tasks.spawn(r.get))
+                await tasks.settle()
+            await w.put(b"first")
+            # In the same turn of the loop: the second one is woken or not.
+            jobs[1].cancel()
+            assert await result_of(tasks, jobs[0]) == b"first"
+            await w.put(b"last")
+            assert await result_of(tasks, jobs[2]) == b"last"
+            assert jobs[1].cancelled()
+            assert not r._turn.taken
+
+
+@under_all
+async def test_each_direction_has_its_own_waiter(tasks):
+    # A duplex handle shows two descriptors; a loop knows one callback for each.
+    async with raw(True) as (a, b):
+        assert a._reader._fd != a._writer._fd
+        getting = tasks.spawn(a.get)
+        putting = tasks.spawn(a.put, bytes(1 << 20))
+        await tasks.settle()
+        assert not getting.done() and not putting.done()
+        await b.put(b"x")
+        assert await result_of(tasks, getting) == b"x"
+        assert not putting.done()
+        assert await b.get() == bytes(1 << 20)
+        await result_of(tasks, putting)
+
+
+@under_all
+async def test_both_sides_may_put_much_at_once(tasks):  # H78
+    async with raw(True) as (a, b):
+
+        async def talk(handle):
+            putting = tasks.spawn(handle.put, bytes(1 << 22))
+            got = len(await handle.get())
+            await tasks.ended(putting)
+            return got
+
+        jobs = [tasks.spawn(talk, handle) for handle in (a, b)]
+        for job in jobs:
+            assert await result_of(tasks, job) == 1 << 22
+
+
+@under_all
+async def test_two_who_put_first_do_not_wait_for_each_other(tasks):  # H78
+    async with raw(True) as (a, b):
+
+        async def talk(handle):
+            await handle.put(bytes(1 << 20))
+            return len(await handle.get())
+
+        jobs = [tasks.spawn(talk, handle) for handle in (a, b)]
+        for job in jobs:
+            assert await result_of(tasks, job) == 1 << 20
+
+
+@under_all
+async def test_the_descriptor_can_be_polled(tasks):
+    async with raw() as (r, w):
+        assert not select.select([r], [], [], 0)[0]
+        await w.put(b"x")
+        assert select.select([r], [], [], 10)[0]
+        assert await r.get() == b"x"
+
+
+@under_all
+async def test_others_go_on_while_a_get_waits(tasks):
+    async with raw() as (r, w):
+        job = tasks.spawn(r.get)
+        for _ in range(3):
+            await tasks.settle()
+        assert not job.done()
+        await w.put(b"x")
+        assert await result_of(tasks, job) == b"x"
+
+
+@under_all
+async def test_who_never_waits_lets_others_run(tasks):  # H81
+    ticks = []
+
+    async def tick():
+        while True:
+            ticks.append(1)
+            await tasks.sleep(0)
+
+    async def pass_on(take, count):
+        """Each message is there before it is asked for."""
+        put, get = take
+        for _ in range(count):
+            await put()
+            await get()
+
+    async with raw() as (r, w):
+        large = bytes(60_000)
+        buffer = bytearray(60_000)
+        ways = (
+            (lambda: w.put(bytes(64)), r.get, 20_000),
+            (lambda: w.put(large), r.get, 60),
+            (lambda: w.put(large), lambda: r.get_into(buffer), 60),
+            (lambda: w.put_many([bytes(64)] * 100), many(r, 100), 200),
+        )
+        for put, get, count in ways:
+            del ticks[:]
+            job = tasks.spawn(tick)
+            await pass_on((put, get), count)
+            assert len(ticks) >= 3
+            await cancel(tasks, job)
+
+
+def many(reader, count):
+    async def get():
+        for _ in range(count):
+            await reader.get()
+
+    return get
+
+
+@under_all
+async def test_a_handle_may_be_used_by_loops_of_two_threads(tasks):
+    async with raw() as (r, w):
+        first = tasks.spawn(r.get)
+        await tasks.settle()
+        second = tasks.spawn(
+            tasks.in_thread, type(tasks)().run, r.get
+        )
+        while not r._turn._queue:
+            await tasks.sleep(0.001)
+        await w.put(b"first")
+        assert await result_of(tasks, first) == b"first"
+        await w.put(b"second")
+        assert await result_of(tasks, second) == b"second"
+
+
+@under_all
+async def test_handles_print_their_kind_and_descriptor(tasks):
+    async with raw() as (r, w), raw(True) as (a, _):
+        assert repr(r) == "<Reader_%s fd: %d>" % (r._id, r.fileno())
+        assert repr(w) == "<Writer_%s fd: %d>" % (w._id, w.fileno())
+        assert repr(a) == "<Duplex(%r, %r)>" % (a._reader, a._writer)
+
+
+def test_a_call_outside_of_any_loop_says_so():
+    r, w = raw()
+    with pytest.raises(RuntimeError, match="neither asyncio nor trio"):
+        w.put(b"x").send(None)
+    with pytest.raises(RuntimeError, match="neither asyncio nor trio"):
+        r.get().send(None)
+    r.close()
+    w.close()
