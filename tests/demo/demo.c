@@ -1,13 +1,15 @@
-/* The demo of libgipc: counts the lines, words and bytes of files in worker
- * processes that are fed over pipes, kills one of them in the midst of it, and
- * compares the totals with those of wc(1).
+/* The demo of libgipc: counts the lines, words and bytes of files in workers of
+ * several languages that are fed over pipes, kills one of them in the midst of
+ * it, and compares the totals with those of wc(1).
  *
  * One thread and one loop, which waits for nothing but events.  The files:
  *
  *   demo            the course of events
  *   workers         the worker processes and their pipes: start reading here
- *   wc              the judge, a program that is executed
+ *   worker.*        a worker in each language
+ *   message         what is said between them
  *   count           what a worker does with a message
+ *   wc              the judge, a program that is executed
  *   input           what is counted, read in chunks
  *   job             which chunk is next, which is lost, which is done
  *   ticker          how late the loop is at worst
@@ -15,6 +17,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "basics.h"
@@ -26,14 +29,14 @@ typedef struct demo {
   struct ev_loop *loop;
   screen screen;
   input input;
-  rule rule;
   job job;
   crew crew;
   ticker ticker;
   wc wc;
   double seconds;    /* begin rounds for so long */
   double kill_after; /* seconds */
-  int workers;
+  program programs[MAX_WORKERS];
+  int count;
   int has_killed;
 } demo;
 
@@ -41,8 +44,9 @@ typedef struct demo {
 
 static void usage(int code) {
   fprintf(code == 0 ? stdout : stderr,
-          "usage: demo [-j workers] [-k seconds] [-s seconds] [file ...]\n"
-          "  -j  so many workers (one for each processor, at least 2)\n"
+          "usage: demo -w language=command ... [-k seconds] [-s seconds] "
+          "[file ...]\n"
+          "  -w  how to run a worker; as often as there shall be workers\n"
           "  -k  when to kill one of them (in the middle)\n"
           "  -s  begin again with the files for so long (3)\n"
           "Without files: the licences of the system and the sources here.\n");
@@ -58,23 +62,27 @@ static double to_number(const char *text) {
   return number;
 }
 
-static int default_workers(void) {
-  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+/* "Lua=lua5.4 worker.lua" */
+static void add_program(demo *d, char *text) {
+  program *p = &d->programs[d->count];
+  size_t words = 0;
 
-  if (processors < 2)
-    return 2;
-  return processors < MAX_WORKERS ? (int)processors : MAX_WORKERS;
+  p->name = strtok(text, "=");
+  while (words < sizeof(p->argv) / sizeof(*p->argv) - 1 &&
+         (p->argv[words] = strtok(NULL, " ")) != NULL)
+    words++;
+  if (words == 0 || ++d->count == MAX_WORKERS)
+    usage(EXIT_INPUT);
 }
 
 static void parse(demo *d, int argc, char *argv[]) {
   int option;
 
-  d->workers = default_workers();
   d->seconds = DEFAULT_SECONDS;
   d->kill_after = -1;
-  while ((option = getopt(argc, argv, "hj:k:s:")) != -1) {
-    if (option == 'j')
-      d->workers = (int)to_number(optarg);
+  while ((option = getopt(argc, argv, "hw:k:s:")) != -1) {
+    if (option == 'w')
+      add_program(d, optarg);
     else if (option == 'k')
       d->kill_after = to_number(optarg);
     else if (option == 's')
@@ -82,7 +90,7 @@ static void parse(demo *d, int argc, char *argv[]) {
     else
       usage(option == 'h' ? EXIT_SAME : EXIT_INPUT);
   }
-  if (d->workers < 1 || d->workers > MAX_WORKERS)
+  if (d->count == 0)
     usage(EXIT_INPUT);
   if (d->kill_after < 0)
     d->kill_after = d->seconds / 2;
@@ -142,24 +150,36 @@ static void on_tick(void *user) {
     crew_send_home(&d->crew);
 }
 
+static void show_programs(const demo *d) {
+  char *const *word;
+  int i;
+
+  for (i = 0; i < d->count; i++) {
+    printf("  %-7s", d->programs[i].name);
+    for (word = d->programs[i].argv; *word != NULL; word++)
+      printf(" %s", *word);
+    putchar('\n');
+  }
+  fflush(stdout);
+}
+
 static void start(demo *d) {
-  rule_init(&d->rule, wc_unprintable_is_word());
   if ((d->loop = ev_loop_new(EVFLAG_AUTO)) == NULL)
     errx(EXIT_DIFFERENT, "no event loop");
   job_init(&d->job, &d->input);
   screen_init(&d->screen);
   printf("%zu file%s of %.1f MB together, again and again for %.1f s, with %d "
-         "worker%s\n",
+         "worker%s:\n",
          d->input.count, plural(d->input.count), (double)d->input.bytes / 1e6,
-         d->seconds, d->workers, plural((size_t)d->workers));
-  fflush(stdout);
+         d->seconds, d->count, plural((size_t)d->count));
+  show_programs(d);
   d->crew.loop = d->loop;
   d->crew.job = &d->job;
-  d->crew.rule = &d->rule;
+  d->crew.unprintable_is_word = wc_unprintable_is_word();
   d->crew.screen = &d->screen;
   d->crew.on_home = on_home;
   d->crew.user = d;
-  crew_start(&d->crew, d->workers);
+  crew_start(&d->crew, d->programs, d->count);
   ticker_start(&d->ticker, d->loop, on_tick, d);
 }
 

@@ -24,19 +24,22 @@ void report_workers(const crew *c) {
   const worker *w;
   int i;
 
-  printf("\nworker       pid     files         MB  messages  messages/s  "
-         "ended by\n");
+  printf("\nworker  language                 pid   files         MB  messages"
+         "  messages/s  ended by\n");
   for (i = 0; i < c->count; i++) {
     w = c->workers[i];
-    printf("%6d  %8d  %8" PRIu64 "  %9.1f  %8" PRIu64 "  %10.0f  ", w->number,
-           w->pid, w->files, (double)w->bytes / MEGABYTE, w->messages,
+    if (w->language[0] == '\0')
+      continue; /* it never began */
+    printf("%6d  %-18s  %8d  %6" PRIu64 "  %9.1f  %8" PRIu64 "  %10.0f  ",
+           w->number, w->language, w->pid, w->files,
+           (double)w->bytes / MEGABYTE, w->messages,
            (double)w->messages / w->seconds);
     print_end(&w->exit);
     files += w->files;
     bytes += w->bytes;
     messages += w->messages;
   }
-  printf("   all            %8" PRIu64 "  %9.1f  %8" PRIu64
+  printf("   all                                %6" PRIu64 "  %9.1f  %8" PRIu64
          "              %" PRIu64 " messages were given again\n",
          files, (double)bytes / MEGABYTE, messages, c->given_again);
 }

@@ -1,10 +1,12 @@
-/* The worker processes: started, fed, replaced when they die, sent home. */
+/* The workers: programs in several languages, started, fed, replaced when they
+ * die, sent home. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "basics.h"
+#include "message.h"
 #include "workers.h"
 
 /* One turn of the loop feeds for so long, then timers and answers come first
@@ -15,81 +17,77 @@
 
 static void feed(struct ev_loop *loop, ev_idle *feeder, int revents);
 
-/* ---- In the child -------------------------------------------------------- */
-
-/* A plain program that blocks: it has nothing else to do.  A message is a chunk
- * as it is, its answer a tally; both ends are the same program, so a struct
- * will do. */
-static int work(struct ev_loop *fresh, void *argument) {
-  worker *w = argument; /* the child's copy */
-  const void *data;
-  size_t size;
-  tally t;
-  int r;
-
-  (void)fresh;
-  while ((r = gipc_get(w->far_pipe, -1, &data, &size)) == 0) {
-    tally_count(&t, w->crew->rule, data, size);
-    if ((r = gipc_put(w->far_pipe, &t, sizeof(t), -1)) < 0)
-      break;
-  }
-  if (r == GIPC_EOF)
-    return 0;
-  warnx("worker %d: %s", w->number, gipc_strerror(r));
-  return 1;
-}
-
 /* ---- Start and end ------------------------------------------------------- */
 
-static void on_tally(gipc_handle *h, const void *data, size_t size, void *user);
+static void on_message(gipc_handle *h, const void *data, size_t size,
+                       void *user);
 static void on_drain(gipc_handle *h, void *user);
 static void on_end(gipc_handle *h, int why, void *user);
 static void on_exit_of(gipc_process *p, void *user);
 
-static void start_process(worker *w) {
+/* The program finds the pipe by its name, whatever its language.  Returns 0, or
+ * the error of the start. */
+static int start_process(worker *w) {
   gipc_options *o;
-  char name[32];
+  gipc_handle *far_end;
+  int r;
 
-  snprintf(name, sizeof(name), "worker %d", w->number);
+  must(gipc_pipe_duplex(&w->pipe, &far_end), "gipc_pipe_duplex");
   must(gipc_options_new(&o), "gipc_options_new");
-  must(gipc_options_set_name(o, name), "gipc_options_set_name");
+  must(gipc_options_set_name(o, w->program->name), "gipc_options_set_name");
   must(gipc_options_set_daemon(o, 1), "gipc_options_set_daemon");
-  must(gipc_options_pass(o, NULL, w->far_pipe), "gipc_options_pass");
-  must(gipc_start_process(work, w, o, &w->process), "gipc_start_process");
+  must(gipc_options_pass(o, "demo", far_end), "gipc_options_pass");
+  r = gipc_exec_process((const char *const *)w->program->argv, o, &w->process);
   gipc_options_free(o);
-  gipc_handle_free(w->far_pipe); /* it has moved into the child */
-  w->far_pipe = NULL;
+  gipc_handle_free(far_end); /* it has moved into the child */
+  return r;
 }
 
-static worker *start_worker(crew *c) {
-  static const gipc_events events = {sizeof(events), on_tally, on_drain,
+static void leave_out(crew *c, const program *p, const char *why) {
+  screen_say(c->screen, "%s is left out: %s: %s", p->name, p->argv[0], why);
+  c->left_out++;
+}
+
+/* Returns NULL when the program cannot be run. */
+static worker *start_worker(crew *c, const program *p) {
+  static const gipc_events events = {sizeof(events), on_message, on_drain,
                                      on_end};
   worker *w = new_memory(sizeof(*w));
+  int r;
 
+  w->crew = c;
+  w->program = p;
+  if ((r = start_process(w)) < 0) {
+    leave_out(c, p, gipc_strerror(r));
+    gipc_handle_free(w->pipe);
+    free(w);
+    return NULL;
+  }
   c->workers[c->count++] = w;
   c->alive++;
-  w->crew = c;
   w->number = c->count;
   w->started = now();
   w->exit.size = sizeof(w->exit);
-  must(gipc_pipe_duplex(&w->pipe, &w->far_pipe), "gipc_pipe_duplex");
-  start_process(w);
+  msgpack_sbuffer_init(&w->message);
   w->pid = must(gipc_process_pid(w->process), "gipc_process_pid");
   must(gipc_start(w->pipe, c->loop, &events, w), "gipc_start");
   must(gipc_process_watch(w->process, c->loop, on_exit_of, w),
        "gipc_process_watch");
-  ev_idle_start(c->loop, &c->feeder);
   return w;
 }
 
-void crew_start(crew *c, int count) {
+void crew_start(crew *c, const program programs[], int count) {
+  int i;
+
   ev_idle_init(&c->feeder, feed);
   /* An idle watcher waits for all of its priority; above the others it comes
    * once in each turn, however many answers there are. */
   ev_set_priority(&c->feeder, EV_MAXPRI);
   c->feeder.data = c;
-  while (c->count < count)
-    start_worker(c);
+  for (i = 0; i < count; i++)
+    start_worker(c, &programs[i]);
+  if (c->alive == 0)
+    errx(EXIT_INPUT, "there is no worker");
 }
 
 /* What puts return between the death of a worker and its on_end. */
@@ -114,13 +112,26 @@ static size_t take_back(worker *w) {
 static void replace(crew *c, const worker *dead, size_t lost) {
   const worker *heir;
 
-  if (c->replaced++ == MAX_REPLACED)
+  if (c->replaced++ == MAX_REPLACED ||
+      (heir = start_worker(c, dead->program)) == NULL)
     errx(EXIT_DIFFERENT, "too many workers died");
-  heir = start_worker(c);
   screen_say(c->screen,
              "worker %d (pid %d) is dead, %zu messages without answer are "
              "given again; worker %d (pid %d) takes its place",
              dead->number, dead->pid, lost, heir->number, heir->pid);
+}
+
+/* It ended before it began, as where its language lacks the module. */
+static void leave_out_worker(worker *w) {
+  char why[64];
+
+  if (w->exit.signal != 0)
+    snprintf(why, sizeof(why), "signal %d", w->exit.signal);
+  else
+    snprintf(why, sizeof(why), "exit %d", w->exit.code);
+  leave_out(w->crew, w->program, why);
+  if (w->crew->alive == 0)
+    errx(EXIT_INPUT, "there is no worker");
 }
 
 /* The exit alone is not the end: the pipe may still hold answers. */
@@ -131,7 +142,9 @@ static void leave_when_gone(worker *w) {
     return;
   w->seconds = now() - w->started;
   c->alive--;
-  if (!c->is_going_home)
+  if (!c->is_going_home && w->language[0] == '\0')
+    leave_out_worker(w);
+  else if (!c->is_going_home)
     replace(c, w, take_back(w));
   else if (c->alive == 0)
     c->on_home(c->user);
@@ -173,28 +186,50 @@ void crew_send_home(crew *c) {
 void crew_free(crew *c) {
   int i;
 
-  for (i = 0; i < c->count; i++)
+  for (i = 0; i < c->count; i++) {
+    msgpack_sbuffer_destroy(&c->workers[i]->message);
     free(c->workers[i]);
+  }
 }
 
 /* ---- Answers ------------------------------------------------------------- */
 
-static void on_tally(gipc_handle *h, const void *data, size_t size,
-                     void *user) {
-  worker *w = user;
+static void on_tally(worker *w, const void *data, size_t size) {
   chunk *c = chunk_list_pop(&w->sent);
   tally t;
 
-  (void)h;
-  if (c == NULL || size != sizeof(t))
+  if (c == NULL || message_to_tally(data, size, &t) < 0)
     errx(EXIT_DIFFERENT, "worker %d answers what was not asked", w->number);
-  memcpy(&t, data, sizeof(t)); /* data is not aligned */
   if (t.bytes != chunk_size(c))
     errx(EXIT_DIFFERENT, "worker %d answers another message", w->number);
   w->messages++;
   w->files += c->index == 0;
   w->bytes += t.bytes;
   job_done(w->crew->job, c, &t);
+}
+
+/* From here on there is something to do for it. */
+static void on_greeting(worker *w, const void *data, size_t size) {
+  int r;
+
+  if (message_to_greeting(data, size, w->language) < 0)
+    errx(EXIT_DIFFERENT, "worker %d does not greet", w->number);
+  message_of_rule(&w->message, w->crew->unprintable_is_word);
+  r = gipc_try_put(w->pipe, w->message.data, w->message.size);
+  if (!is_dying(r))
+    must(r, "gipc_try_put");
+  ev_idle_start(w->crew->loop, &w->crew->feeder);
+}
+
+static void on_message(gipc_handle *h, const void *data, size_t size,
+                       void *user) {
+  worker *w = user;
+
+  (void)h;
+  if (w->language[0] == '\0')
+    on_greeting(w, data, size);
+  else
+    on_tally(w, data, size);
 }
 
 /* ---- Feeding ------------------------------------------------------------- */
@@ -207,7 +242,7 @@ static void on_drain(gipc_handle *h, void *user) {
   ev_idle_start(w->crew->loop, &w->crew->feeder);
 }
 
-/* The next chunk for w, read into its buffer. */
+/* The next chunk for w, made its message. */
 static chunk *next_chunk(worker *w) {
   job *j = w->crew->job;
   chunk *c = w->refused;
@@ -216,8 +251,10 @@ static chunk *next_chunk(worker *w) {
   if (c != NULL)
     return c;
   while ((c = job_take(j)) != NULL) {
-    if (input_read(j->in, c->pass->file, c->index, w->buffer) == 0)
+    if (input_read(j->in, c->pass->file, c->index, w->buffer) == 0) {
+      message_of_chunk(&w->message, w->buffer, chunk_size(c));
       return c;
+    }
     job_drop(j, c);
   }
   return NULL;
@@ -242,9 +279,9 @@ static void kill_if_asked(worker *w) {
     return; /* GIPC_EDEAD: then another one */
   w->crew->wants_kill = 0;
   screen_say(w->crew->screen,
-             "SIGKILL to worker %d (pid %d) in the midst of its work: "
+             "SIGKILL to worker %d (%s, pid %d) in the midst of its work: "
              "%zu bytes are still queued for it",
-             w->number, w->pid, queued);
+             w->number, w->language, w->pid, queued);
 }
 
 /* Returns 1 when w took a chunk. */
@@ -252,9 +289,10 @@ static int feed_one(worker *w) {
   chunk *c;
   int r;
 
-  if (w->pipe == NULL || w->is_full || (c = next_chunk(w)) == NULL)
+  if (w->pipe == NULL || w->language[0] == '\0' || w->is_full ||
+      (c = next_chunk(w)) == NULL)
     return 0;
-  r = gipc_try_put(w->pipe, w->buffer, chunk_size(c));
+  r = gipc_try_put(w->pipe, w->message.data, w->message.size);
   if (r == -EAGAIN || is_dying(r)) {
     w->refused = c;
     w->is_full = 1; /* until on_drain, or for ever */

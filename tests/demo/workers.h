@@ -1,42 +1,53 @@
-/* The worker processes: started, fed, replaced when they die, sent home. */
+/* The workers: programs in several languages, started, fed, replaced when they
+ * die, sent home. */
 #ifndef DEMO_WORKERS_H
 #define DEMO_WORKERS_H
 
 #include <ev.h>
 #include <gipc.h>
 
+#include <msgpack.h>
+
 #include "job.h"
 #include "screen.h"
 
 typedef struct crew crew;
 
+/* How the worker of a language is run. */
+typedef struct program {
+  char *name;     /* of the language */
+  char *argv[16]; /* NULL follows the last one */
+} program;
+
 typedef struct worker {
   crew *crew;
+  const program *program;
   int number;
   int pid;
   gipc_process *process;
-  gipc_handle *pipe;     /* chunks go out, tallies come in */
-  gipc_handle *far_pipe; /* the other end; the child's */
-  chunk_list sent;       /* without answer; answers come in this order */
-  chunk *refused;        /* read into buffer, but the queue was full */
-  int is_full;           /* wait for on_drain */
-  int has_exited;        /* it is gone when both have come: */
-  int has_ended;         /* the exit, and the end of the pipe */
+  gipc_handle *pipe; /* chunks go out, tallies come in */
+  char language[32]; /* as it told in its greeting; "" until then */
+  chunk_list sent;   /* without answer; answers come in this order */
+  chunk *refused;    /* read into buffer, but the queue was full */
+  int is_full;       /* wait for on_drain */
+  int has_exited;    /* it is gone when both have come: */
+  int has_ended;     /* the exit, and the end of the pipe */
   double started;
   double seconds; /* from its start to its end */
   gipc_exit_info exit;
   uint64_t messages; /* answered */
   uint64_t files;    /* of which it counted the beginning */
   uint64_t bytes;
+  msgpack_sbuffer message; /* the chunk in buffer, or what is said once */
   char buffer[CHUNK_SIZE];
 } worker;
 
-enum { MAX_WORKERS = 64, MAX_REPLACED = 8 };
+enum { MAX_WORKERS = 16, MAX_REPLACED = 8 };
 
 struct crew {
   struct ev_loop *loop;
   job *job;
-  const rule *rule;
+  int unprintable_is_word;
   screen *screen;
   void (*on_home)(void *user); /* all have ended */
   void *user;
@@ -44,6 +55,7 @@ struct crew {
   worker *workers[MAX_WORKERS + MAX_REPLACED]; /* the dead ones too */
   int count;
   int alive;
+  int left_out; /* that never began */
   int replaced;
   int is_going_home;
   int wants_kill;
@@ -51,8 +63,9 @@ struct crew {
   uint64_t given_again; /* chunks that a dead worker had */
 };
 
-/* Starts count workers.  The other members of c are the caller's to set. */
-void crew_start(crew *c, int count);
+/* Starts one worker of each program; who cannot begin is left out.  The other
+ * members of c are the caller's to set. */
+void crew_start(crew *c, const program programs[], int count);
 
 /* Kills one worker with SIGKILL, at the next moment when one has certainly not
  * finished its work. */

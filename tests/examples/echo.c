@@ -1,0 +1,76 @@
+/* A child that answers every message, and a parent on its own libev loop. */
+#include <err.h>
+#include <ev.h>
+#include <gipc.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const words[] = {"hello", "", "good bye", NULL};
+
+static void must(int result, const char *call) {
+  if (result < 0)
+    errx(1, "%s: %s", call, gipc_strerror(result));
+}
+
+/* In the child: it needs no loop, so it just waits for each message. */
+static int answer(struct ev_loop *fresh, void *pipe) {
+  const void *data;
+  size_t size;
+
+  (void)fresh;
+  while (gipc_get(pipe, -1, &data, &size) == 0)
+    must(gipc_put(pipe, data, size, -1), "gipc_put");
+  return 0; /* the parent has closed its end */
+}
+
+/* Asks the next question; after the last one the child may go. */
+static void ask(gipc_handle *pipe, const char *const **next) {
+  if (**next != NULL)
+    must(gipc_try_put(pipe, **next, strlen(**next)), "gipc_try_put");
+  else
+    must(gipc_shutdown(pipe), "gipc_shutdown");
+  ++*next;
+}
+
+static void on_message(gipc_handle *pipe, const void *data, size_t size,
+                       void *user) {
+  printf("\"%.*s\"\n", (int)size, (const char *)data);
+  ask(pipe, user);
+}
+
+static void on_end(gipc_handle *pipe, int why, void *user) {
+  (void)user;
+  printf("%s\n", gipc_strerror(why));
+  gipc_handle_free(pipe);
+}
+
+static void on_exit_of(gipc_process *child, void *user) {
+  int code;
+
+  (void)user;
+  must(gipc_process_exitcode(child, &code), "gipc_process_exitcode");
+  printf("the child ended with %d\n", code);
+  gipc_process_free(child);
+}
+
+int main(void) {
+  static const gipc_events events = {sizeof(events), on_message, NULL, on_end};
+  const char *const *next = words;
+  struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+  gipc_handle *mine, *yours;
+  gipc_options *options;
+  gipc_process *child;
+
+  must(gipc_pipe_duplex(&mine, &yours), "gipc_pipe_duplex");
+  must(gipc_options_new(&options), "gipc_options_new");
+  must(gipc_options_pass(options, NULL, yours), "gipc_options_pass");
+  must(gipc_start_process(answer, yours, options, &child), "start");
+  gipc_options_free(options);
+  gipc_handle_free(yours); /* it has moved into the child */
+
+  must(gipc_start(mine, loop, &events, &next), "gipc_start");
+  must(gipc_process_watch(child, loop, on_exit_of, NULL), "watch");
+  ask(mine, &next);
+  ev_run(loop, 0); /* until nothing is left to wait for */
+  return 0;
+}
