@@ -89,8 +89,12 @@ examples := $(call programs_in,examples,*)
 bench := $(patsubst $(B)/tests/%,$(B)/%,$(call programs_in,bench,bench*))
 children := $(patsubst tests/programs/%.c,$(B)/programs/%,\
               $(wildcard tests/programs/*.c))
-demo_objects := $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c))
+matrix := $(addprefix $(B)/tests/matrix/,parent child)
 demo := $(B)/tests/demo/demo
+demo_worker := $(B)/tests/demo/worker
+demo_shared := $(addprefix $(B)/tests/demo/,count.o message.o)
+demo_objects := $(filter-out $(demo_worker).o $(demo_shared),\
+                  $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c)))
 
 # Text that other files depend on: flags, and which objects there are.
 FLAGS := $(B)/FLAGS
@@ -104,7 +108,8 @@ FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
 cmocka_programs := $(unit) $(api) $(fault)
 checks := $(cmocka_programs) $(fuzz) $(examples) \
-          $(wildcard tests/install/*.sh tests/man/run)
+          $(wildcard tests/install/*.sh tests/man/run tests/matrix/run \
+            tests/launch/run)
 
 # A language's build.mk adds the files it builds for its tests to `bindings`,
 # its test runners to `binding_checks`, and its benchmarks to
@@ -118,7 +123,8 @@ SWIG ?= swig
 
 .PHONY: all tests demo check check-san check-tsan check-valgrind check-long \
         fuzz lint bench install uninstall clean format deps help \
-        check-programs run-check run-fuzz bench-programs FORCE
+        demo-programs run-demo check-programs run-check run-fuzz \
+        bench-programs run-bench FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -175,6 +181,9 @@ $(children): $(B)/programs/%: $(B)/tests/programs/%.o $(B)/libgipc.so
 	@mkdir -p $(@D)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
+$(matrix): %: %.o $(B)/tests/matrix/peer.o $(B)/libgipc.so
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
+
 # In `make check` a small driver stands in for libFuzzer.
 fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/driver.o)
 driver_CPPFLAGS := -DCORPUS='"$(abspath tests/fuzz/corpus)"'
@@ -190,16 +199,24 @@ $(bench): $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libgipc.so
 	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_shared) $(libs) \
 	  $($(@F)_LDLIBS) $(LDLIBS)
 
-$(demo): $(demo_objects) $(B)/libgipc.so
-	$(LINK.c) -o $@ $(demo_objects) $(with_shared) $(libs) $(LDLIBS)
+# Before its release 6 the library of MessagePack for C had another name.
+msgpack_libs = $(or $(shell pkg-config --libs msgpack-c 2>/dev/null),\
+                 $(shell pkg-config --libs msgpack))
+$(demo): $(demo_objects)
+$(demo_worker): $(demo_worker).o
+$(demo) $(demo_worker): $(demo_shared) $(B)/libgipc.so
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(msgpack_libs) \
+	  $(LDLIBS)
 
 include $(wildcard bindings/*/build.mk)
 
 tests: all $(cmocka_programs) $(fuzz) $(examples) $(children)
 	@:
-check-programs: tests $(bindings)
+check-programs: tests $(matrix) $(bindings)
 	@:
-bench-programs: all $(bench) $(children)
+demo-programs: all $(demo) $(demo_worker) $(bindings)
+	@:
+bench-programs: all $(bench) $(children) $(bindings)
 	@:
 
 # ---- Checks -----------------------------------------------------------------
@@ -220,8 +237,19 @@ endif
 
 demo:
 	@.ci/deps demo
-	+@$(build) $(demo)
-	$(demo) $(FILES)
+	+@$(build) demo-programs
+	+@$(build) run-demo
+
+# Each language finds its module where it was built.
+demo_lua = $(or $(filter 5.4,$(lua_versions)),$(lastword $(lua_versions)),5.4)
+run-demo:
+	@PYTHONPATH=$(B)/python RUBYLIB=bindings/ruby/lib:$(B)/ruby \
+	  LUA_PATH='bindings/lua/?.lua;;;/usr/share/lua/5.3/?.lua' \
+	  LUA_CPATH='$(B)/lua/$(demo_lua)/?.so;;' \
+	  $(demo) -w C=$(demo_worker) \
+	  -w 'Python=$(PYTHON) tests/demo/worker.py' \
+	  -w 'Ruby=$(RUBY) tests/demo/worker.rb' \
+	  -w 'Lua=lua$(demo_lua) tests/demo/worker.lua' $(FILES)
 
 check:
 	@.ci/deps check
@@ -290,8 +318,12 @@ lint:
 bench:
 	@.ci/deps bench
 	+@$(build) bench-programs
+	+@$(build) run-bench
+
+# Read again when the packages are there.
+run-bench:
 	@$(call test_env,$(B)) BENCH_PROGRAMS=$(abspath $(B))/bench \
-	  tests/bench/run
+	  tests/bench/run $(binding_benches)
 
 # ---- Installation -----------------------------------------------------------
 
