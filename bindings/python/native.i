@@ -83,6 +83,8 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
   return result;
 }
 %}
+/* A number like any other, -1 too. */
+%typemap(out) int code "$result = PyLong_FromLong($1);"
 #define APPEND_OBJECT(POINTER, TYPE, OWNED) \
   $result = append_output($result, SWIG_NewPointerObj(POINTER, TYPE, OWNED))
 #define APPEND_INTEGER(NUMBER) \

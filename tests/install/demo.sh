@@ -11,7 +11,7 @@ echo '#include <msgpack.h>' | "${CC:-cc}" -E -x c - >/dev/null 2>&1 || {
   exit 77
 }
 
-make -s demo-programs
+make -s demo-programs demo-languages
 make -s run-demo FILES="$(echo src/*.cc) $build/libgipc.a" >"$log" 2>&1 || {
   cat "$log"
   exit 1

@@ -85,8 +85,7 @@ static gipc_handle *pipe_both(gipc_options *o, const char *name) {
   return mine;
 }
 
-/* ---- Messages --------------------------------------------------------------
- */
+/* ---- Messages ----------------------------------------------------------- */
 
 static void expect_echo(gipc_handle *h, const void *data, size_t size) {
   const void *back;
@@ -109,8 +108,7 @@ static void large(gipc_handle *h) {
   free(data);
 }
 
-/* ---- Values ----------------------------------------------------------------
- */
+/* ---- Values ------------------------------------------------------------- */
 
 static size_t from_hex(const char *hex, char *bytes) {
   size_t size = 0;
@@ -169,8 +167,7 @@ static void values(const char *table, const char *name, gipc_handle *h) {
   gipc_handle_free(h);
 }
 
-/* ---- Steps -----------------------------------------------------------------
- */
+/* ---- Steps -------------------------------------------------------------- */
 
 static void run_script(const char *table) {
   gipc_options *o = new_options();
@@ -219,7 +216,7 @@ static void close_at_once(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3 || argc > WORDS)
+  if (argc < 3 || argc >= WORDS)
     fail("parent TABLE COMMAND...");
   for (int i = 2; i < argc; i++)
     command[i - 2] = argv[i];

@@ -242,6 +242,8 @@ end
 local function start(chosen, f, ...)
   if not is_callable(f) then
     failure.misuse "start_process takes a function, or options and a function"
+  elseif chosen.handles then
+    failure.misuse "the handles of a function are among its arguments"
   end
   local arguments = { n = select("#", ...), ... }
   local native_options = options.build(chosen)

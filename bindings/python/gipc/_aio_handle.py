@@ -15,27 +15,22 @@ from ._handle import (
 )
 from ._native import READ, WRITE, put as _put, take as _take
 from ._wait import threads, timed_out
-from .errors import GIPCClosed, GIPCError, GIPCLocked
+from .errors import GIPCError
 
 
-class _Closing:
-    """How handles and pairs of them are closed by tasks."""
+class _Block:
+    """A block whose end closes, without waiting for what is left to leave: who
+    would read it may be behind the block."""
 
     async def __aenter__(self):
         return self
 
     async def __aexit__(self, *exception):
-        try:
-            await self.aclose()
-        except GIPCClosed:
-            pass
-        except GIPCLocked:
-            raise GIPCLocked(
-                "%r is in use outside of the block that closes it." % (self,)
-            ) from None
+        self.__exit__(*exception)
+        await here().yield_()
 
 
-class _Handle(_Closing):
+class _Handle(_Block):
     """Closing does not wait: what a cancelled put left behind leaves in the
     background, and then the handle is closed."""
 
@@ -403,17 +398,11 @@ class Writer(_Handle, Writing):
         await self.flush()
 
 
-class _Pair(_Closing, _PairContext):
+class _Pair(_Block, _PairContext):
     """Two handles, which leaving the block closes, the second one first."""
 
-    async def __aexit__(self, *exception):
-        try:
-            await self[1].__aexit__(*exception)
-        finally:
-            await self[0].__aexit__(*exception)
 
-
-class Duplex(_Closing, _GIPCDuplexHandle):
+class Duplex(_Block, _GIPCDuplexHandle):
     """One end of a pipe that goes both ways: a reader and a writer, each of
     which can be closed alone."""
 

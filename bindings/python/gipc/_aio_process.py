@@ -44,7 +44,7 @@ def start_process(
 
     As :func:`gipc.start_process`, and does not wait either.  Where the target is
     a coroutine function, the child runs it with what runs the caller:
-    ``asyncio.run``, on a loop of the same class, or ``trio.run``; with
+    ``asyncio.run``, under uvloop on a loop of that, or ``trio.run``; with
     ``asyncio.run`` where nothing does.
 
     Handles of this module and of :func:`gipc.pipe` may be given, and arrive as

@@ -46,7 +46,8 @@ class AsyncioTasks:
         return _Signal(running_loop())
 
     def runner(self):
-        return _Runner(type(running_loop()))
+        loop = running_loop()
+        return _Runner(None if isinstance(loop, _Selecting) else type(loop))
 
 
 asyncio_tasks = AsyncioTasks()
@@ -133,7 +134,8 @@ class _Signal:
 
 
 class _Runner:
-    """Runs a coroutine in a child, on a loop of the parent's kind."""
+    """Runs a coroutine in a child, on a loop of the parent's kind.  None: what
+    the policy makes."""
 
     def __init__(self, kind):
         self._kind = kind

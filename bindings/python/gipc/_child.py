@@ -16,15 +16,16 @@ _RESET = signal.valid_signals() - {
 }
 
 
-def start_clean(handles, signals):
-    """handles: the native handles that were passed to this child; signals:
-    of handled_signals() in the parent."""
+def start_clean(handles, left):
+    """handles: the native handles that were passed to this child; left: of
+    what_to_leave() in the parent."""
+    signals, loop = left
     # What was suspended for ever in the parent, and its finally blocks, is not
     # for this process to collect.
     gc.freeze()
     _leave_signals(signals)
     if "asyncio" in sys.modules:
-        _leave_asyncio()
+        _leave_asyncio(loop)
     if "trio" in sys.modules:
         _leave_trio()
     # Imported by the parent, if it has a hub.
@@ -35,14 +36,17 @@ def start_clean(handles, signals):
     _leave_handles(handles)
 
 
-def handled_signals():
-    """Those that this process handles, for the child to leave.  Asked before
-    the fork: each page that the child writes to is copied."""
-    return [
+def what_to_leave():
+    """The signals that this process handles, and asyncio's loop in this thread.
+    Asked before the fork: each page that the child writes to is copied, and
+    Python before 3.12 tells a child of no loop."""
+    signals = [
         number
         for number in _RESET
         if signal.getsignal(number) not in (signal.SIG_DFL, None)
     ]
+    events = sys.modules.get("asyncio.events")
+    return signals, None if events is None else events._get_running_loop()
 
 
 def _leave_signals(numbers):
@@ -61,11 +65,10 @@ def _leave_executors():
         thread._threads_queues.clear()
 
 
-def _leave_asyncio():
+def _leave_asyncio(loop):
     import asyncio
 
     policy = asyncio.get_event_loop_policy()
-    loop = asyncio._get_running_loop()
     _inherited.append((policy, loop, sys.get_asyncgen_hooks()))
     if loop is not None:
         task = asyncio.current_task(loop)

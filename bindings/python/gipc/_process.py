@@ -107,11 +107,11 @@ class Forked(End):
             _native.options_pass(options, None, native)
         # Whatever the child needs for its start is imported once, here.
         current()
-        signals = _child.handled_signals()
+        left = _child.what_to_leave()
         util._flush_std_streams()
         native = _fork(options, handles)
         if native is None:
-            _run(process, natives, signals)
+            _run(process, natives, left)
         super().__init__(native)
         for handle in handles:
             handle._forget()
@@ -131,11 +131,11 @@ def _fork(options, handles):
         raise
 
 
-def _run(process, natives, signals):
+def _run(process, natives, left):
     """The whole life of the child."""
     code = 1
     try:
-        _child.start_clean(natives, signals)
+        _child.start_clean(natives, left)
         code = process._bootstrap(parent_sentinel=_parent_sentinel(process))
     except BaseException:
         traceback.print_exc()

@@ -27,9 +27,15 @@ async def transfer(size, count, way):
         for _ in range(count):
             await writer.put(message)
 
+    async def batch(count):
+        async with writer.batch():
+            await each(count)
+
     async def many(count):
         await writer.put_many([message] * count)
-    figure = await async_rate(count, {"each": each, "many": many}[way], reports)
+
+    ways = {"each": each, "batch": batch, "many": many}
+    figure = await async_rate(count, ways[way], reports)
     await child.join()
     writer.close()
     os.close(reports)

@@ -317,28 +317,30 @@ return function(test)
     -- The thread has a Lua state of its own; it answers while this one waits.
     local thread = require "cqueues.thread"
     local before = support.descriptors()
-    local cat = assert(gipc.exec_process({ "cat" }, { stdin = "pipe", stdout = "pipe" }))
-    local r = gipc.open(cat:stdio(1), nil, { codec = "raw" })
-    local started, channel = thread.start(function(channel, fd, path, cpath)
-      package.path, package.cpath = path, cpath
-      local gipc = require "gipc"
-      local h = gipc.open(nil, tonumber(fd), { codec = "raw" })
+    local function hear_a_thread()
+      local cat = assert(gipc.exec_process({ "cat" }, { stdin = "pipe", stdout = "pipe" }))
+      local r = gipc.open(cat:stdio(1), nil, { codec = "raw" })
+      local started, channel = thread.start(function(channel, fd, path, cpath)
+        package.path, package.cpath = path, cpath
+        local gipc = require "gipc"
+        local h = gipc.open(nil, tonumber(fd), { codec = "raw" })
+        for i = 1, 3 do
+          gipc.sleep(0.01)
+          h:put("from a thread " .. i)
+        end
+        h:close()
+      end, tostring(cat:stdio(0)), package.path, package.cpath)
+      assert(started, channel)
       for i = 1, 3 do
-        gipc.sleep(0.01)
-        h:put("from a thread " .. i)
+        equal(r:get(5), "from a thread " .. i)
       end
-      h:close()
-    end, tostring(cat:stdio(0)), package.path, package.cpath)
-    assert(started, channel)
-    for i = 1, 3 do
-      equal(r:get(5), "from a thread " .. i)
+      fails(gipc.EOF, "^end of stream$", r:get(5))
+      assert(started:join())
+      assert(cat:join(5))
+      r:close()
+      channel:close()
     end
-    fails(gipc.EOF, "^end of stream$", r:get(5))
-    assert(started:join())
-    assert(cat:join(5))
-    r:close()
-    channel:close()
-    started = nil
+    hear_a_thread()
     local deadline = native.now() + 5
     while support.descriptors() > before and native.now() < deadline do
       collectgarbage() -- the thread may still close its own

@@ -138,7 +138,7 @@ return function(test)
     local joined = 0
     for _ = 1, 4 do
       support.on.spawn(function()
-        assert(child:join(10))
+        assert(child:join())
         joined = joined + 1
       end)
     end
@@ -289,22 +289,32 @@ return function(test)
 
   test("a_child_may_use_another_loop", function()
     local inherited = package.loaded.luv and "luv"
+    local ticks, over = 0, false
+    if support.on.spawn then
+      support.on.spawn(function()
+        while not over do
+          gipc.sleep(0.001)
+          ticks = ticks + 1
+        end
+      end)
+    end
     for _, name in ipairs { "none", "cqueues", "copas", not inherited and "luv" or nil } do
       local r, w = gipc.pipe()
       local child = gipc.start_process(function(w)
         if name ~= "none" and not support.has(name) then
-          return w:put { "through", false }
+          return w:put { "through", false, 0 }
         end
+        local before = ticks
+        gipc.sleep(0.005) -- the parent's sleep would end here
         gipc.use(name)
         if name == "copas" then
-          -- What has not ended of the parent's would be resumed here.
           require("copas").step(0)
         end
         local mine, yours = gipc.pipe { duplex = true }
         local child = gipc.start_process(support.echo, yours)
         require("loops")[name].run(function()
           mine:put "through"
-          w:put { mine:get(), (child:join(0.001)) or false }
+          w:put { mine:get(), (child:join(0.001)) or false, ticks - before }
           mine:close()
           child:join()
         end)
@@ -312,10 +322,13 @@ return function(test)
       local got = r:get(5)
       equal(got and got[1], "through", name)
       equal(got[2], false)
+      equal(got[3], 0, "what the parent's coroutine did in the child")
       child:join()
       equal(child:exitcode(), 0)
       r:close()
     end
+    over = true
+    gipc.sleep(0.01)
     if inherited then
       local text, code = support.output_of(function(options)
         return gipc.start_process(options, function()
@@ -440,6 +453,7 @@ return function(test)
   test("a_start_that_cannot_be_is_told", function()
     raises("takes a function", gipc.start_process, 5)
     raises("takes a function", gipc.start_process, {})
+    raises("among its arguments", gipc.start_process, { handles = {} }, function() end)
     raises("no option", gipc.start_process, { nam = "x" }, function() end)
     fails(gipc.ENOENT, "No such file", gipc.start_process({ cwd = "/nowhere" }, function() end))
   end)

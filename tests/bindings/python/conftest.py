@@ -3,7 +3,6 @@ left no handle, descriptor, zombie or child behind."""
 
 import faulthandler
 import gc
-import os
 
 import gevent
 import pytest

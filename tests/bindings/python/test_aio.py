@@ -467,6 +467,20 @@ async def test_leaving_the_block_closes(tasks):
 
 
 @under_all
+async def test_leaving_the_block_does_not_wait_for_a_reader(tasks):
+    async def put():
+        async with raw(duplex) as (a, b):
+            await b.put(bytes(1 << 20))
+
+    for duplex in (False, True):
+        job = tasks.spawn(put)
+        await tasks.settle()
+        await cancel(tasks, job)
+        await tasks.settle()
+        assert support.open_handles() == []
+
+
+@under_all
 async def test_two_waiters_take_turns(tasks):
     async with raw() as (r, w):
         jobs = [tasks.spawn(r.get) for _ in range(5)]
@@ -599,36 +613,30 @@ async def test_who_never_waits_lets_others_run(tasks):  # H81
             ticks.append(1)
             await tasks.sleep(0)
 
-    async def pass_on(take, count):
-        """Each message is there before it is asked for."""
-        put, get = take
+    async def repeat(count, call, *arguments):
+        del ticks[:]
         for _ in range(count):
-            await put()
-            await get()
+            await call(*arguments)
+        assert len(ticks) >= 3
 
     async with raw() as (r, w):
-        large = bytes(60_000)
-        buffer = bytearray(60_000)
-        ways = (
-            (lambda: w.put(bytes(64)), r.get, 20_000),
-            (lambda: w.put(large), r.get, 60),
-            (lambda: w.put(large), lambda: r.get_into(buffer), 60),
-            (lambda: w.put_many([bytes(64)] * 100), many(r, 100), 200),
-        )
-        for put, get, count in ways:
-            del ticks[:]
-            job = tasks.spawn(tick)
-            await pass_on((put, get), count)
-            assert len(ticks) >= 3
-            await cancel(tasks, job)
+        job = tasks.spawn(tick)
+        # All of them are there before the first one is asked for.
+        write_raw(w, frame(b"") * 25_000)
+        await repeat(25_000, r.get)
+        write_raw(w, frame(b"") * 100)
+        await repeat(100, r.get_into, bytearray(1))
+        await repeat(1, put_and_take, w, r)
+        await cancel(tasks, job)
 
 
-def many(reader, count):
-    async def get():
-        for _ in range(count):
-            await reader.get()
-
-    return get
+async def put_and_take(writer, reader):
+    """Puts, and takes them from the kernel without a checkpoint."""
+    for _ in range(250):
+        for _ in range(100):
+            await writer.put(b"")
+        while support.is_readable(reader._fd):
+            os.read(reader._fd, 65536)
 
 
 @under_all

@@ -267,7 +267,7 @@ def test_an_end_of_the_loop_with_a_rest_is_quiet(program, name):
 # ---- Children beside a loop --------------------------------------------------
 
 HAUNTED = """
-import asyncio, gc, gipc, gipc.aio, os, signal, socket
+import asyncio, gc, gipc, gipc.aio, os, signal, socket, sys
 from %(way)s import new_event_loop
 
 def run(coroutine):
@@ -307,6 +307,8 @@ def child(w):
         pass
     else:
         raise AssertionError("the parent's loop runs")
+    assert asyncio.current_task(parents_loop) is None
+    assert tuple(sys.get_asyncgen_hooks()) == (None, None)
     generators.clear()
     tasks.clear()
     gc.collect()
@@ -327,8 +329,21 @@ def child(w):
 async def coroutine_child(w):
     w.put(type(asyncio.get_running_loop()).__module__)
 
+def garbage():
+    try:
+        yield
+    finally:
+        os.write(finals[1], b"c")
+
 async def main():
-    loop = asyncio.get_running_loop()
+    global parents_loop
+    loop = parents_loop = asyncio.get_running_loop()
+    # What the collector would find, in whichever process it runs.
+    gc.disable()
+    cycle = [garbage()]
+    next(cycle[0])
+    cycle.append(cycle)
+    del cycle
     loop.add_signal_handler(signal.SIGUSR1, act, "signal")
     loop.add_reader(theirs, read_one, theirs)
     tasks.extend(asyncio.ensure_future(haunt(0.001)) for _ in range(3))
@@ -378,7 +393,8 @@ async def main():
     await asyncio.gather(*tasks, return_exceptions=True)
     await generators[0].aclose()
     await lost.aclose()
-    assert sorted(os.read(finals[0], 100)) == sorted(b"fffgg")
+    gc.collect()
+    assert sorted(os.read(finals[0], 100)) == sorted(b"cfffgg")
     loop.remove_reader(theirs)
 
 tasks, generators = [], []

@@ -309,6 +309,13 @@ def test_a_reader_can_be_iterated(way):
 
 
 def test_iterating_ends_at_the_end_only(way):
+    r, w = raw()
+    with r:
+        write_raw(w, frame(b"whole") + frame(b"cut")[:5])
+        w.close()
+        with pytest.raises(GIPCTruncated):
+            for message in r:
+                assert message == b"whole"
     r, w = pipe(encoder=None)
     with r:
         w.put(b"")  # what pickle answers with an EOFError of its own

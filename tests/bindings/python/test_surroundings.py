@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 
-import gevent
 import pytest
 import support
 from gipc import pipe, start_process

@@ -3,7 +3,6 @@ handles between threads, starts in a process with threads."""
 
 import logging
 import logging.handlers
-import os
 import signal
 import subprocess
 import sys

@@ -120,6 +120,21 @@ class HandlesTest < GipcTest
     assert_equal %w[a b c].to_h { |name| [name, 5] }, got.map { |bytes| bytes.squeeze }.tally
   end
 
+  # A thread that looked for the turn before another one took it has to wait.
+  def test_who_comes_just_behind_waits
+    reader, peer = bare_reader
+    peer.write(frame("x" * 100_000).byteslice(0, 50_000))
+    getting = until_waiting(Thread.new { reader.get })
+    assert_nil Gipc::Native.take(reader.instance_variable_get(:@native))
+    writer, other = bare_writer(buffer: 4608)
+    putting = until_waiting(Thread.new { writer.put("y" * 100_000) })
+    assert_nil Gipc::Native.put(writer.instance_variable_get(:@native), "z")
+    peer.write("x" * 50_004)
+    assert_equal 100_000, getting.value.bytesize
+    other.read(100_004)
+    putting.join
+  end
+
   def test_the_descriptor_can_be_polled
     reader, writer = pipe
     assert_nil IO.select([reader], nil, nil, 0)

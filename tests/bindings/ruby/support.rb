@@ -43,7 +43,7 @@ end
 
 class GipcTest < Minitest::Test
   i_suck_and_my_tests_are_order_dependent! # so that a failure can be repeated
-  SECONDS = 60
+  SECONDS = 120
 
   def before_setup
     super

@@ -57,11 +57,21 @@ void set_error_classes(VALUE classes);
     "$result = $1 > 0 ? Qtrue : Qfalse;"
 /* A number like any other, -1 too. */
 %typemap(out) int code "$result = INT2NUM($1);"
+%{
+/* Adds an output: alone, or in an array behind those that are there.  SWIG's
+ * own helper for this is another one from SWIG 4.3 on. */
+static VALUE append_output(VALUE result, VALUE object) {
+  if (NIL_P(result))
+    return object;
+  if (!RB_TYPE_P(result, T_ARRAY))
+    result = rb_ary_new_from_args(1, result);
+  return rb_ary_push(result, object);
+}
+%}
 #define APPEND_OBJECT(POINTER, TYPE, OWNED) \
-  $result = SWIG_Ruby_AppendOutput($result, \
-                                   SWIG_NewPointerObj(POINTER, TYPE, OWNED))
+  $result = append_output($result, SWIG_NewPointerObj(POINTER, TYPE, OWNED))
 #define APPEND_INTEGER(NUMBER) \
-  $result = SWIG_Ruby_AppendOutput($result, ULL2NUM(NUMBER))
+  $result = append_output($result, ULL2NUM(NUMBER))
 
 /* ---- A fork and the other threads ------------------------------------------- */
 

@@ -66,7 +66,7 @@ module Gipc
 
     # MessagePack.  A binary String is "bin", any other "str"; integers have at
     # most 64 bits (RangeError).  The nesting of what is got is bounded by the
-    # msgpack library (MessagePack::StackError).
+    # msgpack library (MessagePack::StackError: 128 levels).
     module Msgpack
       def self.dump(object)
         MessagePack.pack(object)
