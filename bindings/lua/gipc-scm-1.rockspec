@@ -21,15 +21,22 @@ dependencies = {
 external_dependencies = {
   EV = { header = "ev.h" },
 }
+-- In a folder of its own, and alike in both steps, so that nothing is built anew.
 build = {
   type = "make",
   build_target = "rock",
   install_target = "install-rock",
   build_variables = {
+    B = "build/rock",
+    CC = "$(CC)",
+    CFLAGS = "$(CFLAGS)",
     LUA = "$(LUA)",
     LUA_INCDIR = "$(LUA_INCDIR)",
   },
   install_variables = {
+    B = "build/rock",
+    CC = "$(CC)",
+    CFLAGS = "$(CFLAGS)",
     LUA = "$(LUA)",
     LUA_INCDIR = "$(LUA_INCDIR)",
     luadir = "$(LUADIR)",

@@ -24,12 +24,26 @@ def _default():
 _TOO_DEEP = "lists and dictionaries are nested too deeply"
 
 
-def _check_keys(o):
-    """json.dumps would make text of numbers, None and True."""
+_INTEGERS = range(-(2**63), 2**64)
+
+
+def _integer(digits):
+    number = int(digits)
+    if number not in _INTEGERS:
+        raise ValueError("an integer over 64 bits")
+    return number
+
+
+def _check_json(o):
+    """What json.dumps would let pass: keys that are no text, and integers that
+    other languages do not have."""
     rest = [o]
     while rest:
         o = rest.pop()
-        if isinstance(o, dict):
+        if isinstance(o, int):
+            if o not in _INTEGERS:
+                raise OverflowError("an integer over 64 bits")
+        elif isinstance(o, dict):
             for key in o:
                 if not isinstance(key, str):
                     raise TypeError("a key in JSON is a str, not %r" % (key,))
@@ -49,7 +63,7 @@ def _json():
             )
         except RecursionError:
             raise ValueError(_TOO_DEEP) from None
-        _check_keys(o)
+        _check_json(o)
         return text.encode()
 
     def refuse(name):
@@ -58,7 +72,9 @@ def _json():
     def decode(data):
         # Strictly UTF-8; json.loads would guess among encodings.
         try:
-            return json.loads(data.decode(), parse_constant=refuse)
+            return json.loads(
+                data.decode(), parse_constant=refuse, parse_int=_integer
+            )
         except RecursionError:
             raise ValueError(_TOO_DEEP) from None
 

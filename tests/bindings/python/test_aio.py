@@ -276,6 +276,18 @@ async def test_a_cancelled_batch_loses_nothing(tasks):
         with pytest.raises(GIPCTimeout):
             await r.get(timeout=0.01)
 
+        async def put_and_wait():
+            async with w.batch():
+                await w.put_many([b"a", b"b"])
+                await w.put(b"c")
+                await tasks.sleep(1000)
+
+        job = tasks.spawn(put_and_wait)
+        await tasks.settle()
+        await cancel(tasks, job)
+        for message in (b"a", b"b", b"c"):
+            assert await r.get(timeout=10) == message
+
 
 @under_all
 async def test_large_messages_go_into_the_callers_memory(tasks):

@@ -171,8 +171,17 @@ async def test_a_join_needs_no_descriptor(tasks):
     async with aio.pipe() as (r, w):
         p = aio.start_process(for_ever, (r,))
         p._end.sentinel = None
-        await p.join(0.01)
-        assert p.is_alive()
+        ticks = []
+
+        async def tick():
+            while True:
+                ticks.append(1)
+                await tasks.sleep(0.001)
+
+        ticking = tasks.spawn(tick)
+        await p.join(0.05)
+        assert p.is_alive() and len(ticks) >= 3
+        await cancel(tasks, ticking)
         job = tasks.spawn(p.join)
         await w.put("end")
         await result_of(tasks, job)

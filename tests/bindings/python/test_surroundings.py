@@ -44,7 +44,7 @@ def picture(*more):
     os.umask(found["umask"])
     found["flags"] = [os.get_blocking(fd) for fd in (0, 1, 2)]
     with open("/proc/self/status") as f:
-        found["kernel"] = [line for line in f if line.startswith("Sig")]
+        found["kernel"] = [line for line in f if line[:6] in ("SigBlk", "SigIgn", "SigCgt")]
     return found
 
 def changed(before, after):

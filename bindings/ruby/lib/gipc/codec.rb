@@ -20,11 +20,12 @@ module Gipc
 
     # A JSON document (RFC 8259) for each message, in UTF-8.  What JSON does not
     # know is refused (JSON::GeneratorError): NaN and Infinity, binary Strings, keys
-    # that are no Strings or Symbols, any other object.  So is nesting deeper than
+    # that are no Strings or Symbols, integers over 64 bits, any other object.  So is nesting deeper than
     # 100 levels, in both directions (JSON::NestingError; the library's default).
     module Json
       DEPTH = 100
-      private_constant :DEPTH
+      INTEGERS = (-2**63...2**64).freeze
+      private_constant :DEPTH, :INTEGERS
 
       def self.dump(object)
         check(object, DEPTH)
@@ -35,7 +36,10 @@ module Gipc
         text = bytes.force_encoding(Encoding::UTF_8)
         raise JSON::ParserError, "the message is not UTF-8" unless text.valid_encoding?
 
-        JSON.parse(text)
+        object = JSON.parse(text)
+        # No walk without so many digits in a row.
+        check(object, DEPTH) if text.match?(/\d{19}/)
+        object
       end
 
       # The library would make a String of it.
@@ -44,7 +48,8 @@ module Gipc
         when String then refuse("a binary String") if object.encoding == Encoding::BINARY
         when Array then object.each { |item| check(item, depth - 1) } if depth.positive?
         when Hash then check_map(object, depth) if depth.positive?
-        when Symbol, Integer, Float, nil, true, false then nil
+        when Integer then refuse("an integer over 64 bits") unless INTEGERS.cover?(object)
+        when Symbol, Float, nil, true, false then nil
         else refuse(object.class)
         end
       end
