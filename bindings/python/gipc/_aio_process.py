@@ -42,8 +42,8 @@ def start_process(
 ):
     """Starts a child process that calls ``target(*args, **kwargs)``.
 
-    As :func:`gipc.start_process`, and does not wait either.  Where the target is
-    a coroutine function, the child runs it with what runs the caller:
+    As :func:`gipc.start_process`, and does not wait either.  Where the target
+    is a coroutine function, the child runs it with what runs the caller:
     ``asyncio.run``, under uvloop on a loop of that, or ``trio.run``; with
     ``asyncio.run`` where nothing does.
 

@@ -1,6 +1,7 @@
 """What a forked child does to itself before its target runs: nothing of what
 the parent's loops, greenlets and handlers were about acts in it."""
 
+import _signal
 import gc
 import signal
 import sys
@@ -16,12 +17,11 @@ _RESET = signal.valid_signals() - {
 }
 
 
-def start_clean(handles, left):
-    """handles: the native handles that were passed to this child; left: of
-    what_to_leave() in the parent."""
+def start_clean(left):
+    """left: of what_to_leave() in the parent."""
     signals, loop = left
-    # What was suspended for ever in the parent, and its finally blocks, is not
-    # for this process to collect.
+    # What was suspended for ever in the parent, with its finally blocks, and
+    # loops that nobody else holds any more, are not for this process to collect.
     gc.freeze()
     _leave_signals(signals)
     if "asyncio" in sys.modules:
@@ -33,15 +33,14 @@ def start_clean(handles, left):
     if gevent is not None:
         gevent.leave_in_child()
     _leave_executors()
-    _leave_handles(handles)
 
 
 def what_to_leave():
     """The signals that this process handles, and asyncio's loop in this thread.
     Asked before the fork: each page that the child writes to is copied, and
-    Python before 3.12 tells a child of no loop."""
+    Python tells a child of no loop."""
     signals = [
-        number
+        int(number)
         for number in _RESET
         if signal.getsignal(number) not in (signal.SIG_DFL, None)
     ]
@@ -52,9 +51,10 @@ def what_to_leave():
 def _leave_signals(numbers):
     # The library has set the dispositions back, SIGPIPE's excepted; this is
     # Python's own table, and the descriptor that its handlers wake.
-    signal.set_wakeup_fd(-1)
+    # In the module below, as enumerations cost forty pages.
+    _signal.set_wakeup_fd(-1)
     for number in numbers:
-        signal.signal(number, signal.SIG_DFL)
+        _signal.signal(number, _signal.SIG_DFL)
 
 
 def _leave_executors():
@@ -95,14 +95,3 @@ def _leave_trio():
     sniffio.current_async_library_cvar.set(None)
     if hasattr(sniffio, "thread_local"):
         sniffio.thread_local.name = None
-
-
-def _leave_handles(handles):
-    from ._handle import get_all_handles
-
-    for handle in get_all_handles():
-        # The same number for both sides of a duplex handle.
-        if any(handle._h is native for native in handles):
-            handle._arrive()
-        else:
-            handle._abandon()

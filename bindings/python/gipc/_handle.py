@@ -14,6 +14,9 @@ from .errors import GIPCClosed, GIPCError, GIPCLocked
 
 # Weak references to the open handles of this process.
 _open = set()
+# The processes before this one, whose handles are closed here but for those
+# that were passed.  To visit each of ten thousand would take longer than a fork.
+_ancestors = set()
 
 
 class _GIPCHandle:
@@ -60,11 +63,13 @@ class _GIPCHandle:
             self.rest.close()
             self.rest = None
 
-    def _abandon(self):
-        """In a child that was not given it: nothing of the parent's may be
-        touched, not even to stop a watcher."""
-        self.watcher = self.rest = None
-        self._forget()
+    @property
+    def _closed(self):
+        return self._is_closed or self._legit_pid in _ancestors
+
+    @_closed.setter
+    def _closed(self, closed):
+        self._is_closed = closed
 
     def _validate(self):
         if self._closed:
@@ -292,18 +297,18 @@ class _GIPCReader(Reading):
 
     def _get_waiting(self, data, timeout):
         waits = current()
-        if data is False:
-            waits.yield_()
         if timeout is not None:
             with limit(timeout) as deadline:
-                return self._get_in_turn(waits, deadline)
-        return self._get_in_turn(waits, None)
+                return self._get_in_turn(waits, deadline, data is False)
+        return self._get_in_turn(waits, None, data is False)
 
-    def _get_in_turn(self, waits, deadline):
+    def _get_in_turn(self, waits, deadline, yields):
         self._turn.take(waits, deadline)
         try:
             if self._closed:
                 self._validate()
+            if yields:
+                waits.yield_()
             data = waits.receive(self, deadline)
             if data is None:
                 raise timed_out("no whole message came in time")
@@ -436,10 +441,10 @@ class _GIPCWriter(Writing):
                     self._turn.release()
             return
         waits = current()
-        if done is False:
-            waits.yield_()
         with limit(timeout) as deadline, self._turn.mine(waits, deadline):
             self._validate()
+            if done is False:
+                waits.yield_()
             while done is not True:
                 done = _put(self._h, data, self._batches == 0)
                 if done is None:
@@ -616,9 +621,20 @@ class _GIPCDuplexHandle(_PairContext):
         for handle in (self._writer, self._reader):
             if not handle._closed and handle._turn.taken:
                 raise GIPCLocked("%r is in use, it cannot be closed." % (self,))
+        if not (self._reader._closed or self._writer._closed):
+            self._writer._validate()
+            # Whole: to shut down one direction after the other would end the
+            # stream for whoever else has the descriptor.
+            self._reader._forget()
         for handle in (self._writer, self._reader):
             if not handle._closed:
                 handle.close()
+
+    def __exit__(self, *exception):
+        if any(handle._closed or handle._turn.taken for handle in self):
+            super().__exit__(*exception)
+        else:
+            self.close()
 
     def messages(self):
         """The messages, until the end of the stream."""
@@ -696,5 +712,22 @@ def get_all_handles():
 
     A duplex handle is in it as its reader and its writer.
     """
+    return [handle for handle in all_handles() if not handle._closed]
+
+
+def arrive_in_child(parent, passed):
+    """Those passed are this process's now, and no other one of its parent's,
+    of which nothing may be touched, not even to stop a watcher."""
+    _open.clear()
+    _ancestors.add(parent)
+    _ancestors.discard(os.getpid())
+    for handle in passed:
+        for side in (handle, handle._other):
+            if side is not None and side._h is not None:
+                side._arrive()
+
+
+def all_handles():
+    """Those too that are closed once what is left has left."""
     handles = (ref() for ref in list(_open))
     return [handle for handle in handles if handle is not None]

@@ -9,7 +9,7 @@ from multiprocessing import util
 
 from . import _child, _native
 from ._end import End, Lost
-from ._handle import _GIPCDuplexHandle, _GIPCHandle
+from ._handle import _GIPCDuplexHandle, _GIPCHandle, arrive_in_child
 from ._wait import current
 from .errors import GIPCLocked
 
@@ -98,12 +98,11 @@ class Forked(End):
     def __init__(self, process):
         handles = handles_among((process._args, process._kwargs))
         check_passable(handles)
-        natives = natives_of(handles)
         options = _native.options_new()
         _native.options_set_name(options, process.name)
         if process.daemon:
             _native.options_set_daemon(options, 1)
-        for native in natives:
+        for native in natives_of(handles):
             _native.options_pass(options, None, native)
         # Whatever the child needs for its start is imported once, here.
         current()
@@ -111,7 +110,7 @@ class Forked(End):
         util._flush_std_streams()
         native = _fork(options, handles)
         if native is None:
-            _run(process, natives, left)
+            _run(process, handles, left)
         super().__init__(native)
         for handle in handles:
             handle._forget()
@@ -131,11 +130,12 @@ def _fork(options, handles):
         raise
 
 
-def _run(process, natives, left):
+def _run(process, handles, left):
     """The whole life of the child."""
     code = 1
     try:
-        _child.start_clean(natives, left)
+        _child.start_clean(left)
+        arrive_in_child(process._parent_pid, handles)
         code = process._bootstrap(parent_sentinel=_parent_sentinel(process))
     except BaseException:
         traceback.print_exc()

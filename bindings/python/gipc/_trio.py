@@ -143,4 +143,6 @@ def _run(coroutine):
     async def main():
         return await coroutine
 
-    return trio.run(main)
+    # The frames below are the parent's: trio, which asks frame after frame what
+    # Ctrl-C may interrupt, must not come to those of the parent's task.
+    return trio.lowlevel.enable_ki_protection(trio.run)(main)

@@ -22,7 +22,8 @@ def watched(*fds):
     for name in os.listdir("/proc/self/fdinfo"):
         try:
             with open("/proc/self/fdinfo/" + name) as f:
-                found.update(map(int, re.findall(r"^tfd: *(\d+)", f.read(), re.M)))
+                numbers = re.findall(r"^tfd: *(\d+)", f.read(), re.M)
+            found.update(map(int, numbers))
         except OSError:
             pass  # that of the listing itself
     return found.intersection(fds)
@@ -430,6 +431,32 @@ async def test_the_child_has_a_loop_of_its_own(tasks):
         assert await r.get(timeout=30) == [1, 3, os.getpid()]
         await p.join()
         assert p.exitcode == 0
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_loop_that_is_set_outlives_a_child(program, name):
+    pytest.importorskip(name)
+    program(
+        """
+        import asyncio, gipc, threading
+        from %s import new_event_loop
+        asyncio.set_event_loop(new_event_loop())
+        p = gipc.start_process(int)
+        p.join()
+        assert p.exitcode == 0
+        async def main():
+            # A thread wakes the loop, through what a child shares with it.
+            loop = asyncio.get_running_loop()
+            woken = loop.create_future()
+            threading.Timer(0.1, loop.call_soon_threadsafe,
+                            (woken.set_result, 1)).start()
+            await asyncio.wait_for(woken, 10)
+        loop = asyncio.get_event_loop_policy().get_event_loop()
+        loop.run_until_complete(main())
+        loop.close()
+        """
+        % name
+    )
 
 
 def test_ctrl_c_cancels_the_childs_coroutine(program):

@@ -366,13 +366,15 @@ def test_a_put_cancelled_at_any_byte_of_a_pipe(tmp_path, with_gevent):  # H59
             p.stdin.write(frame(b"%d" % free))
             # What such a child prints goes to its stderr.
             assert p.stderr.readline() == b"timed out\n"
-            assert unread(out) == 4096
+            # The portable way writes into an empty page only.
+            begun = free > 0 and not support.PORTABLE
+            assert unread(out) == 4096 - (0 if begun else free)
             assert len(read_frame(out)) == 4096 - 4 - free
             got = read_frame(out)
-            if free > 0:
+            if begun:
                 assert got == b"x" * (2 * 4096 + free - 4)
                 got = read_frame(out)
-            assert got == (b"begun" if free else b"withdrawn")
+            assert got == (b"begun" if begun else b"withdrawn")
         p.stdin.write(frame(b"-1"))
         assert p.wait(10) == 0
     finally:

@@ -340,6 +340,7 @@ def test_a_process_that_ends_is_no_zombie_for_long():
     assert support.children() == []
 
 
+@pytest.mark.skipif(support.PORTABLE, reason="needs a pidfd")
 def test_the_sentinel_can_be_waited_for():
     import multiprocessing.connection
 
