@@ -141,7 +141,7 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 
 %{
 /* From this size a message is received straight into its bytes object. */
-#define LARGE (32 * 1024)
+enum { LARGE = 32 * 1024 };
 
 /* Who never has to wait would never let others run: after this many bytes (a
  * message counts as 64 or more) a call returns False once, and the caller lets
@@ -190,16 +190,25 @@ static PyObject *type_error(PyObject *object) {
   return NULL;
 }
 
-/* Sends a bytes object, at once if asked for, else with those put after it.
- * True: done; None: not, wait until writable (or for whom is sending); False:
- * not, let others run; 0: it is under way and lent, see gipc_put_step(3). */
+/* Sends bytes, or the content of a memoryview, at once if asked for, else with
+ * those put after it.  True: done; None: not, wait until writable (or for whom
+ * is sending); False: not, let others run; 0: it is under way and lent, see
+ * gipc_put_step(3): the caller keeps the object, and a view unreleased. */
 static PyObject *put(gipc_handle *h, PyObject *bytes, int at_once) {
-  if (!PyBytes_Check(bytes))
+  const char *data;
+  size_t size;
+  if (PyBytes_Check(bytes)) {
+    data = PyBytes_AS_STRING(bytes);
+    size = (size_t)PyBytes_GET_SIZE(bytes);
+  } else if (PyMemoryView_Check(bytes)) {
+    Py_buffer *view = PyMemoryView_GET_BUFFER(bytes);
+    data = view->buf;
+    size = (size_t)view->len;
+  } else {
     return type_error(bytes);
+  }
   if (turn_is_over())
     Py_RETURN_FALSE;
-  const char *data = PyBytes_AS_STRING(bytes);
-  size_t size = (size_t)PyBytes_GET_SIZE(bytes);
   int result =
       at_once ? gipc_put_start(h, data, size) : gipc_try_put(h, data, size);
   if (result == 0) {
@@ -324,6 +333,7 @@ static PyObject *receive(gipc_handle *h, double timeout) {
   }
 }
 %}
+%constant int LARGE = LARGE;
 PyObject *take(gipc_handle *h);
 PyObject *put(gipc_handle *h, PyObject *bytes, int at_once);
 PyObject *new_bytes(size_t size);

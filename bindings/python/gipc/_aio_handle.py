@@ -10,6 +10,7 @@ from ._handle import (
     Reading,
     Writing,
     _as_bytes,
+    _lendable,
     _GIPCDuplexHandle,
     _PairContext,
 )
@@ -223,7 +224,7 @@ class Writer(_Handle, Writing):
         encode = self._codec
         data = o if encode is None else encode(o)
         if data.__class__ is not bytes:
-            data = _as_bytes(data)
+            data = _lendable(data)
         done = None
         if not self._turn.taken and running_loop() is not None:
             try:

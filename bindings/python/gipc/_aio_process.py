@@ -85,8 +85,9 @@ class _Target:
 def exec_process(argv, *arguments, **options):
     """Runs a program, as :func:`gipc.exec_process`, and does not wait either.
 
-    Its ``stdin``, ``stdout`` and ``stderr`` are unbuffered files, for
-    ``loop.connect_read_pipe`` or ``trio.lowlevel.FdStream``.
+    Its ``stdin``, ``stdout`` and ``stderr`` are files, to be given to
+    ``loop.connect_read_pipe`` and the like, or with their ``fileno()`` to
+    ``trio.lowlevel.FdStream``.
 
     :returns: a :class:`Process`.
     """

@@ -8,7 +8,7 @@ from multiprocessing import context
 from typing import NamedTuple
 
 from . import _codec, _native
-from ._native import READ, WRITE, put as _put, take as _take
+from ._native import LARGE, READ, WRITE, put as _put, take as _take
 from ._wait import Turn, current, limit, timed_out
 from .errors import GIPCClosed, GIPCError, GIPCLocked
 
@@ -389,6 +389,16 @@ def _as_bytes(data):
     )
 
 
+def _lendable(data):
+    """Bytes, or a view that keeps its memory where it is: large ones are sent
+    straight from there."""
+    if isinstance(data, (bytearray, memoryview)):
+        view = memoryview(data)
+        if len(data) > LARGE and view.c_contiguous:
+            return view
+    return _as_bytes(data)
+
+
 class _GIPCWriter(Writing):
     """The end of a pipe that messages are put into."""
 
@@ -414,7 +424,7 @@ class _GIPCWriter(Writing):
         encode = self._codec
         data = o if encode is None else encode(o)
         if data.__class__ is not bytes:
-            data = _as_bytes(data)
+            data = _lendable(data)
         done = None
         if not self._turn.taken:
             try:

@@ -41,8 +41,10 @@ class _GProgram:
         if current().cooperative:
             from gevent.fileobject import FileObject
 
-            return FileObject(fd, mode, 0)
-        return open(fd, mode, 0)
+            return FileObject(fd, mode)
+        # The library's end is one for loops.
+        os.set_blocking(fd, True)
+        return open(fd, mode)
 
     def _open(self):
         if self._end is None:

@@ -335,6 +335,7 @@ async def test_messages_go_over_stdin_and_stdout(tasks):
     )
     with p.stdin, p.stdout:
         p.stdin.write(frame(b"hello"))
+        p.stdin.flush()
         while not support.is_readable(p.stdout.fileno()):
             await tasks.sleep(0.001)
         assert support.read_frame(p.stdout.fileno()) == b"HELLO"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 import support
-from gipc import GIPCClosed, GIPCError, GIPCLocked, pipe
+from gipc import GIPCClosed, GIPCError, GIPCLocked, GIPCTimeout, pipe
 from support import frame, write_raw
 
 
@@ -53,6 +53,26 @@ def test_bytes_like_objects_are_taken_as_bytes(way):
             w.put(o)
             got = r.get()
             assert got == b"abc" and type(got) is bytes
+
+
+def test_a_large_view_is_lent_for_as_long_as_the_put(way):
+    memory = bytearray(os.urandom(3_000_000))
+    views = [memory, memoryview(memory)[1:], memoryview(memory)[::2]]
+    with raw() as (r, w):
+        for view in views:
+            got = way.spawn(r.get)
+            w.put(view)
+            assert got.get() == bytes(view)
+        views.clear()
+        del view
+        memory.append(0)  # which it may be when nobody has a view of it
+        content = bytes(memory)
+        with pytest.raises(GIPCTimeout):
+            w.put(memory, timeout=0.02)
+        memory[:] = bytes(len(memory))  # the rest leaves from a copy
+        got = way.spawn(r.get)
+        w.flush()
+        assert got.get() == content
 
 
 def test_a_codec_may_be_a_pair_of_functions(way):
