@@ -7,6 +7,12 @@
 
 static const char *const words[] = {"hello", "", "good bye", NULL};
 
+struct talk {
+  struct ev_loop *loop;
+  gipc_process *child;
+  const char *const *next; /* of the words */
+};
+
 static void must(int result, const char *call) {
   if (result < 0)
     errx(1, "%s: %s", call, gipc_strerror(result));
@@ -24,24 +30,19 @@ static int answer(struct ev_loop *fresh, void *pipe) {
 }
 
 /* Asks the next question; after the last one the child may go. */
-static void ask(gipc_handle *pipe, const char *const **next) {
-  if (**next != NULL)
-    must(gipc_try_put(pipe, **next, strlen(**next)), "gipc_try_put");
+static void ask(gipc_handle *pipe, struct talk *talk) {
+  const char *word = *talk->next++;
+
+  if (word != NULL)
+    must(gipc_try_put(pipe, word, strlen(word)), "gipc_try_put");
   else
     must(gipc_shutdown(pipe), "gipc_shutdown");
-  ++*next;
 }
 
 static void on_message(gipc_handle *pipe, const void *data, size_t size,
                        void *user) {
   printf("\"%.*s\"\n", (int)size, (const char *)data);
   ask(pipe, user);
-}
-
-static void on_end(gipc_handle *pipe, int why, void *user) {
-  (void)user;
-  printf("%s\n", gipc_strerror(why));
-  gipc_handle_free(pipe);
 }
 
 static void on_exit_of(gipc_process *child, void *user) {
@@ -53,24 +54,29 @@ static void on_exit_of(gipc_process *child, void *user) {
   gipc_process_free(child);
 }
 
+static void on_end(gipc_handle *pipe, int why, void *user) {
+  struct talk *talk = user;
+
+  printf("%s\n", gipc_strerror(why));
+  gipc_handle_free(pipe);
+  must(gipc_process_watch(talk->child, talk->loop, on_exit_of, NULL), "watch");
+}
+
 int main(void) {
   static const gipc_events events = {sizeof(events), on_message, NULL, on_end};
-  const char *const *next = words;
-  struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+  struct talk talk = {ev_default_loop(EVFLAG_AUTO), NULL, words};
   gipc_handle *mine, *yours;
   gipc_options *options;
-  gipc_process *child;
 
   must(gipc_pipe_duplex(&mine, &yours), "gipc_pipe_duplex");
   must(gipc_options_new(&options), "gipc_options_new");
   must(gipc_options_pass(options, NULL, yours), "gipc_options_pass");
-  must(gipc_start_process(answer, yours, options, &child), "start");
+  must(gipc_start_process(answer, yours, options, &talk.child), "start");
   gipc_options_free(options);
   gipc_handle_free(yours); /* it has moved into the child */
 
-  must(gipc_start(mine, loop, &events, &next), "gipc_start");
-  must(gipc_process_watch(child, loop, on_exit_of, NULL), "watch");
-  ask(mine, &next);
-  ev_run(loop, 0); /* until nothing is left to wait for */
+  must(gipc_start(mine, talk.loop, &events, &talk), "gipc_start");
+  ask(mine, &talk);
+  ev_run(talk.loop, 0); /* until nothing is left to wait for */
   return 0;
 }

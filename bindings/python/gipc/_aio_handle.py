@@ -10,11 +10,13 @@ from ._handle import (
     Reading,
     Writing,
     _as_bytes,
-    _lendable,
     _GIPCDuplexHandle,
+    _lendable,
     _PairContext,
 )
-from ._native import READ, WRITE, put as _put, take as _take
+from ._native import READ
+from ._native import put as _put
+from ._native import take as _take
 from ._wait import threads, timed_out
 from .errors import GIPCError
 

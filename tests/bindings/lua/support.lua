@@ -8,19 +8,19 @@ local support = {}
 support.is_51 = _VERSION == "Lua 5.1" and not jit
 support.long = os.getenv "GIPC_TEST_LONG" == "1"
 
-local skipping = {}
+local elsewhere = {}
 
-function support.skip(reason)
-  error(setmetatable({ reason = reason }, skipping), 0)
+function support.not_here(reason)
+  error(setmetatable({ reason = reason }, elsewhere), 0)
 end
 
-function support.skipped(failure)
-  return getmetatable(failure) == skipping and failure.reason or nil
+function support.does_not_apply(failure)
+  return getmetatable(failure) == elsewhere and failure.reason or nil
 end
 
 function support.needs_others()
   if not support.on.spawn then
-    support.skip "nothing runs beside one that blocks"
+    support.not_here "nothing runs beside one that blocks"
   end
 end
 

@@ -112,7 +112,7 @@ return function(test)
   -- H66: the coroutine itself ends at every byte.
   test("a_get_cancelled_at_any_byte_loses_nothing", function()
     if support.loop ~= "own" then
-      support.skip "only tasks of our own can be cancelled"
+      support.not_here "only tasks of our own can be cancelled"
     end
     local h, stream = support.raw_stream()
     local bytes = frame "a message of some length" .. frame "and another one"
@@ -175,7 +175,7 @@ return function(test)
   test("a_put_that_is_broken_off_ends_in_the_background", function()
     support.needs_others()
     if support.loop == "custom" then
-      support.skip "such a loop has no spawn"
+      support.not_here "such a loop has no spawn"
     end
     local r, w = gipc.pipe { codec = "raw" }
     local message = pattern(3000000)
@@ -204,7 +204,7 @@ return function(test)
 
   test("messages_are_iterated_until_the_end", function()
     if support.is_51 and support.loop ~= "none" then
-      support.skip "Lua 5.1 cannot yield inside an iterator"
+      support.not_here "Lua 5.1 cannot yield inside an iterator"
     end
     local r, w = gipc.pipe()
     local child = gipc.start_process(function(w)

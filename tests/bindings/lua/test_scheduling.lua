@@ -8,7 +8,7 @@ return function(test)
   local function test_own(name, body)
     test(name, function()
       if support.loop ~= "own" then
-        support.skip "of the own scheduler"
+        support.not_here "of the own scheduler"
       end
       body()
     end)
@@ -248,7 +248,7 @@ return function(test)
 
   test("a_wait_of_a_loop_is_one_function", function()
     if support.loop ~= "custom" then
-      support.skip "of a program's own loop"
+      support.not_here "of a program's own loop"
     end
     equal(require("gipc.loop").name(), "custom")
     raises("gipc.use \"own\"", gipc.run, print)

@@ -373,18 +373,19 @@ def test_a_program_has_no_descriptor_that_was_not_given():  # H11, H12
 
 
 def test_a_program_starts_with_default_signals(program):  # H4, H5
-    assert (
-        program(
-            """
-            import signal, subprocess, gipc
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-            p = gipc.exec_process(["grep", "Sig[BI]", "/proc/self/status"])
-            p.join()
-            """
-        ).split()[1::2]
-        == ["0" * 16] * 2
+    printed = program(
+        """
+        import signal, subprocess, gipc
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        p = gipc.exec_process(["grep", "Sig[BI]", "/proc/self/status"])
+        p.join()
+        """
     )
+    blocked, ignored = (int(mask, 16) for mask in printed.split()[1::2])
+    # glibc keeps 32 and 33 to itself, and its posix_spawn leaves them ignored
+    # in a program: this one may have come with that.
+    assert (blocked, ignored & ~(3 << 31)) == (0, 0)
 
 
 def test_the_process_object_of_a_program():
@@ -447,9 +448,10 @@ def test_programs_start_from_many_threads():  # H11
     def start(n):
         return [join(sh("exit %d" % n)) for _ in range(10)]
 
+    before = threading.active_count()
     jobs = [Job(start, (n,)) for n in range(4)]
     assert [job.get() for job in jobs] == [[n] * 10 for n in range(4)]
-    assert threading.active_count() < 10
+    assert threading.active_count() <= before
 
 
 def test_messages_over_stdin_and_stdout(tmp_path):

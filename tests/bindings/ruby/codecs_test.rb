@@ -18,13 +18,13 @@ class CodecsTest < GipcTest
     bare, peer = bare_writer(codec: :json)
     bare.put({"a" => [1, 2.5, nil, true, "é"]})
     assert_equal frame('{"a":[1,2.5,null,true,"é"]}'), peer.readpartial(100)
-    [nil, true, 0, -1.5, "", "é\u0000😀", [], {}, {"a" => {"b" => [1]}}, 1 << 70].each do |object|
+    [nil, true, 0, -1.5, "", "é\u0000😀", [], {}, {"a" => {"b" => [1]}}, (1 << 64) - 1].each do |object|
       writer.put(object)
       assert_equal [object], [reader.get]
     end
     writer.put({a: :b})
     assert_equal({"a" => "b"}, reader.get)
-    [Float::NAN, Float::INFINITY, [-Float::INFINITY], "\xFF", "a".b, {1 => 2}, [Object.new], {a: Time.now}].each do |object|
+    [Float::NAN, Float::INFINITY, [-Float::INFINITY], "\xFF", "a".b, {1 => 2}, [Object.new], {a: Time.now}, 1 << 64].each do |object|
       assert_raises(JSON::GeneratorError) { writer.put(object) }
     end
     [101, 100_000].each { |depth| assert_raises(JSON::NestingError) { writer.put(nested(depth)) } } # H110
