@@ -123,8 +123,8 @@ SWIG ?= swig
 
 .PHONY: all tests demo check check-san check-tsan check-valgrind check-long \
         fuzz lint bench install uninstall clean format deps help \
-        demo-programs demo-languages run-demo check-programs run-check run-fuzz \
-        bench-programs run-bench FORCE
+        demo-programs demo-languages run-demo binding-programs check-programs run-check \
+        run-check-long run-fuzz bench-programs run-bench FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -214,6 +214,8 @@ tests: all $(cmocka_programs) $(fuzz) $(examples) $(children)
 	@:
 check-programs: tests $(matrix) $(bindings)
 	@:
+binding-programs: all $(bindings)
+	@:
 demo-programs: all $(demo) $(demo_worker)
 	@:
 demo-languages: $(bindings)
@@ -265,7 +267,9 @@ run-check:
 # make check-python, check-ruby, check-lua: one language alone.
 check-%:
 	@.ci/deps check
-	+@$(build) all $(bindings)
+	+@$(build) binding-programs run-check-$*
+
+run-check-%:
 	@$(call test_env,$(B)) tests/run $(filter tests/bindings/$*/%,\
 	  $(binding_checks))
 
@@ -278,7 +282,7 @@ check-san:
 	  tests/run $(patsubst $(B)/%,$(asan)/%,$(cmocka_programs) $(fuzz))
 
 # die_after_fork=0: TSan would end the children of a threaded parent.
-# report_thread_leaks=0: in a forked child every thread of the parent is one.
+# report_thread_leaks=0: in a forked child every thread of the parent is one (H112).
 threaded := $(foreach p,$(cmocka_programs),\
               $(if $(findstring thread,$(notdir $(p))),$(p)))
 check-tsan:
@@ -296,8 +300,11 @@ check-valgrind:
 
 check-long:
 	@.ci/deps check
-	+@$(build) tests $(long)
-	@$(call test_env,$(B)) TIMEOUT=3600 tests/run $(long)
+	+@$(build) check-programs $(long) run-check-long
+
+run-check-long:
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
+	  tests/run $(long) $(binding_checks)
 
 # make fuzz SECONDS_EACH=600: new inputs stay under build/.
 SECONDS_EACH ?= 60
@@ -389,7 +396,8 @@ help:
 	@echo "check-san       the same tests under ASan and UBSan"
 	@echo "check-tsan      the tests with threads under TSan"
 	@echo "check-valgrind  the tests under valgrind"
-	@echo "check-long      the tests that take minutes"
+	@echo "check-python check-ruby check-lua   one language alone"
+	@echo "check-long      the tests that take minutes, in full numbers"
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"
 	@echo "lint            the checks of style, exports, header and pages"
 	@echo "bench           build and run the benchmarks"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A program built today runs with a later library that only adds functions, and
-# the tool that would see a broken promise sees one.
+# the tool that would see a broken promise sees one (H108).
 set -eu
 cd "$(dirname "$0")/../.."
 build=${GIPC_TEST_BUILD:-build/linux}

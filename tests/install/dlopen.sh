@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A program that is not linked with the library uses all of it, and unloads it.
+# A program that is not linked with the library uses all of it, and unloads it
+# (H106).
 set -eu
 cd "$(dirname "$0")"
 tmp=$(mktemp -d)

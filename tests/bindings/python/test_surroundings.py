@@ -223,8 +223,9 @@ def test_it_works_when_gevent_has_patched_everything(program, order):
 # ---- Other reapers ------------------------------------------------------------
 
 
-def test_statuses_are_right_beside_other_reapers(program):  # H40, H43
-    """gevent.subprocess makes gevent reap every child there is.  In a program
+def test_statuses_are_right_beside_other_reapers(program):  # H40, H43, H101
+    """gevent.subprocess makes gevent reap every child there is, with a libev of
+    its own where it comes from the package index.  In a program
     of its own: other loops, when they end, take gevent's SIGCHLD away."""
     assert (
         program(
