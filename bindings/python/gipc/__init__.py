@@ -7,17 +7,13 @@ written for upstream gipc 1.8 runs unchanged.
 >>> from gipc import pipe, start_process
 """
 
-from ._handle import (
-    _GIPCDuplexHandle,
-    _GIPCHandle,
-    _GIPCReader,
-    _GIPCWriter,
-    get_all_handles,
-    pipe,
-)
+from ._handle import _GIPCHandle, get_all_handles
 from ._native import VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH
+from ._pipe import _GIPCDuplexHandle, pipe
 from ._process import _GProcess, start_process
 from ._program import exec_process, inherit, stdio
+from ._reader import _GIPCReader
+from ._writer import _GIPCWriter
 from .errors import (
     GIPCBadHandles,
     GIPCClosed,

@@ -5,19 +5,13 @@ from itertools import islice
 
 from . import _native
 from ._aio_wait import TaskTurn, current, deadline_of, here, running_loop
-from ._handle import (
-    Family,
-    Reading,
-    Writing,
-    _as_bytes,
-    _GIPCDuplexHandle,
-    _lendable,
-    _PairContext,
-)
+from ._handle import Reading, Writing
 from ._native import READ
 from ._native import put as _put
 from ._native import take as _take
+from ._pipe import Family, _GIPCDuplexHandle, _PairContext
 from ._wait import threads, timed_out
+from ._writer import _as_bytes, _lendable
 from .errors import GIPCError
 
 

@@ -1,5 +1,6 @@
 """Child processes that run a Python function."""
 
+import errno
 import multiprocessing
 import multiprocessing.process
 import os
@@ -9,7 +10,8 @@ from multiprocessing import util
 
 from . import _child, _native
 from ._end import End, Lost
-from ._handle import _GIPCDuplexHandle, _GIPCHandle, arrive_in_child
+from ._handle import _GIPCHandle, arrive_in_child
+from ._pipe import _GIPCDuplexHandle
 from ._wait import current
 from .errors import GIPCLocked
 
@@ -38,7 +40,7 @@ class _GProcess(multiprocessing.Process):
         """A descriptor that is readable once the process has ended."""
         fd = super().sentinel
         if fd is None:
-            raise NotImplementedError("this system has no pidfd")
+            raise OSError(errno.EOPNOTSUPP, "this system has no pidfd")
         return fd
 
     def start(self):

@@ -1,12 +1,13 @@
 """Children that run any program, and what such a child finds at its start."""
 
+import errno
 import os
 import subprocess
 import sys
 
 from . import _native
 from ._end import End, Lost
-from ._handle import family
+from ._pipe import family
 from ._process import check_passable, handles_among, natives_of
 from ._wait import current
 
@@ -56,7 +57,7 @@ class _GProgram:
         """A descriptor that is readable once the process has ended."""
         fd = self._open().sentinel
         if fd is None:
-            raise NotImplementedError("this system has no pidfd")
+            raise OSError(errno.EOPNOTSUPP, "this system has no pidfd")
         return fd
 
     @property

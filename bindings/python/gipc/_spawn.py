@@ -10,7 +10,7 @@ from multiprocessing import context, reduction, spawn, util
 
 from . import _native
 from ._end import End
-from ._handle import family, pipe
+from ._pipe import family, pipe
 from ._process import check_passable, handles_among, natives_of
 from ._program import words
 

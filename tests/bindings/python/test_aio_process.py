@@ -64,7 +64,7 @@ async def test_handles_of_both_kinds_arrive_as_what_they_are(tasks):
                 kinds, (w, plain[0], task[1], duplex[0]), method=method
             )
             assert await tasks.in_thread(r.get) == [
-                "gipc._handle",
+                "gipc._reader",
                 "gipc._aio_handle",
                 "gipc._aio_handle",
             ]

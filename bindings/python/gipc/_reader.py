@@ -1,0 +1,136 @@
+"""The end of a pipe that messages come out of."""
+
+from . import _native
+from ._handle import Reading
+from ._native import READ, take as _take
+from ._wait import current, limit, timed_out
+from .errors import GIPCError
+
+
+class _GIPCReader(Reading):
+    """The end of a pipe that messages come out of."""
+
+    def get(self, timeout=None):
+        """Returns the next message, decoded; waits for it where need be.
+
+        :arg timeout: ``None``, seconds, or a ``gevent.Timeout``, which is
+            cancelled when the message is there.  It covers the whole message.
+            What has arrived of it when the time is over is not lost: the next
+            get goes on there.
+
+        Raises:
+            - :exc:`EOFError` at the end of the stream
+            - :exc:`GIPCTimeout` when the seconds are over; a
+              ``gevent.Timeout`` raises itself
+            - :exc:`GIPCTruncated`, :exc:`GIPCProtocolError`,
+              :exc:`GIPCTooBig`: the stream is over, and why
+            - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
+            - what the decoder raises; the message is taken then
+
+        >>> reader, writer = pipe()
+        >>> writer.put("hello")
+        >>> reader.get(timeout=1.0)
+        'hello'
+        """
+        data = self._get_encoded(timeout)
+        decode = self._codec
+        return data if decode is None else decode(data)
+
+    def _get_encoded(self, timeout=None):
+        data = None
+        if not self._turn.taken:
+            try:
+                data = _take(self._h)
+            except (GIPCError, EOFError, OSError):
+                with limit(timeout):
+                    self._validate()
+                    raise
+        if data.__class__ is not bytes:
+            return self._get_waiting(data, timeout)
+        if timeout is not None:
+            with limit(timeout):
+                pass
+        return data
+
+    def _get_waiting(self, data, timeout):
+        waits = current()
+        if timeout is not None:
+            with limit(timeout) as deadline:
+                return self._get_in_turn(waits, deadline, data is False)
+        return self._get_in_turn(waits, None, data is False)
+
+    def _get_in_turn(self, waits, deadline, yields):
+        self._turn.take(waits, deadline)
+        try:
+            if self._closed:
+                self._validate()
+            if yields:
+                waits.yield_()
+            data = waits.receive(self, deadline)
+            if data is None:
+                raise timed_out("no whole message came in time")
+            if data.__class__ is bytes:
+                return data
+            # A large one, of this size.
+            data = _native.new_bytes(data)
+            self._fill(data, _native.get_bytes, waits, deadline)
+            return data
+        finally:
+            self._turn.release()
+
+    def _fill(self, buffer, step, waits, deadline):
+        """Receives a message straight into buffer, whose pages see each byte
+        once."""
+        while True:
+            size = step(self._h, buffer)
+            if size is not None:
+                return size
+            try:
+                if not waits.ready(self, READ, deadline):
+                    raise timed_out("no whole message came in time")
+            except BaseException:
+                _native.get_cancel(self._h)  # and the bytes stay for the next
+                raise
+
+    def get_into(self, buffer, timeout=None):
+        """Receives the next message into writable memory of the caller.
+
+        No decoder sees it.  For large messages this spares the pages of a new
+        bytes object each time.
+
+        :arg buffer: a bytearray, memoryview, array, mmap ...
+        :returns: the size of the message in bytes.
+
+        Raises what :meth:`get` does; :exc:`GIPCTooBig` when the buffer is too
+        small: then the message stays, for a larger one.
+
+        >>> reader, writer = pipe(encoder=None)
+        >>> writer.put(b"hello")
+        >>> buffer = bytearray(100)
+        >>> reader.get_into(buffer)
+        5
+        """
+        self._validate()
+        waits = current()
+        with limit(timeout) as deadline, self._turn.mine(waits, deadline):
+            self._validate()
+            # The view keeps the memory where it is.
+            with memoryview(buffer) as view:
+                return self._fill(view, _native.get_into, waits, deadline)
+
+    def __iter__(self):
+        """The messages, until the end of the stream.
+
+        >>> reader, writer = pipe()
+        >>> writer.put_many(["a", "b"])
+        >>> writer.close()
+        >>> list(reader)
+        ['a', 'b']
+        """
+        decode = self._codec
+        while True:
+            try:
+                data = self._get_encoded()
+            except EOFError:
+                return
+            yield data if decode is None else decode(data)
