@@ -196,7 +196,8 @@ void an_ignored_sigpipe_stays_ignored(void **) { /* H75 */
 void a_terminal_in_raw_mode_carries_messages(void **) {
   OldKernel old;
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  assert_true(master >= 0);
+  if (master < 0)
+    skip(); // no devpts here
   assert_int_equal(grantpt(master) | unlockpt(master), 0);
   int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
   assert_true(slave >= 0);
