@@ -103,7 +103,8 @@ static void a_raw_terminal_carries_messages(void **state) {
   struct termios raw;
   gipc_handle *a, *b;
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
-  assert_true(master >= 0);
+  if (master < 0)
+    skip(); /* no devpts here */
   assert_int_equal(grantpt(master) | unlockpt(master), 0);
   slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
   assert_true(slave >= 0);

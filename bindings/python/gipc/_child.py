@@ -10,11 +10,13 @@ import sys
 # with it what the parent shares.
 _inherited = []
 
-_RESET = signal.valid_signals() - {
-    signal.SIGKILL,
-    signal.SIGSTOP,
-    signal.SIGPIPE,
-}
+# As numbers, and asked for in the module below signal: its enumerations are slow,
+# and cost a child forty pages.
+_RESET = [
+    int(number)
+    for number in signal.valid_signals()
+    if number not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE)
+]
 
 
 def start_clean(left):
@@ -40,9 +42,9 @@ def what_to_leave():
     Asked before the fork: each page that the child writes to is copied, and
     Python tells a child of no loop."""
     signals = [
-        int(number)
+        number
         for number in _RESET
-        if signal.getsignal(number) not in (signal.SIG_DFL, None)
+        if _signal.getsignal(number) not in (_signal.SIG_DFL, None)
     ]
     events = sys.modules.get("asyncio.events")
     return signals, None if events is None else events._get_running_loop()
@@ -51,7 +53,6 @@ def what_to_leave():
 def _leave_signals(numbers):
     # The library has set the dispositions back, SIGPIPE's excepted; this is
     # Python's own table, and the descriptor that its handlers wake.
-    # In the module below, as enumerations cost forty pages.
     _signal.set_wakeup_fd(-1)
     for number in numbers:
         _signal.signal(number, _signal.SIG_DFL)

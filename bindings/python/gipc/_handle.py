@@ -9,6 +9,17 @@ from ._native import READ, WRITE
 from ._wait import Turn, current
 from .errors import GIPCClosed, GIPCError, GIPCLocked
 
+# This process, as asking the system each time would cost more than the rest.
+_pid = os.getpid()
+
+
+def _note_pid():
+    global _pid
+    _pid = os.getpid()
+
+
+os.register_at_fork(after_in_child=_note_pid)
+
 # Weak references to the open handles of this process.
 _open = set()
 # The processes before this one, whose handles are closed here but for those
@@ -38,7 +49,7 @@ class _GIPCHandle:
     def _arrive(self):
         """It is this process's now."""
         self._closed = False
-        self._legit_pid = os.getpid()
+        self._legit_pid = _pid
         self._turn = self._turn_type()
         self.watcher = None  # gevent's, and its hub
         self.rest = None  # what finishes a cancelled put
@@ -71,10 +82,10 @@ class _GIPCHandle:
     def _validate(self):
         if self._closed:
             raise GIPCClosed("%r has been closed before." % self)
-        if os.getpid() != self._legit_pid:
+        if _pid != self._legit_pid:
             raise GIPCError(
                 "%r is not registered for current process %d: it belongs to "
-                "process %d." % (self, os.getpid(), self._legit_pid)
+                "process %d." % (self, _pid, self._legit_pid)
             )
 
     def __reduce__(self):
@@ -262,7 +273,7 @@ def arrive_in_child(parent, passed):
     of which nothing may be touched, not even to stop a watcher."""
     _open.clear()
     _ancestors.add(parent)
-    _ancestors.discard(os.getpid())
+    _ancestors.discard(_pid)
     for handle in passed:
         for side in (handle, handle._other):
             if side is not None and side._h is not None:
