@@ -108,8 +108,8 @@ FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
 cmocka_programs := $(unit) $(api) $(fault)
 checks := $(cmocka_programs) $(fuzz) $(examples) \
-          $(wildcard tests/install/*.sh tests/man/run tests/matrix/run \
-            tests/launch/run)
+          $(wildcard tests/examples/*.sh tests/install/*.sh tests/man/run \
+            tests/matrix/run tests/launch/run)
 
 # A language's build.mk adds the files it builds for its tests to `bindings`,
 # its test runners to `binding_checks`, and its benchmarks to

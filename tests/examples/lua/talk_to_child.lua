@@ -1,5 +1,7 @@
--- A program that runs another one, here itself, and talks to it in MessagePack, as
--- it would to one in Python, Ruby or C.
+-- A program that runs another one and talks to it in MessagePack.
+--   talk_to_child.lua [COMMAND...]
+-- The command may be of any language: python3 ../python/talk_to_child.py child;
+-- without one it runs itself.
 local gipc = require "gipc"
 
 local function child()
@@ -11,7 +13,8 @@ end
 
 local function main()
   local mine, theirs = gipc.pipe { duplex = true }
-  local process = assert(gipc.exec_process({ arg[-1], arg[0], "child" }, { handles = { parent = theirs } }))
+  local command = arg[1] and arg or { arg[-1], arg[0], "child" }
+  local process = assert(gipc.exec_process(command, { handles = { parent = theirs } }))
   for _, question in ipairs { "stressed", "level" } do
     assert(mine:put(question))
     local got = assert(mine:get(20))

@@ -1,5 +1,10 @@
-"""A program that runs another one, here itself, and talks to it in MessagePack,
-as it would to one in Ruby, Lua or C."""
+"""A program that runs another one and talks to it in MessagePack.
+
+    talk_to_child.py [COMMAND...]
+
+The command may be of any language: ruby ../ruby/talk_to_child.rb child; without
+one it runs itself.
+"""
 
 import sys
 
@@ -14,10 +19,9 @@ def child():
             parent.put({"question": question, "answer": question[::-1]})
 
 
-def main():
+def main(command):
     with gipc.pipe(duplex=True, **CODEC) as (mine, theirs):
-        process = gipc.exec_process(
-            [sys.executable, __file__, "child"], handles={"parent": theirs})
+        process = gipc.exec_process(command, handles={"parent": theirs})
         for question in ("stressed", "level"):
             mine.put(question)
             print(mine.get(timeout=20.0))
@@ -26,4 +30,7 @@ def main():
 
 
 if __name__ == "__main__":
-    child() if sys.argv[1:] else main()
+    if sys.argv[1:] == ["child"]:
+        child()
+    else:
+        main(sys.argv[1:] or [sys.executable, __file__, "child"])

@@ -1,7 +1,9 @@
 # frozen_string_literal: true
 
-# A program that runs another one, here itself, and talks to it in MessagePack, as
-# it would to one in Python, Lua or C.
+# A program that runs another one and talks to it in MessagePack.
+#   talk_to_child.rb [COMMAND...]
+# The command may be of any language: lua5.4 ../lua/talk_to_child.lua child; without
+# one it runs itself.
 
 require "gipc"
 
@@ -11,14 +13,17 @@ def child
   end
 end
 
-def parent
-  mine, yours = Gipc.pipe(duplex: true, codec: :msgpack)
+def itself
   paths = $LOAD_PATH.map { |path| "-I#{path}" }
-  process = Gipc.exec_process([RbConfig.ruby, *paths, __FILE__, "child"],
-                              handles: {"parent" => yours})
+  [RbConfig.ruby, *paths, __FILE__, "child"]
+end
+
+def parent(command)
+  mine, yours = Gipc.pipe(duplex: true, codec: :msgpack)
+  process = Gipc.exec_process(command, handles: {"parent" => yours})
   %w[stressed level].each { |text| p mine.put(text).get(timeout: 20) }
   mine.close
   puts "the child ended with #{process.join.exitcode}"
 end
 
-ARGV.empty? ? parent : child
+ARGV == ["child"] ? child : parent(ARGV.empty? ? itself : ARGV)
