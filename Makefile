@@ -282,7 +282,7 @@ check-san:
 	  tests/run $(patsubst $(B)/%,$(asan)/%,$(cmocka_programs) $(fuzz))
 
 # die_after_fork=0: TSan would end the children of a threaded parent.
-# report_thread_leaks=0: in a forked child every thread of the parent is one (H112).
+# report_thread_leaks=0: in a forked child every thread of the parent is one.
 threaded := $(foreach p,$(cmocka_programs),\
               $(if $(findstring thread,$(notdir $(p))),$(p)))
 check-tsan:

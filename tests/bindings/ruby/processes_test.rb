@@ -374,7 +374,7 @@ class ProcessesTest < GipcTest
   end
 
   # A hook that fails: in the parent nothing is left, in the child it ends.
-  def test_a_hook_of_fork_may_fail
+  def test_a_hook_of_fork_may_fail # H102
     script = <<~RUBY
       require "gipc"
       module Failing
