@@ -21,7 +21,7 @@ gipc\.(_GIPCDuplexHandle|aio\.Duplex)\.(batch|fileno|flush|get|get_into|put|put_
 gipc\.aio\.Process\.(close|exitcode|is_alive|kill|send_signal|sentinel|terminate)
 gipc\..*\.(__new__|__init__)
 gipc\._GIPCHandle\.(fd|rest_has_left)
-gipc\._handle\._PairContext
+gipc\._pipe\._PairContext
 """
 
 
