@@ -24,7 +24,8 @@ def main(command):
         process = gipc.exec_process(command, handles={"parent": theirs})
         for question in ("stressed", "level"):
             mine.put(question)
-            print(mine.get(timeout=20.0))
+            got = mine.get(timeout=20.0)
+            print(got["question"], "is", got["answer"])
     process.join()
     print("the child ended with", process.exitcode)
 

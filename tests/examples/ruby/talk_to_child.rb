@@ -21,7 +21,10 @@ end
 def parent(command)
   mine, yours = Gipc.pipe(duplex: true, codec: :msgpack)
   process = Gipc.exec_process(command, handles: {"parent" => yours})
-  %w[stressed level].each { |text| p mine.put(text).get(timeout: 20) }
+  %w[stressed level].each do |text|
+    got = mine.put(text).get(timeout: 20)
+    puts "#{got["question"]} is #{got["answer"]}"
+  end
   mine.close
   puts "the child ended with #{process.join.exitcode}"
 end
