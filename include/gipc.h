@@ -346,6 +346,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_process_exitcode(gipc_process *p, int *code);
 #define GIPC_ENDED_EXCEPTION 3 /* a C++ exception escaped target */
 #define GIPC_ENDED_UNWOUND 4   /* pthread_exit(3) or cancellation */
 #define GIPC_ENDED_UNBORN 5    /* killed before target began */
+#define GIPC_ENDED_UNSENT 6    /* returned or exited, with messages unsent */
 
 typedef struct gipc_exit_info {
   size_t size;   /* set by the caller: sizeof(gipc_exit_info) */
@@ -402,6 +403,10 @@ GIPC_API GIPC_MUST_CHECK int gipc_stdio(gipc_handle **handle);
 /* Ends a function child as the return of its target does.  Elsewhere as
  * _exit(2), after the queues are flushed. */
 GIPC_API void gipc_exit(int code) __attribute__((noreturn));
+/* The end of a function child, and gipc_exit(), wait until the peers have taken
+ * what is queued.  They give up when for this many seconds not a byte could be
+ * sent; < 0: never; 0: at once.  Default 60.  Function children inherit it. */
+GIPC_API GIPC_MUST_CHECK int gipc_set_exit_timeout(double seconds);
 
 /* ---- Runtimes that fork by themselves: gipc_fork(3) ---------------------- */
 

@@ -39,8 +39,9 @@ inline gipc_process *wrap(Process *p) {
 }
 
 // The only exception the core lets out is bad_alloc; anything else is a bug.
+// (The unwinding of a cancelled thread, which passes, is no exception.)
 // errno is the caller's, whatever malloc or libev did to it.
-template <typename Body> int guard(Body &&body) noexcept {
+template <typename Body> int guard(Body &&body) {
   int saved = errno;
   int result;
   try {

@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "process.h"
 
+#include <cmath>
 #include <unistd.h>
 
 using namespace gipc;
@@ -203,6 +204,13 @@ void gipc_exit(int code) {
   child::finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_EXIT);
 }
 
+int gipc_set_exit_timeout(double seconds) {
+  if (std::isnan(seconds))
+    return -EINVAL;
+  child::exit_timeout = seconds;
+  return 0;
+}
+
 // ---- Processes --------------------------------------------------------------
 
 int gipc_process_pid(const gipc_process *p) {
@@ -286,7 +294,7 @@ void gipc_process_free(gipc_process *p) {
   (void)guard([&] {
     if (p != nullptr)
       unwrap(p)->free();
-    Process::reap_orphans();
+    Process::reap_detached();
     return 0;
   });
 }

@@ -5,15 +5,64 @@
 
 namespace gipc::control {
 
-int open_gate(int parent_end) noexcept {
-  char byte = 0;
-  ssize_t size = sys::send(parent_end, &byte, 1, MSG_NOSIGNAL);
-  return size < 0 ? static_cast<int>(size) : 0;
+namespace {
+
+int send_all(int fd, const void *data, size_t size) noexcept {
+  auto *at = static_cast<const char *>(data);
+  while (size > 0) {
+    ssize_t sent = sys::send(fd, at, size, MSG_NOSIGNAL);
+    if (sent < 0)
+      return sent == -ECONNRESET ? -EPIPE : static_cast<int>(sent);
+    at += sent;
+    size -= static_cast<size_t>(sent);
+  }
+  return 0;
 }
 
-bool pass_gate(int child_end) noexcept {
-  char byte;
-  return sys::recv(child_end, &byte, 1, 0) == 1;
+bool receive_all(int fd, void *data, size_t size) noexcept {
+  auto *at = static_cast<char *>(data);
+  while (size > 0) {
+    ssize_t got = sys::recv(fd, at, size, 0);
+    if (got <= 0)
+      return false;
+    at += got;
+    size -= static_cast<size_t>(got);
+  }
+  return true;
+}
+
+} // namespace
+
+int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
+  window.settle();
+  // The child waits for this, so that all of it fits into the socket.
+  registry::Lock hold;
+  int count = window.count();
+  if (count < 0)
+    return count;
+  auto number = static_cast<int32_t>(count);
+  int error = send_all(parent_end, &number, sizeof number);
+  for (int sent = 0; error == 0 && sent < count;) {
+    registry::Change batch[64];
+    int size = 0;
+    for (; size < 64 && sent < count; ++size, ++sent)
+      batch[size] = window.at(sent);
+    error = send_all(parent_end, batch, sizeof *batch * static_cast<size_t>(size));
+  }
+  return error;
+}
+
+bool pass_gate(int child_end, const std::vector<int> &keep) noexcept {
+  int32_t count;
+  if (!receive_all(child_end, &count, sizeof count))
+    return false;
+  for (; count > 0; --count) {
+    registry::Change change;
+    if (!receive_all(child_end, &change, sizeof change))
+      return false;
+    registry::close_changed(change, keep);
+  }
+  return true;
 }
 
 void send(int child_end, const Record &record) noexcept {
@@ -26,10 +75,10 @@ int receive(int parent_end, Record *out, int count) noexcept {
   // is there whole or not at all.
   ssize_t size = sys::recv(
       parent_end, out, sizeof *out * static_cast<size_t>(count), MSG_DONTWAIT);
-  if (size == -EAGAIN)
-    return -EAGAIN;
-  return size > 0 ? static_cast<int>(size / static_cast<ssize_t>(sizeof *out))
-                  : -EPIPE;
+  if (size > 0)
+    return static_cast<int>(size / static_cast<ssize_t>(sizeof *out));
+  // A child that ended before it passed the gate resets the connection.
+  return size == 0 || size == -ECONNRESET ? -EPIPE : -EAGAIN;
 }
 
 } // namespace gipc::control

@@ -3,8 +3,10 @@
 #pragma once
 
 #include "fd.h"
+#include "registry.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace gipc::control {
 
@@ -16,10 +18,11 @@ struct Record {
 };
 
 // The child must not end before its parent holds a descriptor of it: a reaper
-// elsewhere could make its pid mean a stranger.
-int open_gate(int parent_end) noexcept;
+// elsewhere could make its pid mean another process.  It learns here what was
+// registered and closed while it was forked.  -EPIPE: it has ended already.
+int open_gate(int parent_end, const registry::ForkWindow &window) noexcept;
 // Waits for it; false when the parent gave up or died.
-bool pass_gate(int child_end) noexcept;
+bool pass_gate(int child_end, const std::vector<int> &keep) noexcept;
 
 // Never raises SIGPIPE, never blocks.
 void send(int child_end, const Record &record) noexcept;

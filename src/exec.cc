@@ -40,8 +40,9 @@ private:
   const char *const *argv_;
   const Options &options_;
   Setup setup_;
-  Fd lifeline_parent_, lifeline_child_;
-  std::vector<Fd> copies_; // of handles on 0 to 2, which stdio may overwrite
+  registry::Held lifeline_parent_, lifeline_child_;
+  // Of handles on 0 to 2, which are the child's stdio.
+  std::vector<registry::Held> copies_;
   std::string handles_;    // the value of GIPC_HANDLES
   std::vector<std::string> variables_;
   std::vector<char *> environment_;
@@ -49,13 +50,18 @@ private:
 };
 
 int Program::prepare() {
+  // A child that another thread forks meanwhile closes all of it.
+  registry::Lock hold;
   if (int error = setup_.prepare(options_, true))
     return error;
   if (int error = prepare_handles())
     return error;
   if (options_.death_signal != 0) {
-    if (int error = os::socket_pair(lifeline_parent_, lifeline_child_))
+    Fd parent, child;
+    if (int error = os::socket_pair(parent, child))
       return error;
+    lifeline_parent_ = std::move(parent);
+    lifeline_child_ = std::move(child);
     setup_.keep(lifeline_child_.get(), true);
   }
   setup_.finish();
@@ -79,7 +85,7 @@ int Program::prepare_handles() {
         if (int error = sys::duplicate(fd, copy))
           return error;
         fd = copy.get();
-        copies_.push_back(std::move(copy));
+        copies_.emplace_back(std::move(copy));
       }
       setup_.keep(fd, true);
       if (int error = inherit::append(handles_, passed.name, fd, direction))
@@ -167,16 +173,19 @@ int Program::start(Process *&out) {
   bool shared = !options_.user;
   pid_t pid = -1;
   Fd pidfd;
-  int error;
   {
-    SignalBlock signals;
-    error = os::spawn(in_child, this, shared, &pid, &pidfd);
+    registry::Making pidfd_in_making;
+    int error;
+    {
+      SignalBlock signals;
+      error = os::spawn(in_child, this, shared, &pid, &pidfd);
+    }
+    if (error != 0)
+      return error;
+    if (!pidfd)
+      (void)os::open_pidfd(pid, pidfd);
+    process->started(pid, std::move(pidfd));
   }
-  if (error != 0)
-    return error;
-  if (!pidfd)
-    (void)os::open_pidfd(pid, pidfd);
-  process->started(pid, std::move(pidfd));
   process->set_control(std::move(lifeline_parent_));
   for (int which = 0; which < 3; ++which)
     process->set_stdio(which, std::move(setup_.parent_stdio(which)));
@@ -190,10 +199,7 @@ int Program::start(Process *&out) {
 
 int start_program(const char *const argv[], const Options &options,
                   Process *&out) {
-  Process::reap_orphans();
-  // No fork of another thread comes between the birth of a descriptor and its
-  // place in the registry.
-  registry::Lock hold;
+  Process::reap_detached();
   Program program(argv, options);
   int error = program.prepare();
   return error != 0 ? error : program.start(out);

@@ -21,37 +21,43 @@ namespace gipc {
 Fork::~Fork() {
   if (process_ != nullptr)
     process_->free();
-  if (locked_)
-    registry::unlock();
 }
 
 int Fork::prepare(const Options *options, Fork *&out) {
-  Process::reap_orphans();
+  Process::reap_detached();
   struct Deleter {
     void operator()(Fork *fork) const { delete fork; }
   };
   std::unique_ptr<Fork, Deleter> self(new Fork);
   self->options_ = options != nullptr ? options : &self->standard_;
-  // From here on no other thread makes or closes a handle.
-  registry::lock();
-  self->locked_ = true;
   self->process_ = new Process(self->options_->name);
-  Fd parent_end;
-  int error = self->setup_.prepare(*self->options_, false);
-  if (error == 0)
-    error = os::socket_pair(parent_end, self->child_end_);
-  if (error == 0)
-    error = self->prepare_handles();
-  if (error != 0)
+  if (int error = self->prepare_all())
+    return error;
+  self->signals_ = std::make_unique<SignalBlock>();
+  self->may_fail_ =
+      self->options_->can_fail_in_child() ||
+      watch::InheritedLoops(self->signals_->outside()).may_fail();
+  self->window_.emplace();
+  out = self.release();
+  return 0;
+}
+
+int Fork::prepare_all() {
+  // A child that another thread forks meanwhile closes all of it.
+  registry::Lock hold;
+  Fd parent_end, child_end;
+  if (int error = setup_.prepare(*options_, false))
+    return error;
+  if (int error = os::socket_pair(parent_end, child_end))
+    return error;
+  child_end_ = std::move(child_end);
+  process_->set_control(registry::Held(std::move(parent_end)));
+  if (int error = prepare_handles())
     return error;
   for (int which = 0; which < 3; ++which)
-    self->process_->set_stdio(which,
-                              std::move(self->setup_.parent_stdio(which)));
-  self->process_->set_control(std::move(parent_end));
-  self->setup_.keep(self->child_end_.get(), false);
-  self->setup_.finish();
-  self->signals_ = std::make_unique<SignalBlock>();
-  out = self.release();
+    process_->set_stdio(which, std::move(setup_.parent_stdio(which)));
+  setup_.keep(child_end_.get(), false);
+  setup_.finish();
   return 0;
 }
 
@@ -59,12 +65,23 @@ int Fork::prepare_handles() {
   for (const Options::Passed &passed : options_->passed) {
     if (int error = passed.handle->check_pass(false))
       return error;
+    handles_.push_back({passed.handle, {}, {}});
     for (int direction : {GIPC_READ, GIPC_WRITE}) {
       int fd = passed.handle->fd(direction);
-      if (fd >= 0)
-        setup_.keep(fd, false);
+      if (fd < 0)
+        continue;
+      registry::Held &moved = direction == GIPC_READ ? handles_.back().read
+                                                     : handles_.back().write;
+      if (fd < 3) {
+        // In the child these numbers are stdio alone.
+        Fd copy;
+        if (int error = sys::duplicate(fd, copy))
+          return error;
+        fd = copy.get();
+        moved = std::move(copy);
+      }
+      setup_.keep(fd, false);
     }
-    handles_.push_back(passed.handle);
   }
   return 0;
 }
@@ -85,31 +102,32 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
   }
   self->child_end_.reset();
   self->setup_.close_sources();
-  Fd pidfd;
-  // Where there is none, the pid has to do.
-  (void)os::open_pidfd(pid, pidfd);
   Process *process = std::exchange(self->process_, nullptr);
-  process->started(pid, std::move(pidfd));
-  // Whatever is open now is in the registry, for the next child to close.
-  registry::unlock();
-  self->locked_ = false;
+  {
+    registry::Lock hold;
+    Fd pidfd;
+    // Where there is none, the pid has to do.
+    (void)os::open_pidfd(pid, pidfd);
+    process->started(pid, std::move(pidfd));
+  }
   self->signals_.reset();
   if (self->options_->group == GIPC_GROUP_NEW)
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
-  int error = control::open_gate(process->control());
+  int error = control::open_gate(process->control(), *self->window_);
+  self->window_.reset();
   if (error == -EPIPE)
     error = 0; // dead already, which its status tells
   if (error != 0)
     (void)process->signal(SIGKILL); // it waits at the gate
-  else if (self->options_->can_fail_in_child())
+  else if (self->may_fail_)
     error = process->wait_until_begun();
   if (error != 0) {
     Deadline never;
     (void)process->join(never);
     process->free();
   } else {
-    for (Handle *handle : self->handles_)
-      handle->give_away();
+    for (Passed &passed : self->handles_)
+      passed.handle->give_away();
     out = process;
   }
   delete self;
@@ -133,29 +151,43 @@ int Fork::child(Fork *self) noexcept {
   return error;
 }
 
-int Fork::become_child() noexcept {
-  registry::forget_in_child(watch::abandon_signals, setup_.kept());
-  locked_ = false;
+int Fork::abandon_loops(struct ev_loop **known, int count) noexcept {
+  watch::InheritedLoops inherited(signals_->outside());
+  int error = 0;
+  for (int i = 0; error == 0 && i < count; ++i)
+    error = inherited.abandon_signals(known[i]);
   for (struct ev_loop *loop : options_->left_loops)
-    watch::abandon_signals(loop);
-  watch::abandon_default_loop();
-  // After the loops, which still link to the watchers of a started one.
-  for (Handle *handle : handles_)
-    handle->arrive_in_child();
+    if (error == 0)
+      error = inherited.abandon_signals(loop);
+  return error == 0 ? inherited.abandon_default_loop() : error;
+}
+
+int Fork::become_child() noexcept {
+  struct ev_loop *known[registry::most_loops];
+  int count = registry::forget_in_child(setup_.kept(), known);
+  window_.reset();
+  int error = abandon_loops(known, count);
   os::discard_stdio();
-  int error = setup_.apply();
+  if (error == 0)
+    error = setup_.apply();
   setup_.close_sources();
   change_environment();
-  if (!control::pass_gate(child_end_.get()))
+  if (!control::pass_gate(child_end_.get(), setup_.kept()))
     _exit(127);
   if (error == 0 && options_->death_signal != 0)
     error = os::signal_on_hangup(child_end_.get(), options_->death_signal);
   if (error < 0) {
+    // The parent still owns the handles, with what is queued in them.
+    close_passed();
     control::send(child_end_.get(), {control::Record::failed, error, 0});
     return error;
   }
-  registry::set_child_control(child_end_.get());
-  control::send(child_end_.release(), {control::Record::begun, 0, 0});
+  // Nothing can fail any more.
+  for (Passed &passed : handles_)
+    passed.handle->arrive_in_child(passed.read, passed.write);
+  int control = child_end_.release();
+  registry::set_child_control(registry::hold(Fd(control)));
+  control::send(control, {control::Record::begun, 0, 0});
   os::on_exit([](int status, void *) {
     // Not in a child that the application forked from this one.
     if (registry::child_control() >= 0)
@@ -163,6 +195,11 @@ int Fork::become_child() noexcept {
   });
   setup_.unmask();
   return 0;
+}
+
+void Fork::close_passed() noexcept {
+  for (Passed &passed : handles_)
+    passed.handle->close_in_child();
 }
 
 void Fork::change_environment() noexcept {
@@ -177,6 +214,8 @@ void Fork::change_environment() noexcept {
 }
 
 namespace child {
+
+double exit_timeout = 60;
 
 // The attribute: what pthread_exit(3) throws has no object to refer to.
 __attribute__((no_sanitize("null"))) void
@@ -197,7 +236,9 @@ run(int (*target)(struct ev_loop *, void *), void *argument) {
 }
 
 void finish(int code, int ended) noexcept {
-  registry::flush_all();
+  bool sent = Handle::flush_all(exit_timeout);
+  if (!sent && (ended == GIPC_ENDED_RETURN || ended == GIPC_ENDED_EXIT))
+    ended = GIPC_ENDED_UNSENT;
   (void)std::fflush(stdout);
   (void)std::fflush(stderr);
   int control = registry::child_control();

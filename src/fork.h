@@ -2,11 +2,12 @@
 // fork(2).
 #pragma once
 
-#include "fd.h"
 #include "options.h"
+#include "registry.h"
 #include "setup.h"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 struct ev_loop;
@@ -18,8 +19,8 @@ class Process;
 
 class Fork {
 public:
-  // Locks the registry and blocks signals until parent() or child().  options
-  // may be null, and must live as long.  Throws bad_alloc.
+  // Blocks signals until parent() or child(), in the same thread.  options may
+  // be null, and must live as long.  Throws bad_alloc.
   static int prepare(const Options *options, Fork *&out);
   // Calls the runtime's fork function or fork(2); the pid, 0, or -errno.
   int fork() noexcept;
@@ -29,24 +30,39 @@ public:
   static int child(Fork *self) noexcept;
 
 private:
+  // A handle that is passed, and its descriptors in the child, where they are
+  // others than here.
+  struct Passed {
+    Handle *handle;
+    registry::Held read, write;
+  };
+
   Fork() = default;
   ~Fork();
+  int prepare_all();
   int prepare_handles();
+  int release_child() noexcept;
   void change_environment() noexcept;
   int become_child() noexcept;
+  int abandon_loops(struct ev_loop **known, int count) noexcept;
+  void close_passed() noexcept;
 
   Options standard_; // what a start without options uses
   const Options *options_ = nullptr;
   Setup setup_;
   Process *process_ = nullptr;
-  Fd child_end_;
-  std::vector<Handle *> handles_;
+  registry::Held child_end_;
+  std::vector<Passed> handles_;
+  bool may_fail_ = false; // the child, before its target
   std::unique_ptr<SignalBlock> signals_;
-  bool locked_ = false;
+  std::optional<registry::ForkWindow> window_;
 };
 
 namespace child {
 
+// Seconds without progress after which the end of a process gives up sending
+// what is queued; < 0: never.
+extern double exit_timeout;
 // Runs target on a fresh loop and ends this process.
 [[noreturn]] void run(int (*target)(struct ev_loop *, void *), void *argument);
 // Flushes, tells the parent, and ends.  ended is one of GIPC_ENDED_.

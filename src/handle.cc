@@ -73,6 +73,8 @@ int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
     first->attach(std::move(one), local, std::move(one_copy), local);
     second->attach(std::move(other), local, std::move(other_copy), local);
   }
+  static uint64_t pairs; // guarded by the lock
+  first->pair_ = second->pair_ = ++pairs;
   a = first.release();
   b = second.release();
   return 0;
@@ -128,7 +130,7 @@ void Handle::update_gates() noexcept {
     put = GIPC_ECLOSED;
   else if (!writable_)
     put = GIPC_EDIRECTION;
-  else if (waiting || put_borrowed_)
+  else if (waiting || put_borrowed_ || ending_.load(std::memory_order_relaxed))
     put = GIPC_ELOCKED;
   else
     put = write_end_;
@@ -213,7 +215,9 @@ int Handle::close() noexcept {
     return error;
   if (operation_in_progress())
     return GIPC_ELOCKED;
-  int result = write_ && write_end_ == 0 ? send_some() : 0;
+  int result = write_ && write_end_ == 0 ? send_step() : 0;
+  if (result == GIPC_ELOCKED)
+    return result;
   if (result == -EAGAIN) {
     if (push_ == nullptr)
       return result;
@@ -246,7 +250,9 @@ int Handle::shutdown() noexcept {
   int error = usable(put_gate_);
   if (error != 0 && error != write_end_)
     return error;
-  int result = send_some();
+  int result = send_step();
+  if (result == GIPC_ELOCKED)
+    return result;
   if (result == -EAGAIN) {
     if (push_ == nullptr)
       return result;
@@ -291,7 +297,8 @@ void Handle::free() noexcept {
     put_borrowed_ = false;
     outbox_.forget_borrowed();
     inbox_.forget_borrowed();
-    if (close() == -EAGAIN)
+    int error = close();
+    if (error == -EAGAIN || error == GIPC_ELOCKED)
       close_now();
   }
   delete_if_done();
@@ -318,22 +325,31 @@ int Handle::check_pass(bool exec) const noexcept {
 
 void Handle::give_away() noexcept { close_now(); }
 
-void Handle::arrive_in_child() noexcept {
+void Handle::arrive_in_child(registry::Held &read,
+                             registry::Held &write) noexcept {
   owner_ = generation::current();
   if (push_ != nullptr)
     push_->forget();
   push_ = nullptr;
+  for (auto [mine, moved] : {std::pair(&read_, &read), {&write_, &write}})
+    if (*moved) {
+      mine->forget(); // stdio has that number now
+      *mine = std::move(*moved);
+    }
   read_.keep_in_child();
   write_.keep_in_child();
   callbacks_ = 0;
+  sender_.store(pthread_t{}, std::memory_order_relaxed);
   update_gates();
   enter();
 }
 
-void Handle::flush_before_exit() noexcept {
-  Deadline never;
-  if (owner_ == generation::current() && write_ && write_end_ == 0)
-    (void)send_all(never);
+void Handle::close_in_child() noexcept {
+  for (registry::Held *fd : {&read_, &write_})
+    if (fd->get() > 2)
+      fd->reset();
+    else
+      fd->forget();
 }
 
 } // namespace gipc

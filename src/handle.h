@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <memory>
+#include <pthread.h>
 #include <vector>
 
 namespace gipc {
@@ -64,12 +65,12 @@ public:
   int put_cancel() noexcept;
   int flush_step() noexcept;
 
-  // ---- Blocking tier
-  int get(Deadline deadline, View &out) noexcept;
-  int put(const void *data, size_t size, Deadline &deadline) noexcept;
+  // ---- Blocking tier: left by unwinding when the thread is cancelled.
+  int get(Deadline deadline, View &out);
+  int put(const void *data, size_t size, Deadline &deadline);
   int put_many(const gipc_message *messages, size_t count, Deadline deadline,
-               size_t &taken) noexcept;
-  int flush(Deadline deadline) noexcept;
+               size_t &taken);
+  int flush(Deadline deadline);
 
   // ---- Push tier, in push.cc
   int start(struct ev_loop *loop, const gipc_events &events, void *user);
@@ -83,10 +84,17 @@ public:
   int check_pass(bool exec) const noexcept;
   // In the parent, once the child has it.
   void give_away() noexcept;
-  // In the child.
-  void arrive_in_child() noexcept;
+  // In the child, with its descriptors there where they are others; the handle
+  // is this process's from now on.
+  void arrive_in_child(registry::Held &read, registry::Held &write) noexcept;
+  // In a child that cannot begin: the descriptors are closed, the rest is the
+  // parent's.
+  void close_in_child() noexcept;
 
-  void flush_before_exit() noexcept override;
+  // At the end of this process: sends what all its handles have queued, until
+  // for patience seconds (< 0: for ever) not a byte has gone.  False: something
+  // is left.
+  static bool flush_all(double patience) noexcept;
 
 private:
   friend class Push;
@@ -95,7 +103,7 @@ private:
 
   Handle() noexcept;
   void attach(Fd read, const Stream &in, Fd write, const Stream &out) noexcept;
-  ~Handle() override;
+  ~Handle();
 
   int usable(const std::atomic<int> &gate) const noexcept {
     if (__builtin_expect(owner_ != generation::current(), 0))
@@ -118,19 +126,37 @@ private:
   int take_slow(int result, View &out) noexcept;
   int next_received(View &out) noexcept;
   int note_broken(int result) noexcept;
-  ssize_t receive(bool waiting = false) noexcept;
+  ssize_t receive() noexcept;
+  ssize_t received(ssize_t size) noexcept;
+  ssize_t receive_waiting();
 
   int put_error(const void *data, size_t size) const noexcept;
   int try_put_slow(const void *data, size_t size) noexcept;
   int put_large(const void *data, size_t size) noexcept;
   int copy_borrowed(const void *data) noexcept;
   int break_off(int why) noexcept;
-  int send_some(bool waiting = false) noexcept;
+  int send_some() noexcept;
+  int sent(ssize_t size) noexcept;
+  int send_waiting();
   int send_at_once() noexcept;
-  int send_all(Deadline &deadline) noexcept;
+  int send_step() noexcept;
+  int send_all(Deadline &deadline);
+  int queue_or_send(const void *data, size_t size) noexcept;
+  int begin_put(const void *data, size_t size) noexcept;
+  int step_put() noexcept;
+  int cancel_put() noexcept;
+  class Borrowing;
+  int put_waiting(const void *data, size_t size, Deadline &deadline);
+  int queue_many(const gipc_message *messages, size_t count, Deadline &deadline,
+                 size_t &taken);
+  class Sending;
+  static std::atomic<bool> ending_; // this process: flush_all() was called
+  enum class Exit { done, blocked, busy, moved };
+  Exit flush_at_exit() noexcept;
+  bool read_here() const noexcept;
   class Waiting;
   bool wants_ahead() noexcept;
-  int wait(int direction, Deadline &deadline) noexcept;
+  int wait(int direction, Deadline &deadline);
 
   // What every call reads comes first.
   uint32_t owner_ = generation::current();
@@ -151,6 +177,10 @@ private:
   int read_end_ = 0, write_end_ = 0; // why a direction is over, for good
   bool readable_ = false, writable_ = false; // from its creation
   std::atomic<bool> waiting_{false};         // in a blocking call
+  // The thread that uses the writing direction, or ends this process.
+  std::atomic<pthread_t> sender_{};
+  bool exiting_ = false; // what is queued is being sent by flush_all()
+  uint64_t pair_ = 0;    // the same at both ends of a pipe of this library
   bool put_borrowed_ = false;
   size_t put_size_ = 0;   // of the put that is in progress
   bool refused_ = false;  // a put; on_drain is due
@@ -159,7 +189,8 @@ private:
   bool freed_ = false;
   int callbacks_ = 0; // that are running now
   size_t budget_messages_ = 4096, budget_bytes_ = 256 * 1024;
-  uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0, bytes_out_ = 0;
+  uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0;
+  std::atomic<uint64_t> bytes_out_{0}; // read by flush_all() of any thread
 };
 
 } // namespace gipc

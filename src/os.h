@@ -25,11 +25,20 @@ int pipe_pair(Fd &reader, Fd &writer) noexcept;
 // -EOPNOTSUPP where the kernel or the file cannot.
 ssize_t read_now(int fd, const iovec *parts, int count) noexcept;
 ssize_t write_now(int fd, const iovec *parts, int count) noexcept;
+// For sockets: one transfer that waits, and in which the thread may be
+// cancelled.  *moved is the number of bytes as soon as the kernel has moved
+// them, so that a cancellation right after loses none.  0, or an error:
+// -EAGAIN where there is no such call.
+int receive_waiting(int fd, const iovec *parts, int count,
+                    volatile ssize_t *moved);
+int send_waiting(int fd, const iovec *parts, int count,
+                 volatile ssize_t *moved);
 // Closes every descriptor of first..last.  Async-signal-safe on Linux.
 void close_range(unsigned first, unsigned last) noexcept;
 // In a child: libev changes the signal set of an inherited signalfd, which is
-// shared with the parent.  Puts /dev/null in the place of each.
-void detach_signalfds() noexcept;
+// shared with the parent.  Puts /dev/null in the place of each.  An error when
+// they cannot be found or replaced.
+int detach_signalfds() noexcept;
 
 // ---- Fork detection --------------------------------------------------------
 
@@ -41,12 +50,19 @@ bool wipe_on_fork(void *page, size_t size) noexcept;
 // A descriptor of a child that has not been reaped.
 int open_pidfd(pid_t pid, Fd &out) noexcept;
 int signal_pidfd(int pidfd, int signal) noexcept;
-// Takes the wait status of an ended child: 1 and *status, 0 while it runs
-// (unless it is to wait for the end), -ECHILD when somebody else reaped it.
-int wait_pidfd(int pidfd, bool wait, int *status, rusage *usage) noexcept;
+// Takes the wait status of an ended child: 1 and *status, 0 while it runs,
+// -ECHILD when another reaper took it.
+int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept;
 // The wait status that the kernel keeps for an already reaped process:
 // 1 and *status, 0 while the reaping is in progress, < 0 where it keeps none.
 int kept_status(int pidfd, int *status) noexcept;
+
+// A set of descriptors of processes, which tells of those that have ended.
+// -ENOSYS where there is no such thing.  The owner is what the set tells.
+int open_exit_set(Fd &out) noexcept;
+int enter_exit_set(int set, int pidfd, void *owner) noexcept;
+void leave_exit_set(int set, int pidfd) noexcept;
+void *ended_of_exit_set(int set) noexcept; // nullptr: none
 
 // Runs body(argument) in a child, which must exec or _exit, and returns when it
 // has done either.  0 and *pid (and *pidfd, where there are any) after an exec;

@@ -13,6 +13,7 @@
 #include <new>
 #include <sched.h>
 #include <stdio_ext.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -99,6 +100,47 @@ ssize_t write_now(int fd, const iovec *parts, int count) noexcept {
 
 namespace {
 
+// The kernel stores the number of bytes before these two calls return, which a
+// cancelled thread does not see.
+struct OneMessage {
+  OneMessage(const iovec *parts, int count, volatile ssize_t *out)
+      : moved(out) {
+    header.msg_hdr.msg_iov = const_cast<iovec *>(parts);
+    header.msg_hdr.msg_iovlen =
+        static_cast<decltype(header.msg_hdr.msg_iovlen)>(count);
+    header.msg_len = none;
+  }
+  ~OneMessage() {
+    if (header.msg_len != none)
+      *moved = static_cast<ssize_t>(header.msg_len);
+  }
+  static constexpr unsigned none = ~0u; // more than one call moves
+  mmsghdr header{};
+  volatile ssize_t *moved;
+};
+
+} // namespace
+
+int receive_waiting(int fd, const iovec *parts, int count,
+                    volatile ssize_t *moved) {
+  OneMessage message(parts, count, moved);
+  ssize_t result = sys::retry_cancellable("recvmmsg", [&] {
+    return ::recvmmsg(fd, &message.header, 1, 0, nullptr);
+  });
+  return result < 0 ? static_cast<int>(result) : 0;
+}
+
+int send_waiting(int fd, const iovec *parts, int count,
+                 volatile ssize_t *moved) {
+  OneMessage message(parts, count, moved);
+  ssize_t result = sys::retry_cancellable("sendmmsg", [&] {
+    return ::sendmmsg(fd, &message.header, 1, MSG_NOSIGNAL);
+  });
+  return result < 0 ? static_cast<int>(result) : 0;
+}
+
+namespace {
+
 struct DirectoryEntry { // linux_dirent64
   uint64_t inode;
   int64_t offset;
@@ -109,10 +151,12 @@ struct DirectoryEntry { // linux_dirent64
 
 // Calls visit(fd) for each open descriptor.  readdir(3) allocates, so it must
 // not be used between vfork and exec; getdents64(2) can.
-template <typename Visit> void each_descriptor(Visit &&visit) noexcept {
-  int directory = ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+template <typename Visit> int each_descriptor(Visit &&visit) noexcept {
+  int directory = static_cast<int>(sys::retry("open", [] {
+    return ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }));
   if (directory < 0)
-    return;
+    return directory;
   alignas(DirectoryEntry) char buffer[2048];
   long size;
   while ((size = ::syscall(SYS_getdents64, directory, buffer, sizeof buffer)) >
@@ -128,6 +172,15 @@ template <typename Visit> void each_descriptor(Visit &&visit) noexcept {
         visit(fd);
     }
   ::close(directory);
+  return 0;
+}
+
+bool is_signalfd(int fd) noexcept {
+  char path[32], target[32];
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  ssize_t size = ::readlink(path, target, sizeof target - 1);
+  target[size < 0 ? 0 : size] = '\0';
+  return std::strcmp(target, "anon_inode:[signalfd]") == 0;
 }
 
 } // namespace
@@ -139,7 +192,7 @@ void close_range(unsigned first, unsigned last) noexcept {
   // some, so scan until there is nothing left.
   for (bool again = true; again;) {
     again = false;
-    each_descriptor([&](int fd) {
+    (void)each_descriptor([&](int fd) {
       auto number = static_cast<unsigned>(fd);
       if (number >= first && number <= last && ::close(fd) == 0)
         again = true;
@@ -147,21 +200,27 @@ void close_range(unsigned first, unsigned last) noexcept {
   }
 }
 
-void detach_signalfds() noexcept {
+int detach_signalfds() noexcept {
   sys::ErrnoGuard guard;
-  Fd null;
-  each_descriptor([&](int fd) {
-    char path[32], target[32];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    ssize_t size = ::readlink(path, target, sizeof target - 1);
-    if (size <= 0)
-      return;
-    target[size] = '\0';
-    if (std::strcmp(target, "anon_inode:[signalfd]") != 0)
-      return;
-    if (null || sys::open_null(null) == 0)
-      (void)::dup3(null.get(), fd, O_CLOEXEC);
-  });
+  for (;;) {
+    // One at a time, because the directory and /dev/null may have to share the
+    // last free descriptor.
+    int found = -1;
+    int error = each_descriptor([&](int fd) {
+      if (found < 0 && is_signalfd(fd))
+        found = fd;
+    });
+    if (error != 0 || found < 0)
+      return error;
+    Fd null;
+    error = sys::open_null(null);
+    if (error == 0)
+      error = static_cast<int>(sys::retry("dup3", [&] {
+        return ::dup3(null.get(), found, O_CLOEXEC) < 0 ? -1 : 0;
+      }));
+    if (error != 0)
+      return error;
+  }
 }
 
 bool wipe_on_fork(void *page, size_t size) noexcept {
@@ -184,11 +243,11 @@ int signal_pidfd(int pidfd, int signal) noexcept {
                               signal, nullptr, 0));
 }
 
-int wait_pidfd(int pidfd, bool wait, int *status, rusage *usage) noexcept {
+int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept {
   siginfo_t info{};
   // The system call has a fifth argument, which waitid(3) hides.
   long result = raw("waitid", SYS_waitid, P_PIDFD, pidfd, &info,
-                    WEXITED | __WALL | (wait ? 0 : WNOHANG), usage);
+                    WEXITED | __WALL | WNOHANG, usage);
   if (result < 0)
     return static_cast<int>(result);
   if (info.si_pid == 0)
@@ -209,6 +268,37 @@ int kept_status(int pidfd, int *status) noexcept {
     return 0;
   *status = info.exit_code;
   return 1;
+}
+
+int open_exit_set(Fd &out) noexcept {
+  int set = static_cast<int>(sys::retry(
+      "epoll_create1", [] { return ::epoll_create1(EPOLL_CLOEXEC); }));
+  if (set < 0)
+    return set;
+  out.reset(set);
+  return sys::above_stdio(out);
+}
+
+int enter_exit_set(int set, int pidfd, void *owner) noexcept {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = owner;
+  return static_cast<int>(sys::retry("epoll_ctl", [&] {
+    return ::epoll_ctl(set, EPOLL_CTL_ADD, pidfd, &event);
+  }));
+}
+
+void leave_exit_set(int set, int pidfd) noexcept {
+  // Closing the descriptor is not enough: a forked child may have a copy.
+  sys::ErrnoGuard guard;
+  (void)::epoll_ctl(set, EPOLL_CTL_DEL, pidfd, nullptr);
+}
+
+void *ended_of_exit_set(int set) noexcept {
+  epoll_event event{};
+  ssize_t count = sys::retry(
+      "epoll_wait", [&] { return ::epoll_wait(set, &event, 1, 0); });
+  return count > 0 ? event.data.ptr : nullptr;
 }
 
 namespace {

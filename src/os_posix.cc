@@ -59,6 +59,14 @@ template <typename Visit> bool each_descriptor(Visit &&visit) noexcept {
   return true;
 }
 
+bool is_signalfd(int fd) noexcept {
+  char path[32], target[32];
+  std::snprintf(path, sizeof path, "/dev/fd/%d", fd);
+  ssize_t size = ::readlink(path, target, sizeof target - 1);
+  target[size < 0 ? 0 : size] = '\0';
+  return std::strcmp(target, "anon_inode:[signalfd]") == 0;
+}
+
 // In a child between fork and exec: what it tells its failure through.
 int status_fd = -1;
 
@@ -83,6 +91,14 @@ ssize_t read_now(int, const iovec *, int) noexcept { return -EOPNOTSUPP; }
 
 ssize_t write_now(int, const iovec *, int) noexcept { return -EOPNOTSUPP; }
 
+int receive_waiting(int, const iovec *, int, volatile ssize_t *) {
+  return -EAGAIN;
+}
+
+int send_waiting(int, const iovec *, int, volatile ssize_t *) {
+  return -EAGAIN;
+}
+
 void close_range(unsigned first, unsigned last) noexcept {
   auto close_one = [&](int fd) {
     auto number = static_cast<unsigned>(fd);
@@ -101,20 +117,35 @@ void close_range(unsigned first, unsigned last) noexcept {
     close_one(fd);
 }
 
-void detach_signalfds() noexcept {
+int detach_signalfds() noexcept {
   // Where /dev/fd holds symbolic links, they tell what a file is; elsewhere
   // there is no signalfd.
-  Fd null;
-  each_descriptor([&](int fd) {
-    char path[32], target[32];
-    std::snprintf(path, sizeof path, "/dev/fd/%d", fd);
-    ssize_t size = ::readlink(path, target, sizeof target - 1);
-    target[size < 0 ? 0 : size] = '\0';
-    if (std::strcmp(target, "anon_inode:[signalfd]") == 0 &&
-        (null || sys::open_null(null) == 0))
-      (void)::dup2(null.get(), fd);
-  });
+  for (;;) {
+    int found = -1;
+    bool listed = each_descriptor([&](int fd) {
+      if (found < 0 && is_signalfd(fd))
+        found = fd;
+    });
+    if (!listed || found < 0)
+      return listed ? 0 : -ENOENT;
+    Fd null;
+    int error = sys::open_null(null);
+    if (error == 0)
+      error = sys::dup2(null.get(), found);
+    if (error >= 0)
+      error = sys::set_cloexec(found, true);
+    if (error < 0)
+      return error;
+  }
 }
+
+int open_exit_set(Fd &) noexcept { return -ENOSYS; }
+
+int enter_exit_set(int, int, void *) noexcept { return -ENOSYS; }
+
+void leave_exit_set(int, int) noexcept {}
+
+void *ended_of_exit_set(int) noexcept { return nullptr; }
 
 // ---- Processes --------------------------------------------------------------
 
@@ -124,7 +155,7 @@ int open_pidfd(pid_t, Fd &) noexcept { return -ENOSYS; }
 
 int signal_pidfd(int, int) noexcept { return -ENOSYS; }
 
-int wait_pidfd(int, bool, int *, rusage *) noexcept { return -ENOSYS; }
+int wait_pidfd(int, int *, rusage *) noexcept { return -ENOSYS; }
 
 int kept_status(int, int *) noexcept { return -ENOSYS; }
 

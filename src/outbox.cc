@@ -16,18 +16,18 @@ constexpr unsigned char nothing = 0;
 } // namespace
 
 int Outbox::make_room(size_t needed) noexcept {
-  size_t used = tail_ - head_;
+  size_t used = tail() - head_;
   // Moving costs at most as much as the bytes that left have cost.
   if (head_ >= used && queue_.capacity() - used >= needed) {
     if (used > 0)
       std::memmove(queue_.data(), queue_.data() + head_, used);
     head_ = 0;
-    tail_ = used;
+    publish(used);
     return 0;
   }
-  size_t wanted = std::max({least, 2 * queue_.capacity(), tail_ + needed});
+  size_t wanted = std::max({least, 2 * queue_.capacity(), tail() + needed});
   int error = queue_.reserve(wanted);
-  return error == 0 ? 0 : queue_.reserve(tail_ + needed);
+  return error == 0 ? 0 : queue_.reserve(tail() + needed);
 }
 
 void Outbox::borrow(const void *data, size_t size) noexcept {
@@ -50,14 +50,15 @@ int Outbox::withdraw() noexcept {
   size_t header_left = header_size_ - std::min(header_size_, payload_sent_);
   size_t sent = payload_sent_ + header_left - header_size_;
   size_t left = header_left + payload_size_ - sent;
-  head_ = tail_ = 0;
+  head_ = 0;
+  publish(0);
   if (int error = queue_.reserve(left))
     return error;
   std::memcpy(queue_.data(), header_ + header_size_ - header_left, header_left);
   if (payload_size_ > sent)
     std::memcpy(queue_.data() + header_left, payload_ + sent,
                 payload_size_ - sent);
-  tail_ = left;
+  publish(left);
   payload_ = nullptr;
   return 1;
 }
@@ -68,7 +69,7 @@ int Outbox::areas(iovec (&out)[max_areas]) const noexcept {
     if (size > 0)
       out[count++] = {const_cast<unsigned char *>(data), size};
   };
-  add(queue_.data() + head_, tail_ - head_);
+  add(queue_.data() + head_, tail() - head_);
   if (borrowing()) {
     size_t header = std::min(header_size_, payload_sent_);
     size_t payload = payload_sent_ - header;
@@ -79,10 +80,11 @@ int Outbox::areas(iovec (&out)[max_areas]) const noexcept {
 }
 
 void Outbox::sent(size_t size) noexcept {
-  size_t mine = std::min(size, tail_ - head_);
+  size_t mine = std::min(size, tail() - head_);
   head_ += mine;
-  if (head_ == tail_) {
-    head_ = tail_ = 0;
+  if (head_ == tail()) {
+    head_ = 0;
+    publish(0);
     if (queue_.capacity() > keep)
       queue_.release();
   }
@@ -93,7 +95,8 @@ void Outbox::sent(size_t size) noexcept {
 
 void Outbox::clear() noexcept {
   queue_.release();
-  head_ = tail_ = 0;
+  head_ = 0;
+  publish(0);
   payload_ = nullptr;
 }
 

@@ -5,6 +5,7 @@
 #include "buffer.h"
 #include "frame.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -39,26 +40,30 @@ public:
   // Copies a message behind what is queued.  0 or -ENOMEM.
   int put(const void *data, size_t size) noexcept {
     size_t needed = frame::header_size(size) + size;
-    if (__builtin_expect(queue_.capacity() - tail_ < needed, 0))
+    if (__builtin_expect(queue_.capacity() - tail() < needed, 0))
       if (int error = make_room(needed))
         return error;
-    unsigned char *out = queue_.data() + tail_;
+    size_t at = tail();
+    unsigned char *out = queue_.data() + at;
     size_t header = frame::encode(size, out);
     if (size > 0)
       std::memcpy(out + header, data, size);
-    tail_ += needed;
+    publish(at + needed);
     ++messages_;
     return 0;
   }
   // The same for a short message that is known to fit.
   void append(const void *data, size_t size) noexcept {
-    unsigned char *out = queue_.data() + tail_;
+    size_t at = tail();
+    unsigned char *out = queue_.data() + at;
     frame::store32(out, static_cast<uint32_t>(size));
     copy_short(out + frame::short_header, data, size);
-    tail_ += frame::short_header + size;
+    publish(at + frame::short_header + size);
     ++messages_;
   }
-  size_t tail() const noexcept { return tail_; }
+  size_t tail() const noexcept {
+    return tail_.load(std::memory_order_relaxed);
+  }
   // The tail that the queue may reach with this many bytes queued and the
   // memory that it has.
   size_t tail_at(size_t queued) const noexcept {
@@ -83,12 +88,12 @@ public:
   // A put whose queue got no byte out, taken back: the last message of the
   // queue, of this size.
   void take_back(size_t size) noexcept {
-    tail_ -= frame::header_size(size) + size;
+    publish(tail() - frame::header_size(size) - size);
     --messages_;
   }
 
-  bool empty() const noexcept { return head_ == tail_ && !borrowing(); }
-  size_t queued() const noexcept { return tail_ - head_; }
+  bool empty() const noexcept { return head_ == tail() && !borrowing(); }
+  size_t queued() const noexcept { return tail() - head_; }
   size_t bytes() const noexcept {
     return queued() +
            (borrowing() ? header_size_ + payload_size_ - payload_sent_ : 0);
@@ -96,11 +101,29 @@ public:
   uint64_t messages() const noexcept { return messages_; }
   void clear() noexcept;
 
+  // At the end of a child, whose other threads may go on: what was queued is
+  // sent from where it lies, while append() may add to it.  Nothing of a
+  // borrowed message is, whose memory may be gone.
+  void begin_exit() noexcept {
+    exit_at_ = head_;
+    exit_end_ = tail_.load(std::memory_order_acquire);
+  }
+  iovec exit_area() const noexcept {
+    return {queue_.data() + exit_at_, exit_end_ - exit_at_};
+  }
+  void sent_at_exit(size_t size) noexcept { exit_at_ += size; }
+
 private:
   int make_room(size_t needed) noexcept;
+  // After the bytes up to there.
+  void publish(size_t tail) noexcept {
+    tail_.store(tail, std::memory_order_release);
+  }
 
   Buffer queue_;
-  size_t head_ = 0, tail_ = 0;
+  size_t head_ = 0;
+  std::atomic<size_t> tail_{0};
+  size_t exit_at_ = 0, exit_end_ = 0;
   const unsigned char *payload_ = nullptr;
   size_t payload_size_ = 0;
   size_t payload_sent_ = 0; // counts the header, too

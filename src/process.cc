@@ -11,29 +11,84 @@
 
 namespace gipc {
 
-// Children that nobody has a Process of any more.  Guarded by the registry's
+// Children whose Process was freed before they ended.  Guarded by the registry's
 // lock; void in a forked child, whose children they are not.
-struct Orphans {
-  static Process *first;
+//
+// A set of descriptors tells which of them have ended, so that a call costs the
+// same with a thousand of them as with none.  Where there is no such set, each
+// call looks at a few of them in turn.
+struct Detached {
+  static int set;                // -1: none
+  static size_t in_set;          // how many are
+  static Process *first, **last; // those that are not in the set
   static uint32_t generation;
 
-  static Process *take_all() noexcept {
-    registry::Lock hold;
-    if (generation != generation::current())
-      first = nullptr;
-    return std::exchange(first, nullptr);
+  // Under the lock.
+  static void begin() noexcept {
+    if (generation == generation::current())
+      return;
+    // The parent's set was closed with the rest, or is this child's to ignore.
+    generation = generation::current();
+    set = -1;
+    in_set = 0;
+    first = nullptr;
+    last = &first;
   }
+
+  static void close_if_empty() noexcept {
+    if (set >= 0 && in_set == 0)
+      registry::drop(std::exchange(set, -1));
+  }
+
   static void add(Process *process) noexcept {
     registry::Lock hold;
-    if (generation != generation::current())
-      first = nullptr;
-    generation = generation::current();
-    process->next_orphan_ = first;
-    first = process;
+    begin();
+    if (process->pidfd_) {
+      Fd made;
+      if (set < 0 && os::open_exit_set(made) == 0)
+        set = registry::hold(std::move(made));
+      if (set >= 0 &&
+          os::enter_exit_set(set, process->pidfd_.get(), process) == 0) {
+        ++in_set;
+        return;
+      }
+      close_if_empty();
+    }
+    process->next_detached_ = nullptr;
+    *last = process;
+    last = &process->next_detached_;
+  }
+
+  // One that has ended, and is in the set no more; or nullptr.
+  static Process *take_ended() noexcept {
+    registry::Lock hold;
+    begin();
+    auto *process = static_cast<Process *>(set < 0 ? nullptr : os::ended_of_exit_set(set));
+    if (process != nullptr) {
+      os::leave_exit_set(set, process->pidfd_.get());
+      --in_set;
+      close_if_empty();
+    }
+    return process;
+  }
+
+  // The one that was not looked at for the longest time; or nullptr.
+  static Process *take_oldest() noexcept {
+    registry::Lock hold;
+    begin();
+    Process *process = first;
+    if (process != nullptr)
+      first = process->next_detached_;
+    if (first == nullptr)
+      last = &first;
+    return process;
   }
 };
-Process *Orphans::first = nullptr;
-uint32_t Orphans::generation = 0;
+int Detached::set = -1;
+size_t Detached::in_set = 0;
+Process *Detached::first = nullptr;
+Process **Detached::last = &Detached::first;
+uint32_t Detached::generation = 0;
 
 const ProcessWatch::Events Process::watch_events = {
     [](void *self) noexcept { static_cast<Process *>(self)->on_end(); },
@@ -53,10 +108,7 @@ const ProcessWatch::Events Process::watch_events = {
 Process::Process(const std::string &name) : name_(name) {
   // So that naming it after its pid needs no memory later.
   name_.reserve(sizeof "gipc-2147483647");
-  enter();
 }
-
-Process::~Process() { leave(); }
 
 void Process::started(pid_t pid, Fd pidfd) noexcept {
   pid_ = pid;
@@ -70,16 +122,14 @@ void Process::started(pid_t pid, Fd pidfd) noexcept {
 }
 
 int Process::wait_until_begun() noexcept {
+  // A fork elsewhere in the program may hold the child's end of the socket
+  // open, so the end of that stream is not what to wait for alone.  A child
+  // that has ended may have told why only after it was asked: its end reads
+  // what it told once more.
   for (;;) {
-    control::Record record{};
-    int count = control::receive(control_.get(), &record, 1);
-    if (count == 1 && record.kind == control::Record::failed)
-      return record.value;
-    begun_ = count == 1;
-    // A fork elsewhere in the program may hold the child's end of the socket
-    // open, so the end of that stream is not what to wait for alone.
-    if (count != -EAGAIN || has_ended())
-      return 0;
+    int more = read_records();
+    if (begun_ || failure_ != 0 || more != -EAGAIN || has_ended())
+      return failure_;
     pollfd signs[2] = {{control_.get(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
     (void)sys::poll(signs, 2, pidfd_ ? -1 : 10);
   }
@@ -90,11 +140,11 @@ int Process::wait_until_begun() noexcept {
 bool Process::has_ended() noexcept { return ended_ || find_status(); }
 
 // Asks for the status where it may be found, the surest place first.
-bool Process::find_status(bool wait) noexcept {
+bool Process::find_status() noexcept {
   int status = 0;
   rusage usage{};
   int result =
-      pidfd_ ? os::wait_pidfd(pidfd_.get(), wait, &status, &usage) : -ENOSYS;
+      pidfd_ ? os::wait_pidfd(pidfd_.get(), &status, &usage) : -ENOSYS;
   if (result < 0 && result != -ECHILD) // P_PIDFD came later than pidfds
     result = sys::waitpid(pid_, &status, WNOHANG, &usage);
   if (result > 0) {
@@ -104,53 +154,70 @@ bool Process::find_status(bool wait) noexcept {
   }
   if (result == 0)
     return false;
-  // Somebody else in this program took it, or the program ignores SIGCHLD.
+  // Another reaper in this program took it, or the program ignores SIGCHLD.
+  if (reported_) {
+    end(wait_status_, GIPC_HOW_REPORTED);
+    return true;
+  }
   if (pidfd_) {
     pollfd end_of_it{pidfd_.get(), POLLIN, 0};
-    if (sys::poll(&end_of_it, 1, 0) == 0)
-      return false;
-    // 0: the reaping is in progress in another thread, for microseconds.
-    for (int tries = 0; tries < 100; ++tries) {
-      result = os::kept_status(pidfd_.get(), &status);
-      if (result != 0)
-        break;
-      (void)sys::poll(nullptr, 0, 1);
-    }
-    if (result > 0) {
-      end(status, GIPC_HOW_KERNEL);
-      return true;
-    }
+    if (sys::poll(&end_of_it, 1, 0) == 0 || find_kept_status())
+      return ended_;
   }
-  read_records();
-  if (reported_)
-    end(wait_status_, GIPC_HOW_REPORTED);
-  else if (recorded_code_ >= 0)
+  (void)read_records();
+  if (recorded_code_ >= 0)
     end(recorded_code_ << 8, GIPC_HOW_CHILD);
   else
     end(0, GIPC_HOW_LOST);
   return true;
 }
 
+// Whether the kernel keeps the status, or will: another thread, which may have
+// been kept from running for any time, is between the end of the child and the
+// end of its reaping.  Then the child counts as running.
+bool Process::find_kept_status() noexcept {
+  int status = 0;
+  for (int tries = 0; tries < 2; ++tries) {
+    int result = os::kept_status(pidfd_.get(), &status);
+    if (result > 0)
+      end(status, GIPC_HOW_KERNEL);
+    if (result != 0)
+      return result > 0;
+    // So that a loop, for which the descriptor is readable all the time, leaves
+    // the processor to that thread.
+    if (tries == 0) {
+      pollfd reaped{pidfd_.get(), 0, 0};
+      (void)sys::poll(&reaped, 1, 1);
+    }
+  }
+  return true;
+}
+
 void Process::end(int wait_status, int how) noexcept {
-  read_records();
+  (void)read_records();
   ended_ = true;
   wait_status_ = wait_status;
   how_ = how;
   control_.reset();
 }
 
-void Process::read_records() noexcept {
+// -EAGAIN: there may be more; else there will be none.
+int Process::read_records() noexcept {
   // The lifeline of a program is not asked: it could tell anything.
+  if (!function_ || !control_)
+    return -EPIPE;
   control::Record records[4]; // there are two at most
-  int count =
-      function_ && control_ ? control::receive(control_.get(), records, 4) : 0;
+  int count = control::receive(control_.get(), records, 4);
   for (int i = 0; i < count; ++i) {
     begun_ |= records[i].kind == control::Record::begun;
+    if (records[i].kind == control::Record::failed)
+      failure_ = records[i].value;
     if (records[i].kind == control::Record::ended) {
       recorded_code_ = records[i].value & 0xff;
       recorded_how_ = records[i].how;
     }
   }
+  return count > 0 ? -EAGAIN : count;
 }
 
 int Process::is_alive() noexcept {
@@ -158,13 +225,10 @@ int Process::is_alive() noexcept {
   return error != 0 ? error : has_ended() ? 0 : 1;
 }
 
-int Process::join(Deadline deadline) noexcept {
+int Process::join(Deadline deadline) {
   if (int error = usable())
     return error;
-  reap_orphans();
-  // With all the time there is, one call waits and reaps.
-  if (deadline.never() && pidfd_ && !ended_ && find_status(true))
-    return 0;
+  reap_detached();
   // Without a descriptor to wait on: looks again, after longer and longer.
   int interval = 1;
   while (!has_ended()) {
@@ -173,11 +237,11 @@ int Process::join(Deadline deadline) noexcept {
       return -ETIMEDOUT;
     pollfd end_of_it{pidfd_.get(), POLLIN, 0};
     if (pidfd_) {
-      int result = sys::poll(&end_of_it, 1, left);
+      int result = sys::poll_cancellable(&end_of_it, 1, left);
       if (result < 0 && result != -EINTR)
         return result;
     } else {
-      (void)sys::poll(nullptr, 0,
+      (void)sys::poll_cancellable(nullptr, 0,
                       left < 0 ? interval : std::min(left, interval));
       interval = std::min(2 * interval, 20);
     }
@@ -229,6 +293,7 @@ int Process::report(int wait_status) noexcept {
   if (!ended_) {
     reported_ = true;
     wait_status_ = wait_status;
+    (void)find_status(); // which uses it, unless the child still runs
   } else if (how_ == GIPC_HOW_LOST || how_ == GIPC_HOW_CHILD) {
     end(wait_status, GIPC_HOW_REPORTED);
   }
@@ -254,7 +319,7 @@ int Process::signal(int number) noexcept {
   return has_ended() ? GIPC_EDEAD : kill(number);
 }
 
-int Process::stop(double grace) noexcept {
+int Process::stop(double grace) {
   Deadline patience, forever;
   int error = grace < 0 ? -EINVAL : Deadline::create(grace, patience);
   if (error == 0)
@@ -361,18 +426,27 @@ void Process::free() noexcept {
   if (pid_ < 0 || has_ended())
     delete this;
   else
-    Orphans::add(this);
+    Detached::add(this);
 }
 
-void Process::reap_orphans() noexcept {
-  for (Process *process = Orphans::take_all(); process != nullptr;) {
-    Process *next = process->next_orphan_;
-    if (process->has_ended())
+void Process::reap_detached() noexcept {
+  constexpr int per_call = 8; // of those that no set tells of
+  Process *running = nullptr;
+  auto look_at = [&](Process *process) {
+    if (process->has_ended()) {
       delete process;
-    else
-      Orphans::add(process);
-    process = next;
-  }
+    } else {
+      process->next_detached_ = running;
+      running = process;
+    }
+  };
+  while (Process *process = Detached::take_ended())
+    look_at(process);
+  for (int i = 0; i < per_call; ++i)
+    if (Process *process = Detached::take_oldest())
+      look_at(process);
+  while (running != nullptr)
+    Detached::add(std::exchange(running, running->next_detached_));
 }
 
 // ---- The rest ---------------------------------------------------------------

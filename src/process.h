@@ -14,14 +14,18 @@
 
 namespace gipc {
 
-class Process final : public registry::Entry {
+class Process final {
 public:
   // A child that is about to be started.  Throws bad_alloc.
   explicit Process(const std::string &name);
   // What it will hold: the parent's end of the control socket of a function
   // child, and of its stdio pipes.
-  void set_control(Fd control) noexcept { control_ = std::move(control); }
-  void set_stdio(int which, Fd fd) noexcept { stdio_[which] = std::move(fd); }
+  void set_control(registry::Held control) noexcept {
+    control_ = std::move(control);
+  }
+  void set_stdio(int which, registry::Held fd) noexcept {
+    stdio_[which] = std::move(fd);
+  }
   int control() const noexcept { return control_.get(); }
   // It runs.  pidfd may be empty.
   void started(pid_t pid, Fd pidfd) noexcept;
@@ -32,37 +36,37 @@ public:
   // Deletes it, now or when the child has been reaped.
   void free() noexcept;
 
+  // join() and stop() are left by unwinding when their thread is cancelled.
   int pid() const noexcept;
   const char *name() const noexcept { return name_.c_str(); }
   int fd() const noexcept;
   int take_stdio(int which) noexcept;
   int is_alive() noexcept;
-  int join(Deadline deadline) noexcept;
+  int join(Deadline deadline);
   int exitcode(int &code) noexcept;
   int info(gipc_exit_info &out) noexcept;
   int signal(int number) noexcept;
-  int stop(double grace) noexcept;
+  int stop(double grace);
   int begin_stop(double grace) noexcept;
   int watch(struct ev_loop *loop, gipc_exit_callback callback, void *user);
   int unwatch() noexcept;
   int report(int wait_status) noexcept;
 
-  void flush_before_exit() noexcept override {}
-
   // Reaps children whose Process was freed before they ended.
-  static void reap_orphans() noexcept;
+  static void reap_detached() noexcept;
 
 private:
-  friend struct Orphans;
-  ~Process() override;
+  friend struct Detached;
+  ~Process() = default;
 
   int usable() const noexcept {
     return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
   }
   bool has_ended() noexcept;
-  bool find_status(bool wait = false) noexcept;
+  bool find_status() noexcept;
   void end(int wait_status, int how) noexcept;
-  void read_records() noexcept;
+  bool find_kept_status() noexcept;
+  int read_records() noexcept;
   int kill(int number) noexcept;
   void on_end() noexcept;
   void drop_watch() noexcept;
@@ -77,8 +81,9 @@ private:
   bool begun_ = false;
   bool ended_ = false;
   bool reported_ = false;
-  int wait_status_ = 0;
+  int wait_status_ = 0; // that it ended with, or that was reported
   int how_ = 0;
+  int failure_ = 0; // what a function child could not begin for
   int recorded_code_ = -1;
   int recorded_how_ = GIPC_ENDED_UNKNOWN;
   rusage usage_{};
@@ -87,7 +92,7 @@ private:
   void *user_ = nullptr;
   bool freed_ = false;
   bool in_callback_ = false;
-  Process *next_orphan_ = nullptr;
+  Process *next_detached_ = nullptr;
 };
 
 } // namespace gipc

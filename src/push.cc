@@ -154,7 +154,9 @@ void Push::send() noexcept {
   if (!handle_.is_ours())
     return;
   Scope scope(*this);
-  int result = handle_.send_some();
+  int result = handle_.send_step();
+  if (result == GIPC_ELOCKED)
+    return; // this process ends
   watch_.want_write(result == -EAGAIN);
   if (result != -EAGAIN) {
     if (handle_.closing_) {

@@ -3,21 +3,61 @@
 
 #include "generation.h"
 #include "os.h"
+#include "sys.h"
 
 #include <algorithm>
 #include <atomic>
+#include <new>
 #include <pthread.h>
-#include <sched.h>
 
 namespace gipc::registry {
 
 namespace {
 
-std::atomic<uint32_t> holder; // its generation, 0 when the lock is free
-std::atomic<pthread_t> holding_thread;
-unsigned depth;
+// ---- The lock ----------------------------------------------------------------
 
-// Guarded by the lock, and void in another generation.
+pthread_mutex_t mutex;
+// The generation that the mutex was made in, and whether it is being made.
+// Another thread may have held it when this process was forked, so each
+// generation makes its own.
+constexpr uint64_t in_making = uint64_t{1} << 32;
+std::atomic<uint64_t> mutex_generation;
+
+void make_mutex() noexcept {
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+  // A thread of low priority that holds it must not be kept from running by
+  // one of middle priority while one of high priority waits.
+  (void)pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+  new (&mutex) pthread_mutex_t;
+  if (pthread_mutex_init(&mutex, &attributes) != 0) {
+    (void)pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_NONE);
+    (void)pthread_mutex_init(&mutex, &attributes);
+  }
+  pthread_mutexattr_destroy(&attributes);
+}
+
+void need_mutex(uint32_t now) noexcept {
+  uint64_t seen = mutex_generation.load(std::memory_order_acquire);
+  while (seen != now) {
+    if (seen == (now | in_making)) {
+      // Another thread makes it.
+      (void)sys::poll(nullptr, 0, 1);
+      seen = mutex_generation.load(std::memory_order_acquire);
+    } else if (mutex_generation.compare_exchange_weak(seen, now | in_making)) {
+      make_mutex();
+      mutex_generation.store(now, std::memory_order_release);
+      return;
+    }
+  }
+}
+
+// ---- What the lock guards ----------------------------------------------------
+// All of it is void in another generation.  A fork may copy it while another
+// thread changes it, so what the child reads is written in an order in which
+// each state makes sense.
+
 uint32_t list_generation;
 Entry *first;
 
@@ -27,36 +67,75 @@ Entry *first;
 // unless it is told otherwise; one beyond stays open in function children.
 constexpr unsigned most = 1u << 20;
 constexpr unsigned word_bits = 64;
-uint64_t held[most / word_bits];
-unsigned words; // of it that may have a bit set
+std::atomic<uint64_t> held[most / word_bits];
+std::atomic<unsigned> words; // of it that may have a bit set
 
 // The loops that objects are on.  A program has a few; one beyond is not known
 // to its children.
 struct LoopUse {
   struct ev_loop *loop;
-  unsigned objects;
+  std::atomic<unsigned> objects;
 };
-constexpr unsigned most_loops = 64;
-LoopUse loops[most_loops];
+LoopUse loop_uses[most_loops];
+
+// The latest changes, while forks are under way.
+constexpr unsigned most_changes = 4096;
+Change changes[most_changes];
+uint64_t changed; // how many there have been
+unsigned forks;   // that are under way
+// Those of this thread.  Its child may lock, in the hooks of a runtime, before
+// it knows what to close.
+thread_local unsigned forks_of_thread;
+
+// The descriptors that are being made without the lock: when each was begun, as
+// a number; 0: a free place.  One beyond is not waited for.
+constexpr unsigned most_makings = 64;
+uint64_t makings[most_makings];
+uint64_t newest_making;
 
 int control = -1;
 uint32_t control_generation;
+
+bool is_held(unsigned fd) noexcept {
+  return (held[fd / word_bits].load(std::memory_order_relaxed) >>
+              fd % word_bits &
+          1) != 0;
+}
 
 void set_bit(int fd, bool on) noexcept {
   auto number = static_cast<unsigned>(fd);
   if (number >= most)
     return;
+  unsigned used = std::max(words.load(std::memory_order_relaxed),
+                           number / word_bits + 1);
+  words.store(used, std::memory_order_release);
   uint64_t bit = uint64_t{1} << number % word_bits;
-  uint64_t &word = held[number / word_bits];
-  word = on ? word | bit : word & ~bit;
-  words = std::max(words, number / word_bits + 1);
+  std::atomic<uint64_t> &word = held[number / word_bits];
+  uint64_t old = word.load(std::memory_order_relaxed);
+  word.store(on ? old | bit : old & ~bit, std::memory_order_release);
+}
+
+void note_change(int fd) noexcept {
+  if (forks == 0)
+    return;
+  struct stat info;
+  bool known = sys::fstat(fd, &info) == 0;
+  changes[changed++ % most_changes] = {
+      known ? static_cast<uint64_t>(info.st_dev) : 0,
+      known ? static_cast<uint64_t>(info.st_ino) : 0, fd, known};
 }
 
 void forget_all(uint32_t now) noexcept {
   first = nullptr;
-  std::fill(held, held + words, 0);
-  words = 0;
-  std::fill(loops, loops + most_loops, LoopUse{});
+  unsigned used = words.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < used; ++i)
+    held[i].store(0, std::memory_order_relaxed);
+  words.store(0, std::memory_order_relaxed);
+  for (LoopUse &use : loop_uses)
+    use.objects.store(0, std::memory_order_relaxed);
+  std::fill(makings, makings + most_makings, 0);
+  changed = 0;
+  forks = 0;
   list_generation = now;
 }
 
@@ -64,77 +143,39 @@ void forget_all(uint32_t now) noexcept {
 
 void lock() noexcept {
   uint32_t now = generation::current();
-  uint32_t seen = holder.load(std::memory_order_relaxed);
-  if (seen == now &&
-      pthread_equal(holding_thread.load(std::memory_order_relaxed),
-                    pthread_self()) != 0) {
-    ++depth;
-    return;
-  }
-  for (;;) {
-    if (seen == now) {
-      // It is held for the time of a list operation, or of a fork.
-      sched_yield();
-      seen = holder.load(std::memory_order_relaxed);
-    } else if (holder.compare_exchange_weak(seen, now,
-                                            std::memory_order_acquire)) {
-      break;
-    }
-  }
-  holding_thread.store(pthread_self(), std::memory_order_relaxed);
-  depth = 1;
-  if (list_generation != now)
+  if (mutex_generation.load(std::memory_order_acquire) != now)
+    need_mutex(now);
+  pthread_mutex_lock(&mutex);
+  if (list_generation != now && forks_of_thread == 0)
     forget_all(now);
 }
 
-void unlock() noexcept {
-  if (--depth > 0)
-    return;
-  holding_thread.store(pthread_t{}, std::memory_order_relaxed);
-  holder.store(0, std::memory_order_release);
-}
+void unlock() noexcept { pthread_mutex_unlock(&mutex); }
 
-// The links of the entries, which are nobody else's business.
-struct List {
-  static void link(Entry *entry) noexcept {
-    entry->generation_ = list_generation;
-    entry->previous_ = nullptr;
-    entry->next_ = first;
-    if (first != nullptr)
-      first->previous_ = entry;
-    first = entry;
-  }
-
-  static void unlink(Entry *entry) noexcept {
-    // An object of another generation is in no list of this process.
-    if (entry->generation_ != list_generation)
-      return;
-    if (entry->previous_ != nullptr)
-      entry->previous_->next_ = entry->next_;
-    else
-      first = entry->next_;
-    if (entry->next_ != nullptr)
-      entry->next_->previous_ = entry->previous_;
-  }
-
-  static Entry *next(const Entry *entry) noexcept { return entry->next_; }
-};
+// ---- Descriptors -------------------------------------------------------------
 
 Held &Held::operator=(Fd &&fd) noexcept {
   Lock hold;
   reset();
   fd_ = std::move(fd);
-  if (fd_)
+  if (fd_) {
+    note_change(fd_.get());
     set_bit(fd_.get(), true);
+  }
+  return *this;
+}
+
+Held &Held::operator=(Held &&other) noexcept {
+  if (this != &other) {
+    reset();
+    fd_ = std::move(other.fd_);
+  }
   return *this;
 }
 
 void Held::reset() noexcept {
-  if (!fd_)
-    return;
-  Lock hold;
-  set_bit(fd_.get(), false);
-  fd_.reset();
+  if (fd_)
+    drop(fd_.release());
 }
 
 int Held::release() noexcept {
@@ -150,6 +191,54 @@ void Held::keep_in_child() noexcept {
     set_bit(fd_.get(), true);
 }
 
+int hold(Fd fd) noexcept {
+  Lock hold;
+  note_change(fd.get());
+  set_bit(fd.get(), true);
+  return fd.release();
+}
+
+void drop(int fd) noexcept {
+  Lock hold;
+  note_change(fd);
+  set_bit(fd, false);
+  Fd(fd).reset();
+}
+
+bool holds(int fd) noexcept {
+  Lock hold;
+  return fd >= 0 && static_cast<unsigned>(fd) < most &&
+         is_held(static_cast<unsigned>(fd));
+}
+
+// ---- Entries -----------------------------------------------------------------
+
+// The links of the entries, which are nobody else's business.
+struct List {
+  static void link(Entry *entry) noexcept {
+    entry->generation_ = generation::current();
+    entry->previous_ = nullptr;
+    entry->next_ = first;
+    if (first != nullptr)
+      first->previous_ = entry;
+    first = entry;
+  }
+
+  static void unlink(Entry *entry) noexcept {
+    // An object of another generation is in no list of this process.
+    if (entry->generation_ != generation::current())
+      return;
+    if (entry->previous_ != nullptr)
+      entry->previous_->next_ = entry->next_;
+    else
+      first = entry->next_;
+    if (entry->next_ != nullptr)
+      entry->next_->previous_ = entry->previous_;
+  }
+
+  static Entry *next(const Entry *entry) noexcept { return entry->next_; }
+};
+
 void Entry::enter() noexcept {
   Lock hold;
   List::link(this);
@@ -160,10 +249,16 @@ void Entry::leave() noexcept {
   List::unlink(this);
 }
 
+Entry *first_entry() noexcept { return first; }
+
+Entry *next_entry(const Entry *entry) noexcept { return List::next(entry); }
+
+// ---- Loops -------------------------------------------------------------------
+
 void enter_loop(struct ev_loop *loop) noexcept {
   Lock hold;
   LoopUse *free = nullptr;
-  for (LoopUse &use : loops) {
+  for (LoopUse &use : loop_uses) {
     if (use.objects == 0)
       free = free != nullptr ? free : &use;
     else if (use.loop == loop) {
@@ -171,32 +266,89 @@ void enter_loop(struct ev_loop *loop) noexcept {
       return;
     }
   }
-  if (free != nullptr)
-    *free = {loop, 1};
+  if (free != nullptr) {
+    free->loop = loop;
+    free->objects.store(1, std::memory_order_release);
+  }
 }
 
 void leave_loop(struct ev_loop *loop) noexcept {
   Lock hold;
-  for (LoopUse &use : loops)
+  for (LoopUse &use : loop_uses)
     if (use.objects > 0 && use.loop == loop) {
       --use.objects;
       return;
     }
 }
 
-void forget_in_child(void (*visit)(struct ev_loop *) noexcept,
-                     const std::vector<int> &keep) noexcept {
-  for (const LoopUse &use : loops)
+// ---- Forks -------------------------------------------------------------------
+
+Making::Making() noexcept {
+  Lock hold;
+  uint64_t *free = std::find(makings, makings + most_makings, 0u);
+  if (free != makings + most_makings) {
+    place_ = free;
+    *place_ = ++newest_making;
+  }
+}
+
+Making::~Making() {
+  Lock hold;
+  if (place_ != nullptr)
+    *place_ = 0;
+}
+
+ForkWindow::ForkWindow() noexcept {
+  Lock hold;
+  ++forks;
+  ++forks_of_thread;
+  begin_ = changed;
+}
+
+ForkWindow::~ForkWindow() {
+  if (forks_of_thread == 0)
+    return; // in a child
+  Lock hold;
+  --forks;
+  --forks_of_thread;
+}
+
+void ForkWindow::settle() const noexcept {
+  uint64_t until = 0;
+  for (bool first_look = true, busy = true; busy; first_look = false) {
+    if (!first_look)
+      (void)sys::poll(nullptr, 0, 1);
+    Lock hold;
+    if (first_look)
+      until = newest_making;
+    busy = std::any_of(makings, makings + most_makings, [&](uint64_t begun) {
+      return begun != 0 && begun <= until;
+    });
+  }
+}
+
+int ForkWindow::count() const noexcept {
+  uint64_t since = changed - begin_;
+  return since > most_changes ? -EAGAIN : static_cast<int>(since);
+}
+
+const Change &ForkWindow::at(int index) const noexcept {
+  return changes[(begin_ + static_cast<uint64_t>(index)) % most_changes];
+}
+
+int forget_in_child(const std::vector<int> &keep,
+                    struct ev_loop *(&loops)[most_loops]) noexcept {
+  // Without the lock: there is no other thread.
+  int count = 0;
+  for (const LoopUse &use : loop_uses)
     if (use.objects > 0)
-      visit(use.loop);
+      loops[count++] = use.loop;
   for (int fd : keep)
     set_bit(fd, false);
-  // Handles have neighbouring numbers: one call closes a run of them.
-  auto is_held = [](unsigned fd) {
-    return (held[fd / word_bits] >> fd % word_bits & 1) != 0;
-  };
+  // Handles have neighbouring numbers: one call closes a run of them.  What is
+  // on 0 to 2 is replaced with the child's stdio, not closed.
   unsigned end = words * word_bits;
-  for (unsigned fd = 0; fd < end;) {
+  for (unsigned fd = 3; fd < end;) {
     if (held[fd / word_bits] == 0) {
       fd = (fd / word_bits + 1) * word_bits;
     } else if (!is_held(fd)) {
@@ -208,16 +360,24 @@ void forget_in_child(void (*visit)(struct ev_loop *) noexcept,
       os::close_range(from, fd - 1);
     }
   }
+  forks_of_thread = 0;
   forget_all(generation::current());
-  depth = 1;
-  unlock();
+  return count;
 }
 
-void flush_all() noexcept {
-  Lock hold;
-  for (Entry *entry = first; entry != nullptr; entry = List::next(entry))
-    entry->flush_before_exit();
+void close_changed(const Change &change,
+                   const std::vector<int> &keep) noexcept {
+  struct stat info;
+  if (change.fd < 3 || std::binary_search(keep.begin(), keep.end(), change.fd) ||
+      sys::fstat(change.fd, &info) != 0)
+    return;
+  if (change.known == 0 ||
+      (static_cast<uint64_t>(info.st_dev) == change.device &&
+       static_cast<uint64_t>(info.st_ino) == change.inode))
+    Fd(change.fd).reset();
 }
+
+// ---- The end of a child ------------------------------------------------------
 
 int child_control() noexcept {
   return control_generation == generation::current() ? control : -1;

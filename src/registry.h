@@ -1,15 +1,17 @@
 // What this process holds through this library, for the rules of fork: the
 // descriptors that a child closes, the objects that it flushes at its end.
 //
-// The lock is held from before a fork that this library knows of until after
-// it, in both processes, so that no handle of another thread is half made when
-// the child looks.  A fork that it does not know of may leave the lock to a
-// thread that the child does not have; the lock therefore carries the
-// generation of its holder, and one of an older generation is void.
+// No lock is held while a process forks, because a fork, with the hooks of a
+// runtime around it, may take seconds.  A child may therefore see a descriptor
+// of another thread that is not in the registry yet, or not any more.  While a
+// fork is under way, each change is noted with the file it concerns; the parent
+// tells the child what has changed, and the child closes those of these files
+// that it has.
 #pragma once
 
 #include "fd.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -17,8 +19,10 @@ struct ev_loop;
 
 namespace gipc::registry {
 
-// Recursive, because a runtime may collect garbage, handles among it, in its
-// own at-fork hooks.
+// Sleeps while another thread holds it, and lends that thread its priority.
+// Held while a descriptor is made and registered, and while the lists change.
+// Recursive, because those nest.  In a forked child it is free, whoever held
+// it in the parent.
 void lock() noexcept;
 void unlock() noexcept;
 
@@ -35,17 +39,20 @@ public:
 class Held {
 public:
   Held() = default;
+  explicit Held(Fd &&fd) noexcept { *this = std::move(fd); }
   Held(const Held &) = delete;
   Held &operator=(const Held &) = delete;
+  Held(Held &&other) noexcept : fd_(std::move(other.fd_)) {}
+  Held &operator=(Held &&other) noexcept;
   Held &operator=(Fd &&fd) noexcept;
   ~Held() { reset(); }
 
   int get() const { return fd_.get(); }
   explicit operator bool() const { return static_cast<bool>(fd_); }
   void reset() noexcept;
-  // It is somebody else's from now on.
+  // The caller owns it from now on.
   int release() noexcept;
-  // In a child: it was passed, or closed with the others.
+  // In a child: it was passed; or it was closed with the others.
   void keep_in_child() noexcept;
   void forget() noexcept { (void)fd_.release(); }
 
@@ -53,17 +60,21 @@ private:
   Fd fd_;
 };
 
-// An object that has something to flush.
+// The same for a variable that may have no destructor.
+int hold(Fd fd) noexcept;
+void drop(int fd) noexcept;
+// Whether a child would close this descriptor.
+bool holds(int fd) noexcept;
+
+// An object that has something to flush: a handle.
 class Entry {
 public:
   Entry() noexcept = default;
   Entry(const Entry &) = delete;
   Entry &operator=(const Entry &) = delete;
-  // At the end of a child: waits until what is queued has been sent.
-  virtual void flush_before_exit() noexcept = 0;
 
 protected:
-  virtual ~Entry() = default;
+  ~Entry() = default;
   // A constructor's last act, and that of an object which goes on in a child.
   void enter() noexcept;
   // A destructor's first act.
@@ -75,17 +86,63 @@ private:
   uint32_t generation_ = 0;
 };
 
+// The entries one after the other, under the lock.
+Entry *first_entry() noexcept;
+Entry *next_entry(const Entry *entry) noexcept;
+
 // An object is on this loop from now on, or no more.
 void enter_loop(struct ev_loop *loop) noexcept;
 void leave_loop(struct ev_loop *loop) noexcept;
 
-// In a forked child, with the parent's lock held: calls visit for each loop
-// that objects are on, forgets all objects, closes all descriptors but those in
-// keep, and releases the lock.
-void forget_in_child(void (*visit)(struct ev_loop *) noexcept,
-                     const std::vector<int> &keep) noexcept;
-// Every object sends what it has queued.
-void flush_all() noexcept;
+// ---- Forks -------------------------------------------------------------------
+
+// A descriptor that was registered, or closed, while a fork was under way.
+struct Change {
+  uint64_t device, inode;
+  int32_t fd;
+  int32_t known; // 0: the file could not be asked
+};
+
+// Around the making of a descriptor that takes too long to be done under the
+// lock: that of a program, which is there when the program has begun.
+class Making {
+public:
+  Making() noexcept;
+  ~Making();
+  Making(const Making &) = delete;
+  Making &operator=(const Making &) = delete;
+
+private:
+  uint64_t *place_ = nullptr;
+};
+
+// From before a fork until its parent has told the child what changed.
+class ForkWindow {
+public:
+  ForkWindow() noexcept;
+  ~ForkWindow();
+  ForkWindow(const ForkWindow &) = delete;
+  ForkWindow &operator=(const ForkWindow &) = delete;
+
+  // Waits until other threads have registered what they were making when this
+  // is called.
+  void settle() const noexcept;
+  // Under the lock.  The number of changes so far, of which at() gives one;
+  // -EAGAIN when there were too many to be kept.
+  int count() const noexcept;
+  const Change &at(int index) const noexcept;
+
+private:
+  uint64_t begin_;
+};
+
+// In a forked child: forgets all objects, and closes all descriptors but those
+// in keep, which is sorted.  The loops that objects were on; their number.
+constexpr int most_loops = 64;
+int forget_in_child(const std::vector<int> &keep,
+                    struct ev_loop *(&loops)[most_loops]) noexcept;
+// In a child: closes the descriptor of this change if it is that file.
+void close_changed(const Change &change, const std::vector<int> &keep) noexcept;
 
 // What a function child reports its end to; -1 in any other process.
 int child_control() noexcept;

@@ -32,22 +32,26 @@ int Setup::prepare(const Options &options, bool exec) {
     sigaddset(&mask_, signal);
   for (int which = 0; which < 3; ++which) {
     const Options::Stdio &stdio = options.stdio[which];
-    Fd &source = sources_[which];
+    Fd source, parent;
     int error = 0;
     // Every source is a copy at 3 or above, so that no redirection can
-    // overwrite the source of the next.
-    if (stdio.mode == GIPC_STDIO_NULL)
+    // overwrite the source of the next.  The stream of a handle is not for what
+    // a child reads and prints.
+    if (stdio.mode == GIPC_STDIO_NULL ||
+        (stdio.mode == GIPC_STDIO_INHERIT && registry::holds(which)))
       error = sys::open_null(source);
     else if (stdio.mode == GIPC_STDIO_FD)
       error = sys::duplicate(stdio.fd, source);
     else if (stdio.mode == GIPC_STDIO_PIPE && which == 0)
-      error = os::pipe_pair(source, parent_stdio_[which]);
+      error = os::pipe_pair(source, parent);
     else if (stdio.mode == GIPC_STDIO_PIPE)
-      error = os::pipe_pair(parent_stdio_[which], source);
+      error = os::pipe_pair(parent, source);
     if (error != 0)
       return error;
     if (source)
       kept_.push_back(source.get());
+    sources_[which] = std::move(source);
+    parent_stdio_[which] = std::move(parent);
   }
   if (options.keep_fds)
     for (int fd : *options.keep_fds)
@@ -137,7 +141,7 @@ void Setup::unmask() const noexcept {
 }
 
 void Setup::close_sources() noexcept {
-  for (Fd &source : sources_)
+  for (registry::Held &source : sources_)
     source.reset();
 }
 

@@ -6,6 +6,7 @@
 
 #include "fd.h"
 #include "options.h"
+#include "registry.h"
 
 #include <csignal>
 #include <vector>
@@ -15,7 +16,7 @@ namespace gipc {
 class Setup {
 public:
   // exec: the child runs another program.  Throws bad_alloc.  options must
-  // live as long.
+  // live as long.  Under the registry's lock.
   int prepare(const Options &options, bool exec);
   // A descriptor (at 3 or above) that the child keeps; with expose also across
   // its exec.
@@ -27,7 +28,7 @@ public:
   // All signals are blocked before the fork; this is the child's own mask.
   void unmask() const noexcept;
   // The parent's ends of stdio pipes.
-  Fd &parent_stdio(int which) { return parent_stdio_[which]; }
+  registry::Held &parent_stdio(int which) { return parent_stdio_[which]; }
   // The descriptors of the child that this library made, for the registry.
   const std::vector<int> &kept() const { return kept_; }
   // In the child, once apply() is done: its copies of the stdio sources go.
@@ -41,8 +42,8 @@ private:
   const Options *options_ = nullptr;
   bool exec_ = false;
   bool close_others_ = false;
-  Fd sources_[3]; // -1: inherited
-  Fd parent_stdio_[3];
+  registry::Held sources_[3]; // -1: inherited
+  registry::Held parent_stdio_[3];
   std::vector<int> kept_;
   std::vector<int> exposed_;
   sigset_t mask_;
@@ -59,6 +60,8 @@ public:
 
   // The mask is somebody else's from now on.
   void dismiss() noexcept { active_ = false; }
+  // The mask that comes back.
+  const sigset_t &outside() const noexcept { return old_; }
 
 private:
   sigset_t old_;

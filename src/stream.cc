@@ -87,14 +87,17 @@ ssize_t Stream::read(int fd, const iovec *parts, int count) noexcept {
   return sys::readv(fd, parts, count);
 }
 
-ssize_t Stream::read_waiting(int fd, const iovec *parts, int count) noexcept {
-  return read_way_ == Way::socket ? sys::recvmsg(fd, parts, count, 0) : -EAGAIN;
+int Stream::read_waiting(int fd, const iovec *parts, int count,
+                         volatile ssize_t *moved) {
+  return read_way_ == Way::socket
+             ? os::receive_waiting(fd, parts, count, moved)
+             : -EAGAIN;
 }
 
-ssize_t Stream::write_waiting(int fd, const iovec *parts, int count) noexcept {
-  return write_way_ == Way::socket
-             ? sys::sendmsg(fd, parts, count, MSG_NOSIGNAL)
-             : -EAGAIN;
+int Stream::write_waiting(int fd, const iovec *parts, int count,
+                          volatile ssize_t *moved) {
+  return write_way_ == Way::socket ? os::send_waiting(fd, parts, count, moved)
+                                   : -EAGAIN;
 }
 
 ssize_t Stream::write(int fd, const iovec *parts, int count) noexcept {

@@ -21,9 +21,12 @@ public:
   // Bytes moved; 0 from read is the end of the stream; -EAGAIN.
   ssize_t read(int fd, const iovec *parts, int count) noexcept;
   ssize_t write(int fd, const iovec *parts, int count) noexcept;
-  // The same, but waits in the kernel; -EAGAIN where that cannot be.
-  ssize_t write_waiting(int fd, const iovec *parts, int count) noexcept;
-  ssize_t read_waiting(int fd, const iovec *parts, int count) noexcept;
+  // The same, but waits in the kernel, where the thread may be cancelled;
+  // -EAGAIN where that cannot be.  *moved as in os.h.
+  int write_waiting(int fd, const iovec *parts, int count,
+                    volatile ssize_t *moved);
+  int read_waiting(int fd, const iovec *parts, int count,
+                   volatile ssize_t *moved);
   // Whether they do wait.
   bool read_waits() const noexcept { return read_way_ == Way::socket; }
   // A reset by a closing AF_UNIX peer comes after all that it sent.

@@ -112,6 +112,11 @@ int above_stdio(Fd &fd) noexcept {
 }
 
 int poll(pollfd *fds, nfds_t count, int milliseconds) noexcept {
+  CancelGuard guard;
+  return poll_cancellable(fds, count, milliseconds);
+}
+
+int poll_cancellable(pollfd *fds, nfds_t count, int milliseconds) {
   ErrnoGuard guard;
   if (fault != nullptr)
     if (int error = fault("poll"))

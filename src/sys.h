@@ -31,7 +31,9 @@ private:
   int saved_ = errno;
 };
 
-template <typename Call> ssize_t retry(const char *name, Call &&call) noexcept {
+// The thread may be cancelled in the call, which is then left by unwinding.
+template <typename Call>
+ssize_t retry_cancellable(const char *name, Call &&call) {
   ErrnoGuard guard;
   if (fault != nullptr)
     if (int error = fault(name))
@@ -43,6 +45,11 @@ template <typename Call> ssize_t retry(const char *name, Call &&call) noexcept {
     if (errno != EINTR)
       return -errno;
   }
+}
+
+template <typename Call> ssize_t retry(const char *name, Call &&call) noexcept {
+  CancelGuard guard;
+  return retry_cancellable(name, call);
 }
 
 ssize_t recv(int fd, void *data, size_t size, int flags) noexcept;
@@ -65,6 +72,8 @@ int duplicate(int fd, Fd &out) noexcept;
 int above_stdio(Fd &fd) noexcept;
 // Not retried: -EINTR lets the caller look at its deadline.
 int poll(pollfd *fds, nfds_t count, int milliseconds) noexcept;
+// The same for a wait in which the thread may be cancelled.
+int poll_cancellable(pollfd *fds, nfds_t count, int milliseconds);
 int fork_process() noexcept;
 int waitpid(pid_t pid, int *status, int flags, rusage *usage) noexcept;
 int kill(pid_t pid, int signal) noexcept;

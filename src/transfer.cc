@@ -23,15 +23,36 @@ constexpr size_t per_call = 1024 * 1024;
 // ---- Receiving --------------------------------------------------------------
 
 // One read.  The number of bytes, -EAGAIN, or why the direction is over.
-ssize_t Handle::receive(bool waiting) noexcept {
+ssize_t Handle::receive() noexcept {
+  if (read_end_ != 0)
+    return read_end_;
+  iovec areas[2];
+  int count = inbox_.prepare(areas);
+  return count < 0 ? count : received(in_.read(read_.get(), areas, count));
+}
+
+// The same, but waits in the kernel.
+ssize_t Handle::receive_waiting() {
   if (read_end_ != 0)
     return read_end_;
   iovec areas[2];
   int count = inbox_.prepare(areas);
   if (count < 0)
     return count;
-  ssize_t size = waiting ? in_.read_waiting(read_.get(), areas, count)
-                         : in_.read(read_.get(), areas, count);
+  volatile ssize_t moved = -1;
+  int error;
+  try {
+    error = in_.read_waiting(read_.get(), areas, count, &moved);
+  } catch (...) { // the thread is cancelled
+    if (moved >= 0)
+      (void)received(moved);
+    throw;
+  }
+  return received(error != 0 ? error : moved);
+}
+
+// What a read has moved, or failed with.
+ssize_t Handle::received(ssize_t size) noexcept {
   ++reads_;
   if (size > 0) {
     inbox_.commit(static_cast<size_t>(size));
@@ -158,6 +179,29 @@ int Handle::get_ahead() noexcept {
 
 // ---- Sending ----------------------------------------------------------------
 
+// While this thread uses the writing direction.  The end of the process, which
+// may come in another thread at any moment, sends what is queued; it must not
+// see a message half queued, nor send bytes twice.
+class Handle::Sending {
+public:
+  explicit Sending(Handle &handle) noexcept : handle_(handle) {
+    pthread_t none{};
+    mine_ = handle.sender_.compare_exchange_strong(
+        none, pthread_self(), std::memory_order_acquire);
+  }
+  ~Sending() {
+    if (mine_)
+      handle_.sender_.store(pthread_t{}, std::memory_order_release);
+  }
+  Sending(const Sending &) = delete;
+  Sending &operator=(const Sending &) = delete;
+  explicit operator bool() const noexcept { return mine_; }
+
+private:
+  Handle &handle_;
+  bool mine_;
+};
+
 inline int Handle::put_error(const void *data, size_t size) const noexcept {
   if (int error = usable(put_gate_))
     return error;
@@ -167,36 +211,69 @@ inline int Handle::put_error(const void *data, size_t size) const noexcept {
 }
 
 // Sends until everything has left (0) or no more can (-EAGAIN, an error).
-int Handle::send_some(bool waiting) noexcept {
+int Handle::send_some() noexcept {
   easy_tail_ = 0;
   if (write_end_ != 0)
     return write_end_;
   for (size_t moved = 0; !outbox_.empty();) {
-    if (moved >= per_call && !waiting)
+    if (moved >= per_call)
       return -EAGAIN;
     iovec areas[Outbox::max_areas];
     int count = outbox_.areas(areas);
-    ssize_t size = waiting ? out_.write_waiting(write_.get(), areas, count)
-                           : out_.write(write_.get(), areas, count);
-    ++writes_;
-    if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM) {
-      flush_at_ = outbox_.queued() + flush_step_size;
-      return -EAGAIN;
-    }
-    if (size < 0) {
-      // The peer is gone: what was queued for it goes, too.
-      write_end_ = size == -ECONNRESET ? -EPIPE : static_cast<int>(size);
-      outbox_.clear();
-      update_gates();
-      if (push_ != nullptr)
-        push_->send_later();
-      return write_end_;
-    }
-    outbox_.sent(static_cast<size_t>(size));
-    bytes_out_ += static_cast<uint64_t>(size);
+    ssize_t size = out_.write(write_.get(), areas, count);
+    if (int error = sent(size))
+      return error;
     moved += static_cast<size_t>(size);
   }
   flush_at_ = flush_step_size;
+  return 0;
+}
+
+// The same, but waits in the kernel.
+int Handle::send_waiting() {
+  easy_tail_ = 0;
+  if (write_end_ != 0)
+    return write_end_;
+  while (!outbox_.empty()) {
+    iovec areas[Outbox::max_areas];
+    int count = outbox_.areas(areas);
+    volatile ssize_t moved = -1;
+    int error;
+    try {
+      error = out_.write_waiting(write_.get(), areas, count, &moved);
+    } catch (...) { // the thread is cancelled
+      if (moved >= 0)
+        (void)sent(moved);
+      throw;
+    }
+    if (int result = sent(error != 0 ? error : moved))
+      return result;
+  }
+  flush_at_ = flush_step_size;
+  return 0;
+}
+
+// What a write has moved, or failed with.  0, -EAGAIN, or why the direction is
+// over.
+int Handle::sent(ssize_t size) noexcept {
+  ++writes_;
+  if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM) {
+    flush_at_ = outbox_.queued() + flush_step_size;
+    return -EAGAIN;
+  }
+  if (size < 0) {
+    // The peer is gone: what was queued for it goes, too.
+    write_end_ = size == -ECONNRESET ? -EPIPE : static_cast<int>(size);
+    outbox_.clear();
+    update_gates();
+    if (push_ != nullptr)
+      push_->send_later();
+    return write_end_;
+  }
+  outbox_.sent(static_cast<size_t>(size));
+  bytes_out_.store(bytes_out_.load(std::memory_order_relaxed) +
+                       static_cast<uint64_t>(size),
+                   std::memory_order_relaxed);
   return 0;
 }
 
@@ -243,6 +320,11 @@ int Handle::put_large(const void *data, size_t size) noexcept {
 int Handle::try_put_slow(const void *data, size_t size) noexcept {
   if (int error = put_error(data, size))
     return error;
+  Sending mine(*this);
+  return mine ? queue_or_send(data, size) : GIPC_ELOCKED;
+}
+
+int Handle::queue_or_send(const void *data, size_t size) noexcept {
   bool first = outbox_.queued() == 0;
   if (outbox_.queued() >= high_) {
     refused_ = true;
@@ -265,6 +347,11 @@ int Handle::try_put_slow(const void *data, size_t size) noexcept {
 int Handle::put_start(const void *data, size_t size) noexcept {
   if (int error = put_error(data, size))
     return error;
+  Sending mine(*this);
+  return mine ? begin_put(data, size) : GIPC_ELOCKED;
+}
+
+int Handle::begin_put(const void *data, size_t size) noexcept {
   bool copy = size <= small;
   if (!copy)
     outbox_.borrow(data, size);
@@ -308,6 +395,11 @@ int Handle::put_step() noexcept {
     return error;
   if (!put_borrowed_)
     return -EINVAL;
+  Sending mine(*this);
+  return mine ? step_put() : GIPC_ELOCKED;
+}
+
+int Handle::step_put() noexcept {
   int result = send_some();
   if (result != -EAGAIN) {
     put_borrowed_ = false;
@@ -321,6 +413,11 @@ int Handle::put_cancel() noexcept {
     return error;
   if (!put_borrowed_)
     return -EINVAL;
+  Sending mine(*this);
+  return mine ? cancel_put() : GIPC_ELOCKED;
+}
+
+int Handle::cancel_put() noexcept {
   int result = 1;
   if (write_end_ != 0) {
     result = write_end_; // and what was queued is gone
@@ -339,7 +436,13 @@ int Handle::put_cancel() noexcept {
 
 int Handle::flush_step() noexcept {
   int error = usable(put_gate_);
-  return error != 0 ? error : send_some();
+  return error != 0 ? error : send_step();
+}
+
+// For those that have looked at the gate, or need not.
+int Handle::send_step() noexcept {
+  Sending mine(*this);
+  return mine ? send_some() : GIPC_ELOCKED;
 }
 
 // ---- Blocking ---------------------------------------------------------------
@@ -363,13 +466,13 @@ private:
 // Returns when the direction may go on, or at the deadline.  Two peers that put
 // at once would wait for each other for ever, so a put goes on receiving, but
 // no more than one message ahead.
-int Handle::wait(int direction, Deadline &deadline) noexcept {
+int Handle::wait(int direction, Deadline &deadline) {
   // With all the time there is, and nothing to do meanwhile, one call that
   // waits and moves in the kernel does for three.
   bool reading = direction == GIPC_READ;
   if (deadline.never() && (reading || !read_)) {
     Waiting busy(*this);
-    ssize_t result = reading ? receive(true) : send_some(true);
+    ssize_t result = reading ? receive_waiting() : send_waiting();
     if (result == -ENOMEM)
       return static_cast<int>(result);
     if (result != -EAGAIN)
@@ -388,7 +491,9 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
       // When the time is over nothing goes on, however ready the peer is.
       int milliseconds = deadline.milliseconds();
       result =
-          milliseconds == 0 ? -ETIMEDOUT : sys::poll(fds, count, milliseconds);
+          milliseconds == 0
+              ? -ETIMEDOUT
+              : sys::poll_cancellable(fds, count, milliseconds);
     }
   }
   if (result < 0)
@@ -399,7 +504,7 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
   return 0;
 }
 
-int Handle::get(Deadline deadline, View &out) noexcept {
+int Handle::get(Deadline deadline, View &out) {
   if (int error = usable(get_gate_))
     return error;
   // The read that waits finds what is there just as well.
@@ -413,26 +518,50 @@ int Handle::get(Deadline deadline, View &out) noexcept {
   }
 }
 
-int Handle::put(const void *data, size_t size, Deadline &deadline) noexcept {
-  int result = put_start(data, size);
+int Handle::put(const void *data, size_t size, Deadline &deadline) {
+  if (int error = put_error(data, size))
+    return error;
+  Sending mine(*this);
+  return mine ? put_waiting(data, size, deadline) : GIPC_ELOCKED;
+}
+
+// Ends a put that waits, however it ends: by the cancellation of this thread,
+// too.
+class Handle::Borrowing {
+public:
+  explicit Borrowing(Handle &handle) noexcept : handle_(handle) {}
+  ~Borrowing() {
+    if (handle_.put_borrowed_ && handle_.cancel_put() < 0)
+      (void)handle_.break_off(-ENOMEM);
+  }
+
+private:
+  Handle &handle_;
+};
+
+int Handle::put_waiting(const void *data, size_t size, Deadline &deadline) {
+  int result = begin_put(data, size);
+  if (result != -EAGAIN)
+    return result;
+  Borrowing until_end(*this);
   // A message that this handle lent, put again, would be overwritten by what
   // arrives while it waits.
-  if (result == -EAGAIN && inbox_.lends(data))
+  if (inbox_.lends(data))
     if (int error = copy_borrowed(data))
       return error;
   while (result == -EAGAIN) {
     if (int error = wait(GIPC_WRITE, deadline)) {
-      int left = put_cancel();
+      int left = cancel_put();
       if (left == 1)
         return error == -ETIMEDOUT ? -EINPROGRESS : error;
       return left < 0 ? break_off(left) : error;
     }
-    result = put_step();
+    result = step_put();
   }
   return result;
 }
 
-int Handle::send_all(Deadline &deadline) noexcept {
+int Handle::send_all(Deadline &deadline) {
   for (;;) {
     int result = send_some();
     if (result != -EAGAIN)
@@ -442,20 +571,31 @@ int Handle::send_all(Deadline &deadline) noexcept {
   }
 }
 
-int Handle::flush(Deadline deadline) noexcept {
-  int error = usable(put_gate_);
-  return error != 0 ? error : send_all(deadline);
+int Handle::flush(Deadline deadline) {
+  if (int error = usable(put_gate_))
+    return error;
+  Sending mine(*this);
+  return mine ? send_all(deadline) : GIPC_ELOCKED;
 }
 
 int Handle::put_many(const gipc_message *messages, size_t count,
-                     Deadline deadline, size_t &taken) noexcept {
+                     Deadline deadline, size_t &taken) {
+  taken = 0;
+  if (int error = usable(put_gate_))
+    return error;
+  Sending mine(*this);
+  return mine ? queue_many(messages, count, deadline, taken) : GIPC_ELOCKED;
+}
+
+int Handle::queue_many(const gipc_message *messages, size_t count,
+                       Deadline &deadline, size_t &taken) {
   constexpr size_t batch = 4 * flush_step_size;
-  for (taken = 0; taken < count; ++taken) {
+  for (; taken < count; ++taken) {
     const gipc_message &message = messages[taken];
     if (int error = put_error(message.data, message.size))
       return error;
     if (message.size >= large) {
-      int result = put(message.data, message.size, deadline);
+      int result = put_waiting(message.data, message.size, deadline);
       if (result == -EINPROGRESS) {
         ++taken;
         return -ETIMEDOUT;
@@ -470,7 +610,7 @@ int Handle::put_many(const gipc_message *messages, size_t count,
     if (int error = outbox_.put(message.data, message.size))
       return error;
   }
-  return flush(deadline);
+  return send_all(deadline);
 }
 
 } // namespace gipc

@@ -1,8 +1,11 @@
 // libev watchers with one owner.  The only file that knows <ev.h>.
 #include "watch.h"
 
+#include "fd.h"
+#include "generation.h"
 #include "os.h"
 
+#include <cerrno>
 #include <csignal>
 #include <ev.h>
 
@@ -18,6 +21,30 @@ void prepare(Watcher &watcher,
   watcher.data = data;
 }
 
+// Calls one of our events, which may not be left by unwinding: no cancellation
+// acts on this thread until it is in its loop again.
+template <typename... Arguments>
+void call(void (*event)(void *, Arguments...) noexcept, void *owner,
+          Arguments... arguments) noexcept {
+  CancelGuard guard;
+  event(owner, arguments...);
+}
+
+// In a child that the program forked and that goes on with the loop, nothing of
+// ours is to be called, or the loop would spin on what nobody takes.  The
+// watcher that sees to it does not keep the loop running.
+void start_uncounted(struct ev_loop *loop, ev_fork &watcher) {
+  ev_fork_start(loop, &watcher);
+  ev_unref(loop);
+}
+
+void stop_uncounted(struct ev_loop *loop, ev_fork &watcher) {
+  if (!ev_is_active(&watcher))
+    return;
+  ev_ref(loop);
+  ev_fork_stop(loop, &watcher);
+}
+
 } // namespace
 
 // ---- Handles ----------------------------------------------------------------
@@ -26,21 +53,23 @@ struct HandleWatch::Watchers {
   struct ev_loop *loop;
   Events events;
   void *owner;
+  uint32_t generation = generation::current();
   ev_io read, write;
   ev_prepare turn;
   ev_idle turn_idle;
   ev_idle backlog;
+  ev_fork fork;
   ev_cleanup cleanup;
 
   static void on_read(struct ev_loop *, ev_io *io, int) noexcept {
     auto *self = static_cast<Watchers *>(io->data);
     // The backlog has its own turn; what is in the kernel waits for it.
     if (!ev_is_active(&self->backlog))
-      self->events.readable(self->owner);
+      call(self->events.readable, self->owner);
   }
   static void on_write(struct ev_loop *, ev_io *io, int) noexcept {
     auto *self = static_cast<Watchers *>(io->data);
-    self->events.writable(self->owner);
+    call(self->events.writable, self->owner);
   }
   static void on_turn(struct ev_loop *, ev_prepare *turn, int) noexcept {
     static_cast<Watchers *>(turn->data)->end_turn();
@@ -51,16 +80,21 @@ struct HandleWatch::Watchers {
   void end_turn() noexcept {
     ev_prepare_stop(loop, &turn);
     ev_idle_stop(loop, &turn_idle);
-    events.turn_ends(owner);
+    call(events.turn_ends, owner);
   }
   static void on_backlog(struct ev_loop *, ev_idle *idle, int) noexcept {
     auto *self = static_cast<Watchers *>(idle->data);
-    self->events.backlog(self->owner);
+    call(self->events.backlog, self->owner);
+  }
+  static void on_fork(struct ev_loop *, ev_fork *fork, int) noexcept {
+    auto *self = static_cast<Watchers *>(fork->data);
+    if (generation::current() != self->generation)
+      self->stop();
   }
   static void on_cleanup(struct ev_loop *, ev_cleanup *cleanup, int) noexcept {
     auto *self = static_cast<Watchers *>(cleanup->data);
     self->stop();
-    self->events.loop_gone(self->owner);
+    call(self->events.loop_gone, self->owner);
   }
   void stop() noexcept {
     if (loop == nullptr)
@@ -70,6 +104,7 @@ struct HandleWatch::Watchers {
     ev_prepare_stop(loop, &turn);
     ev_idle_stop(loop, &turn_idle);
     ev_idle_stop(loop, &backlog);
+    stop_uncounted(loop, fork);
     ev_cleanup_stop(loop, &cleanup);
     loop = nullptr;
   }
@@ -87,6 +122,7 @@ HandleWatch::HandleWatch(struct ev_loop *loop, int read_fd, int write_fd,
   prepare(w.turn, Watchers::on_turn, &w);
   prepare(w.turn_idle, Watchers::on_turn_idle, &w);
   prepare(w.backlog, Watchers::on_backlog, &w);
+  prepare(w.fork, Watchers::on_fork, &w);
   prepare(w.cleanup, Watchers::on_cleanup, &w);
   ev_io_set(&w.read, read_fd, EV_READ);
   ev_io_set(&w.write, write_fd, EV_WRITE);
@@ -94,6 +130,7 @@ HandleWatch::HandleWatch(struct ev_loop *loop, int read_fd, int write_fd,
   // pending; this one must not wait until the whole loop is idle.
   ev_set_priority(&w.backlog, EV_MAXPRI);
   ev_set_priority(&w.turn_idle, EV_MAXPRI);
+  start_uncounted(loop, w.fork);
   ev_cleanup_start(loop, &w.cleanup);
 }
 
@@ -151,33 +188,40 @@ struct ProcessWatch::Watchers {
   struct ev_loop *loop;
   Events events;
   void *owner;
+  uint32_t generation = generation::current();
   ev_io end;
   ev_timer look;
   ev_child child;
   ev_timer grace;
+  ev_fork fork;
   ev_cleanup cleanup;
 
   static void on_end(struct ev_loop *, ev_io *io, int) noexcept {
     auto *self = static_cast<Watchers *>(io->data);
-    self->events.ended(self->owner);
+    call(self->events.ended, self->owner);
   }
   static void on_look(struct ev_loop *, ev_timer *timer, int) noexcept {
     auto *self = static_cast<Watchers *>(timer->data);
-    self->events.ended(self->owner);
+    call(self->events.ended, self->owner);
   }
   static void on_child(struct ev_loop *loop, ev_child *child, int) noexcept {
     auto *self = static_cast<Watchers *>(child->data);
     ev_child_stop(loop, child);
-    self->events.reaped(self->owner, child->rstatus);
+    call(self->events.reaped, self->owner, child->rstatus);
   }
   static void on_grace(struct ev_loop *, ev_timer *timer, int) noexcept {
     auto *self = static_cast<Watchers *>(timer->data);
-    self->events.grace_over(self->owner);
+    call(self->events.grace_over, self->owner);
+  }
+  static void on_fork(struct ev_loop *, ev_fork *fork, int) noexcept {
+    auto *self = static_cast<Watchers *>(fork->data);
+    if (generation::current() != self->generation)
+      self->stop();
   }
   static void on_cleanup(struct ev_loop *, ev_cleanup *cleanup, int) noexcept {
     auto *self = static_cast<Watchers *>(cleanup->data);
     self->stop();
-    self->events.loop_gone(self->owner);
+    call(self->events.loop_gone, self->owner);
   }
   void stop() noexcept {
     if (loop == nullptr)
@@ -185,6 +229,7 @@ struct ProcessWatch::Watchers {
     ev_io_stop(loop, &end);
     ev_timer_stop(loop, &look);
     ev_timer_stop(loop, &grace);
+    stop_uncounted(loop, fork);
     ev_cleanup_stop(loop, &cleanup);
     if (ev_is_active(&child))
       ev_child_stop(loop, &child);
@@ -205,7 +250,9 @@ ProcessWatch::ProcessWatch(struct ev_loop *loop, pid_t pid, int pidfd,
   prepare(w.look, Watchers::on_look, &w);
   prepare(w.child, Watchers::on_child, &w);
   prepare(w.grace, Watchers::on_grace, &w);
+  prepare(w.fork, Watchers::on_fork, &w);
   prepare(w.cleanup, Watchers::on_cleanup, &w);
+  start_uncounted(loop, w.fork);
   ev_cleanup_start(loop, &w.cleanup);
   if (pidfd >= 0) {
     ev_io_set(&w.end, pidfd, EV_READ);
@@ -257,21 +304,6 @@ void stop_list(struct ev_loop *loop, Watcher &ours, Stop stop) {
   stop(loop, &ours);
 }
 
-void stop_signals(struct ev_loop *loop) {
-  for (int number = 1; number < NSIG; ++number) {
-    // Feeding asks libev whether the signal belongs to this loop: attaching to
-    // one of another loop would be an assertion failure.
-    unsigned before = ev_pending_count(loop);
-    ev_feed_signal_event(loop, number);
-    if (ev_pending_count(loop) == before)
-      continue;
-    ev_signal ours;
-    ev_signal_init(&ours, nullptr, number);
-    ev_signal_start(loop, &ours);
-    stop_list(loop, ours, ev_signal_stop);
-  }
-}
-
 void stop_children(struct ev_loop *loop) {
   constexpr int buckets = 16; // EV_PID_HASHSIZE
   for (int bucket = 0; bucket < buckets; ++bucket) {
@@ -301,23 +333,62 @@ void drop_references() {
 
 } // namespace
 
-void abandon_signals(struct ev_loop *loop) noexcept {
-  os::detach_signalfds();
-  stop_signals(loop);
+// libev either installs a handler for a signal, or (EVFLAG_SIGNALFD) blocks it
+// in the thread that watches it and leaves its disposition alone.
+bool InheritedLoops::by_signalfd(int number) const noexcept {
+  struct sigaction action {};
+  return sigismember(&blocked_, number) == 1 ||
+         ::sigaction(number, nullptr, &action) != 0 ||
+         ((action.sa_flags & SA_SIGINFO) == 0 &&
+          (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN));
 }
 
-void abandon_default_loop() noexcept {
+bool InheritedLoops::may_fail() const noexcept {
+  for (int number = 1; number < NSIG; ++number)
+    if (sigismember(&blocked_, number) == 1)
+      return true;
+  return ev_default_loop_uc_() != nullptr && by_signalfd(SIGCHLD);
+}
+
+int InheritedLoops::stop_signals(struct ev_loop *loop) noexcept {
+  for (int number = 1; number < NSIG; ++number) {
+    // Feeding asks libev whether the signal belongs to this loop: attaching to
+    // one of another loop would be an assertion failure.
+    unsigned before = ev_pending_count(loop);
+    ev_feed_signal_event(loop, number);
+    if (ev_pending_count(loop) == before)
+      continue;
+    // Once a fork: it asks for every open descriptor.
+    if (!detached_ && by_signalfd(number)) {
+      if (int error = os::detach_signalfds())
+        return error == -ENOENT ? -EOPNOTSUPP : error;
+      detached_ = true;
+    }
+    ev_signal ours;
+    ev_signal_init(&ours, nullptr, number);
+    ev_signal_start(loop, &ours);
+    stop_list(loop, ours, ev_signal_stop);
+  }
+  return 0;
+}
+
+int InheritedLoops::abandon_signals(struct ev_loop *loop) noexcept {
+  return stop_signals(loop);
+}
+
+int InheritedLoops::abandon_default_loop() noexcept {
   struct ev_loop *loop = ev_default_loop_uc_();
   if (loop == nullptr)
-    return;
-  os::detach_signalfds();
+    return 0;
   // The fork may have come from inside a callback, with others pending, and
   // destruction calls cleanup watchers.
   ev_set_invoke_pending_cb(loop, invoke_nothing);
-  stop_signals(loop);
+  if (int error = stop_signals(loop))
+    return error;
   stop_children(loop);
   ev_loop_destroy(loop);
   drop_references();
+  return 0;
 }
 
 struct ev_loop *fresh_loop() noexcept {

@@ -5,6 +5,7 @@
 // on.  Callbacks may destroy the watch.
 #pragma once
 
+#include <csignal>
 #include <memory>
 #include <sys/types.h>
 
@@ -64,12 +65,31 @@ private:
 
 namespace watch {
 
-// In a forked child: the inherited default loop, its signals and its children
-// are gone, without any of its callbacks and without a trace in the parent.
-void abandon_default_loop() noexcept;
-// The same for the signals of another inherited loop, which itself stays: libev
-// lets a signal be watched on one loop only, be it an orphan.
-void abandon_signals(struct ev_loop *loop) noexcept;
+// What a forked child does to the loops that it inherited.
+class InheritedLoops {
+public:
+  // The signals that were blocked in the thread that forked.
+  explicit InheritedLoops(const sigset_t &blocked) noexcept
+      : blocked_(blocked) {}
+
+  // In the parent: whether the child may fail at the following.
+  bool may_fail() const noexcept;
+  // The default loop, its signals and its children are gone, without any of its
+  // callbacks and without a trace in the parent.  -EOPNOTSUPP, or an error of
+  // the system: it has a signalfd, which cannot be found or replaced.
+  int abandon_default_loop() noexcept;
+  // The same for the signals of another inherited loop, which itself stays:
+  // libev lets a signal be watched on one loop only, be it an inherited one.
+  int abandon_signals(struct ev_loop *loop) noexcept;
+
+private:
+  bool by_signalfd(int number) const noexcept;
+  int stop_signals(struct ev_loop *loop) noexcept;
+
+  sigset_t blocked_;
+  bool detached_ = false; // there is no signalfd any more
+};
+
 // NULL when there are no descriptors or no memory.
 struct ev_loop *fresh_loop() noexcept;
 
