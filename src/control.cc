@@ -38,8 +38,6 @@ int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
   // The child waits for this, so that all of it fits into the socket.
   registry::Lock hold;
   int count = window.count();
-  if (count < 0)
-    return count;
   auto number = static_cast<int32_t>(count);
   int error = send_all(parent_end, &number, sizeof number);
   for (int sent = 0; error == 0 && sent < count;) {

@@ -27,8 +27,9 @@ ssize_t read_now(int fd, const iovec *parts, int count) noexcept;
 ssize_t write_now(int fd, const iovec *parts, int count) noexcept;
 // For sockets: one transfer that waits, and in which the thread may be
 // cancelled.  *moved is the number of bytes as soon as the kernel has moved
-// them, so that a cancellation right after loses none.  0, or an error:
-// -EAGAIN where there is no such call.
+// them, so that a cancellation right after loses none.  0, or an error.  Where
+// there is no such call: always -EAGAIN.
+extern const bool has_waiting_transfers;
 int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved);
 int send_waiting(int fd, const iovec *parts, int count,
@@ -50,6 +51,8 @@ bool wipe_on_fork(void *page, size_t size) noexcept;
 // A descriptor of a child that has not been reaped.
 int open_pidfd(pid_t pid, Fd &out) noexcept;
 int signal_pidfd(int pidfd, int signal) noexcept;
+// Whether a child of this process may have ended, without reaping it.
+bool some_child_ended() noexcept;
 // Takes the wait status of an ended child: 1 and *status, 0 while it runs,
 // -ECHILD when another reaper took it.
 int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept;

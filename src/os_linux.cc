@@ -121,6 +121,8 @@ struct OneMessage {
 
 } // namespace
 
+const bool has_waiting_transfers = true;
+
 int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved) {
   OneMessage message(parts, count, moved);
@@ -241,6 +243,14 @@ int open_pidfd(pid_t pid, Fd &out) noexcept {
 int signal_pidfd(int pidfd, int signal) noexcept {
   return static_cast<int>(raw("pidfd_send_signal", SYS_pidfd_send_signal, pidfd,
                               signal, nullptr, 0));
+}
+
+bool some_child_ended() noexcept {
+  siginfo_t info{};
+  ssize_t result = sys::retry("waitid", [&] {
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+  });
+  return result < 0 || info.si_pid != 0;
 }
 
 int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept {

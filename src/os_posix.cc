@@ -91,6 +91,8 @@ ssize_t read_now(int, const iovec *, int) noexcept { return -EOPNOTSUPP; }
 
 ssize_t write_now(int, const iovec *, int) noexcept { return -EOPNOTSUPP; }
 
+const bool has_waiting_transfers = false;
+
 int receive_waiting(int, const iovec *, int, volatile ssize_t *) {
   return -EAGAIN;
 }
@@ -154,6 +156,14 @@ bool wipe_on_fork(void *, size_t) noexcept { return false; }
 int open_pidfd(pid_t, Fd &) noexcept { return -ENOSYS; }
 
 int signal_pidfd(int, int) noexcept { return -ENOSYS; }
+
+bool some_child_ended() noexcept {
+  siginfo_t info{};
+  ssize_t result = sys::retry("waitid", [&] {
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+  });
+  return result < 0 || info.si_pid != 0;
+}
 
 int wait_pidfd(int, int *, rusage *) noexcept { return -ENOSYS; }
 

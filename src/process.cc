@@ -15,12 +15,12 @@ namespace gipc {
 // lock; void in a forked child, whose children they are not.
 //
 // A set of descriptors tells which of them have ended, so that a call costs the
-// same with a thousand of them as with none.  Where there is no such set, each
-// call looks at a few of them in turn.
+// same with a thousand of them as with none.  Where there is no such set, they
+// are looked at when some child of this process has ended.
 struct Detached {
   static int set;                // -1: none
   static size_t in_set;          // how many are
-  static Process *first, **last; // those that are not in the set
+  static Process *first;         // those that are not in the set
   static uint32_t generation;
 
   // Under the lock.
@@ -32,7 +32,6 @@ struct Detached {
     set = -1;
     in_set = 0;
     first = nullptr;
-    last = &first;
   }
 
   static void close_if_empty() noexcept {
@@ -54,9 +53,8 @@ struct Detached {
       }
       close_if_empty();
     }
-    process->next_detached_ = nullptr;
-    *last = process;
-    last = &process->next_detached_;
+    process->next_detached_ = first;
+    first = process;
   }
 
   // One that has ended, and is in the set no more; or nullptr.
@@ -72,22 +70,18 @@ struct Detached {
     return process;
   }
 
-  // The one that was not looked at for the longest time; or nullptr.
-  static Process *take_oldest() noexcept {
+  // Those that are in no set, when they are worth a look.
+  static Process *take_others() noexcept {
     registry::Lock hold;
     begin();
-    Process *process = first;
-    if (process != nullptr)
-      first = process->next_detached_;
-    if (first == nullptr)
-      last = &first;
-    return process;
+    return first != nullptr && os::some_child_ended()
+               ? std::exchange(first, nullptr)
+               : nullptr;
   }
 };
 int Detached::set = -1;
 size_t Detached::in_set = 0;
 Process *Detached::first = nullptr;
-Process **Detached::last = &Detached::first;
 uint32_t Detached::generation = 0;
 
 const ProcessWatch::Events Process::watch_events = {
@@ -430,7 +424,6 @@ void Process::free() noexcept {
 }
 
 void Process::reap_detached() noexcept {
-  constexpr int per_call = 8; // of those that no set tells of
   Process *running = nullptr;
   auto look_at = [&](Process *process) {
     if (process->has_ended()) {
@@ -442,9 +435,8 @@ void Process::reap_detached() noexcept {
   };
   while (Process *process = Detached::take_ended())
     look_at(process);
-  for (int i = 0; i < per_call; ++i)
-    if (Process *process = Detached::take_oldest())
-      look_at(process);
+  for (Process *next = Detached::take_others(); next != nullptr;)
+    look_at(std::exchange(next, next->next_detached_));
   while (running != nullptr)
     Detached::add(std::exchange(running, running->next_detached_));
 }

@@ -82,7 +82,8 @@ LoopUse loop_uses[most_loops];
 constexpr unsigned most_changes = 4096;
 Change changes[most_changes];
 uint64_t changed; // how many there have been
-unsigned forks;   // that are under way
+ForkWindow *windows; // of the forks that are under way
+unsigned depth;      // of the lock, in the thread that has it
 // Those of this thread.  Its child may lock, in the hooks of a runtime, before
 // it knows what to close.
 thread_local unsigned forks_of_thread;
@@ -116,7 +117,7 @@ void set_bit(int fd, bool on) noexcept {
 }
 
 void note_change(int fd) noexcept {
-  if (forks == 0)
+  if (windows == nullptr)
     return;
   struct stat info;
   bool known = sys::fstat(fd, &info) == 0;
@@ -135,22 +136,52 @@ void forget_all(uint32_t now) noexcept {
     use.objects.store(0, std::memory_order_relaxed);
   std::fill(makings, makings + most_makings, 0);
   changed = 0;
-  forks = 0;
+  windows = nullptr;
   list_generation = now;
 }
 
 } // namespace
 
+struct Windows {
+  static uint64_t oldest_begin() noexcept {
+    uint64_t oldest = changed;
+    for (const ForkWindow *window = windows; window != nullptr;
+         window = window->next_)
+      oldest = std::min(oldest, window->begin_);
+    return oldest;
+  }
+  static void remove(const ForkWindow *window) noexcept {
+    ForkWindow **link = &windows;
+    while (*link != nullptr && *link != window)
+      link = &(*link)->next_;
+    if (*link != nullptr)
+      *link = window->next_;
+  }
+};
+
 void lock() noexcept {
+  constexpr unsigned per_lock = 64; // changes while it is held, at most
   uint32_t now = generation::current();
   if (mutex_generation.load(std::memory_order_acquire) != now)
     need_mutex(now);
   pthread_mutex_lock(&mutex);
   if (list_generation != now && forks_of_thread == 0)
     forget_all(now);
+  if (list_generation != now)
+    depth = 0; // the parent's
+  while (depth == 0 && windows != nullptr && forks_of_thread == 0 &&
+         changed - Windows::oldest_begin() > most_changes - per_lock) {
+    pthread_mutex_unlock(&mutex);
+    (void)sys::poll(nullptr, 0, 1);
+    pthread_mutex_lock(&mutex);
+  }
+  ++depth;
 }
 
-void unlock() noexcept { pthread_mutex_unlock(&mutex); }
+void unlock() noexcept {
+  --depth;
+  pthread_mutex_unlock(&mutex);
+}
 
 // ---- Descriptors -------------------------------------------------------------
 
@@ -300,16 +331,17 @@ Making::~Making() {
 
 ForkWindow::ForkWindow() noexcept {
   Lock hold;
-  ++forks;
-  ++forks_of_thread;
   begin_ = changed;
+  next_ = windows;
+  windows = this;
+  ++forks_of_thread;
 }
 
 ForkWindow::~ForkWindow() {
   if (forks_of_thread == 0)
     return; // in a child
   Lock hold;
-  --forks;
+  Windows::remove(this);
   --forks_of_thread;
 }
 
@@ -328,8 +360,7 @@ void ForkWindow::settle() const noexcept {
 }
 
 int ForkWindow::count() const noexcept {
-  uint64_t since = changed - begin_;
-  return since > most_changes ? -EAGAIN : static_cast<int>(since);
+  return static_cast<int>(changed - begin_);
 }
 
 const Change &ForkWindow::at(int index) const noexcept {

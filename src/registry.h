@@ -22,7 +22,8 @@ namespace gipc::registry {
 // Sleeps while another thread holds it, and lends that thread its priority.
 // Held while a descriptor is made and registered, and while the lists change.
 // Recursive, because those nest.  In a forked child it is free, whoever held
-// it in the parent.
+// it in the parent.  A thread that makes and closes descriptors faster than a
+// fork can note the changes waits for that fork.
 void lock() noexcept;
 void unlock() noexcept;
 
@@ -127,13 +128,14 @@ public:
   // Waits until other threads have registered what they were making when this
   // is called.
   void settle() const noexcept;
-  // Under the lock.  The number of changes so far, of which at() gives one;
-  // -EAGAIN when there were too many to be kept.
+  // Under the lock.  The number of changes so far, and one of them.
   int count() const noexcept;
   const Change &at(int index) const noexcept;
 
 private:
+  friend struct Windows;
   uint64_t begin_;
+  ForkWindow *next_;
 };
 
 // In a forked child: forgets all objects, and closes all descriptors but those

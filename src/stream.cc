@@ -87,6 +87,10 @@ ssize_t Stream::read(int fd, const iovec *parts, int count) noexcept {
   return sys::readv(fd, parts, count);
 }
 
+bool Stream::read_waits() const noexcept {
+  return read_way_ == Way::socket && os::has_waiting_transfers;
+}
+
 int Stream::read_waiting(int fd, const iovec *parts, int count,
                          volatile ssize_t *moved) {
   return read_way_ == Way::socket

@@ -28,7 +28,7 @@ public:
   int read_waiting(int fd, const iovec *parts, int count,
                    volatile ssize_t *moved);
   // Whether they do wait.
-  bool read_waits() const noexcept { return read_way_ == Way::socket; }
+  bool read_waits() const noexcept;
   // A reset by a closing AF_UNIX peer comes after all that it sent.
   bool local() const noexcept { return local_; }
 
