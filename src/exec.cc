@@ -149,6 +149,7 @@ int Program::in_child(void *pointer) noexcept {
   self->setup_.unmask();
   bool forbidden = false;
   for (const std::string &path : self->paths_) {
+    os::at_exec();
     error = sys::execve(path.c_str(), const_cast<char *const *>(self->argv_),
                         self->environment_.data());
     forbidden |= error == -EACCES;

@@ -119,7 +119,7 @@ bool Options::can_fail_in_child() const noexcept {
   for (const Stdio &one : stdio)
     redirected |= one.mode != GIPC_STDIO_INHERIT;
   return redirected || death_signal != 0 || !cwd.empty() || group != 0 ||
-         user || no_new_privileges || !limits.empty();
+         user || no_new_privileges || !limits.empty() || keep_fds;
 }
 
 } // namespace gipc

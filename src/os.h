@@ -1,4 +1,5 @@
-// The few calls that kernels disagree on.  os_linux.cc or os_posix.cc.
+// The few calls that kernels and C libraries disagree on.  os_linux.cc or
+// os_posix.cc, and os_common.cc, which is made of either.
 #pragma once
 
 #include "fd.h"
@@ -25,8 +26,9 @@ int pipe_pair(Fd &reader, Fd &writer) noexcept;
 // -EOPNOTSUPP where the kernel or the file cannot.
 ssize_t read_now(int fd, const iovec *parts, int count) noexcept;
 ssize_t write_now(int fd, const iovec *parts, int count) noexcept;
-// Closes every descriptor of first..last.  Async-signal-safe on Linux.
-void close_range(unsigned first, unsigned last) noexcept;
+// Closes every descriptor of first..last, or fails: nothing is left open in
+// silence.  Runs between vfork and exec.
+int close_range(unsigned first, unsigned last) noexcept;
 // In a child: libev changes the signal set of an inherited signalfd, which is
 // shared with the parent.  Puts /dev/null in the place of each.
 void detach_signalfds() noexcept;
@@ -55,6 +57,8 @@ int kept_status(int pidfd, int *status) noexcept;
 // the page tables does.
 int spawn(int (*body)(void *argument) noexcept, void *argument, bool shared,
           pid_t *pid, Fd *pidfd) noexcept;
+// body calls this before each execve(2).
+void at_exec() noexcept;
 // setgroups, setgid, setuid for the calling thread.  Async-signal-safe.
 int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) noexcept;
 int set_no_new_privileges() noexcept;

@@ -1,9 +1,10 @@
 // Linux: pidfd, close_range, RWF_NOWAIT, clone.  Each newer call is probed by
 // using it, and has its fallback for an older kernel.
-#include "os.h"
+#include "os_common.h"
 
 #include "sys.h"
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -107,16 +108,28 @@ struct DirectoryEntry { // linux_dirent64
   char name[1];
 };
 
-// Calls visit(fd) for each open descriptor.  readdir(3) allocates, so it must
-// not be used between vfork and exec; getdents64(2) can.
-template <typename Visit> void each_descriptor(Visit &&visit) noexcept {
-  int directory = ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+} // namespace
+
+int close_at_once(unsigned first, unsigned last) noexcept {
+  // Linux 5.9; a sandbox may refuse it.
+  long result = raw("close_range", SYS_close_range, first, last, 0u);
+  return result < 0 ? static_cast<int>(result) : 0;
+}
+
+// readdir(3) allocates, so it must not be used between vfork and exec;
+// getdents64(2) can.
+int list_descriptors(void (*visit)(int, void *) noexcept,
+                     void *context) noexcept {
+  int directory = static_cast<int>(sys::retry("open", [] {
+    return ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }));
   if (directory < 0)
-    return;
+    return directory;
+  bool complete = false;
   alignas(DirectoryEntry) char buffer[2048];
   long size;
-  while ((size = ::syscall(SYS_getdents64, directory, buffer, sizeof buffer)) >
-         0)
+  while ((size = raw("getdents64", SYS_getdents64, directory, buffer,
+                     sizeof buffer)) > 0)
     for (long at = 0; at < size;) {
       auto *entry = reinterpret_cast<DirectoryEntry *>(buffer + at);
       at += entry->size;
@@ -124,33 +137,22 @@ template <typename Visit> void each_descriptor(Visit &&visit) noexcept {
       const char *digit = entry->name;
       for (; *digit >= '0' && *digit <= '9'; ++digit)
         fd = fd * 10 + (*digit - '0');
-      if (*digit == '\0' && fd != directory)
-        visit(fd);
+      if (*digit != '\0')
+        continue;
+      if (fd == directory)
+        complete = true;
+      else
+        visit(fd, context);
     }
   ::close(directory);
-}
-
-} // namespace
-
-void close_range(unsigned first, unsigned last) noexcept {
-  if (first > last || raw("close_range", SYS_close_range, first, last, 0u) >= 0)
-    return;
-  // Before Linux 5.9.  Descriptors that close under the scan may make it miss
-  // some, so scan until there is nothing left.
-  for (bool again = true; again;) {
-    again = false;
-    each_descriptor([&](int fd) {
-      auto number = static_cast<unsigned>(fd);
-      if (number >= first && number <= last && ::close(fd) == 0)
-        again = true;
-    });
-  }
+  // A folder without the descriptor of itself is not the kernel's list.
+  return size < 0 ? static_cast<int>(size) : complete ? 0 : -ENOENT;
 }
 
 void detach_signalfds() noexcept {
   sys::ErrnoGuard guard;
   Fd null;
-  each_descriptor([&](int fd) {
+  (void)each_descriptor([&](int fd) {
     char path[32], target[32];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     ssize_t size = ::readlink(path, target, sizeof target - 1);
@@ -164,11 +166,33 @@ void detach_signalfds() noexcept {
   });
 }
 
+namespace {
+
+int advise(void *page, size_t size, int advice) noexcept {
+  return static_cast<int>(sys::retry(
+      "madvise", [&] { return ::madvise(page, size, advice); }));
+}
+
+// An emulator such as qemu-user answers 0 to any advice, and does nothing.  It
+// also makes a fork of CLONE_VFORK.  Asked for once, with a page that it may
+// look at.
+bool is_emulated(void *page, size_t size) noexcept {
+  enum { unknown, kernel, emulator };
+  static std::atomic<int> answer{unknown};
+  constexpr int impossible = 0x7777;
+  int known = answer.load(std::memory_order_relaxed);
+  if (known == unknown) {
+    known = advise(page, size, impossible) == 0 ? emulator : kernel;
+    answer.store(known, std::memory_order_relaxed);
+  }
+  return known == emulator;
+}
+
+} // namespace
+
 bool wipe_on_fork(void *page, size_t size) noexcept {
   return ::sysconf(_SC_PAGESIZE) == static_cast<long>(size) &&
-         sys::retry("madvise", [&] {
-           return ::madvise(page, size, MADV_WIPEONFORK);
-         }) == 0;
+         !is_emulated(page, size) && advise(page, size, MADV_WIPEONFORK) == 0;
 }
 
 int open_pidfd(pid_t pid, Fd &out) noexcept {
@@ -237,6 +261,10 @@ int spawn(int (*body)(void *) noexcept, void *argument, bool shared, pid_t *pid,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return -ENOMEM;
+  if (is_emulated(memory, stack_size)) {
+    ::munmap(memory, stack_size);
+    return spawn_by_fork(body, argument, pid);
+  }
   auto *spawn = new (memory) Spawn{body, argument, 0};
   // CLONE_VFORK: the parent sleeps until the exec or exit, so there is no
   // status pipe, which a fork in another thread could hold open.

@@ -5,7 +5,7 @@
 // again and again), the status of a child that another reaper took, starts in
 // the parent's memory, and close-on-exec in one step with the creation of a
 // descriptor, so that a fork in another thread may leak one.
-#include "os.h"
+#include "os_common.h"
 
 #include "sys.h"
 
@@ -45,23 +45,6 @@ int adopt_pair(int (&ends)[2], Fd &a, Fd &b) noexcept {
   return 0;
 }
 
-// Calls visit(fd) for each open descriptor; false when they cannot be listed.
-template <typename Visit> bool each_descriptor(Visit &&visit) noexcept {
-  DIR *directory = ::opendir("/dev/fd");
-  if (directory == nullptr)
-    return false;
-  int own = ::dirfd(directory);
-  while (const dirent *entry = ::readdir(directory))
-    if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
-      if (int fd = std::atoi(entry->d_name); fd != own)
-        visit(fd);
-  ::closedir(directory);
-  return true;
-}
-
-// In a child between fork and exec: what it tells its failure through.
-int status_fd = -1;
-
 } // namespace
 
 int socket_pair(Fd &a, Fd &b) noexcept {
@@ -83,29 +66,47 @@ ssize_t read_now(int, const iovec *, int) noexcept { return -EOPNOTSUPP; }
 
 ssize_t write_now(int, const iovec *, int) noexcept { return -EOPNOTSUPP; }
 
-void close_range(unsigned first, unsigned last) noexcept {
-  auto close_one = [&](int fd) {
-    auto number = static_cast<unsigned>(fd);
-    if (number >= first && number <= last && fd != status_fd)
-      ::close(fd);
-  };
-  if (last - first < 16) {
-    for (unsigned fd = first; fd <= last; ++fd)
-      close_one(static_cast<int>(fd));
-    return;
+int close_at_once(unsigned, unsigned) noexcept { return -ENOSYS; }
+
+// readdir(3) allocates: in a forked child every C library in use can do that,
+// though POSIX does not promise it.
+int list_descriptors(void (*visit)(int, void *) noexcept,
+                     void *context) noexcept {
+  int own = static_cast<int>(sys::retry("open", [] {
+    return ::open("/dev/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }));
+  if (own < 0)
+    return own;
+  sys::ErrnoGuard guard;
+  DIR *directory = ::fdopendir(own);
+  if (directory == nullptr) {
+    ::close(own);
+    return -ENOMEM;
   }
-  if (each_descriptor(close_one))
-    return;
-  long limit = ::sysconf(_SC_OPEN_MAX);
-  for (int fd = static_cast<int>(first); fd < limit; ++fd)
-    close_one(fd);
+  bool complete = false;
+  errno = 0;
+  while (const dirent *entry = ::readdir(directory)) {
+    if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+      continue;
+    int fd = std::atoi(entry->d_name);
+    if (fd == own)
+      complete = true;
+    else
+      visit(fd, context);
+    errno = 0;
+  }
+  int error = -errno;
+  ::closedir(directory);
+  // Some systems have only 0 to 2 there unless another file system is mounted:
+  // a folder without the descriptor of itself is not the whole list.
+  return error != 0 ? error : complete ? 0 : -ENOENT;
 }
 
 void detach_signalfds() noexcept {
   // Where /dev/fd holds symbolic links, they tell what a file is; elsewhere
   // there is no signalfd.
   Fd null;
-  each_descriptor([&](int fd) {
+  (void)each_descriptor([&](int fd) {
     char path[32], target[32];
     std::snprintf(path, sizeof path, "/dev/fd/%d", fd);
     ssize_t size = ::readlink(path, target, sizeof target - 1);
@@ -130,40 +131,7 @@ int kept_status(int, int *) noexcept { return -ENOSYS; }
 
 int spawn(int (*body)(void *) noexcept, void *argument, bool, pid_t *pid,
           Fd *) noexcept {
-  // How long an exec may take, in milliseconds, when a fork in another thread
-  // holds the pipe open that should tell of it.
-  constexpr int patience = 400, step = 10;
-  Fd reader, writer;
-  if (int error = pipe_pair(reader, writer))
-    return error;
-  void *memory = ::mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANON, -1, 0);
-  if (memory == MAP_FAILED)
-    return -ENOMEM;
-  auto *failure = new (memory) volatile int(0);
-  int child = sys::fork_process();
-  if (child == 0) {
-    status_fd = writer.get();
-    *failure = body(argument);
-    _exit(127);
-  }
-  writer.reset();
-  int error = child < 0 ? child : 0;
-  for (int waited = 0; error == 0 && waited < patience; waited += step) {
-    pollfd end_of_it{reader.get(), POLLIN, 0};
-    bool closed = sys::poll(&end_of_it, 1, step) > 0;
-    error = *failure;
-    if (closed)
-      break;
-  }
-  ::munmap(memory, sizeof(int));
-  if (child >= 0 && error != 0) {
-    int status;
-    (void)sys::waitpid(child, &status, 0, nullptr);
-  }
-  if (error == 0)
-    *pid = child;
-  return error;
+  return spawn_by_fork(body, argument, pid);
 }
 
 int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) noexcept {

@@ -87,7 +87,7 @@ int Setup::apply() const noexcept {
   for (size_t i = 0; error == 0 && i < exposed_.size(); ++i)
     error = sys::set_cloexec(exposed_[i], false);
   if (error == 0 && close_others_)
-    close_others();
+    error = close_others();
   // Last, because the rest may need what this takes away: descriptors, rights.
   return error == 0 ? restrict_process() : error;
 }
@@ -121,15 +121,16 @@ int Setup::restrict_process() const noexcept {
   return options_->no_new_privileges ? os::set_no_new_privileges() : 0;
 }
 
-void Setup::close_others() const noexcept {
+int Setup::close_others() const noexcept {
   unsigned next = 3;
   for (int fd : kept_) {
     auto number = static_cast<unsigned>(fd);
     if (number > next)
-      os::close_range(next, number - 1);
+      if (int error = os::close_range(next, number - 1))
+        return error;
     next = std::max(next, number + 1);
   }
-  os::close_range(next, ~0u);
+  return os::close_range(next, ~0u);
 }
 
 void Setup::unmask() const noexcept {

@@ -36,7 +36,7 @@ public:
 private:
   int redirect() const noexcept;
   int restrict_process() const noexcept;
-  void close_others() const noexcept;
+  int close_others() const noexcept;
 
   const Options *options_ = nullptr;
   bool exec_ = false;

@@ -1,0 +1,176 @@
+// What is the same on every system, made of what os_linux.cc or os_posix.cc
+// has.
+#include "os_common.h"
+
+#include "sys.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <ctime>
+#include <new>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace gipc::os {
+
+// ---- Closing ----------------------------------------------------------------
+
+namespace {
+
+// So many are closed one by one rather than looked for.
+constexpr unsigned few = 1024;
+// Descriptors have numbers below this or the hard limit, whichever is higher:
+// the default of Linux's fs.nr_open, which bounds the limit.
+constexpr rlim_t usual_end = 1u << 20;
+// One by one, more would take longer than a second.
+constexpr rlim_t last_end = 1u << 24;
+
+void close_each(unsigned first, unsigned last) noexcept {
+  for (unsigned fd = first; fd <= last; ++fd)
+    (void)::close(static_cast<int>(fd)); // most are not open
+}
+
+int close_listed(unsigned first, unsigned last) noexcept {
+  // Descriptors that close under the scan may make it miss some, so scan until
+  // there is nothing left.
+  for (bool again = true; again;) {
+    again = false;
+    int error = each_descriptor([&](int fd) {
+      auto number = static_cast<unsigned>(fd);
+      if (number >= first && number <= last && ::close(fd) == 0)
+        again = true;
+    });
+    if (error != 0)
+      return error;
+  }
+  return 0;
+}
+
+// The limit may have been lowered since a descriptor was opened, but rarely
+// the hard one.
+int close_up_to_limit(unsigned first, unsigned last) noexcept {
+  rlimit limit;
+  int error = static_cast<int>(sys::retry(
+      "getrlimit", [&] { return ::getrlimit(RLIMIT_NOFILE, &limit); }));
+  if (error != 0)
+    return error;
+  rlim_t end = std::max(limit.rlim_max, usual_end);
+  if (limit.rlim_max == RLIM_INFINITY || end > last_end)
+    return -EMFILE;
+  if (first < end)
+    close_each(first, std::min(last, static_cast<unsigned>(end - 1)));
+  return 0;
+}
+
+int close_run(unsigned first, unsigned last) noexcept {
+  if (first > last)
+    return 0;
+  if (close_at_once(first, last) == 0)
+    return 0;
+  if (last - first < few) {
+    close_each(first, last);
+    return 0;
+  }
+  return close_listed(first, last) == 0 ? 0 : close_up_to_limit(first, last);
+}
+
+// In a child of spawn_by_fork(): what it tells its progress through.
+struct Progress {
+  std::atomic<int> execs; // number of execve(2) calls begun
+  std::atomic<int> error; // of body
+};
+Progress *progress;
+int status_fd = -1;
+
+} // namespace
+
+int close_range(unsigned first, unsigned last) noexcept {
+  auto kept = static_cast<unsigned>(status_fd);
+  if (status_fd < 0 || kept < first || kept > last)
+    return close_run(first, last);
+  int error = kept > first ? close_run(first, kept - 1) : 0;
+  return error != 0 || kept == last ? error : close_run(kept + 1, last);
+}
+
+// ---- Starting ---------------------------------------------------------------
+
+namespace {
+
+double seconds() noexcept {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) +
+         static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+bool has_ended(pid_t child) noexcept {
+  siginfo_t info{};
+  ssize_t result = sys::retry("waitid", [&] {
+    return ::waitid(P_PID, static_cast<id_t>(child), &info,
+                    WEXITED | WNOHANG | WNOWAIT);
+  });
+  return result == 0 ? info.si_pid == child : result == -ECHILD;
+}
+
+// Until the child has executed its program or failed; its error.
+int wait_for_exec(int reader, pid_t child, const Progress &shared) noexcept {
+  // How long one execve(2) may take when a fork in another thread holds the
+  // pipe open that should tell of it.  What comes before takes as long as it
+  // takes: the child may not run at all on a busy machine.
+  constexpr double patience = 0.4;
+  int execs = 0;
+  for (double since = seconds();;) {
+    pollfd end_of_it{reader, POLLIN, 0};
+    if (sys::poll(&end_of_it, 1, 10) > 0 || has_ended(child))
+      break;
+    int begun = shared.execs.load();
+    if (begun != execs || begun == 0) {
+      execs = begun;
+      since = seconds();
+    } else if (seconds() - since > patience) {
+      break;
+    }
+  }
+  // Only now: it may have failed since the last look.
+  return shared.error.load();
+}
+
+} // namespace
+
+void at_exec() noexcept {
+  if (progress != nullptr)
+    progress->execs.fetch_add(1);
+}
+
+int spawn_by_fork(int (*body)(void *) noexcept, void *argument,
+                  pid_t *pid) noexcept {
+  Fd reader, writer;
+  if (int error = pipe_pair(reader, writer))
+    return error;
+  void *memory = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANON, -1, 0);
+  if (memory == MAP_FAILED)
+    return -ENOMEM;
+  auto *shared = new (memory) Progress{{0}, {0}};
+  int child = sys::fork_process();
+  if (child == 0) {
+    status_fd = writer.get();
+    progress = shared;
+    shared->error.store(body(argument));
+    _exit(127);
+  }
+  writer.reset();
+  int error = child < 0 ? child : wait_for_exec(reader.get(), child, *shared);
+  ::munmap(memory, sizeof(Progress));
+  if (child >= 0 && error != 0) {
+    int status;
+    (void)sys::waitpid(child, &status, 0, nullptr); // or a thief did
+  }
+  if (error == 0)
+    *pid = child;
+  return error;
+}
+
+} // namespace gipc::os

@@ -1,0 +1,29 @@
+// What os_common.cc needs of the system's own file, and gives to it.
+#pragma once
+
+#include "os.h"
+
+namespace gipc::os {
+
+// Of os_linux.cc or os_posix.cc: one system call that closes first..last, or
+// an error where there is none.
+int close_at_once(unsigned first, unsigned last) noexcept;
+// Calls visit(fd, context) for each open descriptor.  An error where they
+// cannot be listed in full.
+int list_descriptors(void (*visit)(int fd, void *context) noexcept,
+                     void *context) noexcept;
+
+// spawn() of os.h by fork(2), for systems where nothing else tells when a child
+// has executed its program.
+int spawn_by_fork(int (*body)(void *argument) noexcept, void *argument,
+                  pid_t *pid) noexcept;
+
+template <typename Visit> int each_descriptor(Visit &&visit) noexcept {
+  return list_descriptors(
+      [](int fd, void *context) noexcept {
+        (*static_cast<decltype(&visit)>(context))(fd);
+      },
+      &visit);
+}
+
+} // namespace gipc::os
