@@ -139,7 +139,7 @@ void Program::prepare_paths() {
 }
 
 int Program::in_child(void *pointer) noexcept {
-  const auto *self = static_cast<const Program *>(pointer);
+  auto *self = static_cast<Program *>(pointer);
   int error = self->setup_.apply();
   if (error == 0 && self->lifeline_child_)
     error = os::signal_on_hangup(self->lifeline_child_.get(),

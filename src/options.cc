@@ -4,14 +4,35 @@
 #include "gipc.h"
 #include "inherit.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
+#include <limits>
 
 namespace gipc {
 
 namespace {
 
 bool is_signal(int signal) noexcept { return signal > 0 && signal < NSIG; }
+
+// To the system calls -1 means no change.
+template <typename Id> bool is_no_id(Id id) noexcept {
+  return id == static_cast<Id>(-1);
+}
+
+// False for what the system would take for another limit.
+bool to_limit(uint64_t value, rlim_t &limit) noexcept {
+  // The infinity of this system's <sys/resource.h>, whichever its size; in a
+  // 32-bit program without large files it is the biggest long.
+  if (value == ~uint64_t{0} || value == static_cast<uint64_t>(RLIM_INFINITY) ||
+      (sizeof(long) < sizeof value && value == ULONG_MAX)) {
+    limit = RLIM_INFINITY;
+    return true;
+  }
+  limit = static_cast<rlim_t>(value);
+  return value <= static_cast<uint64_t>(std::numeric_limits<rlim_t>::max());
+}
 
 } // namespace
 
@@ -80,20 +101,42 @@ int Options::set_group(int value) noexcept {
 }
 
 int Options::set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) {
-  User value{uid, gid, {}};
+  if (is_no_id(uid) || is_no_id(gid))
+    return -EINVAL;
+  std::vector<gid_t> sorted;
   if (count > 0)
-    value.groups.assign(groups, groups + count);
-  user = std::move(value);
+    sorted.assign(groups, groups + count);
+  std::sort(sorted.begin(), sorted.end());
+  user = {uid, gid, std::move(sorted)};
+  return 0;
+}
+
+int Options::set_uid(uid_t uid) {
+  if (is_no_id(uid))
+    return -EINVAL;
+  if (!user)
+    user.emplace();
+  user->uid = uid;
+  return 0;
+}
+
+int Options::set_gid(gid_t gid) {
+  if (is_no_id(gid))
+    return -EINVAL;
+  if (!user)
+    user.emplace();
+  user->gid = gid;
   return 0;
 }
 
 int Options::set_rlimit(int resource, uint64_t soft, uint64_t hard) {
   rlimit value;
-  if (resource < 0 || soft > hard ||
-      getrlimit(static_cast<decltype(RLIMIT_CORE)>(resource), &value) != 0)
+  if (resource < 0 || soft > hard || !to_limit(soft, value.rlim_cur) ||
+      !to_limit(hard, value.rlim_max))
     return -EINVAL;
-  value.rlim_cur = static_cast<rlim_t>(soft);
-  value.rlim_max = static_cast<rlim_t>(hard);
+  rlimit now;
+  if (getrlimit(static_cast<decltype(RLIMIT_CORE)>(resource), &now) != 0)
+    return -EINVAL;
   limits.push_back({resource, value});
   return 0;
 }

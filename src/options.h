@@ -34,10 +34,10 @@ struct Options {
     int resource;
     rlimit value;
   };
-  struct User {
-    uid_t uid;
-    gid_t gid;
-    std::vector<gid_t> groups;
+  struct User { // what is not set stays as it is
+    std::optional<uid_t> uid;
+    std::optional<gid_t> gid;
+    std::optional<std::vector<gid_t>> groups; // sorted
   };
 
   std::string name;
@@ -66,6 +66,8 @@ struct Options {
   int set_stdio(int which, int mode, int fd) noexcept;
   int set_group(int value) noexcept;
   int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count);
+  int set_uid(uid_t uid);
+  int set_gid(gid_t gid);
   int set_rlimit(int resource, uint64_t soft, uint64_t hard);
   int keep(const int *fds, size_t count);
   int block_signal(int signal);

@@ -43,7 +43,8 @@ bool wipe_on_fork(void *page, size_t size) noexcept;
 // A descriptor of a child that has not been reaped.
 int open_pidfd(pid_t pid, Fd &out) noexcept;
 int signal_pidfd(int pidfd, int signal) noexcept;
-// Takes the wait status of an ended child: 1 and *status, 0 while it runs
+// Takes the wait status of an ended child: 1, *status, and in *usage its times
+// and most memory; 0 while it runs
 // (unless it is to wait for the end), -ECHILD when somebody else reaped it.
 int wait_pidfd(int pidfd, bool wait, int *status, rusage *usage) noexcept;
 // The wait status that the kernel keeps for an already reaped process:
@@ -59,8 +60,18 @@ int spawn(int (*body)(void *argument) noexcept, void *argument, bool shared,
           pid_t *pid, Fd *pidfd) noexcept;
 // body calls this before each execve(2).
 void at_exec() noexcept;
-// setgroups, setgid, setuid for the calling thread.  Async-signal-safe.
-int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) noexcept;
+// Who a process is to be.  What is not set stays as it is.
+struct Identity {
+  const uid_t *uid = nullptr;
+  const gid_t *gid = nullptr;
+  bool set_groups = false;
+  const gid_t *groups = nullptr; // sorted
+  size_t count = 0;
+  gid_t *found = nullptr; // room for count + 1, to read them back
+};
+// setgroups, setgid, setuid for the calling thread, in that order; -EPERM when
+// the process then is anybody else.  Async-signal-safe.
+int set_identity(const Identity &wanted) noexcept;
 int set_no_new_privileges() noexcept;
 // The calling process gets signal when the other end of this socket is closed,
 // be it by the death of its owner.

@@ -173,4 +173,57 @@ int spawn_by_fork(int (*body)(void *) noexcept, void *argument,
   return error;
 }
 
+// ---- Rights -----------------------------------------------------------------
+
+namespace {
+
+// A setter may succeed and have done something else: with a number cut to 16
+// bits, or as one who may not change the saved ID.
+template <typename Id>
+int check_ids(int (*get)(Id (&)[3]) noexcept, Id wanted) noexcept {
+  Id ids[3];
+  if (int error = get(ids))
+    return error;
+  return ids[0] == wanted && ids[1] == wanted && ids[2] == wanted ? 0 : -EPERM;
+}
+
+int check_groups(const Identity &wanted) noexcept {
+  int count = get_groups(wanted.found, wanted.count + 1);
+  if (count < 0)
+    return count == -EINVAL ? -EPERM : count; // -EINVAL: there are more
+  gid_t *found_end = wanted.found + count;
+  const gid_t *end = wanted.groups + wanted.count;
+  std::sort(wanted.found, found_end);
+  // Some systems list the group ID as one of them.
+  auto is_own = [&](gid_t group) {
+    return wanted.gid != nullptr && group == *wanted.gid;
+  };
+  for (const gid_t *group = wanted.found; group < found_end; ++group)
+    if (!is_own(*group) && !std::binary_search(wanted.groups, end, *group))
+      return -EPERM;
+  for (const gid_t *group = wanted.groups; group < end; ++group)
+    if (!is_own(*group) && !std::binary_search(wanted.found, found_end, *group))
+      return -EPERM;
+  return 0;
+}
+
+} // namespace
+
+int set_identity(const Identity &wanted) noexcept {
+  int error = 0;
+  if (wanted.set_groups)
+    error = set_groups(wanted.groups, wanted.count);
+  if (error == 0 && wanted.gid != nullptr)
+    error = set_gid(*wanted.gid);
+  if (error == 0 && wanted.uid != nullptr)
+    error = set_uid(*wanted.uid);
+  if (error == 0 && wanted.set_groups)
+    error = check_groups(wanted);
+  if (error == 0 && wanted.gid != nullptr)
+    error = check_ids(get_gids, *wanted.gid);
+  if (error == 0 && wanted.uid != nullptr)
+    error = check_ids(get_uids, *wanted.uid);
+  return error;
+}
+
 } // namespace gipc::os

@@ -13,6 +13,15 @@ int close_at_once(unsigned first, unsigned last) noexcept;
 int list_descriptors(void (*visit)(int fd, void *context) noexcept,
                      void *context) noexcept;
 
+// Of os_linux.cc or os_posix.cc, for set_identity(): setters and getters of the
+// calling thread.  Three IDs: real, effective, saved.
+int set_groups(const gid_t *groups, size_t count) noexcept;
+int set_gid(gid_t gid) noexcept;
+int set_uid(uid_t uid) noexcept;
+int get_groups(gid_t *groups, size_t room) noexcept; // their number
+int get_gids(gid_t (&ids)[3]) noexcept;
+int get_uids(uid_t (&ids)[3]) noexcept;
+
 // spawn() of os.h by fork(2), for systems where nothing else tells when a child
 // has executed its program.
 int spawn_by_fork(int (*body)(void *argument) noexcept, void *argument,

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/posix_types.h>
 #include <new>
 #include <sched.h>
 #include <stdio_ext.h>
@@ -169,8 +170,8 @@ void detach_signalfds() noexcept {
 namespace {
 
 int advise(void *page, size_t size, int advice) noexcept {
-  return static_cast<int>(sys::retry(
-      "madvise", [&] { return ::madvise(page, size, advice); }));
+  return static_cast<int>(
+      sys::retry("madvise", [&] { return ::madvise(page, size, advice); }));
 }
 
 // An emulator such as qemu-user answers 0 to any advice, and does nothing.  It
@@ -208,15 +209,40 @@ int signal_pidfd(int pidfd, int signal) noexcept {
                               signal, nullptr, 0));
 }
 
+namespace {
+
+// struct rusage as the kernel has it.  That of the C library is another one on
+// 32-bit systems with 64-bit time.
+struct KernelUsage {
+  struct Time {
+    __kernel_long_t seconds, microseconds;
+  } user, system;
+  __kernel_long_t max_rss, rest[13];
+};
+
+timeval to_timeval(const KernelUsage::Time &time) noexcept {
+  timeval result{};
+  result.tv_sec = static_cast<decltype(result.tv_sec)>(time.seconds);
+  result.tv_usec = static_cast<decltype(result.tv_usec)>(time.microseconds);
+  return result;
+}
+
+} // namespace
+
 int wait_pidfd(int pidfd, bool wait, int *status, rusage *usage) noexcept {
   siginfo_t info{};
+  KernelUsage used{};
   // The system call has a fifth argument, which waitid(3) hides.
   long result = raw("waitid", SYS_waitid, P_PIDFD, pidfd, &info,
-                    WEXITED | __WALL | (wait ? 0 : WNOHANG), usage);
+                    WEXITED | __WALL | (wait ? 0 : WNOHANG), &used);
   if (result < 0)
     return static_cast<int>(result);
   if (info.si_pid == 0)
     return 0;
+  *usage = {};
+  usage->ru_utime = to_timeval(used.user);
+  usage->ru_stime = to_timeval(used.system);
+  usage->ru_maxrss = static_cast<long>(used.max_rss);
   *status = info.si_code == CLD_EXITED
                 ? (info.si_status & 0xff) << 8
                 : info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
@@ -296,15 +322,57 @@ int spawn(int (*body)(void *) noexcept, void *argument, bool shared, pid_t *pid,
   return 0;
 }
 
-int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) noexcept {
-  // The C library's wrappers signal every thread of the process, which in a
-  // raw clone are the parent's.
-  long error = raw("setgroups", SYS_setgroups, count, groups);
-  if (error == 0)
-    error = raw("setgid", SYS_setgid, gid);
-  if (error == 0)
-    error = raw("setuid", SYS_setuid, uid);
-  return static_cast<int>(error);
+// The C library's wrappers signal every thread of the process, which in a raw
+// clone are the parent's.  On 32-bit systems that are old enough, the calls of
+// the plain names take 16 bits.
+namespace {
+
+#ifdef SYS_setuid32
+enum : long {
+  call_setgroups = SYS_setgroups32,
+  call_setgid = SYS_setgid32,
+  call_setuid = SYS_setuid32,
+  call_getgroups = SYS_getgroups32,
+  call_getresgid = SYS_getresgid32,
+  call_getresuid = SYS_getresuid32
+};
+#else
+enum : long {
+  call_setgroups = SYS_setgroups,
+  call_setgid = SYS_setgid,
+  call_setuid = SYS_setuid,
+  call_getgroups = SYS_getgroups,
+  call_getresgid = SYS_getresgid,
+  call_getresuid = SYS_getresuid
+};
+#endif
+
+} // namespace
+
+int set_groups(const gid_t *groups, size_t count) noexcept {
+  return static_cast<int>(raw("setgroups", call_setgroups, count, groups));
+}
+
+int set_gid(gid_t gid) noexcept {
+  return static_cast<int>(raw("setgid", call_setgid, gid));
+}
+
+int set_uid(uid_t uid) noexcept {
+  return static_cast<int>(raw("setuid", call_setuid, uid));
+}
+
+int get_groups(gid_t *groups, size_t room) noexcept {
+  return static_cast<int>(raw("getgroups", call_getgroups, room, groups));
+}
+
+int get_gids(gid_t (&ids)[3]) noexcept {
+  return static_cast<int>(
+      raw("getresgid", call_getresgid, &ids[0], &ids[1], &ids[2]));
+}
+
+int get_uids(uid_t (&ids)[3]) noexcept {
+  return static_cast<int>(
+      raw("getresuid", call_getresuid, &ids[0], &ids[1], &ids[2]));
 }
 
 int set_no_new_privileges() noexcept {

@@ -134,17 +134,43 @@ int spawn(int (*body)(void *) noexcept, void *argument, bool, pid_t *pid,
   return spawn_by_fork(body, argument, pid);
 }
 
-int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) noexcept {
+namespace {
+
+template <typename Call> int checked(const char *name, Call &&call) noexcept {
+  return static_cast<int>(sys::retry(name, call));
+}
+
+} // namespace
+
+int set_groups(const gid_t *groups, size_t count) noexcept {
   auto size = static_cast<int>(count);
-  auto set = [](const char *name, auto &&call) {
-    return static_cast<int>(sys::retry(name, call));
-  };
-  int error = set("setgroups", [&] { return ::setgroups(size, groups); });
-  if (error == 0)
-    error = set("setgid", [&] { return ::setgid(gid); });
-  if (error == 0)
-    error = set("setuid", [&] { return ::setuid(uid); });
-  return error;
+  return checked("setgroups", [&] { return ::setgroups(size, groups); });
+}
+
+int set_gid(gid_t gid) noexcept {
+  return checked("setgid", [&] { return ::setgid(gid); });
+}
+
+int set_uid(uid_t uid) noexcept {
+  return checked("setuid", [&] { return ::setuid(uid); });
+}
+
+int get_groups(gid_t *groups, size_t room) noexcept {
+  auto size = static_cast<int>(room);
+  return checked("getgroups", [&] { return ::getgroups(size, groups); });
+}
+
+// POSIX has no way to ask for the saved ones.
+int get_gids(gid_t (&ids)[3]) noexcept {
+  ids[0] = ::getgid();
+  ids[1] = ids[2] = ::getegid();
+  return 0;
+}
+
+int get_uids(uid_t (&ids)[3]) noexcept {
+  ids[0] = ::getuid();
+  ids[1] = ids[2] = ::geteuid();
+  return 0;
 }
 
 int set_no_new_privileges() noexcept { return -EOPNOTSUPP; }

@@ -30,6 +30,8 @@ int Setup::prepare(const Options &options, bool exec) {
   sigemptyset(&mask_);
   for (int signal : options.blocked_signals)
     sigaddset(&mask_, signal);
+  if (options.user && options.user->groups)
+    found_groups_.resize(options.user->groups->size() + 1);
   for (int which = 0; which < 3; ++which) {
     const Options::Stdio &stdio = options.stdio[which];
     Fd &source = sources_[which];
@@ -66,7 +68,7 @@ void Setup::finish() { std::sort(kept_.begin(), kept_.end()); }
 
 // ---- In the child -----------------------------------------------------------
 
-int Setup::apply() const noexcept {
+int Setup::apply() noexcept {
   // Handlers go before any signal can come; an exec would reset them but leave
   // what is ignored.  Python and others ignore SIGPIPE, which programs do not
   // expect; a function child is the same program and keeps it.
@@ -108,17 +110,28 @@ int Setup::redirect() const noexcept {
 }
 
 // Limits first: raising one may take the privileges that go next.
-int Setup::restrict_process() const noexcept {
+int Setup::restrict_process() noexcept {
   for (const Options::Limit &limit : options_->limits)
     if (int error = sys::setrlimit(limit.resource, &limit.value))
       return error;
-  if (options_->user) {
-    const Options::User &user = *options_->user;
-    if (int error = os::set_user(user.uid, user.gid, user.groups.data(),
-                                 user.groups.size()))
+  if (options_->user)
+    if (int error = set_identity())
       return error;
-  }
   return options_->no_new_privileges ? os::set_no_new_privileges() : 0;
+}
+
+int Setup::set_identity() noexcept {
+  const Options::User &user = *options_->user;
+  os::Identity wanted;
+  wanted.uid = user.uid ? &*user.uid : nullptr;
+  wanted.gid = user.gid ? &*user.gid : nullptr;
+  if (user.groups) {
+    wanted.set_groups = true;
+    wanted.groups = user.groups->data();
+    wanted.count = user.groups->size();
+    wanted.found = found_groups_.data();
+  }
+  return os::set_identity(wanted);
 }
 
 int Setup::close_others() const noexcept {

@@ -23,7 +23,7 @@ public:
   // Once all are known.
   void finish();
 
-  int apply() const noexcept;
+  int apply() noexcept;
   // All signals are blocked before the fork; this is the child's own mask.
   void unmask() const noexcept;
   // The parent's ends of stdio pipes.
@@ -35,7 +35,8 @@ public:
 
 private:
   int redirect() const noexcept;
-  int restrict_process() const noexcept;
+  int restrict_process() noexcept;
+  int set_identity() noexcept;
   int close_others() const noexcept;
 
   const Options *options_ = nullptr;
@@ -46,6 +47,7 @@ private:
   std::vector<int> kept_;
   std::vector<int> exposed_;
   sigset_t mask_;
+  std::vector<gid_t> found_groups_; // room to read back what was set
 };
 
 // Blocks all signals while it lives, so that no handler of the parent runs in
