@@ -23,6 +23,16 @@ struct Freer {
   void operator()(Process *process) const { process->free(); }
 };
 
+// What says that the program cannot be reached in one folder, not that it
+// cannot be executed.
+bool is_of_the_folder(int error) noexcept {
+  for (int one : {ENOENT, ENOTDIR, EACCES, ENAMETOOLONG, ELOOP, ESTALE, ENODEV,
+                  ETIMEDOUT})
+    if (error == -one)
+      return true;
+  return false;
+}
+
 // Everything the child needs, in memory that it only reads.
 class Program {
 public:
@@ -128,8 +138,10 @@ void Program::prepare_paths() {
   }
   std::string search = "/bin:/usr/bin";
   for (const std::string &variable : variables_)
-    if (variable.compare(0, 5, "PATH=") == 0)
+    if (variable.compare(0, 5, "PATH=") == 0) {
       search = variable.substr(5);
+      break; // what getenv(3) finds in the child
+    }
   for (size_t at = 0; at <= search.size();) {
     size_t colon = std::min(search.find(':', at), search.size());
     std::string folder = search.substr(at, colon - at);
@@ -153,7 +165,7 @@ int Program::in_child(void *pointer) noexcept {
     error = sys::execve(path.c_str(), const_cast<char *const *>(self->argv_),
                         self->environment_.data());
     forbidden |= error == -EACCES;
-    if (error != -ENOENT && error != -ENOTDIR && error != -EACCES)
+    if (!is_of_the_folder(error))
       return error;
   }
   // One that was found but may not be run says more than the last place

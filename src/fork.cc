@@ -11,7 +11,7 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cxxabi.h>
+#include <exception>
 #include <new>
 
 namespace gipc {
@@ -189,10 +189,11 @@ run(int (*target)(struct ev_loop *, void *), void *argument) {
       finish(127, GIPC_ENDED_UNBORN);
     int code = target(fresh, argument);
     finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_RETURN);
-  } catch (const abi::__forced_unwind &) {
-    finish(GIPC_EXIT_ESCAPED, GIPC_ENDED_UNWOUND);
   } catch (...) {
-    finish(GIPC_EXIT_ESCAPED, GIPC_ENDED_EXCEPTION);
+    // The unwinding of a thread that ends is no exception of the language.
+    finish(GIPC_EXIT_ESCAPED, std::current_exception() == nullptr
+                                  ? GIPC_ENDED_UNWOUND
+                                  : GIPC_ENDED_EXCEPTION);
   }
 }
 

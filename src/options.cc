@@ -3,10 +3,12 @@
 
 #include "gipc.h"
 #include "inherit.h"
+#include "os.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -157,12 +159,26 @@ int Options::block_signal(int signal) {
   return 0;
 }
 
+int Options::change_environment() const noexcept {
+  if (clear_env)
+    if (int error = os::clear_environment())
+      return error;
+  for (const Variable &variable : env) {
+    const char *key = variable.name.c_str();
+    if (variable.value ? ::setenv(key, variable.value->c_str(), 1) != 0
+                       : ::unsetenv(key) != 0)
+      return -errno;
+  }
+  return 0;
+}
+
 bool Options::can_fail_in_child() const noexcept {
   bool redirected = false;
   for (const Stdio &one : stdio)
     redirected |= one.mode != GIPC_STDIO_INHERIT;
   return redirected || death_signal != 0 || !cwd.empty() || group != 0 ||
-         user || no_new_privileges || !limits.empty() || keep_fds;
+         user || no_new_privileges || !limits.empty() || keep_fds ||
+         clear_env || !env.empty();
 }
 
 } // namespace gipc

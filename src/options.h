@@ -72,6 +72,8 @@ struct Options {
   int keep(const int *fds, size_t count);
   int block_signal(int signal);
 
+  // Gives this process the environment that was asked for, in a function child.
+  int change_environment() const noexcept;
   // Whether something that a function child does to itself can fail.
   bool can_fail_in_child() const noexcept;
 };

@@ -13,8 +13,6 @@
 
 namespace gipc::os {
 
-const char *error_text(int error) noexcept;
-
 // ---- Descriptors -----------------------------------------------------------
 
 // Both ends are close-on-exec from their birth (no fork of another thread can
@@ -80,6 +78,14 @@ void stop_signal_on_hangup(int fd) noexcept;
 
 // ---- C library -------------------------------------------------------------
 
+// Text for an errno, which no other thread changes.
+const char *error_text(int error) noexcept;
+// getenv(3); nothing in a program that has more rights than who started it.
+const char *secure_getenv(const char *name) noexcept;
+// Removes every variable; an error when it cannot.
+int clear_environment() noexcept;
+// Takes a signal that is pending and blocked, if it is.
+void take_pending(int signal) noexcept;
 // Drops what stdout and stderr have buffered.
 void discard_stdio() noexcept;
 // Calls handler with the status when the process calls exit(3), before every

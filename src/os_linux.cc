@@ -25,6 +25,9 @@
 #ifndef RWF_NOSIGNAL
 #define RWF_NOSIGNAL 0x100 // Linux 6.18
 #endif
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8 // Linux 4.14
+#endif
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18 // Linux 4.14
 #endif
@@ -59,12 +62,6 @@ long raw(const char *name, long number, Arguments... arguments) noexcept {
 
 } // namespace
 
-const char *error_text(int error) noexcept {
-  // strerror() may share one buffer between threads; this table does not.
-  const char *text = strerrordesc_np(error);
-  return text != nullptr ? text : "unknown system error";
-}
-
 int socket_pair(Fd &a, Fd &b) noexcept {
   int ends[2];
   if (int error = static_cast<int>(sys::retry("socketpair", [&] {
@@ -88,14 +85,32 @@ int pipe_pair(Fd &reader, Fd &writer) noexcept {
   return error != 0 ? error : sys::above_stdio(writer);
 }
 
+// Other C libraries have the calls only lately, or not at all.
+#ifndef __GLIBC__
+namespace {
+
+// At the position of the file, -1, in two halves.
+ssize_t preadv2(int fd, const iovec *parts, int count, off_t,
+                int flags) noexcept {
+  return ::syscall(SYS_preadv2, fd, parts, count, -1l, -1l, flags);
+}
+
+ssize_t pwritev2(int fd, const iovec *parts, int count, off_t,
+                 int flags) noexcept {
+  return ::syscall(SYS_pwritev2, fd, parts, count, -1l, -1l, flags);
+}
+
+} // namespace
+#endif
+
 ssize_t read_now(int fd, const iovec *parts, int count) noexcept {
-  return sys::retry(
-      "preadv2", [&] { return ::preadv2(fd, parts, count, -1, RWF_NOWAIT); });
+  return sys::retry("preadv2",
+                    [&] { return preadv2(fd, parts, count, -1, RWF_NOWAIT); });
 }
 
 ssize_t write_now(int fd, const iovec *parts, int count) noexcept {
   return sys::retry("pwritev2", [&] {
-    return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
+    return pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
   });
 }
 
@@ -405,13 +420,51 @@ void stop_signal_on_hangup(int fd) noexcept {
     (void)::fcntl(fd, F_SETFL, flags & ~O_ASYNC);
 }
 
-void discard_stdio() noexcept {
-  ::__fpurge(stdout);
-  ::__fpurge(stderr);
+#ifdef __GLIBC__
+
+const char *error_text(int error) noexcept {
+  // strerror() may share one buffer between threads; this table does not.
+#if __GLIBC_PREREQ(2, 32)
+  const char *text = ::strerrordesc_np(error);
+#else
+  const char *text = std::strerror(error);
+#endif
+  return text != nullptr ? text : "unknown system error";
 }
 
 void on_exit(void (*handler)(int, void *)) noexcept {
   (void)::on_exit(handler, nullptr); // fails for want of memory only
+}
+
+#else
+
+// Other C libraries have constants only.
+const char *error_text(int error) noexcept { return std::strerror(error); }
+
+// atexit(3) does not tell the status.
+void on_exit(void (*)(int, void *)) noexcept {}
+
+#endif
+
+const char *secure_getenv(const char *name) noexcept {
+  return ::secure_getenv(name);
+}
+
+int clear_environment() noexcept { return ::clearenv() == 0 ? 0 : -ENOMEM; }
+
+void take_pending(int signal) noexcept {
+  sys::ErrnoGuard guard;
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  timespec now{};
+  while (::sigtimedwait(&set, nullptr, &now) < 0 && errno == EINTR) {
+  }
+}
+
+void discard_stdio() noexcept {
+  ::__fpurge(stdout);
+  ::__fpurge(stderr);
 }
 
 } // namespace gipc::os

@@ -25,9 +25,9 @@
 #include <stdio_ext.h>
 #endif
 
-namespace gipc::os {
+extern "C" char **environ;
 
-const char *error_text(int error) noexcept { return std::strerror(error); }
+namespace gipc::os {
 
 // ---- Descriptors ------------------------------------------------------------
 
@@ -218,6 +218,36 @@ void stop_signal_on_hangup(int fd) noexcept {
 }
 
 // ---- C library --------------------------------------------------------------
+
+const char *error_text(int error) noexcept { return std::strerror(error); }
+
+const char *secure_getenv(const char *name) noexcept {
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) ||       \
+    defined(__OpenBSD__) || defined(__DragonFly__)
+  bool secure = ::issetugid() != 0;
+#else
+  bool secure = ::getuid() != ::geteuid() || ::getgid() != ::getegid();
+#endif
+  return secure ? nullptr : std::getenv(name);
+}
+
+int clear_environment() noexcept {
+  static char *nothing[] = {nullptr};
+  environ = nothing;
+  return 0;
+}
+
+void take_pending(int signal) noexcept {
+  // sigtimedwait(2) is not everywhere.
+  sigset_t set;
+  sigpending(&set);
+  if (sigismember(&set, signal) != 1)
+    return;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  int got;
+  (void)sigwait(&set, &got);
+}
 
 void discard_stdio() noexcept {
 #if __has_include(<stdio_ext.h>)
