@@ -63,7 +63,8 @@ int set_cloexec(int fd, bool on) noexcept;
 int duplicate(int fd, Fd &out) noexcept;
 // Moves a descriptor that landed on 0 to 2 (closed stdio) out of the way.
 int above_stdio(Fd &fd) noexcept;
-// Not retried: -EINTR lets the caller look at its deadline.
+// Not retried: -EINTR lets the caller look at its deadline.  Works with a limit
+// of descriptors below count, too, for descriptors below 65536 (else -EMFILE).
 int poll(pollfd *fds, nfds_t count, int milliseconds) noexcept;
 int fork_process() noexcept;
 int waitpid(pid_t pid, int *status, int flags, rusage *usage) noexcept;
