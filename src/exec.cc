@@ -51,7 +51,7 @@ private:
   const Options &options_;
   Setup setup_;
   Fd lifeline_parent_, lifeline_child_;
-  std::vector<Fd> copies_; // of handles on 0 to 2, which stdio may overwrite
+  std::vector<Fd> copies_; // of handles at numbers that are redirected
   std::string handles_;    // the value of GIPC_HANDLES
   std::vector<std::string> variables_;
   std::vector<char *> environment_;
@@ -84,7 +84,7 @@ int Program::prepare_handles() {
       int fd = passed.handle->fd(direction);
       if (fd < 0)
         continue;
-      if (fd < 3) {
+      if (fd < 3 || setup_.replaces(fd)) {
         Fd copy;
         if (int error = sys::duplicate(fd, copy))
           return error;
@@ -130,7 +130,7 @@ void Program::prepare_environment() {
 // Where the program may be: the search of execvp(3), done beforehand because
 // only execve(2) is safe in the child.
 void Program::prepare_paths() {
-  std::string program(argv_[0]);
+  std::string program(options_.program.empty() ? argv_[0] : options_.program);
   // The empty name is no program, in no folder: execve(2) says so.
   if (program.empty() || program.find('/') != std::string::npos) {
     paths_.push_back(program);

@@ -91,12 +91,60 @@ int Options::set_stdio(int which, int mode, int fd) noexcept {
       mode > GIPC_STDIO_STDOUT || (mode == GIPC_STDIO_STDOUT && which != 2) ||
       (mode == GIPC_STDIO_FD && fd < 0))
     return -EINVAL;
+  if (mode != GIPC_STDIO_INHERIT)
+    for (const Mapping &mapping : mapped)
+      if (mapping.child_fd == which)
+        return -EINVAL;
   stdio[which] = {mode, fd};
   return 0;
 }
 
+int Options::map_fd(int fd, int child_fd) {
+  if (fd < 0 || child_fd < 0 ||
+      (child_fd < 3 && stdio[child_fd].mode != GIPC_STDIO_INHERIT))
+    return -EINVAL;
+  for (Mapping &mapping : mapped)
+    if (mapping.child_fd == child_fd) {
+      mapping.fd = fd;
+      return 0;
+    }
+  mapped.push_back({fd, child_fd});
+  return 0;
+}
+
+int Options::set_program(const char *path) {
+  if (*path == '\0')
+    return -EINVAL;
+  program = path;
+  return 0;
+}
+
+int Options::set_terminal(int fd) noexcept {
+  if (fd < 0)
+    return -EINVAL;
+  terminal = fd;
+  group = GIPC_GROUP_SESSION; // no other process may get a terminal
+  return 0;
+}
+
+int Options::set_umask(mode_t mode) noexcept {
+  if ((mode & ~mode_t{0777}) != 0)
+    return -EINVAL;
+  umask = mode;
+  return 0;
+}
+
+int Options::set_nice(int increment) noexcept {
+  constexpr int most = 40; // from the lowest nice value to the highest
+  if (increment < -most || increment > most)
+    return -EINVAL;
+  nice = increment;
+  return 0;
+}
+
 int Options::set_group(int value) noexcept {
-  if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_SESSION)
+  if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_SESSION ||
+      (terminal >= 0 && value != GIPC_GROUP_SESSION))
     return -EINVAL;
   group = value;
   return 0;
@@ -177,8 +225,8 @@ bool Options::can_fail_in_child() const noexcept {
   for (const Stdio &one : stdio)
     redirected |= one.mode != GIPC_STDIO_INHERIT;
   return redirected || death_signal != 0 || !cwd.empty() || group != 0 ||
-         user || no_new_privileges || !limits.empty() || keep_fds ||
-         clear_env || !env.empty();
+         user || !mapped.empty() || nice != 0 || no_new_privileges ||
+         !limits.empty() || keep_fds || clear_env || !env.empty();
 }
 
 } // namespace gipc

@@ -70,6 +70,8 @@ struct Identity {
 // setgroups, setgid, setuid for the calling thread, in that order; -EPERM when
 // the process then is anybody else.  Async-signal-safe.
 int set_identity(const Identity &wanted) noexcept;
+// Makes a terminal that of the session, which the calling process leads.
+int set_terminal(int fd) noexcept;
 int set_no_new_privileges() noexcept;
 // The calling process gets signal when the other end of this socket is closed,
 // be it by the death of its owner.

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <ctime>
 #include <new>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -224,6 +225,16 @@ int set_identity(const Identity &wanted) noexcept {
   if (error == 0 && wanted.uid != nullptr)
     error = check_ids(get_uids, *wanted.uid);
   return error;
+}
+
+int set_terminal(int fd) noexcept {
+#ifdef TIOCSCTTY
+  return static_cast<int>(
+      sys::retry("ioctl", [&] { return ::ioctl(fd, TIOCSCTTY, 0); }));
+#else
+  (void)fd;
+  return -EOPNOTSUPP;
+#endif
 }
 
 } // namespace gipc::os

@@ -6,6 +6,8 @@
 #include "sys.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <sys/stat.h>
 
 namespace gipc {
 
@@ -32,33 +34,77 @@ int Setup::prepare(const Options &options, bool exec) {
     sigaddset(&mask_, signal);
   if (options.user && options.user->groups)
     found_groups_.resize(options.user->groups->size() + 1);
-  for (int which = 0; which < 3; ++which) {
-    const Options::Stdio &stdio = options.stdio[which];
-    Fd &source = sources_[which];
-    int error = 0;
-    // Every source is a copy at 3 or above, so that no redirection can
-    // overwrite the source of the next.
-    if (stdio.mode == GIPC_STDIO_NULL)
-      error = sys::open_null(source);
-    else if (stdio.mode == GIPC_STDIO_FD)
-      error = sys::duplicate(stdio.fd, source);
-    else if (stdio.mode == GIPC_STDIO_PIPE && which == 0)
-      error = os::pipe_pair(source, parent_stdio_[which]);
-    else if (stdio.mode == GIPC_STDIO_PIPE)
-      error = os::pipe_pair(parent_stdio_[which], source);
-    if (error != 0)
-      return error;
-    if (source)
-      kept_.push_back(source.get());
+  reserve_numbers();
+  int error = 0;
+  for (int which = 0; error == 0 && which < 3; ++which)
+    error = prepare_stdio(which);
+  for (size_t i = 0; error == 0 && i < options.mapped.size(); ++i) {
+    Fd copy;
+    error = sys::duplicate(options.mapped[i].fd, copy);
+    if (error == 0)
+      sources_.push_back({std::move(copy), options.mapped[i].child_fd});
   }
+  if (error != 0)
+    return error;
+  for (const Source &source : sources_)
+    for (int fd : {source.fd.get(), source.number})
+      if (fd > 2)
+        kept_.push_back(fd);
   if (options.keep_fds)
     for (int fd : *options.keep_fds)
-      if (fd > 2)
+      if (fd > 2 && !replaces(fd))
         keep(fd, exec);
   return 0;
 }
 
+// Every source is a copy at 3 or above, so that no redirection can overwrite
+// the source of the next.
+int Setup::prepare_stdio(int which) {
+  const Options::Stdio &stdio = options_->stdio[which];
+  Fd source;
+  int error = 0;
+  if (stdio.mode == GIPC_STDIO_NULL)
+    error = sys::open_null(source);
+  else if (stdio.mode == GIPC_STDIO_FD)
+    error = sys::duplicate(stdio.fd, source);
+  else if (stdio.mode == GIPC_STDIO_PIPE && which == 0)
+    error = os::pipe_pair(source, parent_stdio_[which]);
+  else if (stdio.mode == GIPC_STDIO_PIPE)
+    error = os::pipe_pair(parent_stdio_[which], source);
+  if (error == 0 && source)
+    sources_.push_back({std::move(source), which});
+  return error;
+}
+
+// Nothing that this library opens for the child may be at a number that the
+// child has something else at: /dev/null is there meanwhile.
+void Setup::reserve_numbers() {
+  Fd null;
+  reserved_.reserve(options_->mapped.size());
+  for (const Options::Mapping &mapping : options_->mapped) {
+    Fd placeholder;
+    if (mapping.child_fd > 2 && sys::status_flags(mapping.child_fd) < 0 &&
+        (null || sys::open_null(null) == 0) &&
+        sys::duplicate(null.get(), placeholder, mapping.child_fd) == 0 &&
+        placeholder.get() == mapping.child_fd)
+      reserved_.push_back(std::move(placeholder));
+  }
+  for (const Options::Mapping &mapping : options_->mapped)
+    if (null.get() == mapping.child_fd)
+      reserved_.push_back(std::move(null)); // its number is one of them
+}
+
+bool Setup::replaces(int fd) const noexcept {
+  for (const Source &source : sources_)
+    if (source.number == fd)
+      return true;
+  return fd == 2 && options_->stdio[2].mode == GIPC_STDIO_STDOUT;
+}
+
 void Setup::keep(int fd, bool expose) {
+  // In a function child the handle is used under the number that it has here.
+  if (fd > 2 && replaces(fd))
+    clashes_ = true;
   kept_.push_back(fd);
   if (expose)
     exposed_.push_back(fd);
@@ -77,12 +123,8 @@ int Setup::apply() noexcept {
   for (int number = 1; number < NSIG; ++number)
     if (number != SIGKILL && number != SIGSTOP && (exec_ || number != SIGPIPE))
       (void)::sigaction(number, &standard, nullptr);
-  int error = 0;
-  if (options_->group == GIPC_GROUP_NEW)
-    error = sys::setpgid(0, 0);
-  else if (options_->group == GIPC_GROUP_SESSION)
-    error = sys::setsid();
-  if (error >= 0)
+  int error = clashes_ ? -EBUSY : set_group();
+  if (error == 0)
     error = redirect();
   if (error == 0 && !options_->cwd.empty())
     error = sys::chdir(options_->cwd.c_str());
@@ -94,13 +136,28 @@ int Setup::apply() noexcept {
   return error == 0 ? restrict_process() : error;
 }
 
-int Setup::redirect() const noexcept {
-  for (int which = 0; which < 3; ++which)
-    if (sources_[which]) {
-      int error = sys::dup2(sources_[which].get(), which);
-      if (error < 0)
-        return error;
-    }
+int Setup::set_group() const noexcept {
+  int error = 0;
+  if (options_->group == GIPC_GROUP_NEW)
+    error = sys::setpgid(0, 0);
+  else if (options_->group == GIPC_GROUP_SESSION)
+    error = sys::setsid();
+  if (error < 0 || options_->terminal < 0)
+    return error < 0 ? error : 0;
+  return os::set_terminal(options_->terminal);
+}
+
+int Setup::redirect() noexcept {
+  // A function child owns what comes to these numbers; before an exec this is
+  // the parent's memory.
+  if (!exec_)
+    for (Fd &placeholder : reserved_)
+      (void)placeholder.release();
+  for (const Source &source : sources_) {
+    int error = sys::dup2(source.fd.get(), source.number);
+    if (error < 0)
+      return error;
+  }
   if (options_->stdio[2].mode == GIPC_STDIO_STDOUT) {
     int error = sys::dup2(1, 2);
     if (error < 0)
@@ -109,8 +166,13 @@ int Setup::redirect() const noexcept {
   return 0;
 }
 
-// Limits first: raising one may take the privileges that go next.
+// The user last: the others may take the privileges that go then.
 int Setup::restrict_process() noexcept {
+  if (options_->umask)
+    (void)::umask(*options_->umask); // the old one
+  if (options_->nice != 0)
+    if (int error = sys::nice(options_->nice))
+      return error;
   for (const Options::Limit &limit : options_->limits)
     if (int error = sys::setrlimit(limit.resource, &limit.value))
       return error;
@@ -151,8 +213,10 @@ void Setup::unmask() const noexcept {
 }
 
 void Setup::close_sources() noexcept {
-  for (Fd &source : sources_)
-    source.reset();
+  for (Source &source : sources_)
+    source.fd.reset();
+  for (Fd &placeholder : reserved_)
+    placeholder.reset();
 }
 
 } // namespace gipc

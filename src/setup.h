@@ -17,6 +17,8 @@ public:
   // exec: the child runs another program.  Throws bad_alloc.  options must
   // live as long.
   int prepare(const Options &options, bool exec);
+  // Whether the child has something else under this number.
+  bool replaces(int fd) const noexcept;
   // A descriptor (at 3 or above) that the child keeps; with expose also across
   // its exec.
   void keep(int fd, bool expose);
@@ -30,11 +32,20 @@ public:
   Fd &parent_stdio(int which) { return parent_stdio_[which]; }
   // The descriptors of the child that this library made, for the registry.
   const std::vector<int> &kept() const { return kept_; }
-  // In the child, once apply() is done: its copies of the stdio sources go.
+  // In the parent after the fork, and in the child once apply() is done: the
+  // copies of what is redirected go.
   void close_sources() noexcept;
 
 private:
-  int redirect() const noexcept;
+  struct Source {
+    Fd fd;      // a copy at 3 or above, at no number that is redirected
+    int number; // where it goes in the child
+  };
+
+  void reserve_numbers();
+  int prepare_stdio(int which);
+  int redirect() noexcept;
+  int set_group() const noexcept;
   int restrict_process() noexcept;
   int set_identity() noexcept;
   int close_others() const noexcept;
@@ -42,7 +53,9 @@ private:
   const Options *options_ = nullptr;
   bool exec_ = false;
   bool close_others_ = false;
-  Fd sources_[3]; // -1: inherited
+  bool clashes_ = false; // a passed handle is at a number that is redirected
+  std::vector<Source> sources_;
+  std::vector<Fd> reserved_;
   Fd parent_stdio_[3];
   std::vector<int> kept_;
   std::vector<int> exposed_;

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace gipc::sys {
 
@@ -94,9 +95,9 @@ int set_cloexec(int fd, bool on) noexcept {
                    [&] { return ::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); });
 }
 
-int duplicate(int fd, Fd &out) noexcept {
+int duplicate(int fd, Fd &out, int least) noexcept {
   int copy =
-      retry_int("fcntl", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); });
+      retry_int("fcntl", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, least); });
   if (copy < 0)
     return copy;
   out.reset(copy);
@@ -238,6 +239,13 @@ int setpgid(pid_t pid, pid_t group) noexcept {
 
 int setsid() noexcept {
   return retry_int("setsid", [] { return ::setsid(); });
+}
+
+int nice(int increment) noexcept {
+  return retry_int("nice", [&] {
+    errno = 0; // -1 may be the new value
+    return ::nice(increment) == -1 && errno != 0 ? -1 : 0;
+  });
 }
 
 int setrlimit(int resource, const rlimit *limit) noexcept {

@@ -46,6 +46,7 @@ gipc_options *everything(gipc_handle *h) {
   for (int which = 0; which < 3; ++which)
     CHECK_OK(gipc_options_set_stdio(o, which, GIPC_STDIO_PIPE, -1));
   CHECK_OK(gipc_options_keep_fds(o, nullptr, 0));
+  CHECK_OK(gipc_options_map_fd(o, 2, 600));
   CHECK_OK(gipc_options_set_fork(o, fork_with_memory, nullptr));
   return o;
 }
@@ -147,7 +148,11 @@ void setting_options_fails_cleanly(void **) {
                           [&] { return gipc_options_set_rlimit(o, 0, 1, 1); });
   made += each_allocation(
       fault::any, [&] { return gipc_options_block_signal(o, SIGUSR1); });
-  CHECK(made >= 8);
+  made +=
+      each_allocation(fault::any, [&] { return gipc_options_map_fd(o, 7, 8); });
+  made += each_allocation(
+      fault::any, [&] { return gipc_options_set_program(o, text.c_str()); });
+  CHECK(made >= 10);
   gipc_options_free(o);
   gipc_handle_free(r);
   gipc_handle_free(w);
