@@ -46,7 +46,8 @@ FLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined \
 san_flags := $(FLAGS_$(SAN))
 
 warnings := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wpointer-arith
-common := -O2 -g -fPIC $(warnings) $(san_flags)
+# 64-bit sizes, limits and inodes on 32-bit systems, too.
+common := -O2 -g -fPIC -D_FILE_OFFSET_BITS=64 $(warnings) $(san_flags)
 cxx := -std=c++17 $(common) -fvisibility=hidden -fvisibility-inlines-hidden \
        -fno-rtti -Wnon-virtual-dtor -Wmissing-declarations
 cc := -std=c11 -pedantic $(common) -Wstrict-prototypes
@@ -71,7 +72,8 @@ LINK.cc = $(CXX) $(test_cxx) $(CXXFLAGS) $(LDFLAGS)
 
 # ---- What there is ----------------------------------------------------------
 
-sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) src/os_$(OS).cc
+sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) src/os_common.cc \
+           src/os_$(OS).cc
 objects := $(sources:src/%.cc=$(B)/%.o)
 
 # programs_in(folder, pattern): the programs built from tests/folder/pattern.

@@ -255,15 +255,37 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_set_cwd(gipc_options *o,
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_stdio(gipc_options *o, int which,
                                                     int mode, int fd);
 
+/* The child has under the number child_fd what fd is here; all mappings are as
+ * if done at once.  -EINVAL where set_stdio says otherwise of 0 to 2. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_map_fd(gipc_options *o, int fd,
+                                                 int child_fd);
+/* The file that gipc_exec_process() runs, instead of argv[0], which the child
+ * gets as it is. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_program(gipc_options *o,
+                                                      const char *path);
+
 #define GIPC_GROUP_INHERIT 0
 #define GIPC_GROUP_NEW 1     /* its own process group */
 #define GIPC_GROUP_SESSION 2 /* its own session, without a terminal */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_group(gipc_options *o, int group);
-/* setgroups(groups), setgid(gid), setuid(uid), in that order. */
+/* The child leads a new session, of which fd is the controlling terminal. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_terminal(gipc_options *o, int fd);
+/* As umask(2): 0 to 0777. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_umask(gipc_options *o,
+                                                    mode_t mode);
+/* As nice(2): adds to this process's nice value. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_nice(gipc_options *o,
+                                                   int increment);
+/* setgroups(groups), setgid(gid), setuid(uid), in that order; -EPERM where the
+ * child then is anybody else. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_user(gipc_options *o, uid_t uid,
                                                    gid_t gid,
                                                    const gid_t *groups,
                                                    size_t count);
+/* setuid(uid) or setgid(gid) alone: the rest stays as it is.  A program without
+ * privileges can name its own. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_uid(gipc_options *o, uid_t uid);
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_gid(gipc_options *o, gid_t gid);
 /* The child and its children gain no privileges by exec (Linux). */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_no_new_privileges(gipc_options *o,
                                                                 int on);

@@ -70,6 +70,29 @@ int gipc_options_set_stdio(gipc_options *o, int which, int mode, int fd) {
   return o == nullptr ? -EINVAL : unwrap(o)->set_stdio(which, mode, fd);
 }
 
+int gipc_options_map_fd(gipc_options *o, int fd, int child_fd) {
+  return o == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(o)->map_fd(fd, child_fd); });
+}
+
+int gipc_options_set_program(gipc_options *o, const char *path) {
+  if (o == nullptr || path == nullptr)
+    return -EINVAL;
+  return guard([&] { return unwrap(o)->set_program(path); });
+}
+
+int gipc_options_set_terminal(gipc_options *o, int fd) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_terminal(fd);
+}
+
+int gipc_options_set_umask(gipc_options *o, mode_t mode) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_umask(mode);
+}
+
+int gipc_options_set_nice(gipc_options *o, int increment) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_nice(increment);
+}
+
 int gipc_options_set_group(gipc_options *o, int group) {
   return o == nullptr ? -EINVAL : unwrap(o)->set_group(group);
 }
@@ -79,6 +102,14 @@ int gipc_options_set_user(gipc_options *o, uid_t uid, gid_t gid,
   if (o == nullptr || (groups == nullptr && count > 0))
     return -EINVAL;
   return guard([&] { return unwrap(o)->set_user(uid, gid, groups, count); });
+}
+
+int gipc_options_set_uid(gipc_options *o, uid_t uid) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_uid(uid);
+}
+
+int gipc_options_set_gid(gipc_options *o, gid_t gid) {
+  return o == nullptr ? -EINVAL : unwrap(o)->set_gid(gid);
 }
 
 int gipc_options_set_no_new_privileges(gipc_options *o, int on) {

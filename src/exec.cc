@@ -23,6 +23,16 @@ struct Freer {
   void operator()(Process *process) const { process->free(); }
 };
 
+// What says that the program cannot be reached in one folder, not that it
+// cannot be executed.
+bool is_of_the_folder(int error) noexcept {
+  for (int one : {ENOENT, ENOTDIR, EACCES, ENAMETOOLONG, ELOOP, ESTALE, ENODEV,
+                  ETIMEDOUT})
+    if (error == -one)
+      return true;
+  return false;
+}
+
 // Everything the child needs, in memory that it only reads.
 class Program {
 public:
@@ -33,6 +43,9 @@ public:
 
 private:
   static int in_child(void *self) noexcept;
+  static void forked(void *self) noexcept {
+    static_cast<Program *>(self)->status_writer_.reset();
+  }
   int prepare_handles();
   void prepare_environment();
   void prepare_paths();
@@ -41,8 +54,9 @@ private:
   const Options &options_;
   Setup setup_;
   registry::Held lifeline_parent_, lifeline_child_;
-  // Of handles on 0 to 2, which are the child's stdio.
+  // Of handles at numbers that are redirected.
   std::vector<registry::Held> copies_;
+  registry::Held status_reader_, status_writer_;
   std::string handles_;    // the value of GIPC_HANDLES
   std::vector<std::string> variables_;
   std::vector<char *> environment_;
@@ -64,6 +78,13 @@ int Program::prepare() {
     lifeline_child_ = std::move(child);
     setup_.keep(lifeline_child_.get(), true);
   }
+  if (os::spawn_forks()) {
+    Fd reader, writer;
+    if (int error = os::pipe_pair(reader, writer))
+      return error;
+    status_reader_ = std::move(reader);
+    status_writer_ = std::move(writer);
+  }
   setup_.finish();
   prepare_environment();
   prepare_paths();
@@ -80,7 +101,7 @@ int Program::prepare_handles() {
       int fd = passed.handle->fd(direction);
       if (fd < 0)
         continue;
-      if (fd < 3) {
+      if (fd < 3 || setup_.replaces(fd)) {
         Fd copy;
         if (int error = sys::duplicate(fd, copy))
           return error;
@@ -126,7 +147,7 @@ void Program::prepare_environment() {
 // Where the program may be: the search of execvp(3), done beforehand because
 // only execve(2) is safe in the child.
 void Program::prepare_paths() {
-  std::string program(argv_[0]);
+  std::string program(options_.program.empty() ? argv_[0] : options_.program);
   // The empty name is no program, in no folder: execve(2) says so.
   if (program.empty() || program.find('/') != std::string::npos) {
     paths_.push_back(program);
@@ -134,8 +155,10 @@ void Program::prepare_paths() {
   }
   std::string search = "/bin:/usr/bin";
   for (const std::string &variable : variables_)
-    if (variable.compare(0, 5, "PATH=") == 0)
+    if (variable.compare(0, 5, "PATH=") == 0) {
       search = variable.substr(5);
+      break; // what getenv(3) finds in the child
+    }
   for (size_t at = 0; at <= search.size();) {
     size_t colon = std::min(search.find(':', at), search.size());
     std::string folder = search.substr(at, colon - at);
@@ -145,7 +168,7 @@ void Program::prepare_paths() {
 }
 
 int Program::in_child(void *pointer) noexcept {
-  const auto *self = static_cast<const Program *>(pointer);
+  auto *self = static_cast<Program *>(pointer);
   int error = self->setup_.apply();
   if (error == 0 && self->lifeline_child_)
     error = os::signal_on_hangup(self->lifeline_child_.get(),
@@ -155,10 +178,11 @@ int Program::in_child(void *pointer) noexcept {
   self->setup_.unmask();
   bool forbidden = false;
   for (const std::string &path : self->paths_) {
+    os::at_exec();
     error = sys::execve(path.c_str(), const_cast<char *const *>(self->argv_),
                         self->environment_.data());
     forbidden |= error == -EACCES;
-    if (error != -ENOENT && error != -ENOTDIR && error != -EACCES)
+    if (!is_of_the_folder(error))
       return error;
   }
   // One that was found but may not be run says more than the last place
@@ -178,7 +202,9 @@ int Program::start(Process *&out) {
     int error;
     {
       SignalBlock signals;
-      error = os::spawn(in_child, this, shared, &pid, &pidfd);
+      os::Spawn child{in_child, this, shared, status_reader_.get(),
+                      status_writer_.get(), forked};
+      error = os::spawn(child, &pid, &pidfd);
     }
     if (error != 0)
       return error;

@@ -11,7 +11,7 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cxxabi.h>
+#include <exception>
 #include <new>
 
 namespace gipc {
@@ -72,8 +72,8 @@ int Fork::prepare_handles() {
         continue;
       registry::Held &moved = direction == GIPC_READ ? handles_.back().read
                                                      : handles_.back().write;
-      if (fd < 3) {
-        // In the child these numbers are stdio alone.
+      if (fd < 3 || setup_.replaces(fd)) {
+        // In the child this number is stdio, or what it is to be.
         Fd copy;
         if (int error = sys::duplicate(fd, copy))
           return error;
@@ -171,7 +171,8 @@ int Fork::become_child() noexcept {
   if (error == 0)
     error = setup_.apply();
   setup_.close_sources();
-  change_environment();
+  if (error >= 0)
+    error = options_->change_environment();
   if (!control::pass_gate(child_end_.get(), setup_.kept()))
     _exit(127);
   if (error == 0 && options_->death_signal != 0)
@@ -202,17 +203,6 @@ void Fork::close_passed() noexcept {
     passed.handle->close_in_child();
 }
 
-void Fork::change_environment() noexcept {
-  if (options_->clear_env)
-    (void)::clearenv();
-  for (const Options::Variable &variable : options_->env) {
-    if (variable.value)
-      (void)::setenv(variable.name.c_str(), variable.value->c_str(), 1);
-    else
-      (void)::unsetenv(variable.name.c_str());
-  }
-}
-
 namespace child {
 
 double exit_timeout = 60;
@@ -228,10 +218,11 @@ run(int (*target)(struct ev_loop *, void *), void *argument) {
       finish(127, GIPC_ENDED_UNBORN);
     int code = target(fresh, argument);
     finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_RETURN);
-  } catch (const abi::__forced_unwind &) {
-    finish(GIPC_EXIT_ESCAPED, GIPC_ENDED_UNWOUND);
   } catch (...) {
-    finish(GIPC_EXIT_ESCAPED, GIPC_ENDED_EXCEPTION);
+    // The unwinding of a thread that ends is no exception of the language.
+    finish(GIPC_EXIT_ESCAPED, std::current_exception() == nullptr
+                                  ? GIPC_ENDED_UNWOUND
+                                  : GIPC_ENDED_EXCEPTION);
   }
 }
 

@@ -42,7 +42,6 @@ private:
   int prepare_all();
   int prepare_handles();
   int release_child() noexcept;
-  void change_environment() noexcept;
   int become_child() noexcept;
   int abandon_loops(struct ev_loop **known, int count) noexcept;
   void close_passed() noexcept;

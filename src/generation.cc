@@ -14,37 +14,44 @@ namespace {
 // The newest number given in this process or one that it descends from by
 // forks; unlike the page, a child inherits it.
 std::atomic<uint32_t> newest;
-// The kernel has agreed to wipe the page; a child's copy of the page goes on
-// so.
-std::atomic<bool> wiped;
-// Where pages cannot be wiped: the process that newest was given in.
-std::atomic<pid_t> owner;
+// Whether the kernel wipes the page, which holds in a child's copy of it, too.
+// Decided once: two ways would give one process two numbers.
+enum Way { undecided, by_page, by_pid };
+std::atomic<int> way;
+// Where pages cannot be wiped: a process and its number, in one word, so that
+// of two threads that ask first only one counts up.
+std::atomic<uint64_t> owner;
 
 // The page stays zero for ever, and each question asks the kernel.
-uint32_t by_pid() noexcept {
-  pid_t self = ::getpid();
-  if (owner.load(std::memory_order_acquire) != self) {
-    newest.fetch_add(1, std::memory_order_relaxed);
-    owner.store(self, std::memory_order_release);
+uint32_t number_by_pid() noexcept {
+  auto self = static_cast<uint32_t>(::getpid());
+  uint64_t known = owner.load();
+  while (known >> 32 != self) {
+    uint64_t next = uint64_t{self} << 32 | static_cast<uint32_t>(known + 1);
+    if (owner.compare_exchange_weak(known, next))
+      known = next;
   }
-  return newest.load(std::memory_order_relaxed);
+  return static_cast<uint32_t>(known);
+}
+
+uint32_t number_by_page() noexcept {
+  // Counted before it is given: a child that another thread forks between the
+  // two never gets the same number.
+  uint32_t next = newest.fetch_add(1) + 1;
+  uint32_t none = 0;
+  return page.value.compare_exchange_strong(none, next) ? next : none;
 }
 
 } // namespace
 
 uint32_t renew() noexcept {
-  if (!wiped.load(std::memory_order_relaxed)) {
-    if (!os::wipe_on_fork(&page, sizeof page))
-      return by_pid();
-    wiped.store(true, std::memory_order_relaxed);
+  int chosen = way.load();
+  if (chosen == undecided) {
+    int mine = os::wipe_on_fork(&page, sizeof page) ? by_page : by_pid;
+    if (way.compare_exchange_strong(chosen, mine))
+      chosen = mine;
   }
-  uint32_t next = newest.load(std::memory_order_relaxed) + 1;
-  uint32_t none = 0;
-  if (page.value.compare_exchange_strong(none, next))
-    newest.store(next, std::memory_order_relaxed);
-  else
-    next = none; // another thread was first
-  return next;
+  return chosen == by_page ? number_by_page() : number_by_pid();
 }
 
 } // namespace gipc::generation

@@ -2,11 +2,13 @@
 #include "inherit.h"
 
 #include "handle.h"
+#include "os.h"
 #include "sys.h"
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <vector>
 
 namespace gipc::inherit {
@@ -39,8 +41,7 @@ bool parse_entry(const std::string &text, Entry &out) {
   return direction == 'r' || direction == 'w';
 }
 
-bool parse(const char *value, std::vector<Entry> &out) {
-  std::string all(value);
+bool parse(const std::string &all, std::vector<Entry> &out) {
   for (size_t at = 0; at <= all.size();) {
     size_t comma = all.find(',', at);
     if (comma == std::string::npos)
@@ -58,6 +59,48 @@ bool is_same_file(const Entry &entry) noexcept {
   struct stat info;
   return sys::fstat(entry.fd, &info) == 0 && info.st_dev == entry.device &&
          info.st_ino == entry.inode;
+}
+
+int open_handle(const int (&fds)[2], Handle *&out) noexcept {
+  try {
+    return Handle::open(fds[0], fds[1], out);
+  } catch (const std::bad_alloc &) { // as the boundary tells it
+    return -ENOMEM;
+  }
+}
+
+// The variable is changed first, because that can be taken back, which the
+// handle cannot.
+int take_one(const int (&fds)[2], const std::string &value,
+             const std::string &rest, Handle *&out) {
+  sys::ErrnoGuard guard;
+  // putenv(3) needs no memory to replace an entry.
+  char *before = ::strdup((std::string(variable) + "=" + value).c_str());
+  if (before == nullptr)
+    return -ENOMEM;
+  int error = ::setenv(variable, rest.c_str(), 1) == 0 ? 0 : -errno;
+  if (error == 0) {
+    error = open_handle(fds, out);
+    if (error != 0 && ::putenv(before) == 0)
+      before = nullptr; // it is part of the environment
+  }
+  std::free(before);
+  return error;
+}
+
+// The removal cannot be taken back without memory, but needs none itself.
+int take_last(const int (&fds)[2], Handle *&out) noexcept {
+  sys::ErrnoGuard guard;
+  Handle *handle;
+  if (int error = open_handle(fds, handle))
+    return error;
+  if (::unsetenv(variable) != 0) {
+    int error = -errno;
+    handle->free();
+    return error;
+  }
+  out = handle;
+  return 0;
 }
 
 } // namespace
@@ -82,9 +125,10 @@ int append(std::string &value, const std::string &name, int fd, int direction) {
 }
 
 int take(const char *name, Handle *&out) {
-  const char *value = std::getenv(variable);
-  if (value == nullptr)
+  const char *found = os::secure_getenv(variable);
+  if (found == nullptr)
     return -ENOENT;
+  std::string value(found);
   std::vector<Entry> entries;
   if (!parse(value, entries))
     return GIPC_EBADHANDLES;
@@ -105,13 +149,7 @@ int take(const char *name, Handle *&out) {
   }
   if (fds[0] < 0 && fds[1] < 0)
     return -ENOENT;
-  if (int error = Handle::open(fds[0], fds[1], out))
-    return error;
-  if (rest.empty())
-    (void)::unsetenv(variable);
-  else
-    (void)::setenv(variable, rest.c_str(), 1);
-  return 0;
+  return rest.empty() ? take_last(fds, out) : take_one(fds, value, rest, out);
 }
 
 // ---- Stdin and stdout -------------------------------------------------------

@@ -3,15 +3,38 @@
 
 #include "gipc.h"
 #include "inherit.h"
+#include "os.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <cstdlib>
 #include <cstring>
+#include <limits>
 
 namespace gipc {
 
 namespace {
 
 bool is_signal(int signal) noexcept { return signal > 0 && signal < NSIG; }
+
+// To the system calls -1 means no change.
+template <typename Id> bool is_no_id(Id id) noexcept {
+  return id == static_cast<Id>(-1);
+}
+
+// False for what the system would take for another limit.
+bool to_limit(uint64_t value, rlim_t &limit) noexcept {
+  // The infinity of this system's <sys/resource.h>, whichever its size; in a
+  // 32-bit program without large files it is the biggest long.
+  if (value == ~uint64_t{0} || value == static_cast<uint64_t>(RLIM_INFINITY) ||
+      (sizeof(long) < sizeof value && value == ULONG_MAX)) {
+    limit = RLIM_INFINITY;
+    return true;
+  }
+  limit = static_cast<rlim_t>(value);
+  return value <= static_cast<uint64_t>(std::numeric_limits<rlim_t>::max());
+}
 
 } // namespace
 
@@ -68,32 +91,102 @@ int Options::set_stdio(int which, int mode, int fd) noexcept {
       mode > GIPC_STDIO_STDOUT || (mode == GIPC_STDIO_STDOUT && which != 2) ||
       (mode == GIPC_STDIO_FD && fd < 0))
     return -EINVAL;
+  if (mode != GIPC_STDIO_INHERIT)
+    for (const Mapping &mapping : mapped)
+      if (mapping.child_fd == which)
+        return -EINVAL;
   stdio[which] = {mode, fd};
   return 0;
 }
 
+int Options::map_fd(int fd, int child_fd) {
+  if (fd < 0 || child_fd < 0 ||
+      (child_fd < 3 && stdio[child_fd].mode != GIPC_STDIO_INHERIT))
+    return -EINVAL;
+  for (Mapping &mapping : mapped)
+    if (mapping.child_fd == child_fd) {
+      mapping.fd = fd;
+      return 0;
+    }
+  mapped.push_back({fd, child_fd});
+  return 0;
+}
+
+int Options::set_program(const char *path) {
+  if (*path == '\0')
+    return -EINVAL;
+  program = path;
+  return 0;
+}
+
+int Options::set_terminal(int fd) noexcept {
+  if (fd < 0)
+    return -EINVAL;
+  terminal = fd;
+  group = GIPC_GROUP_SESSION; // no other process may get a terminal
+  return 0;
+}
+
+int Options::set_umask(mode_t mode) noexcept {
+  if ((mode & ~mode_t{0777}) != 0)
+    return -EINVAL;
+  umask = mode;
+  return 0;
+}
+
+int Options::set_nice(int increment) noexcept {
+  constexpr int most = 40; // from the lowest nice value to the highest
+  if (increment < -most || increment > most)
+    return -EINVAL;
+  nice = increment;
+  return 0;
+}
+
 int Options::set_group(int value) noexcept {
-  if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_SESSION)
+  if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_SESSION ||
+      (terminal >= 0 && value != GIPC_GROUP_SESSION))
     return -EINVAL;
   group = value;
   return 0;
 }
 
 int Options::set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) {
-  User value{uid, gid, {}};
+  if (is_no_id(uid) || is_no_id(gid))
+    return -EINVAL;
+  std::vector<gid_t> sorted;
   if (count > 0)
-    value.groups.assign(groups, groups + count);
-  user = std::move(value);
+    sorted.assign(groups, groups + count);
+  std::sort(sorted.begin(), sorted.end());
+  user = {uid, gid, std::move(sorted)};
+  return 0;
+}
+
+int Options::set_uid(uid_t uid) {
+  if (is_no_id(uid))
+    return -EINVAL;
+  if (!user)
+    user.emplace();
+  user->uid = uid;
+  return 0;
+}
+
+int Options::set_gid(gid_t gid) {
+  if (is_no_id(gid))
+    return -EINVAL;
+  if (!user)
+    user.emplace();
+  user->gid = gid;
   return 0;
 }
 
 int Options::set_rlimit(int resource, uint64_t soft, uint64_t hard) {
   rlimit value;
-  if (resource < 0 || soft > hard ||
-      getrlimit(static_cast<decltype(RLIMIT_CORE)>(resource), &value) != 0)
+  if (resource < 0 || soft > hard || !to_limit(soft, value.rlim_cur) ||
+      !to_limit(hard, value.rlim_max))
     return -EINVAL;
-  value.rlim_cur = static_cast<rlim_t>(soft);
-  value.rlim_max = static_cast<rlim_t>(hard);
+  rlimit now;
+  if (getrlimit(static_cast<decltype(RLIMIT_CORE)>(resource), &now) != 0)
+    return -EINVAL;
   limits.push_back({resource, value});
   return 0;
 }
@@ -114,12 +207,26 @@ int Options::block_signal(int signal) {
   return 0;
 }
 
+int Options::change_environment() const noexcept {
+  if (clear_env)
+    if (int error = os::clear_environment())
+      return error;
+  for (const Variable &variable : env) {
+    const char *key = variable.name.c_str();
+    if (variable.value ? ::setenv(key, variable.value->c_str(), 1) != 0
+                       : ::unsetenv(key) != 0)
+      return -errno;
+  }
+  return 0;
+}
+
 bool Options::can_fail_in_child() const noexcept {
   bool redirected = false;
   for (const Stdio &one : stdio)
     redirected |= one.mode != GIPC_STDIO_INHERIT;
   return redirected || death_signal != 0 || !cwd.empty() || group != 0 ||
-         user || no_new_privileges || !limits.empty();
+         user || !mapped.empty() || nice != 0 || no_new_privileges ||
+         !limits.empty() || keep_fds || clear_env || !env.empty();
 }
 
 } // namespace gipc

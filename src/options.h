@@ -34,10 +34,14 @@ struct Options {
     int resource;
     rlimit value;
   };
-  struct User {
-    uid_t uid;
-    gid_t gid;
-    std::vector<gid_t> groups;
+  struct Mapping {
+    int fd;       // here
+    int child_fd; // there
+  };
+  struct User { // what is not set stays as it is
+    std::optional<uid_t> uid;
+    std::optional<gid_t> gid;
+    std::optional<std::vector<gid_t>> groups; // sorted
   };
 
   std::string name;
@@ -47,6 +51,11 @@ struct Options {
   std::vector<Variable> env;
   std::string cwd;
   Stdio stdio[3] = {};
+  std::vector<Mapping> mapped;
+  std::string program; // empty: argv[0]
+  int terminal = -1;
+  std::optional<mode_t> umask;
+  int nice = 0;
   int group = 0;
   std::optional<User> user;
   bool no_new_privileges = false;
@@ -64,12 +73,21 @@ struct Options {
   int set_env(const char *variable, const char *value);
   int set_cwd(const char *path);
   int set_stdio(int which, int mode, int fd) noexcept;
+  int map_fd(int fd, int child_fd);
+  int set_program(const char *path);
+  int set_terminal(int fd) noexcept;
+  int set_umask(mode_t mode) noexcept;
+  int set_nice(int increment) noexcept;
   int set_group(int value) noexcept;
   int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count);
+  int set_uid(uid_t uid);
+  int set_gid(gid_t gid);
   int set_rlimit(int resource, uint64_t soft, uint64_t hard);
   int keep(const int *fds, size_t count);
   int block_signal(int signal);
 
+  // Gives this process the environment that was asked for, in a function child.
+  int change_environment() const noexcept;
   // Whether something that a function child does to itself can fail.
   bool can_fail_in_child() const noexcept;
 };

@@ -1,4 +1,5 @@
-// The few calls that kernels disagree on.  os_linux.cc or os_posix.cc.
+// The few calls that kernels and C libraries disagree on.  os_linux.cc or
+// os_posix.cc, and os_common.cc, which is made of either.
 #pragma once
 
 #include "fd.h"
@@ -11,8 +12,6 @@
 #include <sys/uio.h>
 
 namespace gipc::os {
-
-const char *error_text(int error) noexcept;
 
 // ---- Descriptors -----------------------------------------------------------
 
@@ -34,8 +33,9 @@ int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved);
 int send_waiting(int fd, const iovec *parts, int count,
                  volatile ssize_t *moved);
-// Closes every descriptor of first..last.  Async-signal-safe on Linux.
-void close_range(unsigned first, unsigned last) noexcept;
+// Closes every descriptor of first..last, or fails: nothing is left open in
+// silence.  Runs between vfork and exec.
+int close_range(unsigned first, unsigned last) noexcept;
 // In a child: libev changes the signal set of an inherited signalfd, which is
 // shared with the parent.  Puts /dev/null in the place of each.  An error when
 // they cannot be found or replaced.
@@ -53,8 +53,8 @@ int open_pidfd(pid_t pid, Fd &out) noexcept;
 int signal_pidfd(int pidfd, int signal) noexcept;
 // Whether a child of this process may have ended, without reaping it.
 bool some_child_ended() noexcept;
-// Takes the wait status of an ended child: 1 and *status, 0 while it runs,
-// -ECHILD when another reaper took it.
+// Takes the wait status of an ended child: 1, *status, and in *usage its times
+// and most memory; 0 while it runs, -ECHILD when another reaper took it.
 int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept;
 // The wait status that the kernel keeps for an already reaped process:
 // 1 and *status, 0 while the reaping is in progress, < 0 where it keeps none.
@@ -67,15 +67,40 @@ int enter_exit_set(int set, int pidfd, void *owner) noexcept;
 void leave_exit_set(int set, int pidfd) noexcept;
 void *ended_of_exit_set(int set) noexcept; // nullptr: none
 
-// Runs body(argument) in a child, which must exec or _exit, and returns when it
-// has done either.  0 and *pid (and *pidfd, where there are any) after an exec;
-// else the -errno that body returned, with the child reaped.  shared: the child
-// runs in the parent's memory, so that its start does not cost what a copy of
-// the page tables does.
-int spawn(int (*body)(void *argument) noexcept, void *argument, bool shared,
-          pid_t *pid, Fd *pidfd) noexcept;
-// setgroups, setgid, setuid for the calling thread.  Async-signal-safe.
-int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) noexcept;
+// How spawn() runs a child.  body must exec or _exit; what it returns is the
+// error of the start.
+struct Spawn {
+  int (*body)(void *argument) noexcept;
+  void *argument;
+  // The child runs in the parent's memory, so that its start does not cost what
+  // a copy of the page tables does.
+  bool shared;
+  // Where spawn_forks(): a close-on-exec pipe, whose end tells of the exec, and
+  // what closes the parent's copy of its writing end after the fork.
+  int status_reader, status_writer;
+  void (*forked)(void *argument) noexcept;
+};
+bool spawn_forks() noexcept;
+// Returns when the child has executed its program or ended.  0 and *pid (and
+// *pidfd, where there are any) after an exec; else the -errno that body
+// returned, with the child reaped.
+int spawn(const Spawn &child, pid_t *pid, Fd *pidfd) noexcept;
+// body calls this before each execve(2).
+void at_exec() noexcept;
+// Who a process is to be.  What is not set stays as it is.
+struct Identity {
+  const uid_t *uid = nullptr;
+  const gid_t *gid = nullptr;
+  bool set_groups = false;
+  const gid_t *groups = nullptr; // sorted
+  size_t count = 0;
+  gid_t *found = nullptr; // room for count + 1, to read them back
+};
+// setgroups, setgid, setuid for the calling thread, in that order; -EPERM when
+// the process then is anybody else.  Async-signal-safe.
+int set_identity(const Identity &wanted) noexcept;
+// Makes a terminal that of the session, which the calling process leads.
+int set_terminal(int fd) noexcept;
 int set_no_new_privileges() noexcept;
 // The calling process gets signal when the other end of this socket is closed,
 // be it by the death of its owner.
@@ -84,6 +109,14 @@ void stop_signal_on_hangup(int fd) noexcept;
 
 // ---- C library -------------------------------------------------------------
 
+// Text for an errno, which no other thread changes.
+const char *error_text(int error) noexcept;
+// getenv(3); nothing in a program that has more rights than who started it.
+const char *secure_getenv(const char *name) noexcept;
+// Removes every variable; an error when it cannot.
+int clear_environment() noexcept;
+// Takes a signal that is pending and blocked, if it is.
+void take_pending(int signal) noexcept;
 // Drops what stdout and stderr have buffered.
 void discard_stdio() noexcept;
 // Calls handler with the status when the process calls exit(3), before every

@@ -1,15 +1,17 @@
 // Linux: pidfd, close_range, RWF_NOWAIT, clone.  Each newer call is probed by
 // using it, and has its fallback for an older kernel.
-#include "os.h"
+#include "os_common.h"
 
 #include "sys.h"
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/posix_types.h>
 #include <new>
 #include <sched.h>
 #include <stdio_ext.h>
@@ -23,6 +25,9 @@
 // Names that older kernel and C library headers lack.
 #ifndef RWF_NOSIGNAL
 #define RWF_NOSIGNAL 0x100 // Linux 6.18
+#endif
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8 // Linux 4.14
 #endif
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18 // Linux 4.14
@@ -58,12 +63,6 @@ long raw(const char *name, long number, Arguments... arguments) noexcept {
 
 } // namespace
 
-const char *error_text(int error) noexcept {
-  // strerror() may share one buffer between threads; this table does not.
-  const char *text = strerrordesc_np(error);
-  return text != nullptr ? text : "unknown system error";
-}
-
 int socket_pair(Fd &a, Fd &b) noexcept {
   int ends[2];
   if (int error = static_cast<int>(sys::retry("socketpair", [&] {
@@ -87,14 +86,32 @@ int pipe_pair(Fd &reader, Fd &writer) noexcept {
   return error != 0 ? error : sys::above_stdio(writer);
 }
 
+// Other C libraries have the calls only lately, or not at all.
+#ifndef __GLIBC__
+namespace {
+
+// At the position of the file, -1, in two halves.
+ssize_t preadv2(int fd, const iovec *parts, int count, off_t,
+                int flags) noexcept {
+  return ::syscall(SYS_preadv2, fd, parts, count, -1l, -1l, flags);
+}
+
+ssize_t pwritev2(int fd, const iovec *parts, int count, off_t,
+                 int flags) noexcept {
+  return ::syscall(SYS_pwritev2, fd, parts, count, -1l, -1l, flags);
+}
+
+} // namespace
+#endif
+
 ssize_t read_now(int fd, const iovec *parts, int count) noexcept {
-  return sys::retry(
-      "preadv2", [&] { return ::preadv2(fd, parts, count, -1, RWF_NOWAIT); });
+  return sys::retry("preadv2",
+                    [&] { return preadv2(fd, parts, count, -1, RWF_NOWAIT); });
 }
 
 ssize_t write_now(int fd, const iovec *parts, int count) noexcept {
   return sys::retry("pwritev2", [&] {
-    return ::pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
+    return pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
   });
 }
 
@@ -151,18 +168,30 @@ struct DirectoryEntry { // linux_dirent64
   char name[1];
 };
 
-// Calls visit(fd) for each open descriptor.  readdir(3) allocates, so it must
-// not be used between vfork and exec; getdents64(2) can.
-template <typename Visit> int each_descriptor(Visit &&visit) noexcept {
+} // namespace
+
+const char descriptor_folder[] = "/proc/self/fd";
+
+int close_at_once(unsigned first, unsigned last) noexcept {
+  // Linux 5.9; a sandbox may refuse it.
+  long result = raw("close_range", SYS_close_range, first, last, 0u);
+  return result < 0 ? static_cast<int>(result) : 0;
+}
+
+// readdir(3) allocates, so it must not be used between vfork and exec;
+// getdents64(2) can.
+int list_descriptors(void (*visit)(int, void *) noexcept,
+                     void *context) noexcept {
   int directory = static_cast<int>(sys::retry("open", [] {
-    return ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return ::open(descriptor_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   }));
   if (directory < 0)
     return directory;
+  bool complete = false;
   alignas(DirectoryEntry) char buffer[2048];
   long size;
-  while ((size = ::syscall(SYS_getdents64, directory, buffer, sizeof buffer)) >
-         0)
+  while ((size = raw("getdents64", SYS_getdents64, directory, buffer,
+                     sizeof buffer)) > 0)
     for (long at = 0; at < size;) {
       auto *entry = reinterpret_cast<DirectoryEntry *>(buffer + at);
       at += entry->size;
@@ -170,66 +199,50 @@ template <typename Visit> int each_descriptor(Visit &&visit) noexcept {
       const char *digit = entry->name;
       for (; *digit >= '0' && *digit <= '9'; ++digit)
         fd = fd * 10 + (*digit - '0');
-      if (*digit == '\0' && fd != directory)
-        visit(fd);
+      if (*digit != '\0')
+        continue;
+      if (fd == directory)
+        complete = true;
+      else
+        visit(fd, context);
     }
   ::close(directory);
-  return 0;
+  // A folder without the descriptor of itself is not the kernel's list.
+  return size < 0 ? static_cast<int>(size) : complete ? 0 : -ENOENT;
 }
 
-bool is_signalfd(int fd) noexcept {
-  char path[32], target[32];
-  std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  ssize_t size = ::readlink(path, target, sizeof target - 1);
-  target[size < 0 ? 0 : size] = '\0';
-  return std::strcmp(target, "anon_inode:[signalfd]") == 0;
+namespace {
+
+int advise(void *page, size_t size, int advice) noexcept {
+  return static_cast<int>(
+      sys::retry("madvise", [&] { return ::madvise(page, size, advice); }));
+}
+
+// An emulator such as qemu-user answers 0 to any advice, and does nothing.  It
+// also makes a fork of CLONE_VFORK.  Asked once, about a page of its own.
+bool is_emulated() noexcept {
+  enum { unknown, kernel, emulator };
+  static std::atomic<int> answer{unknown};
+  constexpr int impossible = 0x7777;
+  constexpr size_t size = 4096;
+  int known = answer.load(std::memory_order_relaxed);
+  if (known == unknown) {
+    void *page = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+                        -1, 0);
+    if (page == MAP_FAILED)
+      return true; // the careful ways are right everywhere
+    known = advise(page, size, impossible) == 0 ? emulator : kernel;
+    ::munmap(page, size);
+    answer.store(known, std::memory_order_relaxed);
+  }
+  return known == emulator;
 }
 
 } // namespace
 
-void close_range(unsigned first, unsigned last) noexcept {
-  if (first > last || raw("close_range", SYS_close_range, first, last, 0u) >= 0)
-    return;
-  // Before Linux 5.9.  Descriptors that close under the scan may make it miss
-  // some, so scan until there is nothing left.
-  for (bool again = true; again;) {
-    again = false;
-    (void)each_descriptor([&](int fd) {
-      auto number = static_cast<unsigned>(fd);
-      if (number >= first && number <= last && ::close(fd) == 0)
-        again = true;
-    });
-  }
-}
-
-int detach_signalfds() noexcept {
-  sys::ErrnoGuard guard;
-  for (;;) {
-    // One at a time, because the directory and /dev/null may have to share the
-    // last free descriptor.
-    int found = -1;
-    int error = each_descriptor([&](int fd) {
-      if (found < 0 && is_signalfd(fd))
-        found = fd;
-    });
-    if (error != 0 || found < 0)
-      return error;
-    Fd null;
-    error = sys::open_null(null);
-    if (error == 0)
-      error = static_cast<int>(sys::retry("dup3", [&] {
-        return ::dup3(null.get(), found, O_CLOEXEC) < 0 ? -1 : 0;
-      }));
-    if (error != 0)
-      return error;
-  }
-}
-
 bool wipe_on_fork(void *page, size_t size) noexcept {
-  return ::sysconf(_SC_PAGESIZE) == static_cast<long>(size) &&
-         sys::retry("madvise", [&] {
-           return ::madvise(page, size, MADV_WIPEONFORK);
-         }) == 0;
+  return ::sysconf(_SC_PAGESIZE) == static_cast<long>(size) && !is_emulated() &&
+         advise(page, size, MADV_WIPEONFORK) == 0;
 }
 
 int open_pidfd(pid_t pid, Fd &out) noexcept {
@@ -245,23 +258,40 @@ int signal_pidfd(int pidfd, int signal) noexcept {
                               signal, nullptr, 0));
 }
 
-bool some_child_ended() noexcept {
-  siginfo_t info{};
-  ssize_t result = sys::retry("waitid", [&] {
-    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
-  });
-  return result < 0 || info.si_pid != 0;
+namespace {
+
+// struct rusage as the kernel has it.  That of the C library is another one on
+// 32-bit systems with 64-bit time.
+struct KernelUsage {
+  struct Time {
+    __kernel_long_t seconds, microseconds;
+  } user, system;
+  __kernel_long_t max_rss, rest[13];
+};
+
+timeval to_timeval(const KernelUsage::Time &time) noexcept {
+  timeval result{};
+  result.tv_sec = static_cast<decltype(result.tv_sec)>(time.seconds);
+  result.tv_usec = static_cast<decltype(result.tv_usec)>(time.microseconds);
+  return result;
 }
+
+} // namespace
 
 int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept {
   siginfo_t info{};
+  KernelUsage used{};
   // The system call has a fifth argument, which waitid(3) hides.
   long result = raw("waitid", SYS_waitid, P_PIDFD, pidfd, &info,
-                    WEXITED | __WALL | WNOHANG, usage);
+                    WEXITED | __WALL | WNOHANG, &used);
   if (result < 0)
     return static_cast<int>(result);
   if (info.si_pid == 0)
     return 0;
+  *usage = {};
+  usage->ru_utime = to_timeval(used.user);
+  usage->ru_stime = to_timeval(used.system);
+  usage->ru_maxrss = static_cast<long>(used.max_rss);
   *status = info.si_code == CLD_EXITED
                 ? (info.si_status & 0xff) << 8
                 : info.si_status | (info.si_code == CLD_DUMPED ? 0x80 : 0);
@@ -315,37 +345,39 @@ namespace {
 
 constexpr size_t stack_size = 256 * 1024;
 
-struct Spawn {
-  int (*body)(void *) noexcept;
-  void *argument;
+struct Result {
+  const Spawn *spawn;
   int error; // the child's errno; 0 after an exec
 };
 
 int spawned(void *pointer) {
-  auto *spawn = static_cast<Spawn *>(pointer);
-  spawn->error = spawn->body(spawn->argument);
+  auto *result = static_cast<Result *>(pointer);
+  result->error = result->spawn->body(result->spawn->argument);
   _exit(127);
 }
 
 } // namespace
 
-int spawn(int (*body)(void *) noexcept, void *argument, bool shared, pid_t *pid,
-          Fd *pidfd) noexcept {
+bool spawn_forks() noexcept { return is_emulated(); }
+
+int spawn(const Spawn &what, pid_t *pid, Fd *pidfd) noexcept {
+  if (spawn_forks())
+    return spawn_by_fork(what, pid);
   // The child's stack, with the result at its lower end.  MAP_SHARED, so that
   // the result comes back from a child that has a copy of all other memory.
   void *memory = ::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return -ENOMEM;
-  auto *spawn = new (memory) Spawn{body, argument, 0};
+  auto *result = new (memory) Result{&what, 0};
   // CLONE_VFORK: the parent sleeps until the exec or exit, so there is no
   // status pipe, which a fork in another thread could hold open.
-  int flags = SIGCHLD | CLONE_VFORK | (shared ? CLONE_VM : 0);
+  int flags = SIGCHLD | CLONE_VFORK | (what.shared ? CLONE_VM : 0);
   int fd = -1;
   auto clone_child = [&](int extra) {
     return static_cast<int>(sys::retry("clone", [&] {
       return ::clone(spawned, static_cast<char *>(memory) + stack_size,
-                     flags | extra, spawn, &fd);
+                     flags | extra, result, &fd);
     }));
   };
   int child = clone_child(CLONE_PIDFD);
@@ -353,11 +385,11 @@ int spawn(int (*body)(void *) noexcept, void *argument, bool shared, pid_t *pid,
   if (child < 0 && child != -EAGAIN && child != -ENOMEM)
     child = clone_child(0);
   Fd child_fd(child >= 0 ? fd : -1);
-  int error = child < 0 ? child : spawn->error;
+  int error = child < 0 ? child : result->error;
   ::munmap(memory, stack_size);
   if (child >= 0 && error != 0) {
     int status;
-    (void)sys::waitpid(child, &status, __WALL, nullptr); // or a thief did
+    (void)sys::waitpid(child, &status, __WALL, nullptr); // or another reaper did
   }
   if (error != 0)
     return error;
@@ -368,15 +400,57 @@ int spawn(int (*body)(void *) noexcept, void *argument, bool shared, pid_t *pid,
   return 0;
 }
 
-int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) noexcept {
-  // The C library's wrappers signal every thread of the process, which in a
-  // raw clone are the parent's.
-  long error = raw("setgroups", SYS_setgroups, count, groups);
-  if (error == 0)
-    error = raw("setgid", SYS_setgid, gid);
-  if (error == 0)
-    error = raw("setuid", SYS_setuid, uid);
-  return static_cast<int>(error);
+// The C library's wrappers signal every thread of the process, which in a raw
+// clone are the parent's.  On 32-bit systems that are old enough, the calls of
+// the plain names take 16 bits.
+namespace {
+
+#ifdef SYS_setuid32
+enum : long {
+  call_setgroups = SYS_setgroups32,
+  call_setgid = SYS_setgid32,
+  call_setuid = SYS_setuid32,
+  call_getgroups = SYS_getgroups32,
+  call_getresgid = SYS_getresgid32,
+  call_getresuid = SYS_getresuid32
+};
+#else
+enum : long {
+  call_setgroups = SYS_setgroups,
+  call_setgid = SYS_setgid,
+  call_setuid = SYS_setuid,
+  call_getgroups = SYS_getgroups,
+  call_getresgid = SYS_getresgid,
+  call_getresuid = SYS_getresuid
+};
+#endif
+
+} // namespace
+
+int set_groups(const gid_t *groups, size_t count) noexcept {
+  return static_cast<int>(raw("setgroups", call_setgroups, count, groups));
+}
+
+int set_gid(gid_t gid) noexcept {
+  return static_cast<int>(raw("setgid", call_setgid, gid));
+}
+
+int set_uid(uid_t uid) noexcept {
+  return static_cast<int>(raw("setuid", call_setuid, uid));
+}
+
+int get_groups(gid_t *groups, size_t room) noexcept {
+  return static_cast<int>(raw("getgroups", call_getgroups, room, groups));
+}
+
+int get_gids(gid_t (&ids)[3]) noexcept {
+  return static_cast<int>(
+      raw("getresgid", call_getresgid, &ids[0], &ids[1], &ids[2]));
+}
+
+int get_uids(uid_t (&ids)[3]) noexcept {
+  return static_cast<int>(
+      raw("getresuid", call_getresuid, &ids[0], &ids[1], &ids[2]));
 }
 
 int set_no_new_privileges() noexcept {
@@ -409,13 +483,51 @@ void stop_signal_on_hangup(int fd) noexcept {
     (void)::fcntl(fd, F_SETFL, flags & ~O_ASYNC);
 }
 
-void discard_stdio() noexcept {
-  ::__fpurge(stdout);
-  ::__fpurge(stderr);
+#ifdef __GLIBC__
+
+const char *error_text(int error) noexcept {
+  // strerror() may share one buffer between threads; this table does not.
+#if __GLIBC_PREREQ(2, 32)
+  const char *text = ::strerrordesc_np(error);
+#else
+  const char *text = std::strerror(error);
+#endif
+  return text != nullptr ? text : "unknown system error";
 }
 
 void on_exit(void (*handler)(int, void *)) noexcept {
   (void)::on_exit(handler, nullptr); // fails for want of memory only
+}
+
+#else
+
+// Other C libraries have constants only.
+const char *error_text(int error) noexcept { return std::strerror(error); }
+
+// atexit(3) does not tell the status.
+void on_exit(void (*)(int, void *)) noexcept {}
+
+#endif
+
+const char *secure_getenv(const char *name) noexcept {
+  return ::secure_getenv(name);
+}
+
+int clear_environment() noexcept { return ::clearenv() == 0 ? 0 : -ENOMEM; }
+
+void take_pending(int signal) noexcept {
+  sys::ErrnoGuard guard;
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  timespec now{};
+  while (::sigtimedwait(&set, nullptr, &now) < 0 && errno == EINTR) {
+  }
+}
+
+void discard_stdio() noexcept {
+  ::__fpurge(stdout);
+  ::__fpurge(stderr);
 }
 
 } // namespace gipc::os

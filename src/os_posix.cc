@@ -5,7 +5,7 @@
 // again and again), the status of a child that another reaper took, starts in
 // the parent's memory, and close-on-exec in one step with the creation of a
 // descriptor, so that a fork in another thread may leak one.
-#include "os.h"
+#include "os_common.h"
 
 #include "sys.h"
 
@@ -25,9 +25,9 @@
 #include <stdio_ext.h>
 #endif
 
-namespace gipc::os {
+extern "C" char **environ;
 
-const char *error_text(int error) noexcept { return std::strerror(error); }
+namespace gipc::os {
 
 // ---- Descriptors ------------------------------------------------------------
 
@@ -44,31 +44,6 @@ int adopt_pair(int (&ends)[2], Fd &a, Fd &b) noexcept {
   }
   return 0;
 }
-
-// Calls visit(fd) for each open descriptor; false when they cannot be listed.
-template <typename Visit> bool each_descriptor(Visit &&visit) noexcept {
-  DIR *directory = ::opendir("/dev/fd");
-  if (directory == nullptr)
-    return false;
-  int own = ::dirfd(directory);
-  while (const dirent *entry = ::readdir(directory))
-    if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
-      if (int fd = std::atoi(entry->d_name); fd != own)
-        visit(fd);
-  ::closedir(directory);
-  return true;
-}
-
-bool is_signalfd(int fd) noexcept {
-  char path[32], target[32];
-  std::snprintf(path, sizeof path, "/dev/fd/%d", fd);
-  ssize_t size = ::readlink(path, target, sizeof target - 1);
-  target[size < 0 ? 0 : size] = '\0';
-  return std::strcmp(target, "anon_inode:[signalfd]") == 0;
-}
-
-// In a child between fork and exec: what it tells its failure through.
-int status_fd = -1;
 
 } // namespace
 
@@ -101,44 +76,43 @@ int send_waiting(int, const iovec *, int, volatile ssize_t *) {
   return -EAGAIN;
 }
 
-void close_range(unsigned first, unsigned last) noexcept {
-  auto close_one = [&](int fd) {
-    auto number = static_cast<unsigned>(fd);
-    if (number >= first && number <= last && fd != status_fd)
-      ::close(fd);
-  };
-  if (last - first < 16) {
-    for (unsigned fd = first; fd <= last; ++fd)
-      close_one(static_cast<int>(fd));
-    return;
-  }
-  if (each_descriptor(close_one))
-    return;
-  long limit = ::sysconf(_SC_OPEN_MAX);
-  for (int fd = static_cast<int>(first); fd < limit; ++fd)
-    close_one(fd);
-}
+const char descriptor_folder[] = "/dev/fd";
 
-int detach_signalfds() noexcept {
-  // Where /dev/fd holds symbolic links, they tell what a file is; elsewhere
-  // there is no signalfd.
-  for (;;) {
-    int found = -1;
-    bool listed = each_descriptor([&](int fd) {
-      if (found < 0 && is_signalfd(fd))
-        found = fd;
-    });
-    if (!listed || found < 0)
-      return listed ? 0 : -ENOENT;
-    Fd null;
-    int error = sys::open_null(null);
-    if (error == 0)
-      error = sys::dup2(null.get(), found);
-    if (error >= 0)
-      error = sys::set_cloexec(found, true);
-    if (error < 0)
-      return error;
+int close_at_once(unsigned, unsigned) noexcept { return -ENOSYS; }
+
+// readdir(3) allocates: in a forked child every C library in use can do that,
+// though POSIX does not promise it.
+int list_descriptors(void (*visit)(int, void *) noexcept,
+                     void *context) noexcept {
+  int own = static_cast<int>(sys::retry("open", [] {
+    return ::open(descriptor_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }));
+  if (own < 0)
+    return own;
+  sys::ErrnoGuard guard;
+  CancelGuard cancel;
+  DIR *directory = ::fdopendir(own);
+  if (directory == nullptr) {
+    ::close(own);
+    return -ENOMEM;
   }
+  bool complete = false;
+  errno = 0;
+  while (const dirent *entry = ::readdir(directory)) {
+    if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+      continue;
+    int fd = std::atoi(entry->d_name);
+    if (fd == own)
+      complete = true;
+    else
+      visit(fd, context);
+    errno = 0;
+  }
+  int error = -errno;
+  ::closedir(directory);
+  // Some systems have only 0 to 2 there unless another file system is mounted:
+  // a folder without the descriptor of itself is not the whole list.
+  return error != 0 ? error : complete ? 0 : -ENOENT;
 }
 
 int open_exit_set(Fd &) noexcept { return -ENOSYS; }
@@ -157,67 +131,53 @@ int open_pidfd(pid_t, Fd &) noexcept { return -ENOSYS; }
 
 int signal_pidfd(int, int) noexcept { return -ENOSYS; }
 
-bool some_child_ended() noexcept {
-  siginfo_t info{};
-  ssize_t result = sys::retry("waitid", [&] {
-    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
-  });
-  return result < 0 || info.si_pid != 0;
-}
-
 int wait_pidfd(int, int *, rusage *) noexcept { return -ENOSYS; }
 
 int kept_status(int, int *) noexcept { return -ENOSYS; }
 
-int spawn(int (*body)(void *) noexcept, void *argument, bool, pid_t *pid,
-          Fd *) noexcept {
-  // How long an exec may take, in milliseconds, when a fork in another thread
-  // holds the pipe open that should tell of it.
-  constexpr int patience = 400, step = 10;
-  Fd reader, writer;
-  if (int error = pipe_pair(reader, writer))
-    return error;
-  void *memory = ::mmap(nullptr, sizeof(int), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANON, -1, 0);
-  if (memory == MAP_FAILED)
-    return -ENOMEM;
-  auto *failure = new (memory) volatile int(0);
-  int child = sys::fork_process();
-  if (child == 0) {
-    status_fd = writer.get();
-    *failure = body(argument);
-    _exit(127);
-  }
-  writer.reset();
-  int error = child < 0 ? child : 0;
-  for (int waited = 0; error == 0 && waited < patience; waited += step) {
-    pollfd end_of_it{reader.get(), POLLIN, 0};
-    bool closed = sys::poll(&end_of_it, 1, step) > 0;
-    error = *failure;
-    if (closed)
-      break;
-  }
-  ::munmap(memory, sizeof(int));
-  if (child >= 0 && error != 0) {
-    int status;
-    (void)sys::waitpid(child, &status, 0, nullptr);
-  }
-  if (error == 0)
-    *pid = child;
-  return error;
+bool spawn_forks() noexcept { return true; }
+
+int spawn(const Spawn &child, pid_t *pid, Fd *) noexcept {
+  return spawn_by_fork(child, pid);
 }
 
-int set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) noexcept {
+namespace {
+
+template <typename Call> int checked(const char *name, Call &&call) noexcept {
+  return static_cast<int>(sys::retry(name, call));
+}
+
+} // namespace
+
+int set_groups(const gid_t *groups, size_t count) noexcept {
   auto size = static_cast<int>(count);
-  auto set = [](const char *name, auto &&call) {
-    return static_cast<int>(sys::retry(name, call));
-  };
-  int error = set("setgroups", [&] { return ::setgroups(size, groups); });
-  if (error == 0)
-    error = set("setgid", [&] { return ::setgid(gid); });
-  if (error == 0)
-    error = set("setuid", [&] { return ::setuid(uid); });
-  return error;
+  return checked("setgroups", [&] { return ::setgroups(size, groups); });
+}
+
+int set_gid(gid_t gid) noexcept {
+  return checked("setgid", [&] { return ::setgid(gid); });
+}
+
+int set_uid(uid_t uid) noexcept {
+  return checked("setuid", [&] { return ::setuid(uid); });
+}
+
+int get_groups(gid_t *groups, size_t room) noexcept {
+  auto size = static_cast<int>(room);
+  return checked("getgroups", [&] { return ::getgroups(size, groups); });
+}
+
+// POSIX has no way to ask for the saved ones.
+int get_gids(gid_t (&ids)[3]) noexcept {
+  ids[0] = ::getgid();
+  ids[1] = ids[2] = ::getegid();
+  return 0;
+}
+
+int get_uids(uid_t (&ids)[3]) noexcept {
+  ids[0] = ::getuid();
+  ids[1] = ids[2] = ::geteuid();
+  return 0;
 }
 
 int set_no_new_privileges() noexcept { return -EOPNOTSUPP; }
@@ -265,6 +225,36 @@ void stop_signal_on_hangup(int fd) noexcept {
 }
 
 // ---- C library --------------------------------------------------------------
+
+const char *error_text(int error) noexcept { return std::strerror(error); }
+
+const char *secure_getenv(const char *name) noexcept {
+#if defined(__APPLE__) || defined(__FreeBSD__) || defined(__NetBSD__) ||       \
+    defined(__OpenBSD__) || defined(__DragonFly__)
+  bool secure = ::issetugid() != 0;
+#else
+  bool secure = ::getuid() != ::geteuid() || ::getgid() != ::getegid();
+#endif
+  return secure ? nullptr : std::getenv(name);
+}
+
+int clear_environment() noexcept {
+  static char *nothing[] = {nullptr};
+  environ = nothing;
+  return 0;
+}
+
+void take_pending(int signal) noexcept {
+  // sigtimedwait(2) is not everywhere.
+  sigset_t set;
+  sigpending(&set);
+  if (sigismember(&set, signal) != 1)
+    return;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  int got;
+  (void)sigwait(&set, &got);
+}
 
 void discard_stdio() noexcept {
 #if __has_include(<stdio_ext.h>)

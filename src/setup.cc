@@ -6,6 +6,8 @@
 #include "sys.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <sys/stat.h>
 
 namespace gipc {
 
@@ -30,34 +32,77 @@ int Setup::prepare(const Options &options, bool exec) {
   sigemptyset(&mask_);
   for (int signal : options.blocked_signals)
     sigaddset(&mask_, signal);
-  for (int which = 0; which < 3; ++which) {
-    const Options::Stdio &stdio = options.stdio[which];
-    Fd source, parent;
-    int error = 0;
-    // Every source is a copy at 3 or above, so that no redirection can
-    // overwrite the source of the next.  The stream of a handle is not for what
-    // a child reads and prints.
-    if (stdio.mode == GIPC_STDIO_NULL ||
-        (stdio.mode == GIPC_STDIO_INHERIT && registry::holds(which)))
-      error = sys::open_null(source);
-    else if (stdio.mode == GIPC_STDIO_FD)
-      error = sys::duplicate(stdio.fd, source);
-    else if (stdio.mode == GIPC_STDIO_PIPE && which == 0)
-      error = os::pipe_pair(source, parent);
-    else if (stdio.mode == GIPC_STDIO_PIPE)
-      error = os::pipe_pair(parent, source);
-    if (error != 0)
-      return error;
-    if (source)
-      kept_.push_back(source.get());
-    sources_[which] = std::move(source);
-    parent_stdio_[which] = std::move(parent);
+  if (options.user && options.user->groups)
+    found_groups_.resize(options.user->groups->size() + 1);
+  reserve_numbers();
+  int error = 0;
+  for (int which = 0; error == 0 && which < 3; ++which)
+    error = prepare_stdio(which);
+  for (size_t i = 0; error == 0 && i < options.mapped.size(); ++i) {
+    Fd copy;
+    error = sys::duplicate(options.mapped[i].fd, copy);
+    if (error == 0)
+      sources_.push_back({registry::Held(std::move(copy)),
+                          options.mapped[i].child_fd});
   }
+  if (error != 0)
+    return error;
+  for (const Source &source : sources_)
+    for (int fd : {source.fd.get(), source.number})
+      if (fd > 2)
+        kept_.push_back(fd);
   if (options.keep_fds)
     for (int fd : *options.keep_fds)
-      if (fd > 2)
+      if (fd > 2 && !replaces(fd))
         keep(fd, exec);
   return 0;
+}
+
+// Every source is a copy at 3 or above, so that no redirection can overwrite
+// the source of the next.  The stream of a handle is not for what a child reads
+// and prints.
+int Setup::prepare_stdio(int which) {
+  const Options::Stdio &stdio = options_->stdio[which];
+  Fd source, parent;
+  int error = 0;
+  if (stdio.mode == GIPC_STDIO_NULL ||
+      (stdio.mode == GIPC_STDIO_INHERIT && registry::holds(which)))
+    error = sys::open_null(source);
+  else if (stdio.mode == GIPC_STDIO_FD)
+    error = sys::duplicate(stdio.fd, source);
+  else if (stdio.mode == GIPC_STDIO_PIPE && which == 0)
+    error = os::pipe_pair(source, parent);
+  else if (stdio.mode == GIPC_STDIO_PIPE)
+    error = os::pipe_pair(parent, source);
+  parent_stdio_[which] = std::move(parent);
+  if (error == 0 && source)
+    sources_.push_back({registry::Held(std::move(source)), which});
+  return error;
+}
+
+// Nothing that this library opens for the child may be at a number that the
+// child has something else at: /dev/null is there meanwhile.
+void Setup::reserve_numbers() {
+  Fd null;
+  reserved_.reserve(options_->mapped.size());
+  for (const Options::Mapping &mapping : options_->mapped) {
+    Fd placeholder;
+    if (mapping.child_fd > 2 && sys::status_flags(mapping.child_fd) < 0 &&
+        (null || sys::open_null(null) == 0) &&
+        sys::duplicate(null.get(), placeholder, mapping.child_fd) == 0 &&
+        placeholder.get() == mapping.child_fd)
+      reserved_.emplace_back(std::move(placeholder));
+  }
+  for (const Options::Mapping &mapping : options_->mapped)
+    if (null.get() == mapping.child_fd)
+      reserved_.emplace_back(std::move(null)); // its number is one of them
+}
+
+bool Setup::replaces(int fd) const noexcept {
+  for (const Source &source : sources_)
+    if (source.number == fd)
+      return true;
+  return fd == 2 && options_->stdio[2].mode == GIPC_STDIO_STDOUT;
 }
 
 void Setup::keep(int fd, bool expose) {
@@ -70,7 +115,7 @@ void Setup::finish() { std::sort(kept_.begin(), kept_.end()); }
 
 // ---- In the child -----------------------------------------------------------
 
-int Setup::apply() const noexcept {
+int Setup::apply() noexcept {
   // Handlers go before any signal can come; an exec would reset them but leave
   // what is ignored.  Python and others ignore SIGPIPE, which programs do not
   // expect; a function child is the same program and keeps it.
@@ -79,30 +124,41 @@ int Setup::apply() const noexcept {
   for (int number = 1; number < NSIG; ++number)
     if (number != SIGKILL && number != SIGSTOP && (exec_ || number != SIGPIPE))
       (void)::sigaction(number, &standard, nullptr);
-  int error = 0;
-  if (options_->group == GIPC_GROUP_NEW)
-    error = sys::setpgid(0, 0);
-  else if (options_->group == GIPC_GROUP_SESSION)
-    error = sys::setsid();
-  if (error >= 0)
+  int error = set_group();
+  if (error == 0)
     error = redirect();
   if (error == 0 && !options_->cwd.empty())
     error = sys::chdir(options_->cwd.c_str());
   for (size_t i = 0; error == 0 && i < exposed_.size(); ++i)
     error = sys::set_cloexec(exposed_[i], false);
   if (error == 0 && close_others_)
-    close_others();
+    error = close_others();
   // Last, because the rest may need what this takes away: descriptors, rights.
   return error == 0 ? restrict_process() : error;
 }
 
-int Setup::redirect() const noexcept {
-  for (int which = 0; which < 3; ++which)
-    if (sources_[which]) {
-      int error = sys::dup2(sources_[which].get(), which);
-      if (error < 0)
-        return error;
-    }
+int Setup::set_group() const noexcept {
+  int error = 0;
+  if (options_->group == GIPC_GROUP_NEW)
+    error = sys::setpgid(0, 0);
+  else if (options_->group == GIPC_GROUP_SESSION)
+    error = sys::setsid();
+  if (error < 0 || options_->terminal < 0)
+    return error < 0 ? error : 0;
+  return os::set_terminal(options_->terminal);
+}
+
+int Setup::redirect() noexcept {
+  // A function child owns what comes to these numbers; before an exec this is
+  // the parent's memory.
+  if (!exec_)
+    for (registry::Held &placeholder : reserved_)
+      (void)placeholder.release();
+  for (const Source &source : sources_) {
+    int error = sys::dup2(source.fd.get(), source.number);
+    if (error < 0)
+      return error;
+  }
   if (options_->stdio[2].mode == GIPC_STDIO_STDOUT) {
     int error = sys::dup2(1, 2);
     if (error < 0)
@@ -111,29 +167,46 @@ int Setup::redirect() const noexcept {
   return 0;
 }
 
-// Limits first: raising one may take the privileges that go next.
-int Setup::restrict_process() const noexcept {
+// The user last: the others may take the privileges that go then.
+int Setup::restrict_process() noexcept {
+  if (options_->umask)
+    (void)::umask(*options_->umask); // the old one
+  if (options_->nice != 0)
+    if (int error = sys::nice(options_->nice))
+      return error;
   for (const Options::Limit &limit : options_->limits)
     if (int error = sys::setrlimit(limit.resource, &limit.value))
       return error;
-  if (options_->user) {
-    const Options::User &user = *options_->user;
-    if (int error = os::set_user(user.uid, user.gid, user.groups.data(),
-                                 user.groups.size()))
+  if (options_->user)
+    if (int error = set_identity())
       return error;
-  }
   return options_->no_new_privileges ? os::set_no_new_privileges() : 0;
 }
 
-void Setup::close_others() const noexcept {
+int Setup::set_identity() noexcept {
+  const Options::User &user = *options_->user;
+  os::Identity wanted;
+  wanted.uid = user.uid ? &*user.uid : nullptr;
+  wanted.gid = user.gid ? &*user.gid : nullptr;
+  if (user.groups) {
+    wanted.set_groups = true;
+    wanted.groups = user.groups->data();
+    wanted.count = user.groups->size();
+    wanted.found = found_groups_.data();
+  }
+  return os::set_identity(wanted);
+}
+
+int Setup::close_others() const noexcept {
   unsigned next = 3;
   for (int fd : kept_) {
     auto number = static_cast<unsigned>(fd);
     if (number > next)
-      os::close_range(next, number - 1);
+      if (int error = os::close_range(next, number - 1))
+        return error;
     next = std::max(next, number + 1);
   }
-  os::close_range(next, ~0u);
+  return os::close_range(next, ~0u);
 }
 
 void Setup::unmask() const noexcept {
@@ -141,8 +214,10 @@ void Setup::unmask() const noexcept {
 }
 
 void Setup::close_sources() noexcept {
-  for (registry::Held &source : sources_)
-    source.reset();
+  for (Source &source : sources_)
+    source.fd.reset();
+  for (registry::Held &placeholder : reserved_)
+    placeholder.reset();
 }
 
 } // namespace gipc

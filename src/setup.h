@@ -18,35 +18,50 @@ public:
   // exec: the child runs another program.  Throws bad_alloc.  options must
   // live as long.  Under the registry's lock.
   int prepare(const Options &options, bool exec);
+  // Whether the child has something else under this number.
+  bool replaces(int fd) const noexcept;
   // A descriptor (at 3 or above) that the child keeps; with expose also across
   // its exec.
   void keep(int fd, bool expose);
   // Once all are known.
   void finish();
 
-  int apply() const noexcept;
+  int apply() noexcept;
   // All signals are blocked before the fork; this is the child's own mask.
   void unmask() const noexcept;
   // The parent's ends of stdio pipes.
   registry::Held &parent_stdio(int which) { return parent_stdio_[which]; }
   // The descriptors of the child that this library made, for the registry.
   const std::vector<int> &kept() const { return kept_; }
-  // In the child, once apply() is done: its copies of the stdio sources go.
+  // In the parent after the fork, and in the child once apply() is done: the
+  // copies of what is redirected go.
   void close_sources() noexcept;
 
 private:
-  int redirect() const noexcept;
-  int restrict_process() const noexcept;
-  void close_others() const noexcept;
+  struct Source {
+    // A copy at 3 or above, at no number that is redirected.
+    registry::Held fd;
+    int number; // where it goes in the child
+  };
+
+  void reserve_numbers();
+  int prepare_stdio(int which);
+  int redirect() noexcept;
+  int set_group() const noexcept;
+  int restrict_process() noexcept;
+  int set_identity() noexcept;
+  int close_others() const noexcept;
 
   const Options *options_ = nullptr;
   bool exec_ = false;
   bool close_others_ = false;
-  registry::Held sources_[3]; // -1: inherited
+  std::vector<Source> sources_;
+  std::vector<registry::Held> reserved_;
   registry::Held parent_stdio_[3];
   std::vector<int> kept_;
   std::vector<int> exposed_;
   sigset_t mask_;
+  std::vector<gid_t> found_groups_; // room to read back what was set
 };
 
 // Blocks all signals while it lives, so that no handler of the parent runs in

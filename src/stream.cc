@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <climits>
 #include <fcntl.h>
-#include <time.h>
 
 namespace gipc {
 
@@ -30,11 +29,8 @@ public:
     if (was_pending_)
       return;
     sys::ErrnoGuard guard;
-    if (raised_) {
-      timespec now{};
-      while (sigtimedwait(&pipe_, nullptr, &now) < 0 && errno == EINTR) {
-      }
-    }
+    if (raised_)
+      os::take_pending(SIGPIPE);
     (void)sys::signal_mask(SIG_SETMASK, &old_, nullptr);
   }
   void raised() noexcept { raised_ = true; }

@@ -1,9 +1,12 @@
 // System calls as int; see sys.h.
 #include "sys.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace gipc::sys {
 
@@ -92,9 +95,9 @@ int set_cloexec(int fd, bool on) noexcept {
                    [&] { return ::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); });
 }
 
-int duplicate(int fd, Fd &out) noexcept {
+int duplicate(int fd, Fd &out, int least) noexcept {
   int copy =
-      retry_int("fcntl", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, 3); });
+      retry_int("fcntl", [&] { return ::fcntl(fd, F_DUPFD_CLOEXEC, least); });
   if (copy < 0)
     return copy;
   out.reset(copy);
@@ -111,6 +114,98 @@ int above_stdio(Fd &fd) noexcept {
   return 0;
 }
 
+namespace {
+
+// A set of descriptors of any number: sets of select(2) that follow each other
+// are one longer set.
+template <int Count> class FdSets {
+public:
+  void add(int fd) noexcept {
+    FD_SET(fd % FD_SETSIZE, &sets_[fd / FD_SETSIZE]);
+  }
+  bool has(int fd) const noexcept {
+    return FD_ISSET(fd % FD_SETSIZE, &sets_[fd / FD_SETSIZE]) != 0;
+  }
+  fd_set *get() noexcept { return sets_; }
+
+private:
+  fd_set sets_[Count] = {};
+};
+
+// After an error of the whole call.
+int find_closed(pollfd *fds, nfds_t count) noexcept {
+  int closed = 0;
+  for (nfds_t i = 0; i < count; ++i) {
+    bool is_open = fds[i].fd < 0 || ::fcntl(fds[i].fd, F_GETFD) >= 0;
+    fds[i].revents = is_open ? 0 : POLLNVAL;
+    closed += is_open ? 0 : 1;
+  }
+  return closed > 0 ? closed : -EBADF;
+}
+
+// To select(2) a descriptor without a peer is one that can be read.
+bool is_hung_up(int fd) noexcept {
+  char byte;
+  return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+// Not inlined: the sets are most of its stack.
+template <int Count>
+__attribute__((noinline)) int select_sets(pollfd *fds, nfds_t count,
+                                          int milliseconds) noexcept {
+  FdSets<Count> in, out;
+  int end = 0;
+  for (nfds_t i = 0; i < count; ++i) {
+    if (fds[i].fd < 0)
+      continue;
+    if ((fds[i].events & POLLOUT) == 0)
+      in.add(fds[i].fd);
+    else {
+      out.add(fds[i].fd);
+      if ((fds[i].events & POLLIN) != 0)
+        in.add(fds[i].fd);
+    }
+    end = std::max(end, fds[i].fd + 1);
+  }
+  timeval time{milliseconds / 1000, milliseconds % 1000 * 1000};
+  int result = ::select(end, in.get(), out.get(), nullptr,
+                        milliseconds < 0 ? nullptr : &time);
+  if (result < 0)
+    return errno == EBADF ? find_closed(fds, count) : -errno;
+  int ready = 0;
+  for (nfds_t i = 0; i < count; ++i) {
+    int fd = fds[i].fd;
+    short found = 0;
+    if (fd >= 0 && in.has(fd)) {
+      if ((fds[i].events & POLLIN) != 0)
+        found |= POLLIN;
+      else if ((fds[i].events & POLLOUT) == 0 && is_hung_up(fd))
+        found |= POLLHUP;
+    }
+    if (fd >= 0 && out.has(fd))
+      found |= POLLOUT;
+    fds[i].revents = found;
+    ready += found != 0 ? 1 : 0;
+  }
+  return ready;
+}
+
+// poll(2) refuses more entries than the limit of descriptors, even of
+// descriptors that are open; select(2) waits for any that is.
+int poll_by_select(pollfd *fds, nfds_t count, int milliseconds) noexcept {
+  constexpr int most = 65536;
+  int highest = 0;
+  for (nfds_t i = 0; i < count; ++i)
+    highest = std::max(highest, fds[i].fd);
+  if (highest < FD_SETSIZE)
+    return select_sets<1>(fds, count, milliseconds);
+  return highest < most
+             ? select_sets<most / FD_SETSIZE>(fds, count, milliseconds)
+             : -EMFILE;
+}
+
+} // namespace
+
 int poll(pollfd *fds, nfds_t count, int milliseconds) noexcept {
   CancelGuard guard;
   return poll_cancellable(fds, count, milliseconds);
@@ -122,7 +217,9 @@ int poll_cancellable(pollfd *fds, nfds_t count, int milliseconds) {
     if (int error = fault("poll"))
       return -error;
   int result = ::poll(fds, count, milliseconds);
-  return result < 0 ? -errno : result;
+  if (result >= 0)
+    return result;
+  return errno == EINVAL ? poll_by_select(fds, count, milliseconds) : -errno;
 }
 
 int fork_process() noexcept {
@@ -147,6 +244,13 @@ int setpgid(pid_t pid, pid_t group) noexcept {
 
 int setsid() noexcept {
   return retry_int("setsid", [] { return ::setsid(); });
+}
+
+int nice(int increment) noexcept {
+  return retry_int("nice", [&] {
+    errno = 0; // -1 may be the new value
+    return ::nice(increment) == -1 && errno != 0 ? -1 : 0;
+  });
 }
 
 int setrlimit(int resource, const rlimit *limit) noexcept {

@@ -66,11 +66,12 @@ int socket_type(int fd) noexcept;
 int socket_family(int fd) noexcept;
 int status_flags(int fd) noexcept;
 int set_cloexec(int fd, bool on) noexcept;
-// A copy of fd at 3 or above, so that it can never be taken for stdio.
-int duplicate(int fd, Fd &out) noexcept;
+// A copy of fd at 3, so that it can never be taken for stdio, or above.
+int duplicate(int fd, Fd &out, int least = 3) noexcept;
 // Moves a descriptor that landed on 0 to 2 (closed stdio) out of the way.
 int above_stdio(Fd &fd) noexcept;
-// Not retried: -EINTR lets the caller look at its deadline.
+// Not retried: -EINTR lets the caller look at its deadline.  Works with a limit
+// of descriptors below count, too, for descriptors below 65536 (else -EMFILE).
 int poll(pollfd *fds, nfds_t count, int milliseconds) noexcept;
 // The same for a wait in which the thread may be cancelled.
 int poll_cancellable(pollfd *fds, nfds_t count, int milliseconds);
@@ -80,6 +81,7 @@ int kill(pid_t pid, int signal) noexcept;
 int chdir(const char *path) noexcept;
 int setpgid(pid_t pid, pid_t group) noexcept;
 int setsid() noexcept;
+int nice(int increment) noexcept;
 int setrlimit(int resource, const rlimit *limit) noexcept;
 int dup2(int from, int to) noexcept;
 int open_null(Fd &out) noexcept;

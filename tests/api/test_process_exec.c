@@ -129,6 +129,12 @@ static void a_program_is_searched_in_the_path_of_the_child(void **state) {
   CHECK_IS(exec_code("./gipc-tool", path, two), 22);
   CHECK_IS(exec_code("../two/gipc-tool", path, one), 22);
   CHECK_IS(exec_code("./gipc-tool", path, "/"), -ENOENT);
+  /* Nor does one end the search that no path can lead into. */
+  char loop[128], longer[5200];
+  CHECK_OK(symlink(loop, scratch("circle", loop)));
+  snprintf(longer, sizeof longer, "/%0300d:/%04500d:%s:%s", 0, 0, loop, two);
+  CHECK_IS(exec_code("gipc-tool", longer, NULL), 22);
+  CHECK_OK(unlink(loop));
   /* One that may not be run does not hide a later one, but is told. */
   CHECK_IS(exec_code("gipc-plain", path, NULL), -EACCES);
   snprintf(path, sizeof path, "%s:%s", one, two);
@@ -142,6 +148,30 @@ static void a_program_is_searched_in_the_path_of_the_child(void **state) {
     snprintf(file, sizeof file, "%s/%s", two, names[i]);
     unlink(file);
   }
+}
+
+extern char **environ;
+
+static int with_two_paths(void *argument) {
+  char path[140];
+  snprintf(path, sizeof path, "PATH=%s", (const char *)argument);
+  char *twice[] = {path, "PATH=/does/not/exist", NULL};
+  const char *argv[] = {"gipc-tool", NULL};
+  gipc_process *p = NULL;
+  environ = twice;
+  CHECK_OK(gipc_exec_process(argv, NULL, &p));
+  CHECK_IS(end_of(p), 11);
+  return 0;
+}
+
+static void the_first_path_of_an_environment_counts(void **state) {
+  /* As it does for getenv(3). */
+  char folder[128], file[140];
+  CHECK_OK(mkdir(scratch("first", folder), 0755));
+  snprintf(file, sizeof file, "%s/gipc-tool", folder);
+  make_file(file, 0755, "#!/bin/sh\nexit 11\n");
+  in_own_fork(with_two_paths, folder);
+  CHECK_OK(unlink(file));
 }
 
 static void without_a_path_the_usual_folders_are_searched(void **state) {
@@ -215,8 +245,6 @@ static void the_environment_is_as_asked(void **state) {
   unsetenv("GIPC_TEST_SECRET");
   unsetenv("GIPC_TEST_OTHER");
 }
-
-extern char **environ;
 
 static int without_environment(void *argument) {
   const char *argv[] = {"true", NULL};
@@ -298,6 +326,7 @@ int main(void) {
       TEST(the_exec_error_comes_from_the_start_call),
       TEST(too_long_an_argument_is_an_error_of_the_start_call),
       TEST(a_program_is_searched_in_the_path_of_the_child),
+      TEST(the_first_path_of_an_environment_counts),
       TEST(without_a_path_the_usual_folders_are_searched),
       TEST(an_empty_name_is_no_program),
       TEST(arguments_arrive_as_they_are),

@@ -2,7 +2,10 @@
 #include "support_process.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /* A descriptor of the application at this number, which survives an exec. */
@@ -195,6 +198,36 @@ static int on_an_old_kernel(void *argument) {
   return 0;
 }
 
+/* H119: nor is there a list of what is open. */
+static int without_a_list(void *argument) {
+  gipc_options *o = new_options();
+  open_at(50);
+  open_at(900);
+  CHECK(fail_call(SYS_close_range, ENOSYS));
+  if (argument != NULL)
+    CHECK(fail_call(SYS_getdents64, ENOSYS));
+  expect_fds(NULL, "0 1 2 \n");
+  CHECK_OK(gipc_options_keep_fds(o, (const int[]){900}, 1));
+  expect_fds(o, "0 1 2 900 \n");
+  CHECK_OK(gipc_options_keep_fds(o, NULL, 0));
+  CHECK_IS(in_child(is_open, INT(50), o), 0);
+  CHECK_IS(in_child(is_open, INT(900), o), 0);
+  gipc_options_free(o);
+  return 0;
+}
+
+/* Another file system hides what the kernel tells of processes. */
+static int with_proc_hidden(void *argument) {
+  if (unshare(CLONE_NEWNS) != 0 ||
+      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount("none", "/proc", "tmpfs", 0, NULL) != 0)
+    return 0; /* it needs the privilege */
+  /* A folder that is empty is no list. */
+  CHECK_OK(mkdir("/proc/self", 0755));
+  CHECK_OK(mkdir("/proc/self/fd", 0755));
+  return without_a_list(NULL);
+}
+
 static int limited_without_close_range(void *argument) {
   gipc_options *o = new_options();
   open_at(40);
@@ -232,6 +265,12 @@ static int dropped_without_close_range(void *argument) {
 static void descriptors_are_closed_without_close_range(void **state) {
   not_under_valgrind();
   in_own_fork(on_an_old_kernel, NULL); /* H12 */
+}
+
+static void nothing_leaks_where_descriptors_cannot_be_listed(void **state) {
+  not_under_valgrind();
+  in_own_fork(without_a_list, INT(1)); /* H119 */
+  in_own_fork(with_proc_hidden, NULL);
 }
 
 static void nothing_leaks_where_the_child_can_open_nothing(void **state) {
@@ -296,6 +335,7 @@ int main(void) {
       TEST(a_function_child_keeps_what_is_not_the_librarys),
       TEST(a_function_child_keeps_only_what_it_is_told_to),
       TEST(descriptors_are_closed_without_close_range),
+      TEST(nothing_leaks_where_descriptors_cannot_be_listed),
       TEST(nothing_leaks_where_the_child_can_open_nothing),
       TEST(nothing_leaks_into_a_child_of_another_user),
       TEST(a_start_is_fast_where_a_million_descriptors_are_allowed),

@@ -177,6 +177,30 @@ static void a_grandchild_finds_the_variable_stale(void **state) {
   gipc_handle_free(w);
 }
 
+static void a_program_with_more_rights_inherits_nothing(void **state) {
+  /* A copy of the program that gets another group by its execution. */
+  char path[128], text[256];
+  gipc_handle *r, *w;
+  if (geteuid() != 0 || under_valgrind())
+    skip();
+  const char *copy[] = {"cp", PROGRAM("child_inherit"), scratch("sgid", path),
+                        NULL};
+  CHECK_IS(output_of(NULL, copy, text, sizeof text), 0);
+  gipc_options *o = new_options();
+  CHECK_OK(gipc_pipe(&r, &w));
+  CHECK_OK(gipc_options_pass(o, "a", w));
+  CHECK_OK(gipc_options_set_no_new_privileges(o, 0));
+  CHECK_OK(chown(path, 0, 65534));
+  CHECK_OK(chmod(path, 02755));
+  const char *argv[] = {path, "a", NULL};
+  CHECK_IS(output_of(o, argv, text, sizeof text), 0);
+  check_at(strcmp(text, "-2 set\n") == 0, text, __FILE__, __LINE__);
+  CHECK_OK(unlink(path));
+  gipc_options_free(o);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
 static int middle(void *argument) {
   /* A parent that was itself passed something. */
   char text[256];
@@ -200,6 +224,7 @@ int main(void) {
       TEST(without_the_variable_there_is_nothing),
       TEST(a_malformed_or_stale_variable_is_told),
       TEST(a_grandchild_finds_the_variable_stale),
+      TEST(a_program_with_more_rights_inherits_nothing),
       TEST(what_a_parent_was_passed_is_not_for_its_children),
   };
   for (int fd = 3; fd < 10; fd++)

@@ -84,13 +84,22 @@ static void a_drop_that_fails_starts_nothing(void **state) {
   in_own_fork(without_the_right, NULL); /* H18 */
 }
 
+#ifdef SYS_setuid32 /* the plain ones take 16 bits there */
+#undef SYS_setgroups
+#undef SYS_setgid
+#undef SYS_setuid
+#define SYS_setgroups SYS_setgroups32
+#define SYS_setgid SYS_setgid32
+#define SYS_setuid SYS_setuid32
+#endif
+static const long identity_calls[] = {SYS_setgroups, SYS_setgid, SYS_setuid};
+
 static int refused_setuid(void *argument) {
   /* The limit of processes of that user, in old kernels. */
-  static const long calls[] = {SYS_setgroups, SYS_setgid, SYS_setuid};
   gipc_options *o = nobody();
   const char *argv[] = {"/bin/true", NULL};
   gipc_process *p = NULL;
-  CHECK(fail_call(calls[(intptr_t)argument], EAGAIN));
+  CHECK(fail_call(identity_calls[(intptr_t)argument], EAGAIN));
   CHECK_IS(gipc_exec_process(argv, o, &p), -EAGAIN);
   CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EAGAIN);
   CHECK(p == NULL && !has_children());
@@ -102,6 +111,79 @@ static void each_step_of_a_drop_is_checked(void **state) {
     skip();
   for (int i = 0; i < 3; i++)
     in_own_fork(refused_setuid, INT(i)); /* H18 */
+}
+
+/* The call says 0 and has done nothing. */
+static int ignored_setuid(void *argument) {
+  gipc_options *o = new_options();
+  const gid_t groups[] = {65533};
+  const char *argv[] = {"/bin/true", NULL};
+  gipc_process *p = NULL;
+  CHECK_OK(gipc_options_set_user(o, 65534, 65534, groups, 1));
+  CHECK(fail_call(identity_calls[(intptr_t)argument], 0));
+  CHECK_IS(gipc_exec_process(argv, o, &p), -EPERM);
+  CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EPERM);
+  CHECK(p == NULL && !has_children());
+  return 0;
+}
+
+static void a_drop_that_did_not_happen_starts_nothing(void **state) {
+  if (geteuid() != 0)
+    skip();
+  for (int i = 0; i < 3; i++)
+    in_own_fork(ignored_setuid, INT(i)); /* H118 */
+}
+
+struct identity {
+  unsigned uid, gid;
+  gid_t groups[3];
+};
+
+static int is_identity(struct ev_loop *fresh, void *argument) {
+  const struct identity *wanted = argument;
+  uid_t real, effective, saved;
+  gid_t groups[8];
+  CHECK_OK(getresuid(&real, &effective, &saved));
+  CHECK(real == wanted->uid && effective == wanted->uid);
+  CHECK(saved == wanted->uid);
+  CHECK_OK(getresgid(&real, &effective, &saved));
+  CHECK(real == wanted->gid && effective == wanted->gid);
+  CHECK(saved == wanted->gid);
+  CHECK_IS(getgroups(8, groups), 3);
+  CHECK(memcmp(groups, wanted->groups, sizeof wanted->groups) == 0);
+  return 0;
+}
+
+static void every_bit_of_an_id_counts(void **state) {
+  /* H118: in the low 16 bits many of them are root. */
+  static const struct identity table[] = {
+      {65535, 65535, {1, 2, 3}},
+      {65536, 131072, {65534, 65535, 65536}},
+      {65537, 65536, {5, 70000, 131072}},
+      {4294967294u, 4294901760u, {0x10000, 0x7fffffff, 0xfffffffe}},
+  };
+  char text[256], expected[256];
+  /* Where everybody can reach it. */
+  const char *argv[] = {"/bin/sh", "-c", "id -u; id -g; id -G", NULL};
+  if (geteuid() != 0)
+    skip();
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct identity one = table[i];
+    /* In any order. */
+    const gid_t groups[] = {one.groups[2], one.groups[0], one.groups[1]};
+    gipc_options *o = new_options();
+    CHECK_OK(gipc_options_set_user(o, one.uid, one.gid, groups, 3));
+    CHECK_IS(in_child(is_identity, &one, o), 0);
+    snprintf(expected, sizeof expected, "%u\n%u\n%u %u %u %u\n", one.uid,
+             one.gid, one.gid, one.groups[0], one.groups[1], one.groups[2]);
+    CHECK_IS(output_of(o, argv, text, sizeof text), 0);
+    assert_string_equal(text, expected);
+    gipc_options_free(o);
+  }
+  gipc_options *o = new_options();
+  CHECK_IS(gipc_options_set_user(o, (uid_t)-1, 1, NULL, 0), -EINVAL);
+  CHECK_IS(gipc_options_set_user(o, 1, (gid_t)-1, NULL, 0), -EINVAL);
+  gipc_options_free(o);
 }
 
 static int no_new(struct ev_loop *fresh, void *argument) {
@@ -157,6 +239,30 @@ static void limits_are_the_childs_alone(void **state) {
   CHECK_IS(gipc_options_set_rlimit(o, -1, 1, 1), -EINVAL);
   CHECK_IS(gipc_options_set_rlimit(o, 10000, 1, 1), -EINVAL);
   CHECK_IS(gipc_options_set_rlimit(o, RLIMIT_CORE, 2, 1), -EINVAL);
+  gipc_options_free(o);
+}
+
+static int has_big_limits(struct ev_loop *fresh, void *argument) {
+  struct rlimit limit;
+  CHECK_OK(getrlimit(RLIMIT_FSIZE, &limit));
+  CHECK(limit.rlim_cur == (rlim_t)5 << 30 && limit.rlim_max == (rlim_t)6 << 30);
+  CHECK_OK(getrlimit(RLIMIT_CPU, &limit));
+  CHECK(limit.rlim_cur == RLIM_INFINITY && limit.rlim_max == RLIM_INFINITY);
+  return 0;
+}
+
+static void a_limit_may_be_bigger_than_32_bits(void **state) {
+  not_under_valgrind();
+  char text[64];
+  /* In units of 512 or 1,024 bytes, as the shell has it. */
+  const char *argv[] = {"sh", "-c", "ulimit -Sf; ulimit -t", NULL};
+  gipc_options *o = new_options();
+  CHECK_OK(gipc_options_set_rlimit(o, RLIMIT_FSIZE, 5ull << 30, 6ull << 30));
+  CHECK_OK(gipc_options_set_rlimit(o, RLIMIT_CPU, UINT64_MAX, RLIM_INFINITY));
+  CHECK_IS(in_child(has_big_limits, NULL, o), 0);
+  CHECK_IS(output_of(o, argv, text, sizeof text), 0);
+  CHECK(strcmp(text, "10485760\nunlimited\n") == 0 ||
+        strcmp(text, "5242880\nunlimited\n") == 0);
   gipc_options_free(o);
 }
 
@@ -247,8 +353,11 @@ int main(void) {
       TEST(a_program_drops_its_user_for_good),
       TEST(a_drop_that_fails_starts_nothing),
       TEST(each_step_of_a_drop_is_checked),
+      TEST(a_drop_that_did_not_happen_starts_nothing),
+      TEST(every_bit_of_an_id_counts),
       TEST(no_new_privileges_is_set_in_the_child_only),
       TEST(limits_are_the_childs_alone),
+      TEST(a_limit_may_be_bigger_than_32_bits),
       TEST(a_limit_ends_a_child_that_goes_over_it),
       TEST(a_limit_that_is_refused_is_an_error_of_the_start_call),
       TEST(a_child_has_the_group_and_session_that_was_asked_for),

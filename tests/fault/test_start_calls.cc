@@ -58,6 +58,7 @@ int target(struct ev_loop *, void *argument) {
       getpgrp() == getpid() && getrlimit(RLIMIT_CORE, &limit) == 0 &&
       limit.rlim_max == 0 && gipc_directions(h) == GIPC_WRITE &&
       fcntl(0, F_GETFD) >= 0 && fcntl(500, F_GETFD) < 0 &&
+      fcntl(600, F_GETFD) >= 0 && getpriority(PRIO_PROCESS, 0) == 19 &&
       std::getenv("GIPC_TEST_SET") != nullptr && signal_field("SigBlk") == 0;
   return right ? as_asked : not_as_asked;
 }
@@ -65,7 +66,9 @@ int target(struct ev_loop *, void *argument) {
 const char script[] = "test \"$(pwd)\" = /usr && test \"$(ulimit -c)\" = 0 && "
                       "test -n \"$GIPC_TEST_SET\" && "
                       "test -n \"$GIPC_HANDLES\" && "
-                      "test ! -e /proc/$$/fd/500 && exit 7; exit 66";
+                      "test ! -e /proc/$$/fd/500 && "
+                      "test -e /proc/$$/fd/600 && test $(nice) = 19 && "
+                      "exit 7; exit 66";
 
 struct Scene {
   gipc_options *o;
@@ -80,6 +83,9 @@ struct Scene {
     CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_NEW));
     CHECK_OK(gipc_options_set_daemon(o, 1));
     CHECK_OK(gipc_options_set_rlimit(o, RLIMIT_CORE, 0, 0));
+    CHECK_OK(gipc_options_map_fd(o, 2, 600));
+    CHECK_OK(gipc_options_set_nice(o, 40));
+    CHECK_OK(gipc_options_set_program(o, "/bin/sh"));
     CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_PIPE, -1));
     CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
     CHECK_OK(gipc_options_set_stdio(o, 2, GIPC_STDIO_NULL, -1));
@@ -197,16 +203,19 @@ void each_call_of_an_adopting_parent(void **) {
 }
 
 void each_call_of_a_function_child(void **) {
-  each_call(function, true, {"dup2", "chdir", "setpgid", "setrlimit", "prctl"});
+  each_call(function, true,
+            {"dup2", "chdir", "setpgid", "nice", "setrlimit", "prctl"});
 }
 
 void each_call_of_a_programs_child(void **) {
-  each_call(program, true,
-            {"dup2", "chdir", "setpgid", "setrlimit", "prctl", "execve"});
+  each_call(
+      program, true,
+      {"dup2", "chdir", "setpgid", "nice", "setrlimit", "prctl", "execve"});
 }
 
 void each_call_of_an_adopted_child(void **) {
-  each_call(adopted, true, {"dup2", "chdir", "setpgid", "setrlimit", "prctl"});
+  each_call(adopted, true,
+            {"dup2", "chdir", "setpgid", "nice", "setrlimit", "prctl"});
 }
 
 void a_hundred_failed_starts_leave_no_memory(void **) {

@@ -46,6 +46,7 @@ gipc_options *everything(gipc_handle *h) {
   for (int which = 0; which < 3; ++which)
     CHECK_OK(gipc_options_set_stdio(o, which, GIPC_STDIO_PIPE, -1));
   CHECK_OK(gipc_options_keep_fds(o, nullptr, 0));
+  CHECK_OK(gipc_options_map_fd(o, 2, 600));
   CHECK_OK(gipc_options_set_fork(o, fork_with_memory, nullptr));
   return o;
 }
@@ -147,7 +148,11 @@ void setting_options_fails_cleanly(void **) {
                           [&] { return gipc_options_set_rlimit(o, 0, 1, 1); });
   made += each_allocation(
       fault::any, [&] { return gipc_options_block_signal(o, SIGUSR1); });
-  CHECK(made >= 8);
+  made +=
+      each_allocation(fault::any, [&] { return gipc_options_map_fd(o, 7, 8); });
+  made += each_allocation(
+      fault::any, [&] { return gipc_options_set_program(o, text.c_str()); });
+  CHECK(made >= 10);
   gipc_options_free(o);
   gipc_handle_free(r);
   gipc_handle_free(w);
@@ -168,31 +173,45 @@ void watching_fails_cleanly(void **) {
   ev_loop_destroy(loop);
 }
 
+// A variable as a parent makes it, for a descriptor that is here.
+std::string handles_of(const char *name, int fd) {
+  struct stat info;
+  char value[200];
+  CHECK_OK(fstat(fd, &info));
+  std::snprintf(value, sizeof value, "%s=%d/r@%llx:%llu", name, fd,
+                static_cast<unsigned long long>(info.st_dev),
+                static_cast<unsigned long long>(info.st_ino));
+  return value;
+}
+
+int inherit_without_memory(void *several) {
+  gipc_handle *h = nullptr;
+  int fds[2];
+  const char *name = "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn";
+  CHECK_OK(pipe(fds));
+  std::string value = handles_of(name, fds[0]);
+  if (several != nullptr)
+    value += "," + handles_of("another", fds[0]);
+  CHECK_OK(setenv("GIPC_HANDLES", value.c_str(), 1));
+  CHECK(each_allocation(fault::any, [&] {
+          int result = gipc_inherit(name, &h);
+          CHECK((result == 0) == (h != nullptr));
+          // A failure has changed nothing.
+          if (result != 0)
+            CHECK(getenv("GIPC_HANDLES") == value);
+          return result;
+        }) >= 2);
+  const char *left = getenv("GIPC_HANDLES");
+  CHECK(several == nullptr ? left == nullptr
+                           : left == handles_of("another", fds[0]));
+  gipc_handle_free(h);
+  return 0;
+}
+
 void inheriting_fails_cleanly(void **) {
   not_under_valgrind();
-  // A variable as a parent makes it, for a descriptor that is here.
-  in_own_fork(
-      [](void *) {
-        gipc_handle *h = nullptr;
-        struct stat info;
-        int fds[2];
-        char value[200];
-        const char *name = "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn";
-        CHECK_OK(pipe(fds));
-        CHECK_OK(fstat(fds[0], &info));
-        std::snprintf(value, sizeof value, "%s=%d/r@%llx:%llu", name, fds[0],
-                      static_cast<unsigned long long>(info.st_dev),
-                      static_cast<unsigned long long>(info.st_ino));
-        CHECK_OK(setenv("GIPC_HANDLES", value, 1));
-        CHECK(each_allocation(fault::any, [&] {
-                int result = gipc_inherit(name, &h);
-                CHECK((result == 0) == (h != nullptr));
-                return result;
-              }) >= 2);
-        gipc_handle_free(h);
-        return 0;
-      },
-      nullptr);
+  in_own_fork(inherit_without_memory, nullptr);
+  in_own_fork(inherit_without_memory, INT(1));
 }
 
 } // namespace

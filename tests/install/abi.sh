@@ -9,7 +9,7 @@ trap 'rm -rf "$tmp"' EXIT
 fail() { echo "$*"; exit 1; }
 
 nm -D --defined-only "$build/libgipc.so" | awk '$2 != "A" { print $3 }' |
-  grep -v '@@GIPC_0\.1$' && fail "^ exported without a version"
+  grep -v '@@GIPC_0\.[12]$' && fail "^ exported without a version"
 "${CC:-cc}" -Iinclude tests/install/consumer.c -o "$tmp/old" \
   -L"$build" -lgipc
 
@@ -23,7 +23,7 @@ later() {
 }
 {
   cat src/libgipc.map
-  echo 'GIPC_0.2 { global: gipc_later; } GIPC_0.1;'
+  echo 'GIPC_0.3 { global: gipc_later; } GIPC_0.2;'
 } >"$tmp/more.map"
 sed '/gipc_put;/d' src/libgipc.map >"$tmp/less.map"
 later more "$tmp/more.map"

@@ -1,0 +1,285 @@
+// What is the same on every system, made of what os_linux.cc or os_posix.cc
+// has.
+#include "os_common.h"
+
+#include "sys.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <new>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace gipc::os {
+
+// ---- Closing ----------------------------------------------------------------
+
+namespace {
+
+// So many are closed one by one rather than looked for.
+constexpr unsigned few = 1024;
+// Descriptors have numbers below this or the hard limit, whichever is higher:
+// the default of Linux's fs.nr_open, which bounds the limit.
+constexpr rlim_t usual_end = 1u << 20;
+// One by one, more would take longer than a second.
+constexpr rlim_t last_end = 1u << 24;
+
+void close_each(unsigned first, unsigned last) noexcept {
+  for (unsigned fd = first; fd <= last; ++fd)
+    (void)::close(static_cast<int>(fd)); // most are not open
+}
+
+int close_listed(unsigned first, unsigned last) noexcept {
+  // Descriptors that close under the scan may make it miss some, so scan until
+  // there is nothing left.
+  for (bool again = true; again;) {
+    again = false;
+    int error = each_descriptor([&](int fd) {
+      auto number = static_cast<unsigned>(fd);
+      if (number >= first && number <= last && ::close(fd) == 0)
+        again = true;
+    });
+    if (error != 0)
+      return error;
+  }
+  return 0;
+}
+
+// The limit may have been lowered since a descriptor was opened, but rarely
+// the hard one.
+int close_up_to_limit(unsigned first, unsigned last) noexcept {
+  rlimit limit;
+  int error = static_cast<int>(sys::retry(
+      "getrlimit", [&] { return ::getrlimit(RLIMIT_NOFILE, &limit); }));
+  if (error != 0)
+    return error;
+  rlim_t end = std::max(limit.rlim_max, usual_end);
+  if (limit.rlim_max == RLIM_INFINITY || end > last_end)
+    return -EMFILE;
+  if (first < end)
+    close_each(first, std::min(last, static_cast<unsigned>(end - 1)));
+  return 0;
+}
+
+int close_run(unsigned first, unsigned last) noexcept {
+  if (first > last)
+    return 0;
+  if (close_at_once(first, last) == 0)
+    return 0;
+  if (last - first < few) {
+    close_each(first, last);
+    return 0;
+  }
+  return close_listed(first, last) == 0 ? 0 : close_up_to_limit(first, last);
+}
+
+// In a child of spawn_by_fork(): what it tells its progress through.
+struct Progress {
+  std::atomic<int> execs; // number of execve(2) calls begun
+  std::atomic<int> error; // of body
+};
+Progress *progress;
+int status_fd = -1;
+
+} // namespace
+
+int close_range(unsigned first, unsigned last) noexcept {
+  auto kept = static_cast<unsigned>(status_fd);
+  if (status_fd < 0 || kept < first || kept > last)
+    return close_run(first, last);
+  int error = kept > first ? close_run(first, kept - 1) : 0;
+  return error != 0 || kept == last ? error : close_run(kept + 1, last);
+}
+
+// ---- Signal descriptors ------------------------------------------------------
+
+namespace {
+
+bool is_signalfd(int fd) noexcept {
+  char path[32], target[32];
+  std::snprintf(path, sizeof path, "%s/%d", descriptor_folder, fd);
+  // Where these are no symbolic links, there is no signalfd either.
+  ssize_t size = ::readlink(path, target, sizeof target - 1);
+  target[size < 0 ? 0 : size] = '\0';
+  return std::strcmp(target, "anon_inode:[signalfd]") == 0;
+}
+
+} // namespace
+
+int detach_signalfds() noexcept {
+  sys::ErrnoGuard guard;
+  for (;;) {
+    // One at a time, because the folder and /dev/null may have to share the
+    // last free descriptor.
+    int found = -1;
+    int error = each_descriptor([&](int fd) {
+      if (found < 0 && is_signalfd(fd))
+        found = fd;
+    });
+    if (error != 0 || found < 0)
+      return error;
+    Fd null;
+    error = sys::open_null(null);
+    if (error == 0)
+      error = sys::dup2(null.get(), found);
+    if (error >= 0)
+      error = sys::set_cloexec(found, true);
+    if (error < 0)
+      return error;
+  }
+}
+
+// ---- Starting ---------------------------------------------------------------
+
+bool some_child_ended() noexcept {
+  siginfo_t info{};
+  ssize_t result = sys::retry("waitid", [&] {
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+  });
+  return result < 0 || info.si_pid != 0;
+}
+
+namespace {
+
+double seconds() noexcept {
+  timespec now;
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) +
+         static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+bool has_ended(pid_t child) noexcept {
+  siginfo_t info{};
+  ssize_t result = sys::retry("waitid", [&] {
+    return ::waitid(P_PID, static_cast<id_t>(child), &info,
+                    WEXITED | WNOHANG | WNOWAIT);
+  });
+  return result == 0 ? info.si_pid == child : result == -ECHILD;
+}
+
+// Until the child has executed its program or failed; its error.
+int wait_for_exec(int reader, pid_t child, const Progress &shared) noexcept {
+  // How long one execve(2) may take when a fork in another thread holds the
+  // pipe open that should tell of it.  What comes before takes as long as it
+  // takes: the child may not run at all on a busy machine.
+  constexpr double patience = 0.4;
+  int execs = 0;
+  for (double since = seconds();;) {
+    pollfd end_of_it{reader, POLLIN, 0};
+    if (sys::poll(&end_of_it, 1, 10) > 0 || has_ended(child))
+      break;
+    int begun = shared.execs.load();
+    if (begun != execs || begun == 0) {
+      execs = begun;
+      since = seconds();
+    } else if (seconds() - since > patience) {
+      break;
+    }
+  }
+  // Only now: it may have failed since the last look.
+  return shared.error.load();
+}
+
+} // namespace
+
+void at_exec() noexcept {
+  if (progress != nullptr)
+    progress->execs.fetch_add(1);
+}
+
+int spawn_by_fork(const Spawn &what, pid_t *pid) noexcept {
+  void *memory = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANON, -1, 0);
+  if (memory == MAP_FAILED)
+    return -ENOMEM;
+  auto *shared = new (memory) Progress{{0}, {0}};
+  int child = sys::fork_process();
+  if (child == 0) {
+    status_fd = what.status_writer;
+    progress = shared;
+    shared->error.store(what.body(what.argument));
+    _exit(127);
+  }
+  what.forked(what.argument);
+  int error = child < 0 ? child
+                        : wait_for_exec(what.status_reader, child, *shared);
+  ::munmap(memory, sizeof(Progress));
+  if (child >= 0 && error != 0) {
+    int status;
+    (void)sys::waitpid(child, &status, 0, nullptr); // or another reaper did
+  }
+  if (error == 0)
+    *pid = child;
+  return error;
+}
+
+// ---- Rights -----------------------------------------------------------------
+
+namespace {
+
+// A setter may succeed and have done something else: with a number cut to 16
+// bits, or as one who may not change the saved ID.
+template <typename Id>
+int check_ids(int (*get)(Id (&)[3]) noexcept, Id wanted) noexcept {
+  Id ids[3];
+  if (int error = get(ids))
+    return error;
+  return ids[0] == wanted && ids[1] == wanted && ids[2] == wanted ? 0 : -EPERM;
+}
+
+int check_groups(const Identity &wanted) noexcept {
+  int count = get_groups(wanted.found, wanted.count + 1);
+  if (count < 0)
+    return count == -EINVAL ? -EPERM : count; // -EINVAL: there are more
+  gid_t *found_end = wanted.found + count;
+  const gid_t *end = wanted.groups + wanted.count;
+  std::sort(wanted.found, found_end);
+  // Some systems list the group ID as one of them.
+  auto is_own = [&](gid_t group) {
+    return wanted.gid != nullptr && group == *wanted.gid;
+  };
+  for (const gid_t *group = wanted.found; group < found_end; ++group)
+    if (!is_own(*group) && !std::binary_search(wanted.groups, end, *group))
+      return -EPERM;
+  for (const gid_t *group = wanted.groups; group < end; ++group)
+    if (!is_own(*group) && !std::binary_search(wanted.found, found_end, *group))
+      return -EPERM;
+  return 0;
+}
+
+} // namespace
+
+int set_identity(const Identity &wanted) noexcept {
+  int error = 0;
+  if (wanted.set_groups)
+    error = set_groups(wanted.groups, wanted.count);
+  if (error == 0 && wanted.gid != nullptr)
+    error = set_gid(*wanted.gid);
+  if (error == 0 && wanted.uid != nullptr)
+    error = set_uid(*wanted.uid);
+  if (error == 0 && wanted.set_groups)
+    error = check_groups(wanted);
+  if (error == 0 && wanted.gid != nullptr)
+    error = check_ids(get_gids, *wanted.gid);
+  if (error == 0 && wanted.uid != nullptr)
+    error = check_ids(get_uids, *wanted.uid);
+  return error;
+}
+
+int set_terminal(int fd) noexcept {
+#ifdef TIOCSCTTY
+  return static_cast<int>(
+      sys::retry("ioctl", [&] { return ::ioctl(fd, TIOCSCTTY, 0); }));
+#else
+  (void)fd;
+  return -EOPNOTSUPP;
+#endif
+}
+
+} // namespace gipc::os

@@ -1,0 +1,39 @@
+// What os_common.cc needs of the system's own file, and gives to it.
+#pragma once
+
+#include "os.h"
+
+namespace gipc::os {
+
+// Of os_linux.cc or os_posix.cc: one system call that closes first..last, or
+// an error where there is none.
+int close_at_once(unsigned first, unsigned last) noexcept;
+// Where each open descriptor has a name that is its number.
+extern const char descriptor_folder[];
+// Calls visit(fd, context) for each open descriptor.  An error where they
+// cannot be listed in full.
+int list_descriptors(void (*visit)(int fd, void *context) noexcept,
+                     void *context) noexcept;
+
+// Of os_linux.cc or os_posix.cc, for set_identity(): setters and getters of the
+// calling thread.  Three IDs: real, effective, saved.
+int set_groups(const gid_t *groups, size_t count) noexcept;
+int set_gid(gid_t gid) noexcept;
+int set_uid(uid_t uid) noexcept;
+int get_groups(gid_t *groups, size_t room) noexcept; // their number
+int get_gids(gid_t (&ids)[3]) noexcept;
+int get_uids(uid_t (&ids)[3]) noexcept;
+
+// spawn() of os.h by fork(2), for systems where nothing else tells when a child
+// has executed its program.
+int spawn_by_fork(const Spawn &child, pid_t *pid) noexcept;
+
+template <typename Visit> int each_descriptor(Visit &&visit) noexcept {
+  return list_descriptors(
+      [](int fd, void *context) noexcept {
+        (*static_cast<decltype(&visit)>(context))(fd);
+      },
+      &visit);
+}
+
+} // namespace gipc::os
