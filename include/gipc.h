@@ -13,6 +13,13 @@
  *  6. Nothing is printed, no signal disposition, mask, errno, or file status
  *     flag of the program is changed.
  *  7. Sizes are bytes.
+ *  8. A struct's first member is its size, which the caller sets to sizeof.
+ *     Later versions add members at the end only.  Every size from the first
+ *     member after it on is accepted: of a struct that is filled, at most so
+ *     many bytes are written, and what a newer program has beyond is zeroed;
+ *     of a struct that is read, members beyond the size count as 0, and bytes
+ *     that this library does not know must be 0, else -E2BIG.  A size over
+ *     4096 is -E2BIG, too.
  *
  * Each function has its manual page: man 3 gipc_try_get.  Start with gipc(3).
  */
@@ -35,7 +42,7 @@ extern "C" {
 #endif
 
 #define GIPC_VERSION_MAJOR 0
-#define GIPC_VERSION_MINOR 1
+#define GIPC_VERSION_MINOR 2
 #define GIPC_VERSION_PATCH 0
 #define GIPC_VERSION                                                           \
   (GIPC_VERSION_MAJOR * 65536 + GIPC_VERSION_MINOR * 256 + GIPC_VERSION_PATCH)
@@ -114,7 +121,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_pending(const gipc_handle *h, int direction,
                                           size_t *bytes);
 
 typedef struct gipc_stats {
-  size_t size; /* set by the caller: sizeof(gipc_stats) */
+  size_t size; /* set by the caller: sizeof(gipc_stats); convention 8 */
   uint64_t messages_in;
   uint64_t messages_out; /* taken by a put */
   uint64_t bytes_in;     /* with the headers, as on the wire */

@@ -120,9 +120,17 @@ int gipc_pending(const gipc_handle *h, int direction, size_t *bytes) {
 }
 
 int gipc_handle_stats(const gipc_handle *h, gipc_stats *stats) {
-  if (h == nullptr || stats == nullptr || stats->size < sizeof *stats)
+  constexpr size_t least =
+      offsetof(gipc_stats, messages_in) + sizeof stats->messages_in;
+  if (h == nullptr || stats == nullptr)
     return -EINVAL;
-  return unwrap(h)->stats(*stats);
+  gipc_stats filled{};
+  int error = check_size(stats->size, least);
+  if (error == 0)
+    error = unwrap(h)->stats(filled);
+  if (error == 0)
+    copy_out(filled, stats);
+  return error;
 }
 
 // ---- Step tier: no guard where nothing can throw; errno is kept in sys.h ----
@@ -231,10 +239,14 @@ int gipc_flush(gipc_handle *h, double timeout) {
 
 int gipc_start(gipc_handle *h, struct ev_loop *loop, const gipc_events *events,
                void *user) {
-  if (h == nullptr || loop == nullptr || events == nullptr ||
-      events->size < sizeof *events)
+  constexpr size_t least =
+      offsetof(gipc_events, on_message) + sizeof events->on_message;
+  if (h == nullptr || loop == nullptr || events == nullptr)
     return -EINVAL;
-  return guard([&] { return unwrap(h)->start(loop, *events, user); });
+  gipc_events known;
+  if (int error = copy_in(events, least, known))
+    return error;
+  return guard([&] { return unwrap(h)->start(loop, known, user); });
 }
 
 int gipc_stop(gipc_handle *h) {

@@ -239,9 +239,18 @@ int gipc_process_exitcode(gipc_process *p, int *code) {
 }
 
 int gipc_process_info(gipc_process *p, gipc_exit_info *info) {
-  return p == nullptr || info == nullptr || info->size < sizeof *info
-             ? -EINVAL
-             : guard([&] { return unwrap(p)->info(*info); });
+  constexpr size_t least = offsetof(gipc_exit_info, code) + sizeof info->code;
+  if (p == nullptr || info == nullptr)
+    return -EINVAL;
+  if (int error = check_size(info->size, least))
+    return error;
+  return guard([&] {
+    gipc_exit_info filled{};
+    int error = unwrap(p)->info(filled);
+    if (error == 0)
+      copy_out(filled, info);
+    return error;
+  });
 }
 
 int gipc_process_signal(gipc_process *p, int signal) {

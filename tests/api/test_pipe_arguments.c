@@ -141,7 +141,7 @@ static void outputs_stay_when_there_is_nothing_yet(void **state) {
 
 static void directions_marks_and_budgets_have_ranges(void **state) {
   size_t bytes = 77;
-  gipc_stats stats = {.size = sizeof stats - 1};
+  gipc_stats stats = {.size = sizeof stats.size};
   for (int direction = -3; direction < 8; direction++) {
     if (direction == GIPC_READ || direction == GIPC_WRITE)
       continue;
@@ -171,7 +171,7 @@ static void starts_are_checked(void **state) {
   struct ev_loop *loop = ev_loop_new(0);
   gipc_events events = {.size = sizeof events, .on_message = on_message};
   gipc_events wrong = events, none = {.size = sizeof none};
-  wrong.size--;
+  wrong.size = sizeof wrong.size;
   RESULT(gipc_start(NULL, loop, &events, NULL), -EINVAL);
   RESULT(gipc_start(r, NULL, &events, NULL), -EINVAL);
   RESULT(gipc_start(r, loop, NULL, NULL), -EINVAL);
