@@ -4,7 +4,8 @@
  *  1. An int result >= 0 is success, -errno an error of the system, and a
  *     value of -10001 and below one of the GIPC_ codes.  gipc_strerror() words
  *     all of them.
- *  2. Outputs come last and are untouched when the call fails.
+ *  2. Outputs come last and are untouched when the call fails; only
+ *     gipc_put_many() always says how many messages it accepted.
  *  3. A NULL or wrong argument is -EINVAL and changes nothing.
  *  4. Times are seconds on the monotonic clock.  A timeout < 0 waits for ever,
  *     0 tries once, and covers the whole call; NaN is -EINVAL.
@@ -84,10 +85,19 @@ GIPC_API GIPC_MUST_CHECK int gipc_pipe_duplex(gipc_handle **a, gipc_handle **b);
  * the descriptors; on failure the caller still does. */
 GIPC_API GIPC_MUST_CHECK int gipc_open(int read_fd, int write_fd,
                                        gipc_handle **handle);
-/* Closes h.  Queued bytes leave first: at once, or in the background when h
- * is started on a loop; else -EAGAIN, and h stays open for gipc_flush().
- * GIPC_ECLOSED when it was closed before.  h itself stays allocated. */
+/* Closes h.  Queued bytes are written first: at once, or in the background
+ * when h is started on a loop; else -EAGAIN, and h stays open for
+ * gipc_flush().  GIPC_ECLOSED when it was closed before.  h itself stays
+ * allocated.  h stays open after -EAGAIN, GIPC_ELOCKED and GIPC_EWRONGPROC;
+ * every other error, as -EPIPE, says what became of the queue, and h is closed
+ * nevertheless. */
 GIPC_API GIPC_MUST_CHECK int gipc_close(gipc_handle *h);
+/* Waits until queued bytes are written, but no longer than timeout, then closes
+ * h in any case.  -ETIMEDOUT: the rest of the queue has been discarded; 0
+ * discards at once what cannot be written without waiting.  The queue of a
+ * started handle, also of one that gipc_close() left to its loop, is taken over
+ * from the loop.  h stays open after GIPC_ELOCKED and GIPC_EWRONGPROC only. */
+GIPC_API GIPC_MUST_CHECK int gipc_close_within(gipc_handle *h, double timeout);
 /* Ends the writing direction only: the peer reads what was put, then the end
  * of the stream.  -EAGAIN as gipc_close(). */
 GIPC_API GIPC_MUST_CHECK int gipc_shutdown(gipc_handle *h);
@@ -193,12 +203,13 @@ typedef struct gipc_message {
   size_t size;
 } gipc_message;
 /* Puts count messages in as few system calls as they fit in.  Returns 0 when
- * all are with the kernel.  Whatever it returns, *taken tells how many
- * messages were taken (sent or queued). */
+ * all are with the kernel.  *accepted is the number of messages that were
+ * written or queued, also when the call fails (unless an argument is wrong):
+ * the exception to convention 2.  Do not put those again. */
 GIPC_API GIPC_MUST_CHECK int gipc_put_many(gipc_handle *h,
                                            const gipc_message *messages,
                                            size_t count, double timeout,
-                                           size_t *taken);
+                                           size_t *accepted);
 /* Returns when the queue is with the kernel. */
 GIPC_API GIPC_MUST_CHECK int gipc_flush(gipc_handle *h, double timeout);
 

@@ -76,6 +76,13 @@ int gipc_close(gipc_handle *h) {
   return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->close(); });
 }
 
+int gipc_close_within(gipc_handle *h, double timeout) {
+  Deadline deadline;
+  if (h == nullptr || Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard([&] { return unwrap(h)->close_within(deadline); });
+}
+
 int gipc_shutdown(gipc_handle *h) {
   return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->shutdown(); });
 }
@@ -219,13 +226,15 @@ int gipc_put(gipc_handle *h, const void *data, size_t size, double timeout) {
 }
 
 int gipc_put_many(gipc_handle *h, const gipc_message *messages, size_t count,
-                  double timeout, size_t *taken) {
+                  double timeout, size_t *accepted) {
   Deadline deadline;
-  if (h == nullptr || taken == nullptr || (messages == nullptr && count > 0) ||
+  if (h == nullptr || accepted == nullptr ||
+      (messages == nullptr && count > 0) ||
       Deadline::create(timeout, deadline) != 0)
     return -EINVAL;
-  return guard(
-      [&] { return unwrap(h)->put_many(messages, count, deadline, *taken); });
+  return guard([&] {
+    return unwrap(h)->put_many(messages, count, deadline, *accepted);
+  });
 }
 
 int gipc_flush(gipc_handle *h, double timeout) {

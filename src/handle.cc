@@ -226,6 +226,20 @@ int Handle::close() noexcept {
   return result;
 }
 
+int Handle::close_within(Deadline deadline) noexcept {
+  // The queue of a handle that is closing on its loop can be waited for, too.
+  int error = closing_ && is_ours() ? 0 : open_somewhere();
+  if (error != 0)
+    return error;
+  if (operation_in_progress())
+    return GIPC_ELOCKED;
+  if (push_ != nullptr)
+    push_->detach();
+  int result = write_ && write_end_ == 0 ? send_all(deadline) : 0;
+  close_now();
+  return result;
+}
+
 void Handle::close_now() noexcept {
   closing_ = shutting_ = false;
   if (push_ != nullptr)

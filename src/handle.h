@@ -25,6 +25,8 @@ public:
   static int open(int read_fd, int write_fd, Handle *&out);
 
   int close() noexcept;
+  // Waits for the queue, then closes whatever became of it.
+  int close_within(Deadline deadline) noexcept;
   int shutdown() noexcept;
   // Deletes it, now or when its last callback has returned and its last byte
   // has left.
