@@ -145,7 +145,7 @@ static void a_close_that_never_expires_waits_for_the_reader(void **state) {
 static void *close_with_all_time(void *h) {
   return INT(gipc_close_within(h, 60));
 }
-static void close_both(struct ev_loop *loop) {
+static void close_both(struct ev_loop *one, struct ev_loop *other_one) {
   enum { size = 4 << 20 };
   char *data = calloc(1, size);
   gipc_handle *a, *b;
@@ -153,9 +153,9 @@ static void close_both(struct ev_loop *loop) {
   void *result;
   CHECK(data != NULL);
   CHECK_OK(gipc_pipe_duplex(&a, &b));
-  if (loop != NULL) {
-    CHECK_OK(gipc_start(a, loop, &never, NULL));
-    CHECK_OK(gipc_start(b, loop, &never, NULL));
+  if (one != NULL) {
+    CHECK_OK(gipc_start(a, one, &never, NULL));
+    CHECK_OK(gipc_start(b, other_one, &never, NULL));
   }
   CHECK_OK(gipc_try_put(a, data, size));
   CHECK_OK(gipc_try_put(b, data, size));
@@ -171,10 +171,12 @@ static void close_both(struct ev_loop *loop) {
   gipc_handle_free(b);
 }
 static void two_peers_close_duplex_handles_at_once(void **state) {
-  struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-  close_both(NULL);
-  close_both(loop);
-  ev_loop_destroy(loop);
+  struct ev_loop *one = ev_loop_new(EVFLAG_AUTO);
+  struct ev_loop *other = ev_loop_new(EVFLAG_AUTO);
+  close_both(NULL, NULL);
+  close_both(one, other);
+  ev_loop_destroy(one);
+  ev_loop_destroy(other);
 }
 
 /* ---- On a loop ----------------------------------------------------------- */
