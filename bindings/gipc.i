@@ -227,6 +227,13 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_put_many;
 %ignore gipc_message;
 %ignore gipc_flush;
+%ignore gipc_close_within;
+%ignore gipc_set_interruptible;
+%ignore gipc_interrupt;
+%ignore gipc_wait;
+%rename("$ignore", regextarget=1) "^gipc_wait_set";
+/* The script has objects of its own to keep things in. */
+%rename("$ignore", regextarget=1) "^gipc_(handle|process)_(set_)?user$";
 %ignore gipc_events;
 %ignore gipc_start;
 %ignore gipc_stop;

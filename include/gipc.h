@@ -51,6 +51,22 @@ extern "C" {
 /* The version of the library that runs, in the form of GIPC_VERSION. */
 GIPC_API int gipc_version(void);
 
+/* Ways of newer kernels that are live, each found out by using it. */
+#define GIPC_FEATURE_PIDFD 1        /* descriptors of processes */
+#define GIPC_FEATURE_KEPT_STATUS 2  /* of a child that was reaped by others */
+#define GIPC_FEATURE_SHARED_START 4 /* a program's start copies no memory */
+#define GIPC_FEATURE_CLOSE_RANGE                                               \
+  8                                  /* a child closes descriptors in one call \
+                                      */
+#define GIPC_FEATURE_WIPE_ON_FORK 16 /* a fork is noticed without a call */
+#define GIPC_FEATURE_PIPE_READ 32    /* pipes and FIFOs: reads never wait ... */
+#define GIPC_FEATURE_PIPE_WRITE 64   /* ... nor writes, which raise no signal */
+/* A mask of them.  The first call tries them, which starts and reaps a child
+ * that nobody else in the program notices; later ones remember.  Without
+ * GIPC_FEATURE_KEPT_STATUS a status can be lost to another reaper:
+ * GIPC_ESTATUSLOST. */
+GIPC_API GIPC_MUST_CHECK int gipc_features(void);
+
 /* ---- Errors: gipc_error(3) --------------------------------------------- */
 
 #define GIPC_EOF (-10001)         /* clean end of the stream */
@@ -141,6 +157,11 @@ typedef struct gipc_stats {
 } gipc_stats;
 GIPC_API GIPC_MUST_CHECK int gipc_handle_stats(const gipc_handle *h,
                                                gipc_stats *stats);
+
+/* A pointer of the program's own, NULL at first.  The library only keeps it,
+ * also when h is closed, and in the child that h is passed to by a fork. */
+GIPC_API GIPC_MUST_CHECK int gipc_handle_set_user(gipc_handle *h, void *user);
+GIPC_API void *gipc_handle_user(const gipc_handle *h);
 
 /* ---- Step tier: never blocks, needs no loop: gipc_step(3) --------------- */
 
@@ -336,6 +357,9 @@ GIPC_API GIPC_MUST_CHECK int gipc_exec_process(const char *const argv[],
 GIPC_API GIPC_MUST_CHECK int gipc_process_pid(const gipc_process *p);
 /* Valid until p is freed; "gipc-<pid>" when none was given. */
 GIPC_API const char *gipc_process_name(const gipc_process *p);
+/* A pointer of the program's own, NULL at first; the library only keeps it. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_set_user(gipc_process *p, void *user);
+GIPC_API void *gipc_process_user(const gipc_process *p);
 /* Readable (level-triggered) once the child has ended.  -EOPNOTSUPP where the
  * kernel has no pidfd: then call gipc_process_is_alive() now and then. */
 GIPC_API GIPC_MUST_CHECK int gipc_process_fd(const gipc_process *p);
@@ -404,6 +428,55 @@ GIPC_API GIPC_MUST_CHECK int gipc_process_report(gipc_process *p,
 /* Frees p; a child that still runs goes on and is reaped later, by any call
  * that starts, joins or frees a process.  NULL is allowed. */
 GIPC_API void gipc_process_free(gipc_process *p);
+
+/* ---- Waiting for several, and ending a wait: gipc_wait(3) ---------------- */
+
+typedef struct gipc_wait_set gipc_wait_set;
+
+/* A set of handles and processes that one thread waits for, without a loop. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_new(gipc_wait_set **set);
+/* Its members stay as they are.  NULL is allowed. */
+GIPC_API void gipc_wait_set_free(gipc_wait_set *set);
+/* Waits for h to be ready in these directions (GIPC_READ | GIPC_WRITE); a
+ * second call changes them.  GIPC_ELOCKED: h is started on a loop.  A member
+ * that is freed leaves the set by itself. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_wait_set_add_handle(gipc_wait_set *set, gipc_handle *h, int directions);
+/* Waits for the end of p. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_add_process(gipc_wait_set *set,
+                                                       gipc_process *p);
+/* -ENOENT: it is not in the set. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_remove_handle(gipc_wait_set *set,
+                                                         gipc_handle *h);
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_remove_process(gipc_wait_set *set,
+                                                          gipc_process *p);
+/* Returns the number of members that are ready, or -ETIMEDOUT.  A reader is
+ * ready when a whole message is in its memory, when there is something to
+ * receive (which may be a part of a message: then gipc_try_get() is -EAGAIN,
+ * and gipc_get() waits), and at its end; a writer when its descriptor takes
+ * bytes, so that a put or gipc_flush_step() moves some; a handle that is
+ * closed or has failed, always; a process when it has ended.  A member that is
+ * ready stays so until that changes.  -ECANCELED: gipc_wait_set_wake(). */
+GIPC_API GIPC_MUST_CHECK int gipc_wait(gipc_wait_set *set, double timeout);
+/* The next of those that the last gipc_wait() found ready: a handle and its
+ * directions, or a process; the other pointer is NULL.  -EAGAIN after the last.
+ * Any member may be removed, closed or freed meanwhile. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_next(gipc_wait_set *set,
+                                                gipc_handle **handle,
+                                                gipc_process **process,
+                                                int *directions);
+/* The gipc_wait() in progress, or else the next one, returns -ECANCELED, once.
+ * From any thread; async-signal-safe. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_wake(gipc_wait_set *set);
+
+/* Lets gipc_interrupt() work on h, for two more descriptors until h is freed.
+ * From then on, blocking calls on h wait with poll(2) only. */
+GIPC_API GIPC_MUST_CHECK int gipc_set_interruptible(gipc_handle *h, int on);
+/* The blocking call on h that is in progress, or else the next one, returns
+ * -ECANCELED, once, with the effect of a timeout (of a put whose message was
+ * partly written: -EINPROGRESS; of gipc_close_within(): h is closed).  From any
+ * thread; async-signal-safe.  -EINVAL: h is not interruptible. */
+GIPC_API GIPC_MUST_CHECK int gipc_interrupt(gipc_handle *h);
 
 /* ---- In children: gipc_inherit(3) ---------------------------------------- */
 

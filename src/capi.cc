@@ -4,10 +4,15 @@
 #include "error.h"
 #include "handle.h"
 #include "inherit.h"
+#include "live.h"
 
 using namespace gipc;
 
 int gipc_version(void) { return GIPC_VERSION; }
+
+int gipc_features(void) {
+  return guard([] { return features(); });
+}
 
 const char *gipc_strerror(int code) { return error_text(code); }
 
@@ -124,6 +129,14 @@ int gipc_pending(const gipc_handle *h, int direction, size_t *bytes) {
   if (h == nullptr || bytes == nullptr || !is_direction(direction))
     return -EINVAL;
   return unwrap(h)->pending(direction, *bytes);
+}
+
+int gipc_handle_set_user(gipc_handle *h, void *user) {
+  return h == nullptr ? -EINVAL : unwrap(h)->set_user(user);
+}
+
+void *gipc_handle_user(const gipc_handle *h) {
+  return h == nullptr ? nullptr : unwrap(h)->user();
 }
 
 int gipc_handle_stats(const gipc_handle *h, gipc_stats *stats) {

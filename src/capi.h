@@ -15,6 +15,7 @@ class Handle;
 class Process;
 struct Options;
 class Fork;
+class WaitSet;
 
 // Public names are never defined as types: a pointer is the object.
 inline Handle *unwrap(gipc_handle *h) { return reinterpret_cast<Handle *>(h); }
@@ -34,6 +35,9 @@ inline const Options *unwrap(const gipc_options *o) {
   return reinterpret_cast<const Options *>(o);
 }
 inline Fork *unwrap(gipc_fork *f) { return reinterpret_cast<Fork *>(f); }
+inline WaitSet *unwrap(gipc_wait_set *set) {
+  return reinterpret_cast<WaitSet *>(set);
+}
 inline gipc_handle *wrap(Handle *h) {
   return reinterpret_cast<gipc_handle *>(h);
 }

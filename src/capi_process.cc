@@ -213,6 +213,14 @@ const char *gipc_process_name(const gipc_process *p) {
   return p == nullptr ? "" : unwrap(p)->name();
 }
 
+int gipc_process_set_user(gipc_process *p, void *user) {
+  return p == nullptr ? -EINVAL : unwrap(p)->set_user(user);
+}
+
+void *gipc_process_user(const gipc_process *p) {
+  return p == nullptr ? nullptr : unwrap(p)->user();
+}
+
 int gipc_process_fd(const gipc_process *p) {
   return p == nullptr ? -EINVAL : unwrap(p)->fd();
 }

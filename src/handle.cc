@@ -206,6 +206,48 @@ int Handle::stats(gipc_stats &out) const noexcept {
   return 0;
 }
 
+int Handle::set_user(void *user) noexcept {
+  if (!is_ours())
+    return GIPC_EWRONGPROC;
+  user_ = user;
+  return 0;
+}
+
+int Handle::ready_without_waiting(int directions) noexcept {
+  if (open_somewhere() != 0)
+    return directions; // every call says so
+  if (push_ != nullptr)
+    return 0; // it is the loop's
+  int ready = 0;
+  if (!read_ || read_end_ != 0 || inbox_.ready(limit_))
+    ready |= GIPC_READ;
+  if (!write_ || shutting_ || write_end_ != 0)
+    ready |= GIPC_WRITE;
+  return ready & directions;
+}
+
+int Handle::set_interruptible(bool on) {
+  if (int error = open_somewhere())
+    return error;
+  if (waiting_.load(std::memory_order_relaxed))
+    return GIPC_ELOCKED;
+  if (!on) {
+    waker_.reset();
+  } else if (waker_ == nullptr) {
+    auto waker = std::make_unique<Waker>();
+    if (int error = waker->open())
+      return error;
+    waker_ = std::move(waker);
+  }
+  return 0;
+}
+
+int Handle::interrupt() noexcept {
+  if (!is_ours())
+    return GIPC_EWRONGPROC;
+  return waker_ != nullptr ? waker_->wake() : -EINVAL;
+}
+
 // ---- Closing ----------------------------------------------------------------
 
 int Handle::close() noexcept {
@@ -291,7 +333,10 @@ void Handle::shutdown_now() noexcept {
 }
 
 void Handle::free() noexcept {
+  memberships_.end();
   if (owner_ != generation::current()) {
+    if (waker_ != nullptr)
+      waker_->forget();
     // The numbers may mean other files in this process.
     read_.forget();
     write_.forget();
@@ -339,6 +384,9 @@ void Handle::arrive_in_child() noexcept {
   push_ = nullptr;
   read_.keep_in_child();
   write_.keep_in_child();
+  if (waker_ != nullptr)
+    waker_->forget(); // it was closed with the others
+  waker_.reset();
   callbacks_ = 0;
   update_gates();
   enter();
@@ -347,7 +395,8 @@ void Handle::arrive_in_child() noexcept {
 void Handle::flush_before_exit() noexcept {
   Deadline never;
   if (owner_ == generation::current() && write_ && write_end_ == 0)
-    (void)send_all(never);
+    while (send_all(never) == -ECANCELED) {
+    } // nobody interrupts this
 }
 
 } // namespace gipc

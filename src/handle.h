@@ -6,9 +6,11 @@
 #include "generation.h"
 #include "gipc.h"
 #include "inbox.h"
+#include "membership.h"
 #include "outbox.h"
 #include "registry.h"
 #include "stream.h"
+#include "waker.h"
 
 #include <atomic>
 #include <memory>
@@ -39,6 +41,18 @@ public:
   int set_budget(size_t messages, size_t bytes) noexcept;
   int pending(int direction, size_t &bytes) const noexcept;
   int stats(gipc_stats &out) const noexcept;
+  int set_user(void *user) noexcept;
+  void *user() const noexcept { return user_; }
+
+  // ---- Waiting for several
+  Memberships &memberships() noexcept { return memberships_; }
+  bool is_started() const noexcept { return push_ != nullptr; }
+  // Of these directions, those that answer at once, whatever a descriptor says.
+  int ready_without_waiting(int directions) noexcept;
+
+  // ---- Ending a wait from outside
+  int set_interruptible(bool on); // throws bad_alloc
+  int interrupt() noexcept;
 
   // ---- Step tier
   int try_get(View &out) noexcept {
@@ -132,6 +146,7 @@ private:
   int send_all(Deadline &deadline) noexcept;
   class Waiting;
   bool wants_ahead() noexcept;
+  int interrupted(const std::atomic<int> &gate) noexcept;
   int wait(int direction, Deadline &deadline) noexcept;
 
   // What every call reads comes first.
@@ -160,6 +175,9 @@ private:
   bool shutting_ = false; // the same for the writing direction
   bool freed_ = false;
   int callbacks_ = 0; // that are running now
+  void *user_ = nullptr;
+  Memberships memberships_;
+  std::unique_ptr<Waker> waker_; // of a handle that can be interrupted
   size_t budget_messages_ = 4096, budget_bytes_ = 256 * 1024;
   uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0, bytes_out_ = 0;
 };

@@ -339,6 +339,7 @@ void Process::drop_watch() noexcept {
 // ---- Letting go -------------------------------------------------------------
 
 void Process::free() noexcept {
+  memberships_.end();
   if (usable() != 0) {
     // The numbers may mean other files in this process.
     pidfd_.forget();

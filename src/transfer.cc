@@ -360,6 +360,12 @@ private:
   Handle &handle_;
 };
 
+// -ECANCELED when an interruption was due before the call, which answers it.
+int Handle::interrupted(const std::atomic<int> &gate) noexcept {
+  bool due = waker_ != nullptr && usable(gate) == 0 && waker_->due();
+  return due && waker_->take() ? -ECANCELED : 0;
+}
+
 // Returns when the direction may go on, or at the deadline.  Two peers that put
 // at once would wait for each other for ever, so a put goes on receiving, but
 // no more than one message ahead.
@@ -367,7 +373,7 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
   // With all the time there is, and nothing to do meanwhile, one call that
   // waits and moves in the kernel does for three.
   bool reading = direction == GIPC_READ;
-  if (deadline.never() && (reading || !read_)) {
+  if (deadline.never() && (reading || !read_) && waker_ == nullptr) {
     Waiting busy(*this);
     ssize_t result = reading ? receive(true) : send_some(true);
     if (result == -ENOMEM)
@@ -375,12 +381,15 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
     if (result != -EAGAIN)
       return 0; // the caller finds out which
   }
-  pollfd fds[2];
+  pollfd fds[3];
   nfds_t count = 0;
   fds[count++] = {reading ? read_.get() : write_.get(),
                   static_cast<short>(reading ? POLLIN : POLLOUT), 0};
-  if (!reading && wants_ahead())
+  bool ahead = !reading && wants_ahead();
+  if (ahead)
     fds[count++] = {read_.get(), POLLIN, 0};
+  if (waker_ != nullptr)
+    fds[count++] = {waker_->fd(), POLLIN, 0};
   int result = 0;
   {
     Waiting busy(*this);
@@ -393,8 +402,10 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
   }
   if (result < 0)
     return result;
+  if (waker_ != nullptr && fds[count - 1].revents != 0 && waker_->take())
+    return -ECANCELED;
   // A failure shows at the next get.
-  if (count == 2 && fds[1].revents != 0)
+  if (ahead && fds[1].revents != 0)
     (void)receive();
   return 0;
 }
@@ -402,8 +413,10 @@ int Handle::wait(int direction, Deadline &deadline) noexcept {
 int Handle::get(Deadline deadline, View &out) noexcept {
   if (int error = usable(get_gate_))
     return error;
+  if (int error = interrupted(get_gate_))
+    return error;
   // The read that waits finds what is there just as well.
-  bool waits = deadline.never() && in_.read_waits();
+  bool waits = deadline.never() && in_.read_waits() && waker_ == nullptr;
   for (;;) {
     int result = waits ? next_received(out) : take(out);
     if (result != -EAGAIN)
@@ -414,6 +427,8 @@ int Handle::get(Deadline deadline, View &out) noexcept {
 }
 
 int Handle::put(const void *data, size_t size, Deadline &deadline) noexcept {
+  if (int error = interrupted(put_gate_))
+    return error;
   int result = put_start(data, size);
   // A message that this handle lent, put again, would be overwritten by what
   // arrives while it waits.
@@ -424,7 +439,8 @@ int Handle::put(const void *data, size_t size, Deadline &deadline) noexcept {
     if (int error = wait(GIPC_WRITE, deadline)) {
       int left = put_cancel();
       if (left == 1)
-        return error == -ETIMEDOUT ? -EINPROGRESS : error;
+        return error == -ETIMEDOUT || error == -ECANCELED ? -EINPROGRESS
+                                                          : error;
       return left < 0 ? break_off(left) : error;
     }
     result = put_step();
@@ -444,12 +460,17 @@ int Handle::send_all(Deadline &deadline) noexcept {
 
 int Handle::flush(Deadline deadline) noexcept {
   int error = usable(put_gate_);
+  if (error == 0)
+    error = interrupted(put_gate_);
   return error != 0 ? error : send_all(deadline);
 }
 
 int Handle::put_many(const gipc_message *messages, size_t count,
                      Deadline deadline, size_t &taken) noexcept {
   constexpr size_t batch = 4 * flush_step_size;
+  taken = 0;
+  if (int error = interrupted(put_gate_))
+    return error;
   for (taken = 0; taken < count; ++taken) {
     const gipc_message &message = messages[taken];
     if (int error = put_error(message.data, message.size))
@@ -458,7 +479,7 @@ int Handle::put_many(const gipc_message *messages, size_t count,
       int result = put(message.data, message.size, deadline);
       if (result == -EINPROGRESS) {
         ++taken;
-        return -ETIMEDOUT;
+        return deadline.milliseconds() == 0 ? -ETIMEDOUT : -ECANCELED;
       }
       if (result != 0)
         return result;
