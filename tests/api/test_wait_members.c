@@ -67,6 +67,24 @@ static void a_freed_handle_leaves_its_sets(void **state) {
   gipc_wait_set_free(other);
 }
 
+/* Its queue leaves in the background, but it is nobody's any more. */
+static void a_handle_that_is_freed_on_its_loop_leaves_its_sets(void **state) {
+  static char block[60 * 1000];
+  const gipc_events none = {sizeof none, NULL, NULL, NULL};
+  struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+  CHECK_OK(gipc_wait_set_add_handle(set, w, GIPC_WRITE));
+  CHECK_OK(gipc_start(w, loop, &none, NULL));
+  while (gipc_try_put(w, block, sizeof block) == 0)
+    ;
+  gipc_handle_free(w);
+  w = NULL;
+  CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
+  CHECK_OK(gipc_close(r));
+  CHECK_OK(ev_run(loop, 0));
+  CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
+  ev_loop_destroy(loop);
+}
+
 static void a_set_is_freed_before_its_members(void **state) {
   gipc_wait_set *other;
   CHECK_OK(gipc_wait_set_new(&other));
@@ -94,6 +112,9 @@ static void a_freed_process_leaves_its_sets(void **state) {
   gipc_process_free(runs);
   CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
   CHECK_OK(kill(pid, SIGKILL));
+  siginfo_t info;
+  CHECK_OK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+  CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
   while (has_children())
     gipc_process_free(NULL); /* reaps it */
   CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
@@ -136,7 +157,12 @@ static void on_message(gipc_handle *h, const void *data, size_t size,
 static void a_started_handle_is_its_loops(void **state) {
   const gipc_events events = {sizeof events, on_message, NULL, NULL};
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+  const void *data;
+  size_t size;
   CHECK_OK(gipc_wait_set_add_handle(set, r, GIPC_READ));
+  for (int i = 0; i < 2; i++)
+    CHECK_OK(gipc_put(w, "x", 1, -1));
+  CHECK_OK(gipc_try_get(r, &data, &size)); /* the other is in memory */
   CHECK_OK(gipc_put(w, "x", 1, -1));
   CHECK_OK(gipc_start(r, loop, &events, NULL));
   CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
@@ -294,6 +320,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       SET_TEST(a_closed_handle_is_ready_until_it_is_removed),
       SET_TEST(a_freed_handle_leaves_its_sets),
+      SET_TEST(a_handle_that_is_freed_on_its_loop_leaves_its_sets),
       SET_TEST(a_set_is_freed_before_its_members),
       SET_TEST(a_freed_process_leaves_its_sets),
       SET_TEST(members_come_and_go_while_the_ready_are_looked_at),
