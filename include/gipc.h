@@ -38,6 +38,12 @@
 #define GIPC_MUST_CHECK __attribute__((warn_unused_result))
 #endif
 
+/* An old name of 0.1, which stays.  Define it empty to use one without a
+ * warning; gipc_deprecated(3) has the new names. */
+#ifndef GIPC_DEPRECATED
+#define GIPC_DEPRECATED __attribute__((deprecated))
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -52,15 +58,15 @@ extern "C" {
 GIPC_API int gipc_version(void);
 
 /* Ways of newer kernels that are live, each found out by using it. */
-#define GIPC_FEATURE_PIDFD 1        /* descriptors of processes */
-#define GIPC_FEATURE_KEPT_STATUS 2  /* of a child that was reaped by others */
-#define GIPC_FEATURE_SHARED_START 4 /* a program's start copies no memory */
-#define GIPC_FEATURE_CLOSE_RANGE                                               \
-  8                                  /* a child closes descriptors in one call \
-                                      */
-#define GIPC_FEATURE_WIPE_ON_FORK 16 /* a fork is noticed without a call */
-#define GIPC_FEATURE_PIPE_READ 32    /* pipes and FIFOs: reads never wait ... */
-#define GIPC_FEATURE_PIPE_WRITE 64   /* ... nor writes, which raise no signal */
+typedef enum gipc_feature {
+  GIPC_FEATURE_PIDFD = 1,         /* descriptors of processes */
+  GIPC_FEATURE_KEPT_STATUS = 2,   /* of a child that was reaped by others */
+  GIPC_FEATURE_SHARED_START = 4,  /* a program's start copies no memory */
+  GIPC_FEATURE_CLOSE_RANGE = 8,   /* a child closes descriptors in one call */
+  GIPC_FEATURE_WIPE_ON_FORK = 16, /* a fork is noticed without a call */
+  GIPC_FEATURE_PIPE_READ = 32,    /* reads from pipes never wait */
+  GIPC_FEATURE_PIPE_WRITE = 64    /* nor do writes, which raise no signal */
+} gipc_feature;
 /* A mask of them.  The first call tries them, which starts and reaps a child
  * that nobody else in the program notices; later ones remember.  Without
  * GIPC_FEATURE_KEPT_STATUS a status can be lost to another reaper:
@@ -88,8 +94,9 @@ GIPC_API const char *gipc_strerror(int code);
 
 typedef struct gipc_handle gipc_handle;
 
-#define GIPC_READ 1
-#define GIPC_WRITE 2
+/* In calls a direction is an int, like every mask and mode below, so that C++
+ * programs may compute it. */
+typedef enum gipc_direction { GIPC_READ = 1, GIPC_WRITE = 2 } gipc_direction;
 
 /* A one-way pipe.  Both handles are closed on exec. */
 GIPC_API GIPC_MUST_CHECK int gipc_pipe(gipc_handle **reader,
@@ -172,11 +179,11 @@ GIPC_API void *gipc_handle_user(const gipc_handle *h);
 GIPC_API GIPC_MUST_CHECK int gipc_try_get(gipc_handle *h, const void **data,
                                           size_t *size);
 /* The size of the next message, as soon as its header is there. */
-GIPC_API GIPC_MUST_CHECK int gipc_get_start(gipc_handle *h, size_t *size);
+GIPC_API GIPC_MUST_CHECK int gipc_next_size(gipc_handle *h, size_t *size);
 /* Receives the next message into the caller's memory, which h borrows until
  * the call succeeds, fails, or gipc_get_cancel().  -EAGAIN: wait until
  * readable, call again with the same buffer.  GIPC_ETOOBIG: capacity is under
- * the size that gipc_get_start() tells; nothing is lost. */
+ * the size that gipc_next_size() tells; nothing is lost. */
 GIPC_API GIPC_MUST_CHECK int gipc_get_into(gipc_handle *h, void *buffer,
                                            size_t capacity, size_t *size);
 /* Gives the buffer of an unfinished gipc_get_into() back; the bytes it
@@ -186,7 +193,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_get_cancel(gipc_handle *h);
  * is nothing to receive, or a message is there.  For who waits to put on a
  * handle that nobody gets from meanwhile: two peers that put at once, and only
  * put, would wait for each other for ever. */
-GIPC_API GIPC_MUST_CHECK int gipc_get_ahead(gipc_handle *h);
+GIPC_API GIPC_MUST_CHECK int gipc_read_ahead(gipc_handle *h);
 
 /* Takes the message whole into the queue (0), or nothing of it: -EAGAIN, wait
  * until gipc_fd(h, GIPC_WRITE) is writable and gipc_flush_step(), or for
@@ -286,17 +293,21 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_clear_env(gipc_options *o);
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_cwd(gipc_options *o,
                                                   const char *path);
 
-#define GIPC_STDIO_INHERIT 0
-#define GIPC_STDIO_NULL 1   /* /dev/null */
-#define GIPC_STDIO_FD 2     /* a copy of fd, which the caller keeps */
-#define GIPC_STDIO_PIPE 3   /* the other end: gipc_process_stdio() */
-#define GIPC_STDIO_STDOUT 4 /* stderr only: wherever stdout goes */
+typedef enum gipc_stdio_mode {
+  GIPC_STDIO_INHERIT = 0,
+  GIPC_STDIO_NULL = 1,  /* /dev/null */
+  GIPC_STDIO_FD = 2,    /* a copy of fd, which the caller keeps */
+  GIPC_STDIO_PIPE = 3,  /* the other end: gipc_process_stdio() */
+  GIPC_STDIO_STDOUT = 4 /* stderr only: wherever stdout goes */
+} gipc_stdio_mode;
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_stdio(gipc_options *o, int which,
                                                     int mode, int fd);
 
-#define GIPC_GROUP_INHERIT 0
-#define GIPC_GROUP_NEW 1     /* its own process group */
-#define GIPC_GROUP_SESSION 2 /* its own session, without a terminal */
+typedef enum gipc_group {
+  GIPC_GROUP_INHERIT = 0,
+  GIPC_GROUP_NEW = 1,    /* its own process group */
+  GIPC_GROUP_SESSION = 2 /* its own session, without a terminal */
+} gipc_group;
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_group(gipc_options *o, int group);
 /* setgroups(groups), setgid(gid), setuid(uid), in that order. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_user(gipc_options *o, uid_t uid,
@@ -325,8 +336,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_block_signal(gipc_options *o,
  * watches on loop.  (libev lets a signal be watched on one loop only, be it one
  * that the child inherited.)  Known without being named: the default loop, and
  * loops that something of this library is on. */
-GIPC_API GIPC_MUST_CHECK int gipc_options_leave_loop(gipc_options *o,
-                                                     struct ev_loop *loop);
+GIPC_API GIPC_MUST_CHECK int gipc_options_release_signals(gipc_options *o,
+                                                          struct ev_loop *loop);
 /* gipc_start_process() calls this instead of fork(2). */
 GIPC_API GIPC_MUST_CHECK int
 gipc_options_set_fork(gipc_options *o, pid_t (*fork_function)(void *user),
@@ -375,27 +386,31 @@ GIPC_API GIPC_MUST_CHECK int gipc_process_join(gipc_process *p, double timeout);
 GIPC_API GIPC_MUST_CHECK int gipc_process_exitcode(gipc_process *p, int *code);
 
 /* How the status is known. */
-#define GIPC_HOW_WAIT 1     /* waitid(2) */
-#define GIPC_HOW_KERNEL 2   /* another reaper was first; the kernel kept it */
-#define GIPC_HOW_REPORTED 3 /* told by gipc_process_report() or ev_child */
-#define GIPC_HOW_CHILD 4    /* told by the child itself just before its end */
-#define GIPC_HOW_LOST 5     /* not known */
+typedef enum gipc_status_source {
+  GIPC_STATUS_FROM_WAIT = 1,     /* waitid(2) */
+  GIPC_STATUS_FROM_KERNEL = 2,   /* another reaper was first; it was kept */
+  GIPC_STATUS_FROM_REPORTED = 3, /* by gipc_process_report() or ev_child */
+  GIPC_STATUS_FROM_CHILD = 4,    /* told by the child just before its end */
+  GIPC_STATUS_LOST = 5           /* not known */
+} gipc_status_source;
 
 /* What ended a function child, as far as it could tell. */
-#define GIPC_ENDED_UNKNOWN 0
-#define GIPC_ENDED_RETURN 1    /* target returned */
-#define GIPC_ENDED_EXIT 2      /* exit(3) or gipc_exit() */
-#define GIPC_ENDED_EXCEPTION 3 /* a C++ exception escaped target */
-#define GIPC_ENDED_UNWOUND 4   /* pthread_exit(3) or cancellation */
-#define GIPC_ENDED_UNBORN 5    /* killed before target began */
+typedef enum gipc_ended {
+  GIPC_ENDED_UNKNOWN = 0,
+  GIPC_ENDED_RETURN = 1,      /* target returned */
+  GIPC_ENDED_EXIT = 2,        /* exit(3) or gipc_exit() */
+  GIPC_ENDED_EXCEPTION = 3,   /* a C++ exception escaped target */
+  GIPC_ENDED_UNWOUND = 4,     /* pthread_exit(3) or cancellation */
+  GIPC_ENDED_BEFORE_START = 5 /* killed before target began */
+} gipc_ended;
 
 typedef struct gipc_exit_info {
   size_t size;   /* set by the caller: sizeof(gipc_exit_info) */
   int code;      /* exit code, or -1 */
   int signal;    /* the signal that ended it, or 0 */
   int core;      /* 1: a core was dumped */
-  int how;       /* GIPC_HOW_... */
-  int ended;     /* GIPC_ENDED_... */
+  int how;       /* a gipc_status_source */
+  int ended;     /* a gipc_ended */
   double user;   /* processor seconds, or -1 where not known */
   double system; /* processor seconds, or -1 where not known */
   long max_rss;  /* KiB, or -1 where not known */
@@ -496,19 +511,34 @@ GIPC_API void gipc_exit(int code) __attribute__((noreturn));
 
 /* ---- Runtimes that fork by themselves: gipc_fork(3) ---------------------- */
 
-typedef struct gipc_fork gipc_fork;
+typedef struct gipc_fork gipc_fork_context;
 
 /* Before the fork, in the thread that forks: blocks signals until
  * gipc_fork_parent() or gipc_fork_child() in the same thread. */
 GIPC_API GIPC_MUST_CHECK int gipc_fork_prepare(const gipc_options *options,
-                                               gipc_fork **f);
+                                               gipc_fork_context **f);
 /* In the parent, with the result of the fork.  pid < 0 (the fork failed, errno
  * tells) undoes the preparation.  f is freed, whatever the result. */
-GIPC_API GIPC_MUST_CHECK int gipc_fork_parent(gipc_fork *f, pid_t pid,
+GIPC_API GIPC_MUST_CHECK int gipc_fork_parent(gipc_fork_context *f, pid_t pid,
                                               gipc_process **process);
 /* In the child: clean state, options applied, f freed.  End the child with
  * gipc_exit(). */
-GIPC_API GIPC_MUST_CHECK int gipc_fork_child(gipc_fork *f);
+GIPC_API GIPC_MUST_CHECK int gipc_fork_child(gipc_fork_context *f);
+
+/* ---- Names of 0.1: gipc_deprecated(3) ------------------------------------ */
+
+GIPC_API GIPC_DEPRECATED GIPC_MUST_CHECK int gipc_get_start(gipc_handle *h,
+                                                            size_t *size);
+GIPC_API GIPC_DEPRECATED GIPC_MUST_CHECK int gipc_get_ahead(gipc_handle *h);
+GIPC_API GIPC_DEPRECATED GIPC_MUST_CHECK int
+gipc_options_leave_loop(gipc_options *o, struct ev_loop *loop);
+typedef struct gipc_fork gipc_fork;
+#define GIPC_HOW_WAIT GIPC_STATUS_FROM_WAIT
+#define GIPC_HOW_KERNEL GIPC_STATUS_FROM_KERNEL
+#define GIPC_HOW_REPORTED GIPC_STATUS_FROM_REPORTED
+#define GIPC_HOW_CHILD GIPC_STATUS_FROM_CHILD
+#define GIPC_HOW_LOST GIPC_STATUS_LOST
+#define GIPC_ENDED_UNBORN GIPC_ENDED_BEFORE_START
 
 #ifdef __cplusplus
 }

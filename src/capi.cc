@@ -167,7 +167,7 @@ int gipc_try_get(gipc_handle *h, const void **data, size_t *size) {
   return result;
 }
 
-int gipc_get_start(gipc_handle *h, size_t *size) {
+int gipc_next_size(gipc_handle *h, size_t *size) {
   return h == nullptr || size == nullptr
              ? -EINVAL
              : guard([&] { return unwrap(h)->get_start(*size); });
@@ -195,7 +195,7 @@ int gipc_put_start(gipc_handle *h, const void *data, size_t size) {
                       : guard([&] { return unwrap(h)->put_start(data, size); });
 }
 
-int gipc_get_ahead(gipc_handle *h) {
+int gipc_read_ahead(gipc_handle *h) {
   return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->get_ahead(); });
 }
 
@@ -282,3 +282,11 @@ int gipc_pause(gipc_handle *h) {
 int gipc_resume(gipc_handle *h) {
   return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->resume(); });
 }
+
+// ---- Names of 0.1 -----------------------------------------------------------
+
+int gipc_get_start(gipc_handle *h, size_t *size) {
+  return gipc_next_size(h, size);
+}
+
+int gipc_get_ahead(gipc_handle *h) { return gipc_read_ahead(h); }

@@ -34,7 +34,9 @@ inline Options *unwrap(gipc_options *o) {
 inline const Options *unwrap(const gipc_options *o) {
   return reinterpret_cast<const Options *>(o);
 }
-inline Fork *unwrap(gipc_fork *f) { return reinterpret_cast<Fork *>(f); }
+inline Fork *unwrap(gipc_fork_context *f) {
+  return reinterpret_cast<Fork *>(f);
+}
 inline WaitSet *unwrap(gipc_wait_set *set) {
   return reinterpret_cast<WaitSet *>(set);
 }

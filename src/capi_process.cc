@@ -113,7 +113,7 @@ int gipc_options_block_signal(gipc_options *o, int signal) {
                       : guard([&] { return unwrap(o)->block_signal(signal); });
 }
 
-int gipc_options_leave_loop(gipc_options *o, struct ev_loop *loop) {
+int gipc_options_release_signals(gipc_options *o, struct ev_loop *loop) {
   if (o == nullptr || loop == nullptr)
     return -EINVAL;
   return guard([&] {
@@ -170,19 +170,19 @@ int gipc_exec_process(const char *const argv[], const gipc_options *options,
   });
 }
 
-int gipc_fork_prepare(const gipc_options *options, gipc_fork **f) {
+int gipc_fork_prepare(const gipc_options *options, gipc_fork_context **f) {
   if (f == nullptr)
     return -EINVAL;
   return guard([&] {
     Fork *fork;
     int error = Fork::prepare(unwrap(options), fork);
     if (error == 0)
-      *f = reinterpret_cast<gipc_fork *>(fork);
+      *f = reinterpret_cast<gipc_fork_context *>(fork);
     return error;
   });
 }
 
-int gipc_fork_parent(gipc_fork *f, pid_t pid, gipc_process **process) {
+int gipc_fork_parent(gipc_fork_context *f, pid_t pid, gipc_process **process) {
   if (f == nullptr || process == nullptr || pid == 0)
     return -EINVAL;
   int result = pid > 0 ? pid : errno != 0 ? -errno : -EAGAIN;
@@ -195,7 +195,7 @@ int gipc_fork_parent(gipc_fork *f, pid_t pid, gipc_process **process) {
   });
 }
 
-int gipc_fork_child(gipc_fork *f) {
+int gipc_fork_child(gipc_fork_context *f) {
   return f == nullptr ? -EINVAL : guard([&] { return Fork::child(unwrap(f)); });
 }
 
@@ -306,4 +306,10 @@ void gipc_process_free(gipc_process *p) {
     Process::reap_orphans();
     return 0;
   });
+}
+
+// ---- Names of 0.1 -----------------------------------------------------------
+
+int gipc_options_leave_loop(gipc_options *o, struct ev_loop *loop) {
+  return gipc_options_release_signals(o, loop);
 }

@@ -19,9 +19,27 @@ for header in tests/abi/*/gipc.h; do
   "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror \
     -I"$(dirname "$header")" tests/abi/old_program.c -o "$tmp/old_program" \
     -L"$build" -lgipc -lev
+  # A binary asks for the functions by the version that first had them.
+  for name in $(grep -o '\bgipc_[a-z_]*(' "$header" | tr -d '(' | sort -u); do
+    nm -D "$build/libgipc.so" | grep -q " $name@@GIPC_0\.[1-${version#0.}]$" ||
+      fail "$name is not what version $version had"
+  done
   LD_LIBRARY_PATH=$(realpath "$build") "$tmp/old_program" ||
     fail "a program of version $version does not run with this library"
 done
+# It compiles today as well, but is told what has another name now.
+compile_old() {
+  "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude "$@" \
+    tests/abi/old_program.c -o "$tmp/old_program" -L"$build" -lgipc -lev
+}
+compile_old -DGIPC_DEPRECATED=
+LD_LIBRARY_PATH=$(realpath "$build") "$tmp/old_program" ||
+  fail "an old program that is compiled anew does not run"
+! compile_old 2>"$tmp/warnings" || fail "old names are not told of"
+[ "$(grep -c 'deprecated' "$tmp/warnings")" = 3 ] || {
+  cat "$tmp/warnings"
+  fail "other than the three old functions"
+}
 "${CC:-cc}" -Iinclude tests/install/consumer.c -o "$tmp/old" \
   -L"$build" -lgipc
 
