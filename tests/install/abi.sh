@@ -20,7 +20,8 @@ for header in tests/abi/*/gipc.h; do
     -I"$(dirname "$header")" tests/abi/old_program.c -o "$tmp/old_program" \
     -L"$build" -lgipc -lev
   # A binary asks for the functions by the version that first had them.
-  for name in $(grep -o '\bgipc_[a-z_]*(' "$header" | tr -d '(' | sort -u); do
+  for name in $(sed -n 's/.*\b\(gipc_[a-z_]*\)([^0-9].*/\1/p' "$header" |
+    sort -u); do
     nm -D "$build/libgipc.so" | grep -q " $name@@GIPC_0\.[1-${version#0.}]$" ||
       fail "$name is not what version $version had"
   done
