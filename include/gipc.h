@@ -10,7 +10,8 @@
  *  4. Times are seconds on the monotonic clock.  A timeout < 0 waits for ever,
  *     0 tries once, and covers the whole call; NaN is -EINVAL.
  *  5. An object is used by one thread at a time, different objects by any
- *     number of threads.
+ *     number of threads.  Only gipc_interrupt() and gipc_wait_set_wake() may
+ *     come from any thread, or a signal handler, at any time.
  *  6. Nothing is printed, no signal disposition, mask, errno, or file status
  *     flag of the program is changed.
  *  7. Sizes are bytes.
