@@ -170,7 +170,7 @@ int gipc_try_get(gipc_handle *h, const void **data, size_t *size) {
 int gipc_next_size(gipc_handle *h, size_t *size) {
   return h == nullptr || size == nullptr
              ? -EINVAL
-             : guard([&] { return unwrap(h)->get_start(*size); });
+             : guard([&] { return unwrap(h)->next_size(*size); });
 }
 
 int gipc_get_into(gipc_handle *h, void *buffer, size_t capacity, size_t *size) {
@@ -196,7 +196,8 @@ int gipc_put_start(gipc_handle *h, const void *data, size_t size) {
 }
 
 int gipc_read_ahead(gipc_handle *h) {
-  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->get_ahead(); });
+  return h == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(h)->read_ahead(); });
 }
 
 int gipc_put_step(gipc_handle *h) {

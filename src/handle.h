@@ -59,7 +59,7 @@ public:
     int error = usable(get_gate_);
     return error != 0 ? error : take(out);
   }
-  int get_start(size_t &size) noexcept;
+  int next_size(size_t &size) noexcept;
   int get_into(void *buffer, size_t capacity, size_t &size) noexcept;
   int get_cancel() noexcept;
   int try_put(const void *data, size_t size) noexcept {
@@ -75,7 +75,7 @@ public:
     return try_put_slow(data, size);
   }
   int put_start(const void *data, size_t size) noexcept;
-  int get_ahead() noexcept;
+  int read_ahead() noexcept;
   int put_step() noexcept;
   int put_cancel() noexcept;
   int flush_step() noexcept;

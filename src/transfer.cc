@@ -77,7 +77,7 @@ int Handle::take_slow(int result, View &out) noexcept {
   return note_broken(result);
 }
 
-int Handle::get_start(size_t &size) noexcept {
+int Handle::next_size(size_t &size) noexcept {
   if (int error = usable(get_gate_))
     return error;
   for (;;) {
@@ -143,7 +143,7 @@ bool Handle::wants_ahead() noexcept {
          inbox_.borrowed() == nullptr && inbox_.wants_more(limit_);
 }
 
-int Handle::get_ahead() noexcept {
+int Handle::read_ahead() noexcept {
   if (int error = usable(get_gate_))
     return error;
   size_t moved = 0;
