@@ -186,7 +186,7 @@ run(int (*target)(struct ev_loop *, void *), void *argument) {
     static struct ev_loop *fresh; // which nobody frees
     fresh = watch::fresh_loop();
     if (fresh == nullptr)
-      finish(127, GIPC_ENDED_UNBORN);
+      finish(127, GIPC_ENDED_BEFORE_START);
     int code = target(fresh, argument);
     finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_RETURN);
   } catch (const abi::__forced_unwind &) {

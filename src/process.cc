@@ -99,7 +99,7 @@ bool Process::find_status(bool wait) noexcept {
     result = sys::waitpid(pid_, &status, WNOHANG, &usage);
   if (result > 0) {
     usage_ = usage;
-    end(status, GIPC_HOW_WAIT);
+    end(status, GIPC_STATUS_FROM_WAIT);
     return true;
   }
   if (result == 0)
@@ -117,17 +117,17 @@ bool Process::find_status(bool wait) noexcept {
       (void)sys::poll(nullptr, 0, 1);
     }
     if (result > 0) {
-      end(status, GIPC_HOW_KERNEL);
+      end(status, GIPC_STATUS_FROM_KERNEL);
       return true;
     }
   }
   read_records();
   if (reported_)
-    end(wait_status_, GIPC_HOW_REPORTED);
+    end(wait_status_, GIPC_STATUS_FROM_REPORTED);
   else if (recorded_code_ >= 0)
-    end(recorded_code_ << 8, GIPC_HOW_CHILD);
+    end(recorded_code_ << 8, GIPC_STATUS_FROM_CHILD);
   else
-    end(0, GIPC_HOW_LOST);
+    end(0, GIPC_STATUS_LOST);
   return true;
 }
 
@@ -190,7 +190,7 @@ int Process::exitcode(int &code) noexcept {
     return error;
   if (!has_ended())
     return -EAGAIN;
-  if (how_ == GIPC_HOW_LOST)
+  if (how_ == GIPC_STATUS_LOST)
     return GIPC_ESTATUSLOST;
   code = WIFSIGNALED(wait_status_) ? -WTERMSIG(wait_status_)
                                    : WEXITSTATUS(wait_status_);
@@ -202,14 +202,14 @@ int Process::info(gipc_exit_info &out) noexcept {
     return error;
   if (!has_ended())
     return -EAGAIN;
-  bool lost = how_ == GIPC_HOW_LOST;
+  bool lost = how_ == GIPC_STATUS_LOST;
   bool killed = !lost && WIFSIGNALED(wait_status_);
   out.code = lost || killed ? -1 : WEXITSTATUS(wait_status_);
   out.signal = killed ? WTERMSIG(wait_status_) : 0;
   out.core = killed && WCOREDUMP(wait_status_) ? 1 : 0;
   out.how = how_;
-  out.ended = function_ && !begun_ ? GIPC_ENDED_UNBORN : recorded_how_;
-  bool measured = how_ == GIPC_HOW_WAIT;
+  out.ended = function_ && !begun_ ? GIPC_ENDED_BEFORE_START : recorded_how_;
+  bool measured = how_ == GIPC_STATUS_FROM_WAIT;
   auto seconds = [&](const timeval &time) {
     return measured ? static_cast<double>(time.tv_sec) +
                           static_cast<double>(time.tv_usec) / 1e6
@@ -229,8 +229,8 @@ int Process::report(int wait_status) noexcept {
   if (!ended_) {
     reported_ = true;
     wait_status_ = wait_status;
-  } else if (how_ == GIPC_HOW_LOST || how_ == GIPC_HOW_CHILD) {
-    end(wait_status, GIPC_HOW_REPORTED);
+  } else if (how_ == GIPC_STATUS_LOST || how_ == GIPC_STATUS_FROM_CHILD) {
+    end(wait_status, GIPC_STATUS_FROM_REPORTED);
   }
   return 0;
 }
