@@ -24,6 +24,7 @@
 
 #define GIPC_API
 #define GIPC_MUST_CHECK
+#define GIPC_DEPRECATED
 #define __attribute__(x)
 %include <stdint.i>
 typedef int pid_t;
@@ -32,6 +33,7 @@ typedef unsigned int gid_t;
 
 %rename("%(strip:[gipc_])s", %$isfunction) "";
 %rename("%(strip:[GIPC_])s", %$isconstant) "";
+%rename("%(strip:[GIPC_])s", %$isenumitem) "";
 
 /* An object of the library belongs to its script object.  What a finalizer
  * frees while it is in use goes on by itself: a child runs on, queued bytes
@@ -116,7 +118,7 @@ OUTPUTS_OF(gipc_open)
 OUTPUTS_OF(gipc_pending)
 OUTPUTS_OF(gipc_handle_stats)
 OUTPUTS_OF(gipc_try_get)
-OUTPUTS_OF(gipc_get_start)
+OUTPUTS_OF(gipc_next_size)
 OUTPUTS_OF(gipc_get_into)
 OUTPUTS_OF(gipc_options_new)
 OUTPUTS_OF(gipc_process_exitcode)
@@ -221,12 +223,26 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_options_keep_fds;
 %ignore gipc_options_set_user;
 
+/* The names of 0.1. */
+%ignore gipc_get_start;
+%ignore gipc_get_ahead;
+%ignore gipc_options_leave_loop;
+%rename("$ignore", regextarget=1) "^GIPC_HOW_";
+%ignore GIPC_ENDED_UNBORN;
+
 /* The blocking tier, and what takes a C function: the thin layers wait. */
 %ignore gipc_get;
 %ignore gipc_put;
 %ignore gipc_put_many;
 %ignore gipc_message;
 %ignore gipc_flush;
+%ignore gipc_close_within;
+%ignore gipc_set_interruptible;
+%ignore gipc_interrupt;
+%ignore gipc_wait;
+%rename("$ignore", regextarget=1) "^gipc_wait_set";
+/* The script has objects of its own to keep things in. */
+%rename("$ignore", regextarget=1) "^gipc_(handle|process)_(set_)?user$";
 %ignore gipc_events;
 %ignore gipc_start;
 %ignore gipc_stop;
@@ -235,7 +251,7 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_set_budget;
 %ignore gipc_start_process;
 %ignore gipc_options_set_fork;
-%ignore gipc_options_leave_loop;
+%ignore gipc_options_release_signals;
 %ignore gipc_exit_callback;
 %ignore gipc_process_watch;
 %ignore gipc_process_unwatch;

@@ -4,15 +4,24 @@
  *  1. An int result >= 0 is success, -errno an error of the system, and a
  *     value of -10001 and below one of the GIPC_ codes.  gipc_strerror() words
  *     all of them.
- *  2. Outputs come last and are untouched when the call fails.
+ *  2. Outputs come last and are untouched when the call fails; only
+ *     gipc_put_many() always says how many messages it accepted.
  *  3. A NULL or wrong argument is -EINVAL and changes nothing.
  *  4. Times are seconds on the monotonic clock.  A timeout < 0 waits for ever,
  *     0 tries once, and covers the whole call; NaN is -EINVAL.
  *  5. An object is used by one thread at a time, different objects by any
- *     number of threads.
+ *     number of threads.  Only gipc_interrupt() and gipc_wait_set_wake() may
+ *     come from any thread, or a signal handler, at any time.
  *  6. Nothing is printed, no signal disposition, mask, errno, or file status
  *     flag of the program is changed.
  *  7. Sizes are bytes.
+ *  8. A struct's first member is its size, which the caller sets to sizeof.
+ *     Later versions add members at the end only.  Every size from the first
+ *     member after it on is accepted: of a struct that is filled, at most so
+ *     many bytes are written, and what a newer program has beyond is zeroed;
+ *     of a struct that is read, members beyond the size count as 0, and bytes
+ *     that this library does not know must be 0, else -E2BIG.  A size over
+ *     4096 is -E2BIG, too.
  *
  * Each function has its manual page: man 3 gipc_try_get.  Start with gipc(3).
  */
@@ -30,18 +39,40 @@
 #define GIPC_MUST_CHECK __attribute__((warn_unused_result))
 #endif
 
+/* An old name of 0.1, which stays.  Define it empty to use one without a
+ * warning; gipc_deprecated(3) has the new names. */
+#ifndef GIPC_DEPRECATED
+#define GIPC_DEPRECATED __attribute__((deprecated))
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define GIPC_VERSION_MAJOR 0
-#define GIPC_VERSION_MINOR 1
+#define GIPC_VERSION_MINOR 2
 #define GIPC_VERSION_PATCH 0
 #define GIPC_VERSION                                                           \
   (GIPC_VERSION_MAJOR * 65536 + GIPC_VERSION_MINOR * 256 + GIPC_VERSION_PATCH)
 
 /* The version of the library that runs, in the form of GIPC_VERSION. */
 GIPC_API int gipc_version(void);
+
+/* Ways of newer kernels that are live, each found out by using it. */
+typedef enum gipc_feature {
+  GIPC_FEATURE_PIDFD = 1,         /* descriptors of processes */
+  GIPC_FEATURE_KEPT_STATUS = 2,   /* of a child that was reaped by others */
+  GIPC_FEATURE_SHARED_START = 4,  /* a program's start copies no memory */
+  GIPC_FEATURE_CLOSE_RANGE = 8,   /* a child closes descriptors in one call */
+  GIPC_FEATURE_WIPE_ON_FORK = 16, /* a fork is noticed without a call */
+  GIPC_FEATURE_PIPE_READ = 32,    /* reads from pipes never wait */
+  GIPC_FEATURE_PIPE_WRITE = 64    /* nor do writes, which raise no signal */
+} gipc_feature;
+/* A mask of them.  The first call tries them, which starts and reaps a child
+ * that nobody else in the program notices; later ones remember.  Without
+ * GIPC_FEATURE_KEPT_STATUS a status can be lost to another reaper:
+ * GIPC_ESTATUSLOST. */
+GIPC_API GIPC_MUST_CHECK int gipc_features(void);
 
 /* ---- Errors: gipc_error(3) --------------------------------------------- */
 
@@ -64,8 +95,9 @@ GIPC_API const char *gipc_strerror(int code);
 
 typedef struct gipc_handle gipc_handle;
 
-#define GIPC_READ 1
-#define GIPC_WRITE 2
+/* In calls a direction is an int, like every mask and mode below, so that C++
+ * programs may compute it. */
+typedef enum gipc_direction { GIPC_READ = 1, GIPC_WRITE = 2 } gipc_direction;
 
 /* A one-way pipe.  Both handles are closed on exec. */
 GIPC_API GIPC_MUST_CHECK int gipc_pipe(gipc_handle **reader,
@@ -77,10 +109,19 @@ GIPC_API GIPC_MUST_CHECK int gipc_pipe_duplex(gipc_handle **a, gipc_handle **b);
  * the descriptors; on failure the caller still does. */
 GIPC_API GIPC_MUST_CHECK int gipc_open(int read_fd, int write_fd,
                                        gipc_handle **handle);
-/* Closes h.  Queued bytes leave first: at once, or in the background when h
- * is started on a loop; else -EAGAIN, and h stays open for gipc_flush().
- * GIPC_ECLOSED when it was closed before.  h itself stays allocated. */
+/* Closes h.  Queued bytes are written first: at once, or in the background
+ * when h is started on a loop; else -EAGAIN, and h stays open for
+ * gipc_flush().  GIPC_ECLOSED when it was closed before.  h itself stays
+ * allocated.  h stays open after -EAGAIN, GIPC_ELOCKED and GIPC_EWRONGPROC;
+ * every other error, as -EPIPE, says what became of the queue, and h is closed
+ * nevertheless. */
 GIPC_API GIPC_MUST_CHECK int gipc_close(gipc_handle *h);
+/* Waits until queued bytes are written, but no longer than timeout, then closes
+ * h in any case.  -ETIMEDOUT: the rest of the queue has been discarded; 0
+ * discards at once what cannot be written without waiting.  The queue of a
+ * started handle, also of one that gipc_close() left to its loop, is taken over
+ * from the loop.  h stays open after GIPC_ELOCKED and GIPC_EWRONGPROC only. */
+GIPC_API GIPC_MUST_CHECK int gipc_close_within(gipc_handle *h, double timeout);
 /* Ends the writing direction only: the peer reads what was put, then the end
  * of the stream.  -EAGAIN as gipc_close(). */
 GIPC_API GIPC_MUST_CHECK int gipc_shutdown(gipc_handle *h);
@@ -114,7 +155,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_pending(const gipc_handle *h, int direction,
                                           size_t *bytes);
 
 typedef struct gipc_stats {
-  size_t size; /* set by the caller: sizeof(gipc_stats) */
+  size_t size; /* set by the caller: sizeof(gipc_stats); convention 8 */
   uint64_t messages_in;
   uint64_t messages_out; /* taken by a put */
   uint64_t bytes_in;     /* with the headers, as on the wire */
@@ -125,6 +166,11 @@ typedef struct gipc_stats {
 GIPC_API GIPC_MUST_CHECK int gipc_handle_stats(const gipc_handle *h,
                                                gipc_stats *stats);
 
+/* A pointer of the program's own, NULL at first.  The library only keeps it,
+ * also when h is closed, and in the child that h is passed to by a fork. */
+GIPC_API GIPC_MUST_CHECK int gipc_handle_set_user(gipc_handle *h, void *user);
+GIPC_API void *gipc_handle_user(const gipc_handle *h);
+
 /* ---- Step tier: never blocks, needs no loop: gipc_step(3) --------------- */
 
 /* Takes the next whole message.  On success *data points into h and stays
@@ -134,11 +180,11 @@ GIPC_API GIPC_MUST_CHECK int gipc_handle_stats(const gipc_handle *h,
 GIPC_API GIPC_MUST_CHECK int gipc_try_get(gipc_handle *h, const void **data,
                                           size_t *size);
 /* The size of the next message, as soon as its header is there. */
-GIPC_API GIPC_MUST_CHECK int gipc_get_start(gipc_handle *h, size_t *size);
+GIPC_API GIPC_MUST_CHECK int gipc_next_size(gipc_handle *h, size_t *size);
 /* Receives the next message into the caller's memory, which h borrows until
  * the call succeeds, fails, or gipc_get_cancel().  -EAGAIN: wait until
  * readable, call again with the same buffer.  GIPC_ETOOBIG: capacity is under
- * the size that gipc_get_start() tells; nothing is lost. */
+ * the size that gipc_next_size() tells; nothing is lost. */
 GIPC_API GIPC_MUST_CHECK int gipc_get_into(gipc_handle *h, void *buffer,
                                            size_t capacity, size_t *size);
 /* Gives the buffer of an unfinished gipc_get_into() back; the bytes it
@@ -148,7 +194,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_get_cancel(gipc_handle *h);
  * is nothing to receive, or a message is there.  For who waits to put on a
  * handle that nobody gets from meanwhile: two peers that put at once, and only
  * put, would wait for each other for ever. */
-GIPC_API GIPC_MUST_CHECK int gipc_get_ahead(gipc_handle *h);
+GIPC_API GIPC_MUST_CHECK int gipc_read_ahead(gipc_handle *h);
 
 /* Takes the message whole into the queue (0), or nothing of it: -EAGAIN, wait
  * until gipc_fd(h, GIPC_WRITE) is writable and gipc_flush_step(), or for
@@ -186,12 +232,13 @@ typedef struct gipc_message {
   size_t size;
 } gipc_message;
 /* Puts count messages in as few system calls as they fit in.  Returns 0 when
- * all are with the kernel.  Whatever it returns, *taken tells how many
- * messages were taken (sent or queued). */
+ * all are with the kernel.  *accepted is the number of messages that were
+ * written or queued, also when the call fails (unless an argument is wrong):
+ * the exception to convention 2.  Do not put those again. */
 GIPC_API GIPC_MUST_CHECK int gipc_put_many(gipc_handle *h,
                                            const gipc_message *messages,
                                            size_t count, double timeout,
-                                           size_t *taken);
+                                           size_t *accepted);
 /* Returns when the queue is with the kernel. */
 GIPC_API GIPC_MUST_CHECK int gipc_flush(gipc_handle *h, double timeout);
 
@@ -247,11 +294,13 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_clear_env(gipc_options *o);
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_cwd(gipc_options *o,
                                                   const char *path);
 
-#define GIPC_STDIO_INHERIT 0
-#define GIPC_STDIO_NULL 1   /* /dev/null */
-#define GIPC_STDIO_FD 2     /* a copy of fd, which the caller keeps */
-#define GIPC_STDIO_PIPE 3   /* the other end: gipc_process_stdio() */
-#define GIPC_STDIO_STDOUT 4 /* stderr only: wherever stdout goes */
+typedef enum gipc_stdio_mode {
+  GIPC_STDIO_INHERIT = 0,
+  GIPC_STDIO_NULL = 1,  /* /dev/null */
+  GIPC_STDIO_FD = 2,    /* a copy of fd, which the caller keeps */
+  GIPC_STDIO_PIPE = 3,  /* the other end: gipc_process_stdio() */
+  GIPC_STDIO_STDOUT = 4 /* stderr only: wherever stdout goes */
+} gipc_stdio_mode;
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_stdio(gipc_options *o, int which,
                                                     int mode, int fd);
 
@@ -264,9 +313,11 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_map_fd(gipc_options *o, int fd,
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_program(gipc_options *o,
                                                       const char *path);
 
-#define GIPC_GROUP_INHERIT 0
-#define GIPC_GROUP_NEW 1     /* its own process group */
-#define GIPC_GROUP_SESSION 2 /* its own session, without a terminal */
+typedef enum gipc_group {
+  GIPC_GROUP_INHERIT = 0,
+  GIPC_GROUP_NEW = 1,    /* its own process group */
+  GIPC_GROUP_SESSION = 2 /* its own session, without a terminal */
+} gipc_group;
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_group(gipc_options *o, int group);
 /* The child leads a new session, of which fd is the controlling terminal. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_terminal(gipc_options *o, int fd);
@@ -308,8 +359,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_block_signal(gipc_options *o,
  * watches on loop.  (libev lets a signal be watched on one loop only, be it one
  * that the child inherited.)  Known without being named: the default loop, and
  * loops that something of this library is on. */
-GIPC_API GIPC_MUST_CHECK int gipc_options_leave_loop(gipc_options *o,
-                                                     struct ev_loop *loop);
+GIPC_API GIPC_MUST_CHECK int gipc_options_release_signals(gipc_options *o,
+                                                          struct ev_loop *loop);
 /* gipc_start_process() calls this instead of fork(2). */
 GIPC_API GIPC_MUST_CHECK int
 gipc_options_set_fork(gipc_options *o, pid_t (*fork_function)(void *user),
@@ -340,6 +391,9 @@ GIPC_API GIPC_MUST_CHECK int gipc_exec_process(const char *const argv[],
 GIPC_API GIPC_MUST_CHECK int gipc_process_pid(const gipc_process *p);
 /* Valid until p is freed; "gipc-<pid>" when none was given. */
 GIPC_API const char *gipc_process_name(const gipc_process *p);
+/* A pointer of the program's own, NULL at first; the library only keeps it. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_set_user(gipc_process *p, void *user);
+GIPC_API void *gipc_process_user(const gipc_process *p);
 /* Readable (level-triggered) once the child has ended.  -EOPNOTSUPP where the
  * kernel has no pidfd: then call gipc_process_is_alive() now and then. */
 GIPC_API GIPC_MUST_CHECK int gipc_process_fd(const gipc_process *p);
@@ -355,28 +409,32 @@ GIPC_API GIPC_MUST_CHECK int gipc_process_join(gipc_process *p, double timeout);
 GIPC_API GIPC_MUST_CHECK int gipc_process_exitcode(gipc_process *p, int *code);
 
 /* How the status is known. */
-#define GIPC_HOW_WAIT 1     /* waitid(2) */
-#define GIPC_HOW_KERNEL 2   /* another reaper was first; the kernel kept it */
-#define GIPC_HOW_REPORTED 3 /* told by gipc_process_report() or ev_child */
-#define GIPC_HOW_CHILD 4    /* told by the child itself just before its end */
-#define GIPC_HOW_LOST 5     /* not known */
+typedef enum gipc_status_source {
+  GIPC_STATUS_FROM_WAIT = 1,     /* waitid(2) */
+  GIPC_STATUS_FROM_KERNEL = 2,   /* another reaper was first; it was kept */
+  GIPC_STATUS_FROM_REPORTED = 3, /* by gipc_process_report() or ev_child */
+  GIPC_STATUS_FROM_CHILD = 4,    /* told by the child just before its end */
+  GIPC_STATUS_LOST = 5           /* not known */
+} gipc_status_source;
 
 /* What ended a function child, as far as it could tell. */
-#define GIPC_ENDED_UNKNOWN 0
-#define GIPC_ENDED_RETURN 1    /* target returned */
-#define GIPC_ENDED_EXIT 2      /* exit(3) or gipc_exit() */
-#define GIPC_ENDED_EXCEPTION 3 /* a C++ exception escaped target */
-#define GIPC_ENDED_UNWOUND 4   /* pthread_exit(3) or cancellation */
-#define GIPC_ENDED_UNBORN 5    /* killed before target began */
-#define GIPC_ENDED_UNSENT 6    /* returned or exited, with messages unsent */
+typedef enum gipc_ended {
+  GIPC_ENDED_UNKNOWN = 0,
+  GIPC_ENDED_RETURN = 1,       /* target returned */
+  GIPC_ENDED_EXIT = 2,         /* exit(3) or gipc_exit() */
+  GIPC_ENDED_EXCEPTION = 3,    /* a C++ exception escaped target */
+  GIPC_ENDED_UNWOUND = 4,      /* pthread_exit(3) or cancellation */
+  GIPC_ENDED_BEFORE_START = 5, /* killed before target began */
+  GIPC_ENDED_UNSENT = 6        /* returned or exited, with messages unsent */
+} gipc_ended;
 
 typedef struct gipc_exit_info {
   size_t size;   /* set by the caller: sizeof(gipc_exit_info) */
   int code;      /* exit code, or -1 */
   int signal;    /* the signal that ended it, or 0 */
   int core;      /* 1: a core was dumped */
-  int how;       /* GIPC_HOW_... */
-  int ended;     /* GIPC_ENDED_... */
+  int how;       /* a gipc_status_source */
+  int ended;     /* a gipc_ended */
   double user;   /* processor seconds, or -1 where not known */
   double system; /* processor seconds, or -1 where not known */
   long max_rss;  /* KiB, or -1 where not known */
@@ -410,6 +468,55 @@ GIPC_API GIPC_MUST_CHECK int gipc_process_report(gipc_process *p,
  * that starts, joins or frees a process.  NULL is allowed. */
 GIPC_API void gipc_process_free(gipc_process *p);
 
+/* ---- Waiting for several, and ending a wait: gipc_wait(3) ---------------- */
+
+typedef struct gipc_wait_set gipc_wait_set;
+
+/* A set of handles and processes that one thread waits for, without a loop. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_new(gipc_wait_set **set);
+/* Its members stay as they are.  NULL is allowed. */
+GIPC_API void gipc_wait_set_free(gipc_wait_set *set);
+/* Waits for h to be ready in these directions (GIPC_READ | GIPC_WRITE); a
+ * second call changes them.  GIPC_ELOCKED: h is started on a loop.  A member
+ * that is freed leaves the set by itself. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_wait_set_add_handle(gipc_wait_set *set, gipc_handle *h, int directions);
+/* Waits for the end of p. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_add_process(gipc_wait_set *set,
+                                                       gipc_process *p);
+/* -ENOENT: it is not in the set. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_remove_handle(gipc_wait_set *set,
+                                                         gipc_handle *h);
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_remove_process(gipc_wait_set *set,
+                                                          gipc_process *p);
+/* Returns the number of members that are ready, or -ETIMEDOUT.  A reader is
+ * ready when a whole message is in its memory, when there is something to
+ * receive (which may be a part of a message: then gipc_try_get() is -EAGAIN,
+ * and gipc_get() waits), and at its end; a writer when its descriptor takes
+ * bytes, so that a put or gipc_flush_step() moves some; a handle that is
+ * closed or has failed, always; a process when it has ended.  A member that is
+ * ready stays so until that changes.  -ECANCELED: gipc_wait_set_wake(). */
+GIPC_API GIPC_MUST_CHECK int gipc_wait(gipc_wait_set *set, double timeout);
+/* The next of those that the last gipc_wait() found ready: a handle and its
+ * directions, or a process; the other pointer is NULL.  -EAGAIN after the last.
+ * Any member may be removed, closed or freed meanwhile. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_next(gipc_wait_set *set,
+                                                gipc_handle **handle,
+                                                gipc_process **process,
+                                                int *directions);
+/* The gipc_wait() in progress, or else the next one, returns -ECANCELED, once.
+ * From any thread; async-signal-safe. */
+GIPC_API GIPC_MUST_CHECK int gipc_wait_set_wake(gipc_wait_set *set);
+
+/* Lets gipc_interrupt() work on h, for two more descriptors until h is freed.
+ * From then on, blocking calls on h wait with poll(2) only. */
+GIPC_API GIPC_MUST_CHECK int gipc_set_interruptible(gipc_handle *h, int on);
+/* The blocking call on h that is in progress, or else the next one, returns
+ * -ECANCELED, once, with the effect of a timeout (of a put whose message was
+ * partly written: -EINPROGRESS; of gipc_close_within(): h is closed).  From any
+ * thread; async-signal-safe.  -EINVAL: h is not interruptible. */
+GIPC_API GIPC_MUST_CHECK int gipc_interrupt(gipc_handle *h);
+
 /* ---- In children: gipc_inherit(3) ---------------------------------------- */
 
 /* In an exec'd child: the handle that the parent passed under this name.
@@ -432,19 +539,34 @@ GIPC_API GIPC_MUST_CHECK int gipc_set_exit_timeout(double seconds);
 
 /* ---- Runtimes that fork by themselves: gipc_fork(3) ---------------------- */
 
-typedef struct gipc_fork gipc_fork;
+typedef struct gipc_fork gipc_fork_context;
 
 /* Before the fork, in the thread that forks: blocks signals until
  * gipc_fork_parent() or gipc_fork_child() in the same thread. */
 GIPC_API GIPC_MUST_CHECK int gipc_fork_prepare(const gipc_options *options,
-                                               gipc_fork **f);
+                                               gipc_fork_context **f);
 /* In the parent, with the result of the fork.  pid < 0 (the fork failed, errno
  * tells) undoes the preparation.  f is freed, whatever the result. */
-GIPC_API GIPC_MUST_CHECK int gipc_fork_parent(gipc_fork *f, pid_t pid,
+GIPC_API GIPC_MUST_CHECK int gipc_fork_parent(gipc_fork_context *f, pid_t pid,
                                               gipc_process **process);
 /* In the child: clean state, options applied, f freed.  End the child with
  * gipc_exit(). */
-GIPC_API GIPC_MUST_CHECK int gipc_fork_child(gipc_fork *f);
+GIPC_API GIPC_MUST_CHECK int gipc_fork_child(gipc_fork_context *f);
+
+/* ---- Names of 0.1: gipc_deprecated(3) ------------------------------------ */
+
+GIPC_API GIPC_DEPRECATED GIPC_MUST_CHECK int gipc_get_start(gipc_handle *h,
+                                                            size_t *size);
+GIPC_API GIPC_DEPRECATED GIPC_MUST_CHECK int gipc_get_ahead(gipc_handle *h);
+GIPC_API GIPC_DEPRECATED GIPC_MUST_CHECK int
+gipc_options_leave_loop(gipc_options *o, struct ev_loop *loop);
+typedef struct gipc_fork gipc_fork;
+#define GIPC_HOW_WAIT GIPC_STATUS_FROM_WAIT
+#define GIPC_HOW_KERNEL GIPC_STATUS_FROM_KERNEL
+#define GIPC_HOW_REPORTED GIPC_STATUS_FROM_REPORTED
+#define GIPC_HOW_CHILD GIPC_STATUS_FROM_CHILD
+#define GIPC_HOW_LOST GIPC_STATUS_LOST
+#define GIPC_ENDED_UNBORN GIPC_ENDED_BEFORE_START
 
 #ifdef __cplusplus
 }

@@ -4,10 +4,15 @@
 #include "error.h"
 #include "handle.h"
 #include "inherit.h"
+#include "live.h"
 
 using namespace gipc;
 
 int gipc_version(void) { return GIPC_VERSION; }
+
+int gipc_features(void) {
+  return guard([] { return features(); });
+}
 
 const char *gipc_strerror(int code) { return error_text(code); }
 
@@ -76,6 +81,13 @@ int gipc_close(gipc_handle *h) {
   return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->close(); });
 }
 
+int gipc_close_within(gipc_handle *h, double timeout) {
+  Deadline deadline;
+  if (h == nullptr || Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard([&] { return unwrap(h)->close_within(deadline); });
+}
+
 int gipc_shutdown(gipc_handle *h) {
   return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->shutdown(); });
 }
@@ -119,10 +131,26 @@ int gipc_pending(const gipc_handle *h, int direction, size_t *bytes) {
   return unwrap(h)->pending(direction, *bytes);
 }
 
+int gipc_handle_set_user(gipc_handle *h, void *user) {
+  return h == nullptr ? -EINVAL : unwrap(h)->set_user(user);
+}
+
+void *gipc_handle_user(const gipc_handle *h) {
+  return h == nullptr ? nullptr : unwrap(h)->user();
+}
+
 int gipc_handle_stats(const gipc_handle *h, gipc_stats *stats) {
-  if (h == nullptr || stats == nullptr || stats->size < sizeof *stats)
+  constexpr size_t least =
+      offsetof(gipc_stats, messages_in) + sizeof stats->messages_in;
+  if (h == nullptr || stats == nullptr)
     return -EINVAL;
-  return unwrap(h)->stats(*stats);
+  gipc_stats filled{};
+  int error = check_size(stats->size, least);
+  if (error == 0)
+    error = unwrap(h)->stats(filled);
+  if (error == 0)
+    copy_out(filled, stats);
+  return error;
 }
 
 // ---- Step tier: no guard where nothing can throw; errno is kept in sys.h ----
@@ -139,10 +167,10 @@ int gipc_try_get(gipc_handle *h, const void **data, size_t *size) {
   return result;
 }
 
-int gipc_get_start(gipc_handle *h, size_t *size) {
+int gipc_next_size(gipc_handle *h, size_t *size) {
   return h == nullptr || size == nullptr
              ? -EINVAL
-             : guard([&] { return unwrap(h)->get_start(*size); });
+             : guard([&] { return unwrap(h)->next_size(*size); });
 }
 
 int gipc_get_into(gipc_handle *h, void *buffer, size_t capacity, size_t *size) {
@@ -167,8 +195,9 @@ int gipc_put_start(gipc_handle *h, const void *data, size_t size) {
                       : guard([&] { return unwrap(h)->put_start(data, size); });
 }
 
-int gipc_get_ahead(gipc_handle *h) {
-  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->get_ahead(); });
+int gipc_read_ahead(gipc_handle *h) {
+  return h == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(h)->read_ahead(); });
 }
 
 int gipc_put_step(gipc_handle *h) {
@@ -211,13 +240,15 @@ int gipc_put(gipc_handle *h, const void *data, size_t size, double timeout) {
 }
 
 int gipc_put_many(gipc_handle *h, const gipc_message *messages, size_t count,
-                  double timeout, size_t *taken) {
+                  double timeout, size_t *accepted) {
   Deadline deadline;
-  if (h == nullptr || taken == nullptr || (messages == nullptr && count > 0) ||
+  if (h == nullptr || accepted == nullptr ||
+      (messages == nullptr && count > 0) ||
       Deadline::create(timeout, deadline) != 0)
     return -EINVAL;
-  return guard(
-      [&] { return unwrap(h)->put_many(messages, count, deadline, *taken); });
+  return guard([&] {
+    return unwrap(h)->put_many(messages, count, deadline, *accepted);
+  });
 }
 
 int gipc_flush(gipc_handle *h, double timeout) {
@@ -231,10 +262,14 @@ int gipc_flush(gipc_handle *h, double timeout) {
 
 int gipc_start(gipc_handle *h, struct ev_loop *loop, const gipc_events *events,
                void *user) {
-  if (h == nullptr || loop == nullptr || events == nullptr ||
-      events->size < sizeof *events)
+  constexpr size_t least =
+      offsetof(gipc_events, on_message) + sizeof events->on_message;
+  if (h == nullptr || loop == nullptr || events == nullptr)
     return -EINVAL;
-  return guard([&] { return unwrap(h)->start(loop, *events, user); });
+  gipc_events known;
+  if (int error = copy_in(events, least, known))
+    return error;
+  return guard([&] { return unwrap(h)->start(loop, known, user); });
 }
 
 int gipc_stop(gipc_handle *h) {
@@ -248,3 +283,11 @@ int gipc_pause(gipc_handle *h) {
 int gipc_resume(gipc_handle *h) {
   return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->resume(); });
 }
+
+// ---- Names of 0.1 -----------------------------------------------------------
+
+int gipc_get_start(gipc_handle *h, size_t *size) {
+  return gipc_next_size(h, size);
+}
+
+int gipc_get_ahead(gipc_handle *h) { return gipc_read_ahead(h); }

@@ -3,7 +3,10 @@
 
 #include "gipc.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 #include <new>
 
 namespace gipc {
@@ -12,6 +15,7 @@ class Handle;
 class Process;
 struct Options;
 class Fork;
+class WaitSet;
 
 // Public names are never defined as types: a pointer is the object.
 inline Handle *unwrap(gipc_handle *h) { return reinterpret_cast<Handle *>(h); }
@@ -30,12 +34,55 @@ inline Options *unwrap(gipc_options *o) {
 inline const Options *unwrap(const gipc_options *o) {
   return reinterpret_cast<const Options *>(o);
 }
-inline Fork *unwrap(gipc_fork *f) { return reinterpret_cast<Fork *>(f); }
+inline Fork *unwrap(gipc_fork_context *f) {
+  return reinterpret_cast<Fork *>(f);
+}
+inline WaitSet *unwrap(gipc_wait_set *set) {
+  return reinterpret_cast<WaitSet *>(set);
+}
 inline gipc_handle *wrap(Handle *h) {
   return reinterpret_cast<gipc_handle *>(h);
 }
 inline gipc_process *wrap(Process *p) {
   return reinterpret_cast<gipc_process *>(p);
+}
+
+// ---- Structs that grow ------------------------------------------------------
+// The first member is the size that the caller was compiled with, the second
+// has been there in every version: `least` is the size up to its end.
+
+// No struct will be that long; it bounds what a size that was never set does.
+constexpr size_t most_of_struct = 4096;
+
+inline int check_size(size_t size, size_t least) noexcept {
+  return size < least ? -EINVAL : size > most_of_struct ? -E2BIG : 0;
+}
+
+// Fills the caller's struct as far as it goes, and zeroes what a newer program
+// has beyond this library's.  Its size stays.
+template <typename T> void copy_out(const T &filled, T *out) noexcept {
+  size_t size = out->size;
+  size_t known = std::min(size, sizeof(T));
+  auto *bytes = reinterpret_cast<unsigned char *>(out);
+  std::memcpy(bytes + sizeof size,
+              reinterpret_cast<const unsigned char *>(&filled) + sizeof size,
+              known - sizeof size);
+  std::memset(bytes + known, 0, size - known);
+}
+
+// Reads the caller's struct: members that an older program has not, or not
+// whole, are 0.  -E2BIG: a newer one has set a member that is not known here.
+template <typename T> int copy_in(const T *in, size_t least, T &out) noexcept {
+  size_t size = in->size;
+  if (int error = check_size(size, least))
+    return error;
+  auto *bytes = reinterpret_cast<const unsigned char *>(in);
+  for (size_t at = sizeof(T); at < size; ++at)
+    if (bytes[at] != 0)
+      return -E2BIG;
+  out = T{};
+  std::memcpy(&out, in, std::min(size / alignof(T) * alignof(T), sizeof(T)));
+  return 0;
 }
 
 // The only exception the core lets out is bad_alloc; anything else is a bug.

@@ -145,7 +145,7 @@ int gipc_options_block_signal(gipc_options *o, int signal) {
                       : guard([&] { return unwrap(o)->block_signal(signal); });
 }
 
-int gipc_options_leave_loop(gipc_options *o, struct ev_loop *loop) {
+int gipc_options_release_signals(gipc_options *o, struct ev_loop *loop) {
   if (o == nullptr || loop == nullptr)
     return -EINVAL;
   return guard([&] {
@@ -202,19 +202,19 @@ int gipc_exec_process(const char *const argv[], const gipc_options *options,
   });
 }
 
-int gipc_fork_prepare(const gipc_options *options, gipc_fork **f) {
+int gipc_fork_prepare(const gipc_options *options, gipc_fork_context **f) {
   if (f == nullptr)
     return -EINVAL;
   return guard([&] {
     Fork *fork;
     int error = Fork::prepare(unwrap(options), fork);
     if (error == 0)
-      *f = reinterpret_cast<gipc_fork *>(fork);
+      *f = reinterpret_cast<gipc_fork_context *>(fork);
     return error;
   });
 }
 
-int gipc_fork_parent(gipc_fork *f, pid_t pid, gipc_process **process) {
+int gipc_fork_parent(gipc_fork_context *f, pid_t pid, gipc_process **process) {
   if (f == nullptr || process == nullptr || pid == 0)
     return -EINVAL;
   int result = pid > 0 ? pid : errno != 0 ? -errno : -EAGAIN;
@@ -227,7 +227,7 @@ int gipc_fork_parent(gipc_fork *f, pid_t pid, gipc_process **process) {
   });
 }
 
-int gipc_fork_child(gipc_fork *f) {
+int gipc_fork_child(gipc_fork_context *f) {
   return f == nullptr ? -EINVAL : guard([&] { return Fork::child(unwrap(f)); });
 }
 
@@ -250,6 +250,14 @@ int gipc_process_pid(const gipc_process *p) {
 
 const char *gipc_process_name(const gipc_process *p) {
   return p == nullptr ? "" : unwrap(p)->name();
+}
+
+int gipc_process_set_user(gipc_process *p, void *user) {
+  return p == nullptr ? -EINVAL : unwrap(p)->set_user(user);
+}
+
+void *gipc_process_user(const gipc_process *p) {
+  return p == nullptr ? nullptr : unwrap(p)->user();
 }
 
 int gipc_process_fd(const gipc_process *p) {
@@ -278,9 +286,18 @@ int gipc_process_exitcode(gipc_process *p, int *code) {
 }
 
 int gipc_process_info(gipc_process *p, gipc_exit_info *info) {
-  return p == nullptr || info == nullptr || info->size < sizeof *info
-             ? -EINVAL
-             : guard([&] { return unwrap(p)->info(*info); });
+  constexpr size_t least = offsetof(gipc_exit_info, code) + sizeof info->code;
+  if (p == nullptr || info == nullptr)
+    return -EINVAL;
+  if (int error = check_size(info->size, least))
+    return error;
+  return guard([&] {
+    gipc_exit_info filled{};
+    int error = unwrap(p)->info(filled);
+    if (error == 0)
+      copy_out(filled, info);
+    return error;
+  });
 }
 
 int gipc_process_signal(gipc_process *p, int signal) {
@@ -328,4 +345,10 @@ void gipc_process_free(gipc_process *p) {
     Process::reap_detached();
     return 0;
   });
+}
+
+// ---- Names of 0.1 -----------------------------------------------------------
+
+int gipc_options_leave_loop(gipc_options *o, struct ev_loop *loop) {
+  return gipc_options_release_signals(o, loop);
 }

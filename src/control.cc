@@ -45,7 +45,8 @@ int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
     int size = 0;
     for (; size < 64 && sent < count; ++size, ++sent)
       batch[size] = window.at(sent);
-    error = send_all(parent_end, batch, sizeof *batch * static_cast<size_t>(size));
+    error =
+        send_all(parent_end, batch, sizeof *batch * static_cast<size_t>(size));
   }
   return error;
 }

@@ -57,7 +57,7 @@ private:
   // Of handles at numbers that are redirected.
   std::vector<registry::Held> copies_;
   registry::Held status_reader_, status_writer_;
-  std::string handles_;    // the value of GIPC_HANDLES
+  std::string handles_; // the value of GIPC_HANDLES
   std::vector<std::string> variables_;
   std::vector<char *> environment_;
   std::vector<std::string> paths_;
@@ -202,8 +202,9 @@ int Program::start(Process *&out) {
     int error;
     {
       SignalBlock signals;
-      os::Spawn child{in_child, this, shared, status_reader_.get(),
-                      status_writer_.get(), forked};
+      os::Spawn child{
+          in_child, this, shared, status_reader_.get(), status_writer_.get(),
+          forked};
       error = os::spawn(child, &pid, &pidfd);
     }
     if (error != 0)

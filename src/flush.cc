@@ -70,7 +70,8 @@ bool Handle::flush_all(double patience) noexcept {
         Exit result = handle->flush_at_exit();
         left |= result != Exit::done;
         moved |= result == Exit::moved;
-        more |= result == Exit::busy || (result == Exit::blocked && count == most);
+        more |=
+            result == Exit::busy || (result == Exit::blocked && count == most);
         if (result == Exit::busy)
           others += handle->bytes_out_.load(std::memory_order_relaxed);
         if (result == Exit::blocked && count < most)

@@ -34,9 +34,8 @@ int Fork::prepare(const Options *options, Fork *&out) {
   if (int error = self->prepare_all())
     return error;
   self->signals_ = std::make_unique<SignalBlock>();
-  self->may_fail_ =
-      self->options_->can_fail_in_child() ||
-      watch::InheritedLoops(self->signals_->outside()).may_fail();
+  self->may_fail_ = self->options_->can_fail_in_child() ||
+                    watch::InheritedLoops(self->signals_->outside()).may_fail();
   self->window_.emplace();
   out = self.release();
   return 0;
@@ -70,8 +69,8 @@ int Fork::prepare_handles() {
       int fd = passed.handle->fd(direction);
       if (fd < 0)
         continue;
-      registry::Held &moved = direction == GIPC_READ ? handles_.back().read
-                                                     : handles_.back().write;
+      registry::Held &moved =
+          direction == GIPC_READ ? handles_.back().read : handles_.back().write;
       if (fd < 3 || setup_.replaces(fd)) {
         // In the child this number is stdio, or what it is to be.
         Fd copy;
@@ -215,7 +214,7 @@ run(int (*target)(struct ev_loop *, void *), void *argument) {
     static struct ev_loop *fresh; // which nobody frees
     fresh = watch::fresh_loop();
     if (fresh == nullptr)
-      finish(127, GIPC_ENDED_UNBORN);
+      finish(127, GIPC_ENDED_BEFORE_START);
     int code = target(fresh, argument);
     finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_RETURN);
   } catch (...) {

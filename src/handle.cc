@@ -208,6 +208,48 @@ int Handle::stats(gipc_stats &out) const noexcept {
   return 0;
 }
 
+int Handle::set_user(void *user) noexcept {
+  if (!is_ours())
+    return GIPC_EWRONGPROC;
+  user_ = user;
+  return 0;
+}
+
+int Handle::ready_without_waiting(int directions) noexcept {
+  if (open_somewhere() != 0)
+    return directions; // every call says so
+  if (push_ != nullptr)
+    return 0; // it is the loop's
+  int ready = 0;
+  if (!read_ || read_end_ != 0 || inbox_.ready(limit_))
+    ready |= GIPC_READ;
+  if (!write_ || shutting_ || write_end_ != 0)
+    ready |= GIPC_WRITE;
+  return ready & directions;
+}
+
+int Handle::set_interruptible(bool on) {
+  if (int error = open_somewhere())
+    return error;
+  if (waiting_.load(std::memory_order_relaxed))
+    return GIPC_ELOCKED;
+  if (!on) {
+    waker_.reset();
+  } else if (waker_ == nullptr) {
+    auto waker = std::make_unique<Waker>();
+    if (int error = waker->open())
+      return error;
+    waker_ = std::move(waker);
+  }
+  return 0;
+}
+
+int Handle::interrupt() noexcept {
+  if (!is_ours())
+    return GIPC_EWRONGPROC;
+  return waker_ != nullptr ? waker_->wake() : -EINVAL;
+}
+
 // ---- Closing ----------------------------------------------------------------
 
 int Handle::close() noexcept {
@@ -228,6 +270,23 @@ int Handle::close() noexcept {
   }
   close_now();
   return result;
+}
+
+int Handle::close_within(Deadline deadline) {
+  // The queue of a handle that is closing on its loop can be waited for, too.
+  int error = closing_ && is_ours() ? 0 : open_somewhere();
+  if (error != 0)
+    return error;
+  if (operation_in_progress())
+    return GIPC_ELOCKED;
+  if (push_ != nullptr)
+    push_->detach();
+  // Also when this thread is cancelled while it waits.
+  struct Closing {
+    ~Closing() { handle.close_now(); }
+    Handle &handle;
+  } at_the_end{*this};
+  return write_ && write_end_ == 0 ? flush_waiting(deadline) : 0;
 }
 
 void Handle::close_now() noexcept {
@@ -283,7 +342,10 @@ void Handle::shutdown_now() noexcept {
 }
 
 void Handle::free() noexcept {
+  memberships_.end();
   if (owner_ != generation::current()) {
+    if (waker_ != nullptr)
+      waker_->forget();
     // The numbers may mean other files in this process.
     read_.forget();
     write_.forget();
@@ -338,6 +400,9 @@ void Handle::arrive_in_child(registry::Held &read,
     }
   read_.keep_in_child();
   write_.keep_in_child();
+  if (waker_ != nullptr)
+    waker_->forget(); // it was closed with the others
+  waker_.reset();
   callbacks_ = 0;
   sender_.store(pthread_t{}, std::memory_order_relaxed);
   update_gates();

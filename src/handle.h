@@ -6,9 +6,11 @@
 #include "generation.h"
 #include "gipc.h"
 #include "inbox.h"
+#include "membership.h"
 #include "outbox.h"
 #include "registry.h"
 #include "stream.h"
+#include "waker.h"
 
 #include <atomic>
 #include <memory>
@@ -26,6 +28,8 @@ public:
   static int open(int read_fd, int write_fd, Handle *&out);
 
   int close() noexcept;
+  // Waits for the queue, then closes whatever became of it.
+  int close_within(Deadline deadline);
   int shutdown() noexcept;
   // Deletes it, now or when its last callback has returned and its last byte
   // has left.
@@ -38,13 +42,25 @@ public:
   int set_budget(size_t messages, size_t bytes) noexcept;
   int pending(int direction, size_t &bytes) const noexcept;
   int stats(gipc_stats &out) const noexcept;
+  int set_user(void *user) noexcept;
+  void *user() const noexcept { return user_; }
+
+  // ---- Waiting for several
+  Memberships &memberships() noexcept { return memberships_; }
+  bool is_started() const noexcept { return push_ != nullptr; }
+  // Of these directions, those that answer at once, whatever a descriptor says.
+  int ready_without_waiting(int directions) noexcept;
+
+  // ---- Ending a wait from outside
+  int set_interruptible(bool on); // throws bad_alloc
+  int interrupt() noexcept;
 
   // ---- Step tier
   int try_get(View &out) noexcept {
     int error = usable(get_gate_);
     return error != 0 ? error : take(out);
   }
-  int get_start(size_t &size) noexcept;
+  int next_size(size_t &size) noexcept;
   int get_into(void *buffer, size_t capacity, size_t &size) noexcept;
   int get_cancel() noexcept;
   int try_put(const void *data, size_t size) noexcept {
@@ -60,7 +76,7 @@ public:
     return try_put_slow(data, size);
   }
   int put_start(const void *data, size_t size) noexcept;
-  int get_ahead() noexcept;
+  int read_ahead() noexcept;
   int put_step() noexcept;
   int put_cancel() noexcept;
   int flush_step() noexcept;
@@ -141,6 +157,7 @@ private:
   int send_at_once() noexcept;
   int send_step() noexcept;
   int send_all(Deadline &deadline);
+  int flush_waiting(Deadline &deadline);
   int queue_or_send(const void *data, size_t size) noexcept;
   int begin_put(const void *data, size_t size) noexcept;
   int step_put() noexcept;
@@ -156,6 +173,7 @@ private:
   bool read_here() const noexcept;
   class Waiting;
   bool wants_ahead() noexcept;
+  int interrupted(const std::atomic<int> &gate) noexcept;
   int wait(int direction, Deadline &deadline);
 
   // What every call reads comes first.
@@ -188,6 +206,9 @@ private:
   bool shutting_ = false; // the same for the writing direction
   bool freed_ = false;
   int callbacks_ = 0; // that are running now
+  void *user_ = nullptr;
+  Memberships memberships_;
+  std::unique_ptr<Waker> waker_; // of a handle that can be interrupted
   size_t budget_messages_ = 4096, budget_bytes_ = 256 * 1024;
   uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0;
   std::atomic<uint64_t> bytes_out_{0}; // read by flush_all() of any thread

@@ -123,4 +123,9 @@ void discard_stdio() noexcept;
 // handler that is registered already.
 void on_exit(void (*handler)(int status, void *)) noexcept;
 
+// ---- What is live ----------------------------------------------------------
+
+// A mask of GIPC_FEATURE_, each found out by using it, or -errno.
+int features() noexcept;
+
 } // namespace gipc::os

@@ -97,7 +97,8 @@ int close_range(unsigned first, unsigned last) noexcept {
   return error != 0 || kept == last ? error : close_run(kept + 1, last);
 }
 
-// ---- Signal descriptors ------------------------------------------------------
+// ---- Signal descriptors
+// ------------------------------------------------------
 
 namespace {
 
@@ -207,8 +208,8 @@ int spawn_by_fork(const Spawn &what, pid_t *pid) noexcept {
     _exit(127);
   }
   what.forked(what.argument);
-  int error = child < 0 ? child
-                        : wait_for_exec(what.status_reader, child, *shared);
+  int error =
+      child < 0 ? child : wait_for_exec(what.status_reader, child, *shared);
   ::munmap(memory, sizeof(Progress));
   if (child >= 0 && error != 0) {
     int status;

@@ -274,4 +274,8 @@ void on_exit(void (*handler)(int, void *)) noexcept {
 #endif
 }
 
+// ---- What is live -----------------------------------------------------------
+
+int features() noexcept { return 0; }
+
 } // namespace gipc::os

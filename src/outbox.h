@@ -61,9 +61,7 @@ public:
     publish(at + frame::short_header + size);
     ++messages_;
   }
-  size_t tail() const noexcept {
-    return tail_.load(std::memory_order_relaxed);
-  }
+  size_t tail() const noexcept { return tail_.load(std::memory_order_relaxed); }
   // The tail that the queue may reach with this many bytes queued and the
   // memory that it has.
   size_t tail_at(size_t queued) const noexcept {

@@ -11,16 +11,16 @@
 
 namespace gipc {
 
-// Children whose Process was freed before they ended.  Guarded by the registry's
-// lock; void in a forked child, whose children they are not.
+// Children whose Process was freed before they ended.  Guarded by the
+// registry's lock; void in a forked child, whose children they are not.
 //
 // A set of descriptors tells which of them have ended, so that a call costs the
 // same with a thousand of them as with none.  Where there is no such set, they
 // are looked at when some child of this process has ended.
 struct Detached {
-  static int set;                // -1: none
-  static size_t in_set;          // how many are
-  static Process *first;         // those that are not in the set
+  static int set;        // -1: none
+  static size_t in_set;  // how many are
+  static Process *first; // those that are not in the set
   static uint32_t generation;
 
   // Under the lock.
@@ -61,7 +61,8 @@ struct Detached {
   static Process *take_ended() noexcept {
     registry::Lock hold;
     begin();
-    auto *process = static_cast<Process *>(set < 0 ? nullptr : os::ended_of_exit_set(set));
+    auto *process =
+        static_cast<Process *>(set < 0 ? nullptr : os::ended_of_exit_set(set));
     if (process != nullptr) {
       os::leave_exit_set(set, process->pidfd_.get());
       --in_set;
@@ -137,20 +138,19 @@ bool Process::has_ended() noexcept { return ended_ || find_status(); }
 bool Process::find_status() noexcept {
   int status = 0;
   rusage usage{};
-  int result =
-      pidfd_ ? os::wait_pidfd(pidfd_.get(), &status, &usage) : -ENOSYS;
+  int result = pidfd_ ? os::wait_pidfd(pidfd_.get(), &status, &usage) : -ENOSYS;
   if (result < 0 && result != -ECHILD) // P_PIDFD came later than pidfds
     result = sys::waitpid(pid_, &status, WNOHANG, &usage);
   if (result > 0) {
     usage_ = usage;
-    end(status, GIPC_HOW_WAIT);
+    end(status, GIPC_STATUS_FROM_WAIT);
     return true;
   }
   if (result == 0)
     return false;
   // Another reaper in this program took it, or the program ignores SIGCHLD.
   if (reported_) {
-    end(wait_status_, GIPC_HOW_REPORTED);
+    end(wait_status_, GIPC_STATUS_FROM_REPORTED);
     return true;
   }
   if (pidfd_) {
@@ -160,9 +160,9 @@ bool Process::find_status() noexcept {
   }
   (void)read_records();
   if (recorded_code_ >= 0)
-    end(recorded_code_ << 8, GIPC_HOW_CHILD);
+    end(recorded_code_ << 8, GIPC_STATUS_FROM_CHILD);
   else
-    end(0, GIPC_HOW_LOST);
+    end(0, GIPC_STATUS_LOST);
   return true;
 }
 
@@ -174,7 +174,7 @@ bool Process::find_kept_status() noexcept {
   for (int tries = 0; tries < 2; ++tries) {
     int result = os::kept_status(pidfd_.get(), &status);
     if (result > 0)
-      end(status, GIPC_HOW_KERNEL);
+      end(status, GIPC_STATUS_FROM_KERNEL);
     if (result != 0)
       return result > 0;
     // So that a loop, for which the descriptor is readable all the time, leaves
@@ -235,8 +235,8 @@ int Process::join(Deadline deadline) {
       if (result < 0 && result != -EINTR)
         return result;
     } else {
-      (void)sys::poll_cancellable(nullptr, 0,
-                      left < 0 ? interval : std::min(left, interval));
+      (void)sys::poll_cancellable(
+          nullptr, 0, left < 0 ? interval : std::min(left, interval));
       interval = std::min(2 * interval, 20);
     }
   }
@@ -248,7 +248,7 @@ int Process::exitcode(int &code) noexcept {
     return error;
   if (!has_ended())
     return -EAGAIN;
-  if (how_ == GIPC_HOW_LOST)
+  if (how_ == GIPC_STATUS_LOST)
     return GIPC_ESTATUSLOST;
   code = WIFSIGNALED(wait_status_) ? -WTERMSIG(wait_status_)
                                    : WEXITSTATUS(wait_status_);
@@ -260,14 +260,14 @@ int Process::info(gipc_exit_info &out) noexcept {
     return error;
   if (!has_ended())
     return -EAGAIN;
-  bool lost = how_ == GIPC_HOW_LOST;
+  bool lost = how_ == GIPC_STATUS_LOST;
   bool killed = !lost && WIFSIGNALED(wait_status_);
   out.code = lost || killed ? -1 : WEXITSTATUS(wait_status_);
   out.signal = killed ? WTERMSIG(wait_status_) : 0;
   out.core = killed && WCOREDUMP(wait_status_) ? 1 : 0;
   out.how = how_;
-  out.ended = function_ && !begun_ ? GIPC_ENDED_UNBORN : recorded_how_;
-  bool measured = how_ == GIPC_HOW_WAIT;
+  out.ended = function_ && !begun_ ? GIPC_ENDED_BEFORE_START : recorded_how_;
+  bool measured = how_ == GIPC_STATUS_FROM_WAIT;
   auto seconds = [&](const timeval &time) {
     return measured ? static_cast<double>(time.tv_sec) +
                           static_cast<double>(time.tv_usec) / 1e6
@@ -288,8 +288,8 @@ int Process::report(int wait_status) noexcept {
     reported_ = true;
     wait_status_ = wait_status;
     (void)find_status(); // which uses it, unless the child still runs
-  } else if (how_ == GIPC_HOW_LOST || how_ == GIPC_HOW_CHILD) {
-    end(wait_status, GIPC_HOW_REPORTED);
+  } else if (how_ == GIPC_STATUS_LOST || how_ == GIPC_STATUS_FROM_CHILD) {
+    end(wait_status, GIPC_STATUS_FROM_REPORTED);
   }
   return 0;
 }
@@ -398,6 +398,7 @@ void Process::drop_watch() noexcept {
 // ---- Letting go -------------------------------------------------------------
 
 void Process::free() noexcept {
+  memberships_.end();
   if (usable() != 0) {
     // The numbers may mean other files in this process.
     pidfd_.forget();

@@ -5,6 +5,7 @@
 #include "fd.h"
 #include "generation.h"
 #include "gipc.h"
+#include "membership.h"
 #include "registry.h"
 #include "watch.h"
 
@@ -51,6 +52,14 @@ public:
   int watch(struct ev_loop *loop, gipc_exit_callback callback, void *user);
   int unwatch() noexcept;
   int report(int wait_status) noexcept;
+  int set_user(void *user) noexcept {
+    int error = usable();
+    if (error == 0)
+      own_pointer_ = user;
+    return error;
+  }
+  void *user() const noexcept { return own_pointer_; }
+  Memberships &memberships() noexcept { return memberships_; }
 
   // Reaps children whose Process was freed before they ended.
   static void reap_detached() noexcept;
@@ -89,7 +98,9 @@ private:
   rusage usage_{};
   std::unique_ptr<ProcessWatch> watch_;
   gipc_exit_callback callback_ = nullptr;
-  void *user_ = nullptr;
+  void *user_ = nullptr;        // of the callback
+  void *own_pointer_ = nullptr; // of the program
+  Memberships memberships_;
   bool freed_ = false;
   bool in_callback_ = false;
   Process *next_detached_ = nullptr;

@@ -14,7 +14,8 @@ namespace gipc::registry {
 
 namespace {
 
-// ---- The lock ----------------------------------------------------------------
+// ---- The lock
+// ----------------------------------------------------------------
 
 pthread_mutex_t mutex;
 // The generation that the mutex was made in, and whether it is being made.
@@ -53,10 +54,10 @@ void need_mutex(uint32_t now) noexcept {
   }
 }
 
-// ---- What the lock guards ----------------------------------------------------
-// All of it is void in another generation.  A fork may copy it while another
-// thread changes it, so what the child reads is written in an order in which
-// each state makes sense.
+// ---- What the lock guards
+// ---------------------------------------------------- All of it is void in
+// another generation.  A fork may copy it while another thread changes it, so
+// what the child reads is written in an order in which each state makes sense.
 
 uint32_t list_generation;
 Entry *first;
@@ -81,7 +82,7 @@ LoopUse loop_uses[most_loops];
 // The latest changes, while forks are under way.
 constexpr unsigned most_changes = 4096;
 Change changes[most_changes];
-uint64_t changed; // how many there have been
+uint64_t changed;    // how many there have been
 ForkWindow *windows; // of the forks that are under way
 unsigned depth;      // of the lock, in the thread that has it
 // Those of this thread.  Its child may lock, in the hooks of a runtime, before
@@ -107,8 +108,8 @@ void set_bit(int fd, bool on) noexcept {
   auto number = static_cast<unsigned>(fd);
   if (number >= most)
     return;
-  unsigned used = std::max(words.load(std::memory_order_relaxed),
-                           number / word_bits + 1);
+  unsigned used =
+      std::max(words.load(std::memory_order_relaxed), number / word_bits + 1);
   words.store(used, std::memory_order_release);
   uint64_t bit = uint64_t{1} << number % word_bits;
   std::atomic<uint64_t> &word = held[number / word_bits];
@@ -183,7 +184,8 @@ void unlock() noexcept {
   pthread_mutex_unlock(&mutex);
 }
 
-// ---- Descriptors -------------------------------------------------------------
+// ---- Descriptors
+// -------------------------------------------------------------
 
 Held &Held::operator=(Fd &&fd) noexcept {
   Lock hold;
@@ -242,7 +244,8 @@ bool holds(int fd) noexcept {
          is_held(static_cast<unsigned>(fd));
 }
 
-// ---- Entries -----------------------------------------------------------------
+// ---- Entries
+// -----------------------------------------------------------------
 
 // The links of the entries, which are nobody else's business.
 struct List {
@@ -284,7 +287,8 @@ Entry *first_entry() noexcept { return first; }
 
 Entry *next_entry(const Entry *entry) noexcept { return List::next(entry); }
 
-// ---- Loops -------------------------------------------------------------------
+// ---- Loops
+// -------------------------------------------------------------------
 
 void enter_loop(struct ev_loop *loop) noexcept {
   Lock hold;
@@ -312,7 +316,8 @@ void leave_loop(struct ev_loop *loop) noexcept {
     }
 }
 
-// ---- Forks -------------------------------------------------------------------
+// ---- Forks
+// -------------------------------------------------------------------
 
 Making::Making() noexcept {
   Lock hold;
@@ -399,7 +404,8 @@ int forget_in_child(const std::vector<int> &keep,
 void close_changed(const Change &change,
                    const std::vector<int> &keep) noexcept {
   struct stat info;
-  if (change.fd < 3 || std::binary_search(keep.begin(), keep.end(), change.fd) ||
+  if (change.fd < 3 ||
+      std::binary_search(keep.begin(), keep.end(), change.fd) ||
       sys::fstat(change.fd, &info) != 0)
     return;
   if (change.known == 0 ||
@@ -408,7 +414,8 @@ void close_changed(const Change &change,
     Fd(change.fd).reset();
 }
 
-// ---- The end of a child ------------------------------------------------------
+// ---- The end of a child
+// ------------------------------------------------------
 
 int child_control() noexcept {
   return control_generation == generation::current() ? control : -1;

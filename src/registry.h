@@ -95,7 +95,8 @@ Entry *next_entry(const Entry *entry) noexcept;
 void enter_loop(struct ev_loop *loop) noexcept;
 void leave_loop(struct ev_loop *loop) noexcept;
 
-// ---- Forks -------------------------------------------------------------------
+// ---- Forks
+// -------------------------------------------------------------------
 
 // A descriptor that was registered, or closed, while a fork was under way.
 struct Change {

@@ -42,8 +42,8 @@ int Setup::prepare(const Options &options, bool exec) {
     Fd copy;
     error = sys::duplicate(options.mapped[i].fd, copy);
     if (error == 0)
-      sources_.push_back({registry::Held(std::move(copy)),
-                          options.mapped[i].child_fd});
+      sources_.push_back(
+          {registry::Held(std::move(copy)), options.mapped[i].child_fd});
   }
   if (error != 0)
     return error;

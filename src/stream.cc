@@ -89,9 +89,8 @@ bool Stream::read_waits() const noexcept {
 
 int Stream::read_waiting(int fd, const iovec *parts, int count,
                          volatile ssize_t *moved) {
-  return read_way_ == Way::socket
-             ? os::receive_waiting(fd, parts, count, moved)
-             : -EAGAIN;
+  return read_way_ == Way::socket ? os::receive_waiting(fd, parts, count, moved)
+                                  : -EAGAIN;
 }
 
 int Stream::write_waiting(int fd, const iovec *parts, int count,

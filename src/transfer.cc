@@ -98,7 +98,7 @@ int Handle::take_slow(int result, View &out) noexcept {
   return note_broken(result);
 }
 
-int Handle::get_start(size_t &size) noexcept {
+int Handle::next_size(size_t &size) noexcept {
   if (int error = usable(get_gate_))
     return error;
   for (;;) {
@@ -164,7 +164,7 @@ bool Handle::wants_ahead() noexcept {
          inbox_.borrowed() == nullptr && inbox_.wants_more(limit_);
 }
 
-int Handle::get_ahead() noexcept {
+int Handle::read_ahead() noexcept {
   if (int error = usable(get_gate_))
     return error;
   size_t moved = 0;
@@ -186,8 +186,8 @@ class Handle::Sending {
 public:
   explicit Sending(Handle &handle) noexcept : handle_(handle) {
     pthread_t none{};
-    mine_ = handle.sender_.compare_exchange_strong(
-        none, pthread_self(), std::memory_order_acquire);
+    mine_ = handle.sender_.compare_exchange_strong(none, pthread_self(),
+                                                   std::memory_order_acquire);
   }
   ~Sending() {
     if (mine_)
@@ -463,6 +463,12 @@ private:
   Handle &handle_;
 };
 
+// -ECANCELED when an interruption was due before the call, which answers it.
+int Handle::interrupted(const std::atomic<int> &gate) noexcept {
+  bool due = waker_ != nullptr && usable(gate) == 0 && waker_->due();
+  return due && waker_->take() ? -ECANCELED : 0;
+}
+
 // Returns when the direction may go on, or at the deadline.  Two peers that put
 // at once would wait for each other for ever, so a put goes on receiving, but
 // no more than one message ahead.
@@ -470,7 +476,7 @@ int Handle::wait(int direction, Deadline &deadline) {
   // With all the time there is, and nothing to do meanwhile, one call that
   // waits and moves in the kernel does for three.
   bool reading = direction == GIPC_READ;
-  if (deadline.never() && (reading || !read_)) {
+  if (deadline.never() && (reading || !read_) && waker_ == nullptr) {
     Waiting busy(*this);
     ssize_t result = reading ? receive_waiting() : send_waiting();
     if (result == -ENOMEM)
@@ -478,28 +484,32 @@ int Handle::wait(int direction, Deadline &deadline) {
     if (result != -EAGAIN)
       return 0; // the caller finds out which
   }
-  pollfd fds[2];
+  pollfd fds[3];
   nfds_t count = 0;
   fds[count++] = {reading ? read_.get() : write_.get(),
                   static_cast<short>(reading ? POLLIN : POLLOUT), 0};
-  if (!reading && wants_ahead())
+  bool ahead = !reading && wants_ahead();
+  if (ahead)
     fds[count++] = {read_.get(), POLLIN, 0};
+  if (waker_ != nullptr)
+    fds[count++] = {waker_->fd(), POLLIN, 0};
   int result = 0;
   {
     Waiting busy(*this);
     while (result == 0 || result == -EINTR) {
       // When the time is over nothing goes on, however ready the peer is.
       int milliseconds = deadline.milliseconds();
-      result =
-          milliseconds == 0
-              ? -ETIMEDOUT
-              : sys::poll_cancellable(fds, count, milliseconds);
+      result = milliseconds == 0
+                   ? -ETIMEDOUT
+                   : sys::poll_cancellable(fds, count, milliseconds);
     }
   }
   if (result < 0)
     return result;
+  if (waker_ != nullptr && fds[count - 1].revents != 0 && waker_->take())
+    return -ECANCELED;
   // A failure shows at the next get.
-  if (count == 2 && fds[1].revents != 0)
+  if (ahead && fds[1].revents != 0)
     (void)receive();
   return 0;
 }
@@ -507,8 +517,10 @@ int Handle::wait(int direction, Deadline &deadline) {
 int Handle::get(Deadline deadline, View &out) {
   if (int error = usable(get_gate_))
     return error;
+  if (int error = interrupted(get_gate_))
+    return error;
   // The read that waits finds what is there just as well.
-  bool waits = deadline.never() && in_.read_waits();
+  bool waits = deadline.never() && in_.read_waits() && waker_ == nullptr;
   for (;;) {
     int result = waits ? next_received(out) : take(out);
     if (result != -EAGAIN)
@@ -520,6 +532,8 @@ int Handle::get(Deadline deadline, View &out) {
 
 int Handle::put(const void *data, size_t size, Deadline &deadline) {
   if (int error = put_error(data, size))
+    return error;
+  if (int error = interrupted(put_gate_))
     return error;
   Sending mine(*this);
   return mine ? put_waiting(data, size, deadline) : GIPC_ELOCKED;
@@ -553,7 +567,8 @@ int Handle::put_waiting(const void *data, size_t size, Deadline &deadline) {
     if (int error = wait(GIPC_WRITE, deadline)) {
       int left = cancel_put();
       if (left == 1)
-        return error == -ETIMEDOUT ? -EINPROGRESS : error;
+        return error == -ETIMEDOUT || error == -ECANCELED ? -EINPROGRESS
+                                                          : error;
       return left < 0 ? break_off(left) : error;
     }
     result = step_put();
@@ -574,6 +589,12 @@ int Handle::send_all(Deadline &deadline) {
 int Handle::flush(Deadline deadline) {
   if (int error = usable(put_gate_))
     return error;
+  if (int error = interrupted(put_gate_))
+    return error;
+  return flush_waiting(deadline);
+}
+
+int Handle::flush_waiting(Deadline &deadline) {
   Sending mine(*this);
   return mine ? send_all(deadline) : GIPC_ELOCKED;
 }
@@ -582,6 +603,8 @@ int Handle::put_many(const gipc_message *messages, size_t count,
                      Deadline deadline, size_t &taken) {
   taken = 0;
   if (int error = usable(put_gate_))
+    return error;
+  if (int error = interrupted(put_gate_))
     return error;
   Sending mine(*this);
   return mine ? queue_many(messages, count, deadline, taken) : GIPC_ELOCKED;
@@ -598,7 +621,7 @@ int Handle::queue_many(const gipc_message *messages, size_t count,
       int result = put_waiting(message.data, message.size, deadline);
       if (result == -EINPROGRESS) {
         ++taken;
-        return -ETIMEDOUT;
+        return deadline.milliseconds() == 0 ? -ETIMEDOUT : -ECANCELED;
       }
       if (result != 0)
         return result;

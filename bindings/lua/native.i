@@ -67,7 +67,7 @@ static int is_string(lua_State *L, int index) {
 
 /* take, below, stands for them: Lua cannot receive into a string. */
 %ignore gipc_try_get;
-%ignore gipc_get_start;
+%ignore gipc_next_size;
 %ignore gipc_get_into;
 %ignore gipc_get_cancel;
 /* fork_process, below. */
@@ -265,7 +265,7 @@ int scheduler_next(scheduler *s, int *timed_out);
 /* fork_process(options): the process, or nil alone in the child. */
 static int fork_process(lua_State *L) {
   void *options = NULL;
-  gipc_fork *f;
+  gipc_fork_context *f;
   gipc_process *process;
   if (!SWIG_IsOK(
           SWIG_ConvertPtr(L, 1, &options, SWIGTYPE_p_gipc_options, 0)))

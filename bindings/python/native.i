@@ -165,7 +165,7 @@ static PyObject *take(gipc_handle *h) {
   size_t size;
   if (turn_is_over())
     Py_RETURN_FALSE;
-  int result = gipc_get_start(h, &size);
+  int result = gipc_next_size(h, &size);
   if (result == 0) {
     if (size >= LARGE)
       return PyLong_FromSize_t(size);
@@ -362,7 +362,7 @@ PyObject *sigchld_is_handled(void);
 /* Forks as os.fork() does, with Python's own hooks, and with the library's.
  * The process, or None in the child. */
 static PyObject *fork_process(const gipc_options *options) {
-  gipc_fork *f;
+  gipc_fork_context *f;
   gipc_process *process;
   PyOS_BeforeFork();
   int result = gipc_fork_prepare(options, &f);

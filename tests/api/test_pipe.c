@@ -94,7 +94,7 @@ static void each_handle_knows_its_directions(void **state) {
   RESULT(gipc_shutdown(r), GIPC_EDIRECTION);
   RESULT(gipc_get(w, 0, &data, &size), GIPC_EDIRECTION);
   RESULT(gipc_try_get(w, &data, &size), GIPC_EDIRECTION);
-  RESULT(gipc_get_start(w, &size), GIPC_EDIRECTION);
+  RESULT(gipc_next_size(w, &size), GIPC_EDIRECTION);
   /* The peer's end does not change what this one is open for. */
   gipc_handle_free(b);
   RESULT(gipc_get(a, 10, &data, &size), GIPC_EOF);
@@ -130,7 +130,7 @@ static void says_closed(gipc_handle *h) {
   assert_int_equal(pending, 77);
   RESULT(gipc_try_get(h, &data, &size), GIPC_ECLOSED);
   RESULT(gipc_get(h, 0, &data, &size), GIPC_ECLOSED);
-  RESULT(gipc_get_start(h, &size), GIPC_ECLOSED);
+  RESULT(gipc_next_size(h, &size), GIPC_ECLOSED);
   RESULT(gipc_get_into(h, buffer, sizeof buffer, &size), GIPC_ECLOSED);
   RESULT(gipc_get_cancel(h), GIPC_ECLOSED);
   RESULT(gipc_try_put(h, "x", 1), GIPC_ECLOSED);

@@ -46,8 +46,8 @@ static void every_null_is_refused(void **state) {
   RESULT(gipc_try_get(NULL, &data, &size), -EINVAL);
   RESULT(gipc_try_get(r, NULL, &size), -EINVAL);
   RESULT(gipc_try_get(r, &data, NULL), -EINVAL);
-  RESULT(gipc_get_start(NULL, &size), -EINVAL);
-  RESULT(gipc_get_start(r, NULL), -EINVAL);
+  RESULT(gipc_next_size(NULL, &size), -EINVAL);
+  RESULT(gipc_next_size(r, NULL), -EINVAL);
   RESULT(gipc_get_into(NULL, buffer, 4, &size), -EINVAL);
   RESULT(gipc_get_into(r, NULL, 4, &size), -EINVAL);
   RESULT(gipc_get_into(r, buffer, 4, NULL), -EINVAL);
@@ -120,12 +120,12 @@ static void outputs_stay_when_there_is_nothing_yet(void **state) {
   char buffer[4] = "abc";
   RESULT(gipc_try_get(r, &data, &size), -EAGAIN);
   RESULT(gipc_get(r, 0, &data, &size), -ETIMEDOUT);
-  RESULT(gipc_get_start(r, &size), -EAGAIN);
+  RESULT(gipc_next_size(r, &size), -EAGAIN);
   RESULT(gipc_get_into(r, buffer, 4, &size), -EAGAIN);
   OK(gipc_put(w, "12345", 5, -1));
   RESULT(gipc_get_into(r, buffer, 4, &size), GIPC_ETOOBIG);
   assert_string_equal(buffer, "abc");
-  OK(gipc_get_start(r, &size));
+  OK(gipc_next_size(r, &size));
   assert_int_equal(size, 5);
   size = 77;
   OK(gipc_close(w));
@@ -133,7 +133,7 @@ static void outputs_stay_when_there_is_nothing_yet(void **state) {
   size = 77;
   data = &r;
   RESULT(gipc_try_get(r, &data, &size), GIPC_EOF);
-  RESULT(gipc_get_start(r, &size), GIPC_EOF);
+  RESULT(gipc_next_size(r, &size), GIPC_EOF);
   RESULT(gipc_get_into(r, buffer, 4, &size), GIPC_EOF);
   assert_ptr_equal(data, &r);
   assert_int_equal(size, 77);
@@ -141,7 +141,7 @@ static void outputs_stay_when_there_is_nothing_yet(void **state) {
 
 static void directions_marks_and_budgets_have_ranges(void **state) {
   size_t bytes = 77;
-  gipc_stats stats = {.size = sizeof stats - 1};
+  gipc_stats stats = {.size = sizeof stats.size};
   for (int direction = -3; direction < 8; direction++) {
     if (direction == GIPC_READ || direction == GIPC_WRITE)
       continue;
@@ -171,7 +171,7 @@ static void starts_are_checked(void **state) {
   struct ev_loop *loop = ev_loop_new(0);
   gipc_events events = {.size = sizeof events, .on_message = on_message};
   gipc_events wrong = events, none = {.size = sizeof none};
-  wrong.size--;
+  wrong.size = sizeof wrong.size;
   RESULT(gipc_start(NULL, loop, &events, NULL), -EINVAL);
   RESULT(gipc_start(r, NULL, &events, NULL), -EINVAL);
   RESULT(gipc_start(r, loop, NULL, NULL), -EINVAL);

@@ -33,7 +33,7 @@ static void cancel_a_get(size_t payload, int way, size_t step) {
     if (at + part > payload + 4)
       part = payload + 4 - at;
     int result = way == 1   ? gipc_get(r, 0, &data, &size)
-                 : way == 2 ? gipc_get_start(r, &size)
+                 : way == 2 ? gipc_next_size(r, &size)
                             : gipc_get_into(r, into, payload + 1, &size);
     if (way == 1)
       RESULT(result, -ETIMEDOUT);

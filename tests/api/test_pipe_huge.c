@@ -42,7 +42,7 @@ static const char *receive_all(struct receiver *r) {
     int result;
     memset(r->into, 0xee, ends);
     memset(r->into + sizes[i] - ends, 0xee, ends);
-    while ((result = gipc_get_start(r->h, &told)) == -EAGAIN)
+    while ((result = gipc_next_size(r->h, &told)) == -EAGAIN)
       wait_fd(gipc_fd(r->h, GIPC_READ), POLLIN, 60000);
     if (result != 0 || told != sizes[i])
       return "get_start";

@@ -300,7 +300,7 @@ static void *put_in_steps_then_get(void *argument) {
   fill(block, p->message, p->seed);
   int result = gipc_put_start(p->h, block, p->message);
   while (result == -EAGAIN) {
-    int ahead = gipc_get_ahead(p->h);
+    int ahead = gipc_read_ahead(p->h);
     struct pollfd writable = {gipc_fd(p->h, GIPC_WRITE), POLLOUT, 0};
     if ((ahead != 0 && ahead != -EAGAIN) || poll(&writable, 1, 10000) != 1)
       break;
@@ -330,7 +330,7 @@ static void no_more_than_a_message_is_received_ahead(void **state) {
   gipc_handle *a, *b;
   size_t held = 0;
   OK(gipc_pipe_duplex(&a, &b));
-  assert_int_equal(gipc_get_ahead(a), -EAGAIN);
+  assert_int_equal(gipc_read_ahead(a), -EAGAIN);
   int put = 0;
   for (int i = 0; i < 100; i++) {
     if (put != -EAGAIN)
@@ -338,11 +338,11 @@ static void no_more_than_a_message_is_received_ahead(void **state) {
     else
       put = gipc_put_step(b);
     assert_true(put == 0 || put == -EAGAIN);
-    int ahead = gipc_get_ahead(a);
+    int ahead = gipc_read_ahead(a);
     assert_true(ahead == 0 || ahead == -EAGAIN);
   }
   assert_int_equal(put, -EAGAIN); /* the kernel is full, and a takes no more */
-  assert_int_equal(gipc_get_ahead(a), -EAGAIN);
+  assert_int_equal(gipc_read_ahead(a), -EAGAIN);
   OK(gipc_pending(a, GIPC_READ, &held));
   assert_in_range(held, sizeof(block), 4 * sizeof(block));
   OK(gipc_try_get(a, &data, &size));
@@ -356,21 +356,21 @@ static void receiving_ahead_says_why_not(void **state) {
   gipc_handle *reader, *writer;
   size_t got;
   OK(gipc_pipe(&reader, &writer));
-  assert_int_equal(gipc_get_ahead(writer), GIPC_EDIRECTION);
-  assert_int_equal(gipc_get_ahead(NULL), -EINVAL);
+  assert_int_equal(gipc_read_ahead(writer), GIPC_EDIRECTION);
+  assert_int_equal(gipc_read_ahead(NULL), -EINVAL);
   /* A get that is under way has the rest to itself. */
   assert_int_equal(gipc_put_start(writer, block, sizeof(block)), -EAGAIN);
   assert_int_equal(gipc_get_into(reader, got_here, sizeof(block), &got),
                    -EAGAIN);
-  assert_int_equal(gipc_get_ahead(reader), GIPC_ELOCKED);
+  assert_int_equal(gipc_read_ahead(reader), GIPC_ELOCKED);
   OK(gipc_put_step(writer));
   OK(gipc_get_into(reader, got_here, sizeof(block), &got));
   /* The end is told by the get. */
   gipc_handle_free(writer);
-  assert_int_equal(gipc_get_ahead(reader), -EAGAIN);
+  assert_int_equal(gipc_read_ahead(reader), -EAGAIN);
   assert_int_equal(gipc_try_get(reader, &data, &size), GIPC_EOF);
   OK(gipc_close(reader));
-  assert_int_equal(gipc_get_ahead(reader), GIPC_ECLOSED);
+  assert_int_equal(gipc_read_ahead(reader), GIPC_ECLOSED);
   gipc_handle_free(reader);
 }
 

@@ -151,7 +151,7 @@ static int use_each(gipc_handle *r, gipc_handle *w) {
     gipc_handle *h = both[i];
     int results[] = {gipc_try_get(h, &seen, &count),
                      gipc_get(h, -1, &seen, &count),
-                     gipc_get_start(h, &count),
+                     gipc_next_size(h, &count),
                      gipc_get_into(h, buffer, 8, &count),
                      gipc_get_cancel(h),
                      gipc_try_put(h, "x", 1),

@@ -219,7 +219,7 @@ static void operate(struct slot *s) {
       put_back(&s->into);
     break;
   case 13:
-    assert_true(known(gipc_get_start(s->h, &bytes)));
+    assert_true(known(gipc_next_size(s->h, &bytes)));
     break;
   case 14:
     assert_true(known(gipc_pending(s->h, GIPC_READ, &bytes)));

@@ -124,7 +124,7 @@ static void an_end_is_clean_only_between_frames(void **state) { /* H65 */
         RESULT(gipc_try_get(r, &data, &size), expected);
         RESULT(gipc_get(r, -1, &data, &size), expected);
         /* A header that is there can be told, whatever came behind it. */
-        result = gipc_get_start(r, &size);
+        result = gipc_next_size(r, &size);
         assert_true(result == expected || (result == 0 && !at_boundary(cut)));
         RESULT(gipc_get_into(r, buffer, 64, &size), expected);
       }
@@ -168,7 +168,7 @@ static void reserved_lengths_poison_the_handle(void **state) { /* H64, H88 */
     for (int j = 0; j < 100; j++) {
       RESULT(gipc_try_get(r, &data, &size), GIPC_EPROTOCOL);
       RESULT(gipc_get(r, -1, &data, &size), GIPC_EPROTOCOL);
-      RESULT(gipc_get_start(r, &size), GIPC_EPROTOCOL);
+      RESULT(gipc_next_size(r, &size), GIPC_EPROTOCOL);
       RESULT(gipc_get_into(r, buffer, 8, &size), GIPC_EPROTOCOL);
     }
     close(peer);
@@ -233,7 +233,7 @@ static void over_the_limit_is_over_for_good(void **state) { /* H64 */
   RESULT(gipc_try_get(r, &data, &size), GIPC_ETOOBIG);
   OK(gipc_set_limit(r, 1000));
   RESULT(gipc_try_get(r, &data, &size), GIPC_ETOOBIG);
-  RESULT(gipc_get_start(r, &size), GIPC_ETOOBIG);
+  RESULT(gipc_next_size(r, &size), GIPC_ETOOBIG);
   RESULT(gipc_get_into(r, buffer, 200, &size), GIPC_ETOOBIG);
   gipc_handle_free(r);
   gipc_handle_free(w);
@@ -246,7 +246,7 @@ static void a_limit_holds_in_each_way_of_getting(void **state) {
     OK(gipc_pipe(&r, &w));
     OK(gipc_set_limit(r, 99));
     OK(gipc_put(w, buffer, 100, -1));
-    RESULT(way == 0   ? gipc_get_start(r, &size)
+    RESULT(way == 0   ? gipc_next_size(r, &size)
            : way == 1 ? gipc_get_into(r, buffer, 200, &size)
                       : gipc_get(r, 10, &data, &size),
            GIPC_ETOOBIG);

@@ -82,7 +82,7 @@ static void every_call(void) {
   OK(CALL(gipc_pipe_duplex(&a, &b)));
   (void)CALL(gipc_try_get(r, &data, &size));
   (void)CALL(gipc_get(r, 0.001, &data, &size));
-  (void)CALL(gipc_get_start(r, &size));
+  (void)CALL(gipc_next_size(r, &size));
   (void)CALL(gipc_get_into(r, into, 10, &size));
   (void)CALL(gipc_put(r, "x", 1, 0));
   OK(CALL(gipc_put(w, "x", 1, 1)));

@@ -58,7 +58,7 @@ static void options_refuse_what_is_wrong(void **state) {
 
 static void starts_refuse_what_is_wrong(void **state) {
   gipc_process *p = (gipc_process *)&p, *same = p;
-  gipc_fork *f = (gipc_fork *)&f;
+  gipc_fork_context *f = (gipc_fork_context *)&f;
   const char *argv[] = {"true", NULL}, *empty[] = {NULL};
   CHECK_IS(gipc_start_process(NULL, NULL, NULL, &p), -EINVAL);
   CHECK_IS(gipc_start_process(return_argument, NULL, NULL, NULL), -EINVAL);
@@ -68,13 +68,13 @@ static void starts_refuse_what_is_wrong(void **state) {
   CHECK_IS(gipc_fork_prepare(NULL, NULL), -EINVAL);
   CHECK_IS(gipc_fork_parent(NULL, 1, &p), -EINVAL);
   CHECK_IS(gipc_fork_child(NULL), -EINVAL);
-  CHECK(p == same && f == (gipc_fork *)&f && !has_children());
+  CHECK(p == same && f == (gipc_fork_context *)&f && !has_children());
 }
 
 static void a_fork_goes_on_after_a_wrong_argument(void **state) {
   gipc_options *o = new_options();
   gipc_process *p = NULL;
-  gipc_fork *f = NULL;
+  gipc_fork_context *f = NULL;
   CHECK_OK(gipc_fork_prepare(o, &f));
   CHECK_IS(gipc_fork_parent(f, 0, &p), -EINVAL);
   CHECK_IS(gipc_fork_parent(f, -1, NULL), -EINVAL);

@@ -41,7 +41,7 @@ static void a_fatal_signal_is_told_as_its_negative(void **state) {
     gipc_exit_info info = info_of(p);
     CHECK_IS(info.code, -1);
     CHECK_IS(info.signal, number);
-    CHECK_IS(info.how, GIPC_HOW_WAIT);
+    CHECK_IS(info.how, GIPC_STATUS_FROM_WAIT);
     CHECK_IS(info.ended, GIPC_ENDED_UNKNOWN);
     CHECK_IS(end_of(p), -number);
   }

@@ -8,7 +8,7 @@
  * ------------------------------------------------------ */
 
 static int adopt(const gipc_options *o, int code, gipc_process **p) {
-  gipc_fork *f = NULL;
+  gipc_fork_context *f = NULL;
   CHECK_OK(gipc_fork_prepare(o, &f));
   pid_t pid = fork();
   if (pid == 0) {
@@ -34,7 +34,7 @@ static void a_fork_of_ones_own_is_adopted(void **state) {
 static void an_adopted_child_has_the_options(void **state) {
   gipc_options *o = new_options();
   gipc_handle *r, *w;
-  gipc_fork *f = NULL;
+  gipc_fork_context *f = NULL;
   gipc_process *p = NULL;
   const void *data;
   size_t size;
@@ -75,7 +75,7 @@ static void a_failed_fork_is_undone(void **state) {
   CHECK_OK(gipc_options_pass(o, NULL, w));
   CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_PIPE, -1));
   for (int i = 0; i < 20; i++) {
-    gipc_fork *f = NULL;
+    gipc_fork_context *f = NULL;
     gipc_process *p = NULL;
     int fds = count_fds();
     uint64_t blocked = signal_field("SigBlk");
@@ -161,7 +161,7 @@ static void a_child_that_is_killed_at_the_gate_was_never_born(void **state) {
     CHECK_OK(gipc_options_set_fork(o, fork_and_kill, NULL));
     gipc_process *p = start(return_argument, NULL, o);
     gipc_exit_info info = info_of(p);
-    CHECK_IS(info.ended, GIPC_ENDED_UNBORN);
+    CHECK_IS(info.ended, GIPC_ENDED_BEFORE_START);
     CHECK_IS(info.signal, SIGKILL);
     CHECK_IS(end_of(p), -SIGKILL);
 
@@ -169,14 +169,14 @@ static void a_child_that_is_killed_at_the_gate_was_never_born(void **state) {
     p = start(return_argument, NULL, o);
     CHECK_IS(gipc_process_is_alive(p), 1);
     CHECK_OK(gipc_process_kill(p));
-    CHECK_IS(info_of(p).ended, GIPC_ENDED_UNBORN);
+    CHECK_IS(info_of(p).ended, GIPC_ENDED_BEFORE_START);
     gipc_process_free(p);
   }
   /* Also where the start waits for the child. */
   CHECK_OK(gipc_options_set_cwd(o, "/"));
   CHECK_OK(gipc_options_set_fork(o, fork_and_kill, NULL));
   gipc_process *p = start(return_argument, NULL, o);
-  CHECK_IS(info_of(p).ended, GIPC_ENDED_UNBORN);
+  CHECK_IS(info_of(p).ended, GIPC_ENDED_BEFORE_START);
   gipc_process_free(p);
   /* One that was born, and killed then. */
   gipc_options_free(o);

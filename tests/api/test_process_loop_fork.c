@@ -302,10 +302,10 @@ static int named_loop(void *argument) {
   ev_signal_init(&two, on_signal, SIGUSR2);
   ev_signal_start(loops[0], &one);
   ev_signal_start(loops[1], &two);
-  CHECK_IS(gipc_options_leave_loop(NULL, loops[0]), -EINVAL);
-  CHECK_IS(gipc_options_leave_loop(o, NULL), -EINVAL);
+  CHECK_IS(gipc_options_release_signals(NULL, loops[0]), -EINVAL);
+  CHECK_IS(gipc_options_release_signals(o, NULL), -EINVAL);
   for (int i = 0; i < 2; i++)
-    CHECK_OK(gipc_options_leave_loop(o, loops[i]));
+    CHECK_OK(gipc_options_release_signals(o, loops[i]));
   CHECK_IS(in_child(live_in_child, NULL, o), 0);
   raise(SIGUSR1);
   raise(SIGUSR2);

@@ -33,7 +33,7 @@ static int judge(gipc_process *p, int expected, int *how) {
   else {
     CHECK_IS(result, GIPC_ESTATUSLOST);
     CHECK_IS(code, 4711);
-    CHECK_IS(info.how, GIPC_HOW_LOST);
+    CHECK_IS(info.how, GIPC_STATUS_LOST);
     CHECK_IS(info.code, -1);
     CHECK_IS(info.signal, 0);
   }
@@ -48,7 +48,7 @@ static void judge_all(size_t functions, size_t programs) {
     int code = (int)(i % 256);
     gipc_process *p = start(return_argument, INT(code), NULL);
     CHECK_OK(judge(p, code, &how));
-    CHECK(how == GIPC_HOW_WAIT || how == GIPC_HOW_CHILD);
+    CHECK(how == GIPC_STATUS_FROM_WAIT || how == GIPC_STATUS_FROM_CHILD);
   }
   for (size_t i = 0; i < programs; i++)
     (void)judge(execute(NULL, "sh", "-c", "exit 7", NULL), 7, &how);
@@ -56,7 +56,7 @@ static void judge_all(size_t functions, size_t programs) {
   gipc_process *p = start(wait_for_signal, NULL, NULL);
   CHECK_OK(gipc_process_kill(p));
   (void)judge(p, -SIGKILL, &how);
-  CHECK(how == GIPC_HOW_WAIT || how == GIPC_HOW_LOST);
+  CHECK(how == GIPC_STATUS_FROM_WAIT || how == GIPC_STATUS_LOST);
 }
 
 static int thief_without_info(void *argument) {
@@ -88,7 +88,7 @@ static int ignored_without_info(void *argument) {
   p = execute(NULL, "true", NULL);
   CHECK_OK(gipc_process_report(p, 6 << 8));
   CHECK_OK(judge(p, 6, &how));
-  CHECK_IS(how, GIPC_HOW_REPORTED);
+  CHECK_IS(how, GIPC_STATUS_FROM_REPORTED);
   p = execute(NULL, "true", NULL);
   CHECK_OK(gipc_process_join(p, 20));
   CHECK_OK(gipc_process_report(p, SIGTERM));

@@ -175,7 +175,8 @@ static void every_status_is_right_on_the_default_loop(void **state) {
     p[i] = start(return_argument, INT(i), NULL);
   while (has_children())
     ev_run(loop, EVRUN_NOWAIT);
-  int how = kernel_keeps_status() ? GIPC_HOW_KERNEL : GIPC_HOW_CHILD;
+  int how =
+      kernel_keeps_status() ? GIPC_STATUS_FROM_KERNEL : GIPC_STATUS_FROM_CHILD;
   for (int i = 0; i < 32; i++) {
     CHECK_IS(info_of(p[i]).how, how);
     CHECK_IS(end_of(p[i]), i);
@@ -215,7 +216,7 @@ static void a_report_of_what_is_known_changes_nothing(void **state) {
   gipc_process *p = start(return_argument, INT(4), NULL);
   CHECK_OK(gipc_process_join(p, -1));
   CHECK_OK(gipc_process_report(p, 9 << 8));
-  CHECK_IS(info_of(p).how, GIPC_HOW_WAIT);
+  CHECK_IS(info_of(p).how, GIPC_STATUS_FROM_WAIT);
   CHECK_IS(gipc_process_report(p, 0x137f), -EINVAL); /* stopped */
   CHECK_IS(gipc_process_report(p, 0xffff), -EINVAL); /* continued */
   CHECK_IS(end_of(p), 4);

@@ -453,7 +453,7 @@ static void gets_are_locked_and_puts_are_not(void **state) {
   OK(gipc_start(a, loop, &events, &log));
   RESULT(gipc_try_get(a, &data, &size), GIPC_ELOCKED);
   RESULT(gipc_get(a, -1, &data, &size), GIPC_ELOCKED);
-  RESULT(gipc_get_start(a, &size), GIPC_ELOCKED);
+  RESULT(gipc_next_size(a, &size), GIPC_ELOCKED);
   RESULT(gipc_get_into(a, buffer, 8, &size), GIPC_ELOCKED);
   RESULT(gipc_start(a, loop, &events, &log), GIPC_ELOCKED);
   OK(gipc_put(a, "x", 1, -1));

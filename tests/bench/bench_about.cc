@@ -69,7 +69,7 @@ std::string end_of_process() {
   gipc_exit_info info{};
   info.size = sizeof info;
   must(gipc_process_info(process, &info), "info");
-  way += info.how == GIPC_HOW_WAIT ? ", waitid" : ", other";
+  way += info.how == GIPC_STATUS_FROM_WAIT ? ", waitid" : ", other";
   gipc_process_free(process);
   return way;
 }

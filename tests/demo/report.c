@@ -9,7 +9,7 @@
 #define MEGABYTE 1e6
 
 static void print_end(const gipc_exit_info *end) {
-  if (end->how == GIPC_HOW_LOST)
+  if (end->how == GIPC_STATUS_LOST)
     printf("status lost\n");
   else if (end->signal == SIGKILL)
     printf("SIGKILL\n");

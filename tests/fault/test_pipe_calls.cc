@@ -158,7 +158,7 @@ void a_failing_read_is_the_end_for_good(void **) {
     for (int i = 0; i < 100; ++i) { /* H83 */
       RESULT(gipc_get(r, 10, &data, &size), -error);
       RESULT(gipc_try_get(r, &data, &size), -error);
-      RESULT(gipc_get_start(r, &size), -error);
+      RESULT(gipc_next_size(r, &size), -error);
     }
     OK(gipc_close(r));
     gipc_handle_free(r);

@@ -108,7 +108,7 @@ struct Scene {
       const char *argv[] = {"/bin/sh", "-c", script, nullptr};
       return gipc_exec_process(argv, o, p);
     }
-    gipc_fork *f = nullptr;
+    gipc_fork_context *f = nullptr;
     if (int error = gipc_fork_prepare(o, &f))
       return error;
     pid_t pid = fork();

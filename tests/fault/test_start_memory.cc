@@ -106,7 +106,7 @@ void preparing_a_fork_fails_cleanly(void **) {
   for (int kinds : {fault::by_new, fault::any}) {
     Started s;
     CHECK(each_allocation(kinds, [&] {
-            gipc_fork *f = nullptr;
+            gipc_fork_context *f = nullptr;
             int result = gipc_fork_prepare(s.o, &f);
             if (result != 0) {
               CHECK(f == nullptr);

@@ -18,7 +18,7 @@ same() { # same NAME: the list on stdin is the header's
 }
 
 # The preprocessor drops comments; a declaration may span lines.
-"${CC:-cc}" -E -P '-DGIPC_API=@' '-DGIPC_MUST_CHECK=' include/gipc.h |
+"${CC:-cc}" -E -P '-DGIPC_API=@' '-DGIPC_MUST_CHECK=' -DGIPC_DEPRECATED= include/gipc.h |
   tr '\n' ' ' | tr '@' '\n' |
   sed -n 's/^[a-z_ *]*[ *]\(gipc_[a-z_]*\)(.*/\1/p' | sort -u >"$tmp/header"
 [ -s "$tmp/header" ] || complain "no function found in the header"

@@ -4,8 +4,25 @@ set -eu
 cd "$(dirname "$0")/../.."
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-printf '#include <gipc.h>\n#include <gipc.h>\ntypedef gipc_handle h;\n' \
-  >"$tmp/user.c"
+cat >"$tmp/user.c" <<'C'
+#include <gipc.h>
+#include <gipc.h>
+typedef gipc_handle h;
+/* What is an enumeration was a number once, and is used as one. */
+int use(gipc_handle *handle, gipc_exit_info *info, gipc_options *o);
+int use(gipc_handle *handle, gipc_exit_info *info, gipc_options *o) {
+  gipc_fork *f = NULL;
+  gipc_fork_context *context = f;
+  int direction = info ? GIPC_READ : 0;
+  direction |= GIPC_WRITE;
+  switch (info->how) {
+  case GIPC_HOW_WAIT:
+  case GIPC_STATUS_LOST:
+    return gipc_fd(handle, direction) + (context == f);
+  }
+  return gipc_options_set_stdio(o, 1, direction ? GIPC_STDIO_PIPE : 0, -1);
+}
+C
 
 tried=0 bad=0
 check() { # compiler, language, standard

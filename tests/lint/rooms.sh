@@ -7,14 +7,14 @@ cd "$(dirname "$0")/../../src"
 rooms='
 fd sys os
 buffer deadline error frame generation
-stream inbox outbox registry control
+stream inbox outbox registry control membership waker live
 watch
 handle push transfer
 inherit
 options
 setup
 process
-fork exec
+wait fork exec
 capi'
 
 bad=0

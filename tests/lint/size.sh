@@ -3,7 +3,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 bad=0
-if find src include tests -type f ! -path '*/corpus/*' -exec wc -l {} + |
+# But the public header, which is one file, whatever it promises.
+if find src tests -type f ! -path '*/corpus/*' -exec wc -l {} + |
   awk '$2 != "total" && $1 > 500' | grep .; then
   echo "^ over 500 lines"
   bad=1

@@ -99,9 +99,9 @@ static void cut_get(gipc_handle *h, const char *cut) {
   size_t size;
   int result;
   put(h, HUGE - 1000);
-  while ((result = gipc_get_start(h, &size)) == -EAGAIN)
+  while ((result = gipc_next_size(h, &size)) == -EAGAIN)
     poll(&wait, 1, PATIENCE * 1000);
-  check(result, 0, "gipc_get_start");
+  check(result, 0, "gipc_next_size");
   run(cut);
   check(gipc_get(h, PATIENCE, &data, &size), GIPC_ETRUNCATED, "a cut answer");
 }

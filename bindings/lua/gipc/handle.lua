@@ -24,7 +24,7 @@ local function complete(self, direction, deadline, step, value, message, code)
     end
     if direction == native.WRITE and self.duplex and not self.getting.taken then
       -- A peer that only puts, too, waits until somebody reads.
-      native.get_ahead(self.native)
+      native.read_ahead(self.native)
     end
     loop.wait(native.fd(self.native, direction), letters[direction], left)
     value, message, code = step(self.native)

@@ -149,11 +149,11 @@ function Process:stdio(which)
 end
 
 local how = {
-  [native.HOW_WAIT] = "wait",
-  [native.HOW_KERNEL] = "kernel",
-  [native.HOW_REPORTED] = "reported",
-  [native.HOW_CHILD] = "child",
-  [native.HOW_LOST] = "lost",
+  [native.STATUS_FROM_WAIT] = "wait",
+  [native.STATUS_FROM_KERNEL] = "kernel",
+  [native.STATUS_FROM_REPORTED] = "reported",
+  [native.STATUS_FROM_CHILD] = "child",
+  [native.STATUS_LOST] = "lost",
 }
 
 --- What is known of its end.

@@ -255,7 +255,7 @@ class Writing(_GIPCHandle):
         if reader is None or reader._closed or reader._turn.taken:
             return
         try:
-            _native.get_ahead(self._h)
+            _native.read_ahead(self._h)
         except (GIPCError, OSError):
             pass  # the next get tells
 

@@ -171,7 +171,7 @@ static gipc_handle *handle_of(VALUE object) {
 
 /* take, put and others, below, stand for them. */
 %ignore gipc_try_get;
-%ignore gipc_get_start;
+%ignore gipc_next_size;
 %ignore gipc_get_into;
 %ignore gipc_try_put;
 %ignore gipc_put_start;
@@ -215,7 +215,7 @@ static VALUE take(gipc_handle *h) {
   const void *data;
   if (turn_is_over())
     return Qfalse;
-  int result = gipc_get_start(h, &size);
+  int result = gipc_next_size(h, &size);
   if (result == 0 && size >= LARGE)
     return SIZET2NUM(size);
   if (result == 0)
@@ -359,7 +359,7 @@ static VALUE call_fork(VALUE unused) {
 }
 
 /* In the child: nil, or the exception of a hook of Process._fork. */
-static VALUE become_child(gipc_fork *f, struct sigaction *handlers,
+static VALUE become_child(gipc_fork_context *f, struct sigaction *handlers,
                           int failed) {
   if (gipc_fork_child(f) < 0)
     _exit(GIPC_EXIT_ESCAPED); /* its parent knows why */
@@ -380,7 +380,7 @@ static VALUE become_child(gipc_fork *f, struct sigaction *handlers,
 static VALUE fork_process(gipc_options *options) {
   rb_io_flush(rb_stdout);
   rb_io_flush(rb_stderr);
-  gipc_fork *f;
+  gipc_fork_context *f;
   gipc_process *process = NULL;
   struct sigaction handlers[INTERPRETERS_SIGNALS];
   pid_t parent = getpid();

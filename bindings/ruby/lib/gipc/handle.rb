@@ -430,7 +430,7 @@ module Gipc
     # Two peers that put at once, and only put, would wait for each other: what the
     # other one puts is received meanwhile, unless somebody is getting it.
     def wait_writable(fd, deadline)
-      @in.if_free { Native.get_ahead(@native) } if @duplex
+      @in.if_free { Native.read_ahead(@native) } if @duplex
       @out.wait(fd, deadline)
     end
 

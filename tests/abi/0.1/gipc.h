@@ -1,0 +1,425 @@
+/* gipc.h: child processes and framed message pipes for event-driven programs.
+ *
+ * Conventions, true for every call below:
+ *  1. An int result >= 0 is success, -errno an error of the system, and a
+ *     value of -10001 and below one of the GIPC_ codes.  gipc_strerror() words
+ *     all of them.
+ *  2. Outputs come last and are untouched when the call fails.
+ *  3. A NULL or wrong argument is -EINVAL and changes nothing.
+ *  4. Times are seconds on the monotonic clock.  A timeout < 0 waits for ever,
+ *     0 tries once, and covers the whole call; NaN is -EINVAL.
+ *  5. An object is used by one thread at a time, different objects by any
+ *     number of threads.
+ *  6. Nothing is printed, no signal disposition, mask, errno, or file status
+ *     flag of the program is changed.
+ *  7. Sizes are bytes.
+ *
+ * Each function has its manual page: man 3 gipc_try_get.  Start with gipc(3).
+ */
+#ifndef GIPC_H
+#define GIPC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifndef GIPC_API
+#define GIPC_API __attribute__((visibility("default")))
+#endif
+#ifndef GIPC_MUST_CHECK
+#define GIPC_MUST_CHECK __attribute__((warn_unused_result))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GIPC_VERSION_MAJOR 0
+#define GIPC_VERSION_MINOR 1
+#define GIPC_VERSION_PATCH 0
+#define GIPC_VERSION                                                           \
+  (GIPC_VERSION_MAJOR * 65536 + GIPC_VERSION_MINOR * 256 + GIPC_VERSION_PATCH)
+
+/* The version of the library that runs, in the form of GIPC_VERSION. */
+GIPC_API int gipc_version(void);
+
+/* ---- Errors: gipc_error(3) --------------------------------------------- */
+
+#define GIPC_EOF (-10001)         /* clean end of the stream */
+#define GIPC_ETRUNCATED (-10002)  /* the stream ended inside a message */
+#define GIPC_EPROTOCOL (-10003)   /* the peer broke the wire format */
+#define GIPC_ETOOBIG (-10004)     /* message over the limit of the handle */
+#define GIPC_ECLOSED (-10005)     /* the handle (or direction) is closed */
+#define GIPC_ELOCKED (-10006)     /* another operation is in progress on it */
+#define GIPC_EWRONGPROC (-10007)  /* it belongs to another process */
+#define GIPC_EDIRECTION (-10008)  /* a put on a reader or a get on a writer */
+#define GIPC_EDEAD (-10009)       /* the process has ended already */
+#define GIPC_ESTATUSLOST (-10010) /* it ended; its status was taken */
+#define GIPC_EBADHANDLES (-10011) /* GIPC_HANDLES is malformed or stale */
+
+/* Words for any result of this library.  Static memory, never NULL. */
+GIPC_API const char *gipc_strerror(int code);
+
+/* ---- Handles: one end of a pipe: gipc_pipe(3) -------------------------- */
+
+typedef struct gipc_handle gipc_handle;
+
+#define GIPC_READ 1
+#define GIPC_WRITE 2
+
+/* A one-way pipe.  Both handles are closed on exec. */
+GIPC_API GIPC_MUST_CHECK int gipc_pipe(gipc_handle **reader,
+                                       gipc_handle **writer);
+/* A pipe whose two ends both read and write. */
+GIPC_API GIPC_MUST_CHECK int gipc_pipe_duplex(gipc_handle **a, gipc_handle **b);
+/* Adopts any stream: socket, pipe, tty, stdin and stdout.  -1 leaves a
+ * direction out; both may be the same descriptor.  On success the handle owns
+ * the descriptors; on failure the caller still does. */
+GIPC_API GIPC_MUST_CHECK int gipc_open(int read_fd, int write_fd,
+                                       gipc_handle **handle);
+/* Closes h.  Queued bytes leave first: at once, or in the background when h
+ * is started on a loop; else -EAGAIN, and h stays open for gipc_flush().
+ * GIPC_ECLOSED when it was closed before.  h itself stays allocated. */
+GIPC_API GIPC_MUST_CHECK int gipc_close(gipc_handle *h);
+/* Ends the writing direction only: the peer reads what was put, then the end
+ * of the stream.  -EAGAIN as gipc_close(). */
+GIPC_API GIPC_MUST_CHECK int gipc_shutdown(gipc_handle *h);
+/* Frees h; closes it first where need be (as gipc_close(), but what cannot
+ * leave at once and has no loop to leave on is discarded).  NULL is allowed,
+ * as are h's own callbacks. */
+GIPC_API void gipc_handle_free(gipc_handle *h);
+
+/* The descriptor to wait on (level-triggered) for a direction.  It stays
+ * owned by h. */
+GIPC_API GIPC_MUST_CHECK int gipc_fd(const gipc_handle *h, int direction);
+/* The directions h is open for, GIPC_READ | GIPC_WRITE; GIPC_ECLOSED when
+ * there is none. */
+GIPC_API GIPC_MUST_CHECK int gipc_directions(const gipc_handle *h);
+
+#define GIPC_DEFAULT_LIMIT ((size_t)1 << 30)
+#define GIPC_UNLIMITED ((size_t)-1)
+/* The largest message that h gets or puts. */
+GIPC_API GIPC_MUST_CHECK int gipc_set_limit(gipc_handle *h, size_t limit);
+/* Puts are taken while fewer than high bytes are queued; after a refusal
+ * on_drain comes at low or fewer.  Default 256 KiB and 64 KiB. */
+GIPC_API GIPC_MUST_CHECK int gipc_set_marks(gipc_handle *h, size_t low,
+                                            size_t high);
+/* How much a started handle delivers in one turn of its loop.  Default 4096
+ * messages and 256 KiB. */
+GIPC_API GIPC_MUST_CHECK int gipc_set_budget(gipc_handle *h, size_t messages,
+                                             size_t bytes);
+/* Bytes held in h: received and not yet taken (GIPC_READ), or put and not yet
+ * handed to the kernel (GIPC_WRITE). */
+GIPC_API GIPC_MUST_CHECK int gipc_pending(const gipc_handle *h, int direction,
+                                          size_t *bytes);
+
+typedef struct gipc_stats {
+  size_t size; /* set by the caller: sizeof(gipc_stats) */
+  uint64_t messages_in;
+  uint64_t messages_out; /* taken by a put */
+  uint64_t bytes_in;     /* with the headers, as on the wire */
+  uint64_t bytes_out;    /* handed to the kernel */
+  uint64_t reads;        /* system calls */
+  uint64_t writes;
+} gipc_stats;
+GIPC_API GIPC_MUST_CHECK int gipc_handle_stats(const gipc_handle *h,
+                                               gipc_stats *stats);
+
+/* ---- Step tier: never blocks, needs no loop: gipc_step(3) --------------- */
+
+/* Takes the next whole message.  On success *data points into h and stays
+ * valid until the next call on it.  -EAGAIN: none yet; wait until
+ * gipc_fd(h, GIPC_READ) is readable.  GIPC_EOF: the writer is gone and every
+ * message has been taken; this and every other end is for good. */
+GIPC_API GIPC_MUST_CHECK int gipc_try_get(gipc_handle *h, const void **data,
+                                          size_t *size);
+/* The size of the next message, as soon as its header is there. */
+GIPC_API GIPC_MUST_CHECK int gipc_get_start(gipc_handle *h, size_t *size);
+/* Receives the next message into the caller's memory, which h borrows until
+ * the call succeeds, fails, or gipc_get_cancel().  -EAGAIN: wait until
+ * readable, call again with the same buffer.  GIPC_ETOOBIG: capacity is under
+ * the size that gipc_get_start() tells; nothing is lost. */
+GIPC_API GIPC_MUST_CHECK int gipc_get_into(gipc_handle *h, void *buffer,
+                                           size_t capacity, size_t *size);
+/* Gives the buffer of an unfinished gipc_get_into() back; the bytes it
+ * received stay in h for the next get. */
+GIPC_API GIPC_MUST_CHECK int gipc_get_cancel(gipc_handle *h);
+/* Receives without taking, at most one message ahead: 0, or -EAGAIN when there
+ * is nothing to receive, or a message is there.  For who waits to put on a
+ * handle that nobody gets from meanwhile: two peers that put at once, and only
+ * put, would wait for each other for ever. */
+GIPC_API GIPC_MUST_CHECK int gipc_get_ahead(gipc_handle *h);
+
+/* Takes the message whole into the queue (0), or nothing of it: -EAGAIN, wait
+ * until gipc_fd(h, GIPC_WRITE) is writable and gipc_flush_step(), or for
+ * on_drain.  Started handles send their queue by themselves at the end of the
+ * loop's turn; others need gipc_flush_step(). */
+GIPC_API GIPC_MUST_CHECK int gipc_try_put(gipc_handle *h, const void *data,
+                                          size_t size);
+/* Sends a message straight from the caller's memory.  0: all of it is with
+ * the kernel.  -EAGAIN: h borrows the memory; wait until writable and call
+ * gipc_put_step() until it returns 0, or gipc_put_cancel(). */
+GIPC_API GIPC_MUST_CHECK int gipc_put_start(gipc_handle *h, const void *data,
+                                            size_t size);
+GIPC_API GIPC_MUST_CHECK int gipc_put_step(gipc_handle *h);
+/* Ends the borrowing.  0: withdrawn, no byte of the message has left.  1: a
+ * part has left; h has copied the rest and sends it before anything else. */
+GIPC_API GIPC_MUST_CHECK int gipc_put_cancel(gipc_handle *h);
+/* Sends queued bytes.  0: the queue is empty.  -EAGAIN: wait until writable. */
+GIPC_API GIPC_MUST_CHECK int gipc_flush_step(gipc_handle *h);
+
+/* ---- Blocking tier: plain programs: gipc_get(3) -------------------------- */
+
+/* As gipc_try_get(), but waits.  -ETIMEDOUT: what has arrived stays in h. */
+GIPC_API GIPC_MUST_CHECK int gipc_get(gipc_handle *h, double timeout,
+                                      const void **data, size_t *size);
+/* Returns when the message is with the kernel.  -ETIMEDOUT: withdrawn, no byte
+ * has left.  -EINPROGRESS: the time is over, but a part has left; the rest
+ * is queued in h and leaves before anything else: do not put it again.  While
+ * it waits, a handle that also reads goes on receiving, at most one message
+ * ahead, so that two peers that put at once do not lock each other. */
+GIPC_API GIPC_MUST_CHECK int gipc_put(gipc_handle *h, const void *data,
+                                      size_t size, double timeout);
+
+typedef struct gipc_message {
+  const void *data;
+  size_t size;
+} gipc_message;
+/* Puts count messages in as few system calls as they fit in.  Returns 0 when
+ * all are with the kernel.  Whatever it returns, *taken tells how many
+ * messages were taken (sent or queued). */
+GIPC_API GIPC_MUST_CHECK int gipc_put_many(gipc_handle *h,
+                                           const gipc_message *messages,
+                                           size_t count, double timeout,
+                                           size_t *taken);
+/* Returns when the queue is with the kernel. */
+GIPC_API GIPC_MUST_CHECK int gipc_flush(gipc_handle *h, double timeout);
+
+/* ---- Push tier: on the program's libev loop: gipc_start(3) --------------- */
+
+struct ev_loop;
+
+typedef struct gipc_events {
+  size_t size; /* sizeof(gipc_events) */
+  /* Each message; data is borrowed until the callback returns. */
+  void (*on_message)(gipc_handle *h, const void *data, size_t size, void *user);
+  /* The queue is at the low mark again, after a refused put.  May be NULL. */
+  void (*on_drain)(gipc_handle *h, void *user);
+  /* Once, after the last message: why is GIPC_EOF or an error.  A handle that
+   * also writes may still drain.  May be NULL. */
+  void (*on_end)(gipc_handle *h, int why, void *user);
+} gipc_events;
+
+/* Delivers h's messages on loop, which may be any loop of this thread.  A
+ * callback may close or free h and any other handle. */
+GIPC_API GIPC_MUST_CHECK int gipc_start(gipc_handle *h, struct ev_loop *loop,
+                                        const gipc_events *events, void *user);
+/* Back to the step tier; no callback comes any more. */
+GIPC_API GIPC_MUST_CHECK int gipc_stop(gipc_handle *h);
+/* Stops and resumes reading; messages wait in the kernel and in h. */
+GIPC_API GIPC_MUST_CHECK int gipc_pause(gipc_handle *h);
+GIPC_API GIPC_MUST_CHECK int gipc_resume(gipc_handle *h);
+
+/* ---- Options of a start: gipc_options(3) --------------------------------- */
+
+typedef struct gipc_options gipc_options;
+
+GIPC_API GIPC_MUST_CHECK int gipc_options_new(gipc_options **options);
+GIPC_API void gipc_options_free(gipc_options *o);
+/* Strings and arrays are copied. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_name(gipc_options *o,
+                                                   const char *name);
+/* A daemon is killed when this process ends, however it ends. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_daemon(gipc_options *o,
+                                                     int daemon);
+/* The signal it gets then; default SIGKILL.  Implies daemon. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_death_signal(gipc_options *o,
+                                                           int signal);
+/* Moves h into the child: closed here once the start succeeds.  A name makes
+ * it available to gipc_inherit() in an exec'd child, and is required there. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_options_pass(gipc_options *o, const char *name, gipc_handle *h);
+/* value NULL: removes the variable. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_options_set_env(gipc_options *o, const char *name, const char *value);
+/* Nothing of this process's environment; set_env adds to it. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_clear_env(gipc_options *o);
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_cwd(gipc_options *o,
+                                                  const char *path);
+
+#define GIPC_STDIO_INHERIT 0
+#define GIPC_STDIO_NULL 1   /* /dev/null */
+#define GIPC_STDIO_FD 2     /* a copy of fd, which the caller keeps */
+#define GIPC_STDIO_PIPE 3   /* the other end: gipc_process_stdio() */
+#define GIPC_STDIO_STDOUT 4 /* stderr only: wherever stdout goes */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_stdio(gipc_options *o, int which,
+                                                    int mode, int fd);
+
+#define GIPC_GROUP_INHERIT 0
+#define GIPC_GROUP_NEW 1     /* its own process group */
+#define GIPC_GROUP_SESSION 2 /* its own session, without a terminal */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_group(gipc_options *o, int group);
+/* setgroups(groups), setgid(gid), setuid(uid), in that order. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_user(gipc_options *o, uid_t uid,
+                                                   gid_t gid,
+                                                   const gid_t *groups,
+                                                   size_t count);
+/* The child and its children gain no privileges by exec (Linux). */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_no_new_privileges(gipc_options *o,
+                                                                int on);
+/* As setrlimit(2). */
+GIPC_API GIPC_MUST_CHECK int gipc_options_set_rlimit(gipc_options *o,
+                                                     int resource,
+                                                     uint64_t soft,
+                                                     uint64_t hard);
+/* Only these descriptors (beside 0 to 2 and passed handles) stay open in the
+ * child.  The default: an exec'd child keeps none, a function child all that
+ * do not belong to this library. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_options_keep_fds(gipc_options *o, const int *fds, size_t count);
+/* An exec'd child keeps every descriptor that is not close-on-exec. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_keep_all_fds(gipc_options *o);
+/* The child starts with signal blocked; the default is an empty mask. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_block_signal(gipc_options *o,
+                                                       int signal);
+/* A function child may watch, on its own loop, the signals that this process
+ * watches on loop.  (libev lets a signal be watched on one loop only, be it one
+ * that the child inherited.)  Known without being named: the default loop, and
+ * loops that something of this library is on. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_leave_loop(gipc_options *o,
+                                                     struct ev_loop *loop);
+/* gipc_start_process() calls this instead of fork(2). */
+GIPC_API GIPC_MUST_CHECK int
+gipc_options_set_fork(gipc_options *o, pid_t (*fork_function)(void *user),
+                      void *user);
+
+/* ---- Processes: gipc_process(3) ------------------------------------------ */
+
+typedef struct gipc_process gipc_process;
+
+/* Forks and calls target(fresh, argument) in the child, on a fresh loop.  The
+ * child ends with target's result (0 to 255; others become 255), without
+ * atexit handlers, after its queues are flushed.  options may be NULL. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_start_process(int (*target)(struct ev_loop *fresh, void *argument),
+                   void *argument, const gipc_options *options,
+                   gipc_process **process);
+/* Runs a program; never a shell.  A name without '/' is searched in the
+ * child's PATH.  Errors of exec (-ENOENT ...) come from this call, and then no
+ * child is left. */
+GIPC_API GIPC_MUST_CHECK int gipc_exec_process(const char *const argv[],
+                                               const gipc_options *options,
+                                               gipc_process **process);
+
+/* The exit code of a function child whose target let an exception, or
+ * pthread_exit(3), escape. */
+#define GIPC_EXIT_ESCAPED 254
+
+GIPC_API GIPC_MUST_CHECK int gipc_process_pid(const gipc_process *p);
+/* Valid until p is freed; "gipc-<pid>" when none was given. */
+GIPC_API const char *gipc_process_name(const gipc_process *p);
+/* Readable (level-triggered) once the child has ended.  -EOPNOTSUPP where the
+ * kernel has no pidfd: then call gipc_process_is_alive() now and then. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_fd(const gipc_process *p);
+/* This process's end of a GIPC_STDIO_PIPE.  The caller owns it from then on;
+ * a second call is GIPC_ECLOSED. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_stdio(gipc_process *p, int which);
+/* 1 or 0. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_is_alive(gipc_process *p);
+/* Waits for the end; 0, or -ETIMEDOUT. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_join(gipc_process *p, double timeout);
+/* *code is the exit code, or minus the signal that ended it.  -EAGAIN while
+ * it runs; GIPC_ESTATUSLOST. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_exitcode(gipc_process *p, int *code);
+
+/* How the status is known. */
+#define GIPC_HOW_WAIT 1     /* waitid(2) */
+#define GIPC_HOW_KERNEL 2   /* another reaper was first; the kernel kept it */
+#define GIPC_HOW_REPORTED 3 /* told by gipc_process_report() or ev_child */
+#define GIPC_HOW_CHILD 4    /* told by the child itself just before its end */
+#define GIPC_HOW_LOST 5     /* not known */
+
+/* What ended a function child, as far as it could tell. */
+#define GIPC_ENDED_UNKNOWN 0
+#define GIPC_ENDED_RETURN 1    /* target returned */
+#define GIPC_ENDED_EXIT 2      /* exit(3) or gipc_exit() */
+#define GIPC_ENDED_EXCEPTION 3 /* a C++ exception escaped target */
+#define GIPC_ENDED_UNWOUND 4   /* pthread_exit(3) or cancellation */
+#define GIPC_ENDED_UNBORN 5    /* killed before target began */
+
+typedef struct gipc_exit_info {
+  size_t size;   /* set by the caller: sizeof(gipc_exit_info) */
+  int code;      /* exit code, or -1 */
+  int signal;    /* the signal that ended it, or 0 */
+  int core;      /* 1: a core was dumped */
+  int how;       /* GIPC_HOW_... */
+  int ended;     /* GIPC_ENDED_... */
+  double user;   /* processor seconds, or -1 where not known */
+  double system; /* processor seconds, or -1 where not known */
+  long max_rss;  /* KiB, or -1 where not known */
+} gipc_exit_info;
+/* -EAGAIN while it runs. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_info(gipc_process *p,
+                                               gipc_exit_info *info);
+
+/* Signals go to the process itself, never to a stranger with its number.
+ * GIPC_EDEAD when it has ended. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_signal(gipc_process *p, int signal);
+GIPC_API GIPC_MUST_CHECK int gipc_process_terminate(gipc_process *p);
+GIPC_API GIPC_MUST_CHECK int gipc_process_kill(gipc_process *p);
+/* SIGTERM and SIGCONT, then after grace seconds SIGKILL; waits for the end. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_stop(gipc_process *p, double grace);
+/* The same for a watched process, without waiting: its exit callback tells. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_begin_stop(gipc_process *p,
+                                                     double grace);
+
+/* Called once, from loop, when p has ended.  It may free p. */
+typedef void (*gipc_exit_callback)(gipc_process *p, void *user);
+GIPC_API GIPC_MUST_CHECK int gipc_process_watch(gipc_process *p,
+                                                struct ev_loop *loop,
+                                                gipc_exit_callback callback,
+                                                void *user);
+GIPC_API GIPC_MUST_CHECK int gipc_process_unwatch(gipc_process *p);
+/* A child watcher of the host's own loop reaped p: here is its wait status. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_report(gipc_process *p,
+                                                 int wait_status);
+/* Frees p; a child that still runs goes on and is reaped later, by any call
+ * that starts, joins or frees a process.  NULL is allowed. */
+GIPC_API void gipc_process_free(gipc_process *p);
+
+/* ---- In children: gipc_inherit(3) ---------------------------------------- */
+
+/* In an exec'd child: the handle that the parent passed under this name.
+ * -ENOENT: no such name, or nothing was passed. */
+GIPC_API GIPC_MUST_CHECK int gipc_inherit(const char *name,
+                                          gipc_handle **handle);
+/* In a program behind a launcher (ssh, srun, docker run -i): the handle over
+ * its stdin and stdout, of which nothing else is left: from then on descriptor
+ * 0 is /dev/null and 1 goes where stderr goes, or to /dev/null without one.
+ * -EBADF: one is closed.  GIPC_ECLOSED: one is /dev/null, as from a second
+ * call.  -EINVAL: stderr is stdout, as on a terminal. */
+GIPC_API GIPC_MUST_CHECK int gipc_stdio(gipc_handle **handle);
+/* Ends a function child as the return of its target does.  Elsewhere as
+ * _exit(2), after the queues are flushed. */
+GIPC_API void gipc_exit(int code) __attribute__((noreturn));
+
+/* ---- Runtimes that fork by themselves: gipc_fork(3) ---------------------- */
+
+typedef struct gipc_fork gipc_fork;
+
+/* Before the fork, in the thread that forks: blocks signals until
+ * gipc_fork_parent() or gipc_fork_child() in the same thread. */
+GIPC_API GIPC_MUST_CHECK int gipc_fork_prepare(const gipc_options *options,
+                                               gipc_fork **f);
+/* In the parent, with the result of the fork.  pid < 0 (the fork failed, errno
+ * tells) undoes the preparation.  f is freed, whatever the result. */
+GIPC_API GIPC_MUST_CHECK int gipc_fork_parent(gipc_fork *f, pid_t pid,
+                                              gipc_process **process);
+/* In the child: clean state, options applied, f freed.  End the child with
+ * gipc_exit(). */
+GIPC_API GIPC_MUST_CHECK int gipc_fork_child(gipc_fork *f);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
