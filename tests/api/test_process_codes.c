@@ -68,10 +68,10 @@ static void the_info_tells_of_time_and_memory(void **state) {
   gipc_process_free(p);
 }
 
-static void an_info_of_another_size_is_refused(void **state) {
+static void an_info_without_room_for_the_code_is_refused(void **state) {
   gipc_process *p = start(return_argument, NULL, NULL);
   gipc_exit_info info = info_of(p);
-  info.size = sizeof info - 1;
+  info.size = sizeof info.size;
   info.code = 77;
   CHECK_IS(gipc_process_info(p, &info), -EINVAL);
   CHECK_IS(info.code, 77);
@@ -280,7 +280,7 @@ int main(void) {
       TEST(a_fatal_signal_is_told_as_its_negative),
       TEST(a_signal_from_outside_is_told_the_same_way),
       TEST(the_info_tells_of_time_and_memory),
-      TEST(an_info_of_another_size_is_refused),
+      TEST(an_info_without_room_for_the_code_is_refused),
       TEST(every_way_to_leave_is_told_apart),
       TEST(gipc_exit_bounds_its_code_as_a_result_is_bounded),
       TEST(a_thread_of_the_child_may_call_exit),
