@@ -128,6 +128,11 @@ int count_zombies(void) {
   return count;
 }
 
+void skip_because(const char *why) {
+  print_message("skipped: %s\n", why);
+  skip();
+}
+
 /* ---- Environment ----------------------------------------------------------
  */
 

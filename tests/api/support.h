@@ -22,6 +22,8 @@ extern "C" {
 #ifdef __cplusplus
 }
 #endif
+/* A macro of cmocka 2.0, where functions of ours and of std have that name. */
+#undef stop
 
 #include <errno.h>
 #include <stdbool.h>
@@ -69,6 +71,9 @@ int count_zombies(void);
 /* The program ends with a word on stderr when the test takes longer than this
  * from now on.  Every test starts with 60 seconds, more when slow(). */
 void deadline(unsigned seconds);
+
+/* Skips the test.  tests/run shows why, without all the other output. */
+void skip_because(const char *why);
 
 /* ---- Environment ----------------------------------------------------------
  */

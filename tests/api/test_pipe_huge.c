@@ -78,10 +78,8 @@ static void messages_of_two_and_four_gigabytes_arrive(void **state) { /* H62 */
   void *failed = NULL;
   int files[2];
   unsigned char *from;
-  if (slow()) {
-    print_message("10 GiB take too long here\n");
-    skip();
-  }
+  if (slow())
+    skip_because("10 GiB take too long here");
   deadline(110);
   from = wide_memory(room, &files[0]);
   receiver.into = wide_memory(room, &files[1]);

@@ -242,7 +242,7 @@ static void nothing_leaks_where_the_child_can_open_nothing(void **state) {
 static void nothing_leaks_into_a_child_of_another_user(void **state) {
   not_under_valgrind();
   if (geteuid() != 0)
-    skip();
+    skip_because("only root can become another user");
   in_own_fork(dropped_without_close_range, NULL);
 }
 

@@ -92,7 +92,7 @@ static int allocate(struct ev_loop *fresh, void *argument) {
 /* Whose malloc is not safe in a child of a process with threads. */
 static void not_under_asan(void) {
 #ifdef __SANITIZE_ADDRESS__
-  skip();
+  skip_because("the malloc of ASan is not made for forks beside threads");
 #endif
 }
 
@@ -100,7 +100,7 @@ static void no_child_hangs_beside_threads_that_hold_locks(void **state) {
   not_under_asan();
   not_under_valgrind();
   if (getenv("GIPC_TEST_SAN") != NULL)
-    skip();             /* the locks of its malloc are not made for a fork */
+    skip_because("the malloc of a sanitizer is not made for forks");
   pthread_t threads[3]; /* H1 */
   atomic_store(&over, false);
   for (int i = 0; i < 3; i++)
