@@ -69,7 +69,10 @@ int has_children(void);
 int count_zombies(void);
 
 /* The program ends with a word on stderr when the test takes longer than this
- * from now on.  Every test starts with 60 seconds, more when slow(). */
+ * from now on.  Every test starts with 300 seconds, more when slow(): for what
+ * takes a few on an idle machine, since one may be busy and slow.  No test may
+ * fail for the time that it took: what is bounded below that (and what waits,
+ * such as wait_fd()) is so far over the usual that only a fault comes near. */
 void deadline(unsigned seconds);
 
 /* Skips the test.  tests/run shows why, without all the other output. */

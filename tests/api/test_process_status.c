@@ -78,7 +78,7 @@ static void
 every_status_is_right_beside_a_thread_that_waits_for_all(void **state) {
   if (!kernel_keeps_status())
     skip_because("this kernel keeps no status that another reaper took");
-  deadline(slow() ? 600 : 120);
+  deadline(600);
   in_own_fork(with_thief, NULL); /* H41 */
 }
 
