@@ -506,7 +506,7 @@ help:
 	@echo "format          clang-format in place"
 	@echo "deps            install the packages that all targets need"
 	@echo "clean           remove build/"
-	@echo "TEST_FILTER=NAME tests/run build/linux/api/test_x   one test (* and ?)"
+	@echo "One test: TEST_FILTER=NAME tests/run build/linux/tests/api/test_x"
 	@echo "Variables: OS=linux|posix, DEPS=skip (install no packages),"
 	@echo "CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS, prefix libdir mandir ..."
 

@@ -133,6 +133,12 @@ void skip_because(const char *why) {
   skip();
 }
 
+/* TEST_FILTER=pattern runs only some tests of a program. */
+__attribute__((constructor)) static void filter(void) {
+  if (getenv("TEST_FILTER") != NULL)
+    cmocka_set_test_filter(getenv("TEST_FILTER"));
+}
+
 /* ---- Environment ----------------------------------------------------------
  */
 

@@ -301,9 +301,3 @@ bool fail_pidfd_info(void) {
   /* _IOWR(0xFF, 11, 64 bytes) */
   return fail_call_with(SYS_ioctl, 1, 0xc040ff0bu, ENOTTY);
 }
-
-/* TEST_FILTER=pattern runs only some tests of a program. */
-__attribute__((constructor)) static void filter(void) {
-  if (getenv("TEST_FILTER") != NULL)
-    cmocka_set_test_filter(getenv("TEST_FILTER"));
-}

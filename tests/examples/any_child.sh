@@ -30,7 +30,7 @@ for parent in "${there[@]}"; do
   for child in "${there[@]}"; do
     declare -n run=$parent other=$child
     echo "$parent, $child"
-    timeout 30 "${run[@]}" "${other[@]}" child |
+    timeout 120 "${run[@]}" "${other[@]}" child |
       diff "$here/$parent/talk_to_child.expected" -
   done
 done
