@@ -1,8 +1,10 @@
 # Builds, checks and installs libgipc.  GNU make; `make help` lists the targets.
 
+# The system that the library is built for, as uname(1) calls it.
+SYSTEM ?= $(shell uname -s)
 # The half of the library that knows a kernel: linux, or posix (the portable
 # fallback, which works on Linux too).
-OS ?= linux
+OS ?= $(if $(filter Linux,$(SYSTEM)),linux,posix)
 # A sanitizer build beside the plain one: asan, tsan or fuzz.
 SAN ?=
 B := build/$(OS)$(if $(SAN),-$(SAN))
@@ -10,7 +12,23 @@ B := build/$(OS)$(if $(SAN),-$(SAN))
 # As many jobs as processors, unless the caller says how many.  A make that
 # another one started shares the jobs of that one.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
-MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || \
+                getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+endif
+
+# A path as one word for the shell, whatever is in it.  Functions of make that
+# take a list, such as abspath, would split it at its spaces.
+quote = '$(subst ','\'',$(1))'
+here := $(CURDIR)
+# These cannot be quoted in a run path or in a C string.
+define newline
+
+
+endef
+unusable := $(strip $(foreach c,: " \,$(findstring $(c),$(here)))\
+              $(if $(findstring $(newline),$(here)),newline))
+ifneq ($(unusable),)
+$(error No build in this directory: its path contains $(unusable))
 endif
 
 PREFIX ?= /usr/local
@@ -30,8 +48,14 @@ number = $(shell sed -n 's/^.define GIPC_VERSION_$(1) \([0-9]*\).*/\1/p' \
            include/gipc.h)
 SOVERSION := $(call number,MAJOR)
 VERSION := $(SOVERSION).$(call number,MINOR).$(call number,PATCH)
-SONAME := libgipc.so.$(SOVERSION)
-SHARED := $(B)/libgipc.so.$(VERSION)
+ifeq ($(SYSTEM),Darwin)
+library = libgipc$(1:%=.%).dylib
+else
+library = libgipc.so$(1:%=.%)
+endif
+SONAME := $(call library,$(SOVERSION))
+SHARED := $(B)/$(call library,$(VERSION))
+LIBRARY := $(B)/$(call library)
 STATIC := $(B)/libgipc.a
 
 # ---- Flags: the user's are appended, never replaced -------------------------
@@ -57,14 +81,31 @@ lib_cpp := $(cpp) $(if $(SAN),,-DNDEBUG)
 # cmocka hands every test a state that few use.
 test_cc := $(cc) -Wno-unused-parameter -D_GNU_SOURCE=
 test_cxx := $(cxx) -Wno-unused-parameter -Wno-missing-declarations
-test_cpp := $(cpp) -Isrc -DPROGRAMS='"$(abspath $(B))/programs"'
+test_cpp := $(cpp) -Isrc -DPROGRAMS=$(call quote,"$(here)/$(B)/programs")
 
+# What the linker of a system takes, and what is a library of its own there:
+# dlopen(3) is part of libc but for glibc before 2.34.
+libs := -lev -lpthread
+ifeq ($(SYSTEM),Darwin)
+# Found by its run path here; `make install` writes where it is then.
+lib_ld := -dynamiclib -install_name @rpath/$(SONAME) -current_version $(VERSION)
+module_ld := -bundle -undefined dynamic_lookup
+else
 lib_ld := -shared -Wl,-soname,$(SONAME) -Wl,--version-script=src/libgipc.map \
-          -Wl,-z,relro,-z,now $(if $(SAN),,-Wl,-z,defs)
-libs := -Wl,--as-needed -lev -lpthread -ldl
+          -Wl,-z,relro,-z,now
+module_ld := -shared
+libs := -Wl,--as-needed $(libs)
+endif
+ifneq ($(filter Linux GNU GNU/%,$(SYSTEM)),)
+# Elsewhere libc leaves `environ` to the program.
+lib_ld += $(if $(SAN),,-Wl,-z,defs)
+libs += -ldl
+endif
 test_libs := $(libs) -lcmocka
 with_static = $(STATIC)
-with_shared = -L$(B) -Wl,-rpath,$(abspath $(B)) -lgipc
+# Not -Wl: a path may contain commas.
+run_path = -Xlinker -rpath -Xlinker $(call quote,$(1))
+with_shared = -L$(B) $(call run_path,$(here)/$(B)) -lgipc
 
 LINK.so = $(CXX) $(cxx) $(CXXFLAGS) $(LDFLAGS)
 LINK.c = $(CC) $(test_cc) $(CFLAGS) $(LDFLAGS)
@@ -109,9 +150,12 @@ differ = $(subst x$(1)x,,x$(2)x)
 FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
 cmocka_programs := $(unit) $(api) $(fault)
-checks := $(cmocka_programs) $(fuzz) $(examples) \
-          $(wildcard tests/examples/*.sh tests/install/*.sh tests/man/run \
-            tests/matrix/run tests/launch/run)
+# What needs no other language, and the rest.
+c_checks := $(cmocka_programs) $(fuzz) $(examples) \
+            $(wildcard tests/examples/*.sh tests/install/*.sh) \
+            tests/lint/exports.sh
+checks := $(c_checks) \
+          $(wildcard tests/man/run tests/matrix/run tests/launch/run)
 
 # A language's build.mk adds the files it builds for its tests to `bindings`,
 # its test runners to `binding_checks`, and its benchmarks to
@@ -123,14 +167,15 @@ binding_benches :=
 
 SWIG ?= swig
 
-.PHONY: all tests demo check check-san check-tsan check-valgrind check-long \
-        fuzz lint bench install uninstall clean format deps help \
-        demo-programs demo-languages run-demo binding-programs check-programs run-check \
-        run-check-long run-fuzz bench-programs run-bench FORCE
+.PHONY: all tests demo check check-c check-san check-tsan check-valgrind \
+        check-long check-load check-root fuzz lint bench install uninstall \
+        clean format deps help demo-programs demo-languages run-demo \
+        binding-programs check-programs run-check run-check-c run-check-long \
+        run-check-load run-fuzz bench-programs run-bench FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(STATIC) $(B)/libgipc.so
+all: $(STATIC) $(LIBRARY)
 
 # Written only when it is another text, so that nothing is built twice.
 $(FLAGS) $(OBJECTS): FORCE
@@ -151,7 +196,7 @@ $(STATIC): $(objects) $(OBJECTS)
 $(SHARED): $(objects) $(OBJECTS) src/libgipc.map
 	$(LINK.so) $(lib_ld) -o $@ $(objects) -lev $(LDLIBS)
 
-$(B)/libgipc.so: $(SHARED)
+$(LIBRARY): $(SHARED)
 	@ln -sf $(notdir $(SHARED)) $(B)/$(SONAME)
 	@ln -sf $(SONAME) $@
 
@@ -176,19 +221,19 @@ $(unit) $(fault) $(long): %: %.o $(STATIC)
 
 # Linked as a C program outside would be.
 $(api): $(call support_of,api)
-$(api) $(examples): %: %.o $(B)/libgipc.so
+$(api) $(examples): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(test_libs) $(LDLIBS)
 
-$(children): $(B)/programs/%: $(B)/tests/programs/%.o $(B)/libgipc.so
+$(children): $(B)/programs/%: $(B)/tests/programs/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
-$(matrix): %: %.o $(B)/tests/matrix/peer.o $(B)/libgipc.so
+$(matrix): %: %.o $(B)/tests/matrix/peer.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
 
 # In `make check` a small driver stands in for libFuzzer.
 fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/driver.o)
-driver_CPPFLAGS := -DCORPUS='"$(abspath tests/fuzz/corpus)"'
+driver_CPPFLAGS := -DCORPUS=$(call quote,"$(here)/tests/fuzz/corpus")
 $(fuzz): %: %.o $(fuzz_main) $(STATIC)
 	$(LINK.cc) $(if $(fuzz_main),,-fsanitize=fuzzer) -o $@ $(filter %.o,$^) \
 	  $(with_static) $(test_libs) $(LDLIBS)
@@ -196,7 +241,7 @@ $(fuzz): %: %.o $(fuzz_main) $(STATIC)
 # flags.mk sets NAME_CPPFLAGS and NAME_LDLIBS for a program that needs more.
 -include tests/bench/flags.mk
 $(bench): $(call support_of,bench)
-$(bench): $(B)/bench/%: $(B)/tests/bench/%.o $(B)/libgipc.so
+$(bench): $(B)/bench/%: $(B)/tests/bench/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_shared) $(libs) \
 	  $($(@F)_LDLIBS) $(LDLIBS)
@@ -206,7 +251,7 @@ msgpack_libs = $(or $(shell pkg-config --libs msgpack-c 2>/dev/null),\
                  $(shell pkg-config --libs msgpack))
 $(demo): $(demo_objects)
 $(demo_worker): $(demo_worker).o
-$(demo) $(demo_worker): $(demo_shared) $(B)/libgipc.so
+$(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(msgpack_libs) \
 	  $(LDLIBS)
 
@@ -231,13 +276,15 @@ bench-programs: all $(bench) $(children) $(bindings)
 # after the other.
 
 build = $(MAKE) --no-print-directory OS=$(OS)
-test_env = OS=$(OS) GIPC_TEST_OS=$(OS) GIPC_TEST_BUILD=$(abspath $(1)) \
-           GIPC_TEST_PROGRAMS=$(abspath $(1))/programs
+test_env = OS=$(OS) GIPC_TEST_OS=$(OS) \
+           GIPC_TEST_BUILD=$(call quote,$(here)/$(1)) \
+           GIPC_TEST_PROGRAMS=$(call quote,$(here)/$(1)/programs)
 asan := build/$(OS)-asan
 tsan := build/$(OS)-tsan
 
 # Two of these at once would mix their output, or build what clean removes.
-ifneq ($(filter demo check% fuzz lint bench clean,$(MAKECMDGOALS)),)
+ifneq ($(filter demo check% fuzz lint bench clean,\
+         $(filter-out %-programs,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
 
@@ -260,16 +307,45 @@ run-demo:
 
 check:
 	@.ci/deps check
-	+@$(build) check-programs run-check
+	+@$(build) check-programs
+	+@$(build) run-check
 
 # Read again when the packages are there.
 run-check:
 	@$(call test_env,$(B)) tests/run $(checks) $(binding_checks)
 
+# Without the other languages, also where they are installed.
+check-c:
+	@.ci/deps c
+	+@$(build) tests
+	+@$(build) run-check-c
+
+run-check-c:
+	@$(call test_env,$(B)) tests/run $(c_checks)
+
+# Beside busy processes, where a test that bets on the machine's speed fails.
+LOAD_RUNS ?= 20
+check-load:
+	@.ci/deps c
+	+@$(build) tests
+	+@$(build) run-check-load
+
+run-check-load:
+	@$(call test_env,$(B)) LOAD_RUNS=$(LOAD_RUNS) tests/load \
+	  $(cmocka_programs) $(fuzz)
+
+# On another release of Debian, in a root of its own under build/roots.
+ROOT ?= trixie
+CHECK ?= check
+check-root:
+	@.ci/deps root
+	@tests/roots/run $(ROOT) $(CHECK)
+
 # make check-python, check-ruby, check-lua: one language alone.
 check-%:
 	@.ci/deps check
-	+@$(build) binding-programs run-check-$*
+	+@$(build) binding-programs
+	+@$(build) run-check-$*
 
 run-check-%:
 	@$(call test_env,$(B)) tests/run $(filter tests/bindings/$*/%,\
@@ -302,7 +378,8 @@ check-valgrind:
 
 check-long:
 	@.ci/deps check
-	+@$(build) check-programs $(long) run-check-long
+	+@$(build) check-programs $(long)
+	+@$(build) run-check-long
 
 run-check-long:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
@@ -334,13 +411,12 @@ bench:
 
 # Read again when the packages are there.
 run-bench:
-	@$(call test_env,$(B)) BENCH_PROGRAMS=$(abspath $(B))/bench \
+	@$(call test_env,$(B)) BENCH_PROGRAMS=$(call quote,$(here)/$(B)/bench) \
 	  tests/bench/run $(binding_benches)
 
 # ---- Installation -----------------------------------------------------------
 
 pages := $(wildcard man/*.3 man/*.5 man/*.7)
-man = $(DESTDIR)$(mandir)
 # The names in a page's NAME section that have no page of their own: each gets
 # a file that points to the page, as link:page, so that `man NAME` finds it.
 links = $(shell awk '/^\.Sh/ { name = $$2 == "NAME" } \
@@ -350,32 +426,49 @@ links = $(shell awk '/^\.Sh/ { name = $$2 == "NAME" } \
 link_files = $(filter-out $(notdir $(pages)),\
                $(foreach l,$(links),$(firstword $(subst :, ,$(l)))))
 
+# A path below another one, by a name for that one: below(/usr,${prefix},/usr/lib).
+# Not by patterns of make, which would split it at its spaces.
+marked = $(subst <|>$(1)/,$(2)/,$(subst <|>$(1)<|>,$(2),<|>$(3)<|>))
+below = $(subst <|>,,$(marked))
+# An expression of sed(1) for a word of gipc.pc.in.
+filled = -e $(call quote,s|@$(1)@|$(subst |,\|,$(subst &,\&,$(subst \,\\,$(2))))|)
+# Where a path of the installation is now, as a word for the shell.
+to = $(call quote,$(DESTDIR)$(1))
+
+# What is written here can be read by everyone, whatever the umask, as what
+# INSTALL_DATA copies; and a file of an earlier installation keeps no mode.
 install: all
-	$(INSTALL) -d $(DESTDIR)$(includedir) $(DESTDIR)$(pkgconfigdir)
-	$(INSTALL_DATA) include/gipc.h $(DESTDIR)$(includedir)/gipc.h
-	$(INSTALL_PROGRAM) $(SHARED) $(DESTDIR)$(libdir)/libgipc.so.$(VERSION)
-	ln -sf libgipc.so.$(VERSION) $(DESTDIR)$(libdir)/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(libdir)/libgipc.so
-	$(INSTALL_DATA) $(STATIC) $(DESTDIR)$(libdir)/libgipc.a
-	sed -e 's|@prefix@|$(prefix)|' -e 's|@version@|$(VERSION)|' \
-	  -e 's|@exec_prefix@|$(exec_prefix:$(prefix)=$${prefix})|' \
-	  -e 's|@includedir@|$(includedir:$(prefix)/%=$${prefix}/%)|' \
-	  -e 's|@libdir@|$(libdir:$(exec_prefix)/%=$${exec_prefix}/%)|' \
-	  pkgconfig/gipc.pc.in \
-	  > $(DESTDIR)$(pkgconfigdir)/gipc.pc
-	$(INSTALL) -d $(man)/man3 $(man)/man5 $(man)/man7
-	@set -e; for p in $(notdir $(pages)); do \
-	  $(INSTALL_DATA) man/$$p $(man)/man$${p##*.}/$$p; done
-	@set -e; for l in $(links); do \
-	  link=$${l%:*} page=$${l#*:}; test -e man/$$link || \
-	  echo ".so man$${page##*.}/$$page" > $(man)/man$${page##*.}/$$link; done
+	$(INSTALL) -d $(call to,$(includedir)) $(call to,$(libdir)) \
+	  $(call to,$(pkgconfigdir)) \
+	  $(foreach section,3 5 7,$(call to,$(mandir)/man$(section)))
+	$(INSTALL_DATA) include/gipc.h $(call to,$(includedir)/gipc.h)
+	$(INSTALL_PROGRAM) $(SHARED) $(call to,$(libdir)/$(notdir $(SHARED)))
+	$(if $(filter Darwin,$(SYSTEM)),install_name_tool \
+	  -id $(call quote,$(libdir)/$(SONAME)) \
+	  $(call to,$(libdir)/$(notdir $(SHARED))))
+	ln -sf $(notdir $(SHARED)) $(call to,$(libdir)/$(SONAME))
+	ln -sf $(SONAME) $(call to,$(libdir)/$(notdir $(LIBRARY)))
+	$(INSTALL_DATA) $(STATIC) $(call to,$(libdir)/libgipc.a)
+	rm -f $(call to,$(pkgconfigdir)/gipc.pc)
+	umask 022; sed $(call filled,version,$(VERSION)) \
+	  $(call filled,prefix,$(prefix)) \
+	  $(call filled,exec_prefix,$(call below,$(prefix),$${prefix},$(exec_prefix))) \
+	  $(call filled,includedir,$(call below,$(prefix),$${prefix},$(includedir))) \
+	  $(call filled,libdir,$(call below,$(exec_prefix),$${exec_prefix},$(libdir))) \
+	  pkgconfig/gipc.pc.in > $(call to,$(pkgconfigdir)/gipc.pc)
+	@set -e; man=$(call to,$(mandir)); for p in $(notdir $(pages)); do \
+	  $(INSTALL_DATA) man/$$p "$$man/man$${p##*.}/$$p"; done
+	@set -e; umask 022; man=$(call to,$(mandir)); for l in $(links); do \
+	  link=$${l%:*} page=$${l#*:}; test ! -e man/$$link || continue; \
+	  rm -f "$$man/man$${page##*.}/$$link"; \
+	  echo ".so man$${page##*.}/$$page" > "$$man/man$${page##*.}/$$link"; done
 
 uninstall:
-	rm -f $(DESTDIR)$(includedir)/gipc.h $(DESTDIR)$(pkgconfigdir)/gipc.pc
-	rm -f $(addprefix $(DESTDIR)$(libdir)/,\
-	  libgipc.a libgipc.so $(SONAME) libgipc.so.$(VERSION))
-	@for p in $(notdir $(pages)) $(link_files); do \
-	  rm -f $(man)/man$${p##*.}/$$p; done
+	rm -f $(call to,$(includedir)/gipc.h) $(call to,$(pkgconfigdir)/gipc.pc)
+	rm -f $(foreach f,libgipc.a $(notdir $(LIBRARY) $(SHARED)) $(SONAME),\
+	  $(call to,$(libdir)/$(f)))
+	@man=$(call to,$(mandir)); for p in $(notdir $(pages)) $(link_files); do \
+	  rm -f "$$man/man$${p##*.}/$$p"; done
 
 # ---- The rest ---------------------------------------------------------------
 
@@ -388,26 +481,34 @@ format:
 	  xargs clang-format -i
 
 deps:
-	@for purpose in demo check lint san valgrind fuzz bench; do \
+	@for purpose in demo check lint san valgrind fuzz bench root; do \
 	  .ci/deps $$purpose || exit; done
 
 help:
 	@echo "all             the library, shared and static (the default)"
 	@echo "demo            build and run tests/demo; FILES=... to choose its input"
-	@echo "check           build and run the whole suite; V=1 shows all output"
-	@echo "check-san       the same tests under ASan and UBSan"
-	@echo "check-tsan      the tests with threads under TSan"
-	@echo "check-valgrind  the tests under valgrind"
-	@echo "check-python check-ruby check-lua   one language alone"
-	@echo "check-long      the tests that take minutes, in full numbers"
+	@echo "check           every test but the long ones: C (unit, api, fault, fuzz"
+	@echo "                corpus, examples, install, exports), man, matrix, launch,"
+	@echo "                and each language that is here; V=1 shows all output"
+	@echo "check-c         only the C part of check"
+	@echo "check-python check-ruby check-lua   only one language's part"
+	@echo "check-san       unit, api, fault and the fuzz corpus under ASan and UBSan"
+	@echo "check-tsan      those with threads under TSan"
+	@echo "check-valgrind  unit, api and fault under valgrind"
+	@echo "check-load      unit, api, fault and the fuzz corpus LOAD_RUNS=20 times"
+	@echo "                beside six busy processes"
+	@echo "check-long      each language's tests in full numbers, which takes minutes"
+	@echo "check-root      check on ROOT=trixie|sid|bookworm|i386 (a Debian in"
+	@echo "                build/roots); CHECK=check-c for another target"
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"
-	@echo "lint            the checks of style, exports, header and pages"
+	@echo "lint            the checks of layout, rooms, header, exports and pages"
 	@echo "bench           build and run the benchmarks"
 	@echo "install         to DESTDIR and prefix (default /usr/local)"
 	@echo "uninstall       removes what install put there"
 	@echo "format          clang-format in place"
 	@echo "deps            install the packages that all targets need"
 	@echo "clean           remove build/"
+	@echo "One test: TEST_FILTER=NAME tests/run build/linux/tests/api/test_x"
 	@echo "Variables: OS=linux|posix, DEPS=skip (install no packages),"
 	@echo "CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS, prefix libdir mandir ..."
 

@@ -40,6 +40,35 @@ private:
   bool was_pending_, raised_ = false;
 };
 
+// The parts of one transfer, cut where it would take too long: a peer that is
+// as fast as this process keeps a single call busy for all of a large message,
+// past any deadline (H68).
+class Bounded {
+public:
+  Bounded(const iovec *all, int all_count) noexcept
+      : parts(all), count(all_count) {
+    size_t left = at_once;
+    for (int i = 0; i < all_count && i < max_parts; ++i) {
+      cut_[i] = all[i];
+      if (all[i].iov_len > left) {
+        cut_[i].iov_len = left;
+        parts = cut_;
+        count = i + 1;
+        return;
+      }
+      left -= all[i].iov_len;
+    }
+  }
+
+  const iovec *parts;
+  int count;
+
+private:
+  static constexpr size_t at_once = 1024 * 1024;
+  static constexpr int max_parts = 3;
+  iovec cut_[max_parts];
+};
+
 // 0 when a transfer will not wait, -EAGAIN, or an error.
 int ready(int fd, short events) noexcept {
   pollfd one{fd, events, 0};
@@ -66,7 +95,10 @@ int Stream::attach(int fd) noexcept {
   return 0;
 }
 
-ssize_t Stream::read(int fd, const iovec *parts, int count) noexcept {
+ssize_t Stream::read(int fd, const iovec *all, int all_count) noexcept {
+  Bounded bounded(all, all_count);
+  const iovec *parts = bounded.parts;
+  int count = bounded.count;
   if (read_way_ == Way::socket)
     return count == 1
                ? sys::recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
@@ -99,7 +131,10 @@ int Stream::write_waiting(int fd, const iovec *parts, int count,
                                    : -EAGAIN;
 }
 
-ssize_t Stream::write(int fd, const iovec *parts, int count) noexcept {
+ssize_t Stream::write(int fd, const iovec *all, int all_count) noexcept {
+  Bounded bounded(all, all_count);
+  const iovec *parts = bounded.parts;
+  int count = bounded.count;
   constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
   if (write_way_ == Way::socket)
     return count == 1 ? sys::send(fd, parts->iov_base, parts->iov_len, flags)
@@ -110,16 +145,16 @@ ssize_t Stream::write(int fd, const iovec *parts, int count) noexcept {
       return size;
     write_way_ = Way::polled;
   }
-  iovec bounded;
+  iovec promised;
   if (write_way_ == Way::polled) {
     if (int error = ready(fd, POLLOUT))
       return error;
     // What poll promises of a pipe is PIPE_BUF, of a Linux tty 256 bytes.
     struct stat info;
     bool pipe = sys::fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode);
-    bounded = {parts->iov_base,
-               std::min<size_t>(parts->iov_len, pipe ? PIPE_BUF : 256)};
-    parts = &bounded;
+    promised = {parts->iov_base,
+                std::min<size_t>(parts->iov_len, pipe ? PIPE_BUF : 256)};
+    parts = &promised;
     count = 1;
   }
   SigpipeGuard guard;

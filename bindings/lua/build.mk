@@ -28,7 +28,7 @@ $(B)/lua/%/scheduler.o: bindings/lua/scheduler.c $(lua_headers)
 	@mkdir -p $(@D)
 	$(lua_compile)
 
-lua_link = $(CC) $(CFLAGS) $(LDFLAGS) -shared -o $@ $(filter %.o,$^)
+lua_link = $(CC) $(CFLAGS) $(LDFLAGS) $(module_ld) -o $@ $(filter %.o,$^)
 
 # ---- For the tests -----------------------------------------------------------
 
@@ -46,7 +46,7 @@ endif
 else
 
 $(lua_built): $(B)/lua/%/gipc/native.so: $(B)/lua/%/native_wrap.o \
-                $(B)/lua/%/scheduler.o $(B)/libgipc.so
+                $(B)/lua/%/scheduler.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(lua_link) $(with_shared) -lev
 
@@ -68,8 +68,8 @@ lua_folders := $(sort $(dir $(lua_modules)))
 
 # Linked anew: it looks for the library where that will be.
 $(B)/lua/$(lua_version)/installed.so: $(call lua_objects,$(lua_version)) \
-                                      $(B)/libgipc.so FORCE
-	$(lua_link) -L$(B) -lgipc -Wl,-rpath,$(libdir) -lev
+                                      $(LIBRARY) FORCE
+	$(lua_link) -L$(B) -lgipc $(call run_path,$(libdir)) -lev
 
 # A rock has a library with it, where the system has none.
 comma := ,
@@ -79,11 +79,11 @@ $(B)/lua/$(lua_version)/rock.so: $(call lua_objects,$(lua_version)) \
 	$(lua_link) $(or $(rock_libs),$(STATIC) \
 	  -Wl$(comma)--exclude-libs$(comma)ALL -lstdc++ -lpthread) -lev
 
-install_lua = $(INSTALL) -d $(addprefix $(DESTDIR)$(luadir)/,$(lua_folders)) \
-              $(DESTDIR)$(luacdir)/gipc && \
+install_lua = $(INSTALL) -d $(foreach f,$(lua_folders),\
+                $(call to,$(luadir)/$(f))) $(call to,$(luacdir)/gipc) && \
               $(foreach m,$(lua_modules),$(INSTALL_DATA) bindings/lua/$(m) \
-                $(DESTDIR)$(luadir)/$(m) &&) \
-              $(INSTALL_PROGRAM) $< $(DESTDIR)$(luacdir)/gipc/native.so
+                $(call to,$(luadir)/$(m)) &&) \
+              $(INSTALL_PROGRAM) $< $(call to,$(luacdir)/gipc/native.so)
 
 .PHONY: install-lua uninstall-lua rock install-rock
 install: install-lua
@@ -92,10 +92,10 @@ install-lua: $(B)/lua/$(lua_version)/installed.so
 
 uninstall: uninstall-lua
 uninstall-lua:
-	rm -f $(addprefix $(DESTDIR)$(luadir)/,$(lua_modules)) \
-	  $(DESTDIR)$(luacdir)/gipc/native.so
-	-@rmdir $(DESTDIR)$(luadir)/gipc/loop $(DESTDIR)$(luadir)/gipc \
-	  $(DESTDIR)$(luacdir)/gipc 2>/dev/null
+	rm -f $(foreach m,$(lua_modules),$(call to,$(luadir)/$(m))) \
+	  $(call to,$(luacdir)/gipc/native.so)
+	-@rmdir $(call to,$(luadir)/gipc/loop) $(call to,$(luadir)/gipc) \
+	  $(call to,$(luacdir)/gipc) 2>/dev/null
 
 # What gipc-scm-1.rockspec calls.
 rock: $(B)/lua/$(lua_version)/rock.so

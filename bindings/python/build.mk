@@ -34,14 +34,14 @@ $(B)/swig/python/native_wrap.c: bindings/python/native.i bindings/gipc.i \
 	$(SWIG) -python -builtin -O -Iinclude -outdir $(@D) -o $@ $<
 
 # Without our warnings: SWIG wrote it.
-$(python_native): $(B)/swig/python/native_wrap.c $(B)/libgipc.so
+$(python_native): $(B)/swig/python/native_wrap.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) -Iinclude -I$(dir $(python_header)) $(CPPFLAGS) -O2 -g -fPIC \
-	  -DNDEBUG -fvisibility=hidden $(CFLAGS) $(LDFLAGS) -shared -o $@ $< \
+	  -DNDEBUG -fvisibility=hidden $(CFLAGS) $(LDFLAGS) $(module_ld) -o $@ $< \
 	  $(with_shared)
 
 $(python_links): $(B)/python/%: bindings/python/%
 	@mkdir -p $(@D)
-	@ln -sf $(abspath $<) $@
+	@ln -sf $(call quote,$(here)/$<) $@
 
 endif

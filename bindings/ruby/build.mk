@@ -27,10 +27,10 @@ $(B)/swig/ruby/native_wrap.c: bindings/ruby/ext/gipc/native.i bindings/gipc.i \
 	$(SWIG) -ruby -Iinclude -Ibindings -o $@ $<
 
 # Without our warnings: SWIG wrote it.
-$(ruby_native): $(B)/swig/ruby/native_wrap.c $(B)/libgipc.so
+$(ruby_native): $(B)/swig/ruby/native_wrap.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) -Iinclude $(addprefix -isystem ,$(ruby_config)) $(CPPFLAGS) -O2 -g \
-	  -fPIC -DNDEBUG -fvisibility=hidden $(CFLAGS) $(LDFLAGS) -shared -o $@ $< \
+	  -fPIC -DNDEBUG -fvisibility=hidden $(CFLAGS) $(LDFLAGS) $(module_ld) -o $@ $< \
 	  $(with_shared)
 
 endif

@@ -58,7 +58,7 @@ void deadline(unsigned seconds) {
 
 int test_setup(void **state) {
   (void)state;
-  deadline(slow() ? 600 : 60);
+  deadline(slow() ? 600 : 300);
   fds_before = count_fds();
   return 0;
 }
@@ -128,6 +128,17 @@ int count_zombies(void) {
   return count;
 }
 
+void skip_because(const char *why) {
+  print_message("skipped: %s\n", why);
+  skip();
+}
+
+/* TEST_FILTER=pattern runs only some tests of a program. */
+__attribute__((constructor)) static void filter(void) {
+  if (getenv("TEST_FILTER") != NULL)
+    cmocka_set_test_filter(getenv("TEST_FILTER"));
+}
+
 /* ---- Environment ----------------------------------------------------------
  */
 
@@ -177,7 +188,7 @@ bool wait_fd(int fd, short events, int milliseconds) {
 pid_t child_start(int (*body)(void *argument), void *argument) {
   pid_t pid = fork();
   if (pid == 0) {
-    alarm(slow() ? 600 : 60);
+    alarm(slow() ? 600 : 300);
     _exit(body(argument));
   }
   assert_true(pid > 0);

@@ -22,6 +22,8 @@ extern "C" {
 #ifdef __cplusplus
 }
 #endif
+/* A macro of cmocka 2.0, where functions of ours and of std have that name. */
+#undef stop
 
 #include <errno.h>
 #include <stdbool.h>
@@ -67,8 +69,14 @@ int has_children(void);
 int count_zombies(void);
 
 /* The program ends with a word on stderr when the test takes longer than this
- * from now on.  Every test starts with 60 seconds, more when slow(). */
+ * from now on.  Every test starts with 300 seconds, more when slow(): for what
+ * takes a few on an idle machine, since one may be busy and slow.  No test may
+ * fail for the time that it took: what is bounded below that (and what waits,
+ * such as wait_fd()) is so far over the usual that only a fault comes near. */
 void deadline(unsigned seconds);
+
+/* Skips the test.  tests/run shows why, without all the other output. */
+void skip_because(const char *why);
 
 /* ---- Environment ----------------------------------------------------------
  */

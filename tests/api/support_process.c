@@ -243,7 +243,7 @@ bool under_valgrind(void) {
 
 void not_under_valgrind(void) {
   if (under_valgrind())
-    skip();
+    skip_because("valgrind does not leave this to the kernel");
 }
 
 bool portable(void) {
@@ -300,10 +300,4 @@ bool fail_call_with_bits(long number, int argument, uint32_t bits, int error) {
 bool fail_pidfd_info(void) {
   /* _IOWR(0xFF, 11, 64 bytes) */
   return fail_call_with(SYS_ioctl, 1, 0xc040ff0bu, ENOTTY);
-}
-
-/* TEST_FILTER=pattern runs only some tests of a program. */
-__attribute__((constructor)) static void filter(void) {
-  if (getenv("TEST_FILTER") != NULL)
-    cmocka_set_test_filter(getenv("TEST_FILTER"));
 }

@@ -32,7 +32,7 @@ static void a_get_stalled_at_any_byte_ends_in_time(void **state) { /* H68 */
     RESULT(gipc_get(r, 0.003, &data, &size), -ETIMEDOUT);
     took = now() - before;
     assert_true(took >= 0.003);
-    assert_true(took < 5);
+    assert_true(took < 20); /* far over it: a busy machine takes its time */
     /* What has arrived is not lost. */
     assert_true(write_all(peer, frame + cut, sizeof frame - 1 - cut));
     OK(gipc_get(r, 10, &data, &size));
@@ -63,7 +63,7 @@ static void bytes_that_drip_in_do_not_prolong_a_get(void **state) { /* H68 */
   before = now();
   RESULT(gipc_get(r, 0.1, &data, &size), -ETIMEDOUT);
   assert_true(now() - before >= 0.1);
-  assert_true(now() - before < 3);
+  assert_true(now() - before < 20); /* far under the minute of the message */
   gipc_handle_free(r);
   pthread_join(thread, NULL);
   close(peer);
@@ -78,19 +78,38 @@ static void *pour(void *argument) {
   return NULL;
 }
 
+static uint64_t received_by(const gipc_handle *h) {
+  gipc_stats stats = {.size = sizeof stats};
+  OK(gipc_handle_stats(h, &stats));
+  return stats.bytes_in;
+}
+
+/* What a call without a deadline moves is counted, not timed: on any machine it
+ * is a step, a MiB, and not all that the other side can keep up with. */
+enum { two_steps = 2 << 20 };
+
 static void a_firehose_does_not_prolong_a_get(void **state) { /* H68 */
+  enum { large = 768 << 20 };
   int peer;
   gipc_handle *r = reader(&peer);
   pthread_t thread;
-  double before;
-  assert_true(write_all(peer, "\x30\0\0\0", 4)); /* 768 MiB */
+  char *buffer = malloc(large);
+  assert_true(write_all(peer, "\x30\0\0\0", 4)); /* large */
   assert_int_equal(pthread_create(&thread, NULL, pour, &peer), 0);
-  before = now();
-  RESULT(gipc_get(r, 0.02, &data, &size), -ETIMEDOUT);
-  assert_true(now() - before < (slow() ? 20 : 0.3));
+  RESULT(gipc_get(r, 0.005, &data, &size), -ETIMEDOUT);
+  for (int i = 0; i < 20; i++) {
+    uint64_t before = received_by(r);
+    RESULT(gipc_get(r, 0, &data, &size), -ETIMEDOUT);
+    assert_true(received_by(r) - before <= two_steps);
+    before = received_by(r);
+    RESULT(gipc_get_into(r, buffer, large, &size), -EAGAIN);
+    assert_true(received_by(r) - before <= two_steps);
+    OK(gipc_get_cancel(r));
+  }
   gipc_handle_free(r);
   pthread_join(thread, NULL);
   close(peer);
+  free(buffer);
 }
 
 /* Swallows until the end. */
@@ -137,24 +156,30 @@ static void a_batch_has_one_deadline(void **state) { /* H68 */
   free(block);
 }
 
+static size_t unsent_of(const gipc_handle *h) {
+  size_t pending;
+  OK(gipc_pending(h, GIPC_WRITE, &pending));
+  return pending;
+}
+
 static void a_fast_reader_does_not_prolong_a_put(void **state) { /* H68 */
-  enum { large = 384 << 20 };
+  enum { large = 64 << 20 };
   int s[2];
   gipc_handle *w;
   pthread_t thread;
   char *block = calloc(1, large);
-  size_t pending;
-  int result;
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
   OK(gipc_open(-1, s[0], &w));
   assert_int_equal(pthread_create(&thread, NULL, swallow, &s[1]), 0);
-  result = gipc_put(w, block, large, 0.005);
-  RESULT(result, -EINPROGRESS);
+  RESULT(gipc_put(w, block, large, 0), -EINPROGRESS);
   free(block);
-  /* Its time is no measure, as it copies the rest; how much left is. */
-  OK(gipc_pending(w, GIPC_WRITE, &pending));
-  assert_true(pending > large / 4);
-  RESULT(gipc_flush(w, 0.005), -ETIMEDOUT);
+  assert_true(unsent_of(w) >= large - two_steps);
+  for (int i = 0; i < 10; i++) {
+    size_t before = unsent_of(w);
+    RESULT(gipc_flush(w, 0), -ETIMEDOUT);
+    assert_true(before - unsent_of(w) <= two_steps);
+  }
+  OK(gipc_flush(w, -1));
   gipc_handle_free(w);
   pthread_join(thread, NULL);
   close(s[1]);
@@ -326,7 +351,7 @@ static void signals_at_any_moment_change_nothing(void **state) { /* H60 */
   double before = now();
   RESULT(gipc_get(r, 0.05, &data, &size), -ETIMEDOUT);
   assert_true(now() - before >= 0.05);
-  assert_true(now() - before < 3);
+  assert_true(now() - before < 20); /* prolonged, it would never end */
   timer_delete(timer);
   assert_true(alarms > (slow() ? 0 : 10));
   signal(SIGUSR2, SIG_DFL);

@@ -87,7 +87,7 @@ static void messages_of_two_and_four_gigabytes_arrive(void **state) { /* H62 */
     print_message("10 GiB take too long here\n");
     skip();
   }
-  deadline(110);
+  deadline(600);
   from = wide_memory(room, &files[0]);
   receiver.into = wide_memory(room, &files[1]);
   OK(gipc_pipe(&r, &w));
@@ -99,7 +99,7 @@ static void messages_of_two_and_four_gigabytes_arrive(void **state) { /* H62 */
   for (size_t i = 0; i < count; i++) {
     fill(from, ends, i);
     fill(from + sizes[i] - ends, ends, i + 100);
-    OK(gipc_put(w, from, sizes[i], 100));
+    OK(gipc_put(w, from, sizes[i], 500));
   }
   pthread_join(thread, &failed);
   assert_null(failed);

@@ -104,7 +104,7 @@ static void a_raw_terminal_carries_messages(void **state) {
   gipc_handle *a, *b;
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
   if (master < 0)
-    skip(); /* no devpts here */
+    skip_because("there is no devpts");
   assert_int_equal(grantpt(master) | unlockpt(master), 0);
   slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
   assert_true(slave >= 0);
@@ -297,10 +297,8 @@ static int thousand_pipes(void *unused) {
 static void a_thousand_pipes_of_a_poor_user_work(void **state) { /* H87 */
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
-  if (files.rlim_max < 4096 || slow()) { /* valgrind keeps some */
-    print_message("too few descriptors: not measured\n");
-    skip();
-  }
+  if (files.rlim_max < 4096 || slow()) /* valgrind keeps some */
+    skip_because("too few descriptors");
   child_join(child_start(thousand_pipes, NULL));
 }
 

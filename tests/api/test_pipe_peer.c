@@ -219,7 +219,7 @@ static void a_child_of_a_plain_fork_cannot_use_a_handle(void **state) {
 static void nor_can_a_child_of_a_raw_clone(void **state) { /* H37 */
   gipc_handle *r, *w;
   if (slow())
-    skip(); /* valgrind and sanitizers do not survive it */
+    skip_because("valgrind and sanitizers do not survive a raw clone");
   OK(gipc_pipe(&r, &w));
   exact(r, w, 0);
   pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0L);

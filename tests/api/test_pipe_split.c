@@ -300,7 +300,7 @@ static int little_memory(void *unused) {
 
 static void nor_does_it_need_address_space(void **state) { /* H63 */
   if (slow())
-    skip(); /* valgrind needs more itself */
+    skip_because("valgrind and sanitizers need more memory themselves");
   child_join(child_start(little_memory, NULL));
 }
 

@@ -219,11 +219,11 @@ static int find_library(struct dl_phdr_info *info, size_t size, void *unused) {
 
 static void nothing_runs_before_main(void **state) { /* H107 */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  skip(); /* a sanitizer does */
+  skip_because("a sanitizer does");
 #endif
   dl_iterate_phdr(find_library, NULL);
   if (initializers < 0)
-    skip();                       /* it is linked statically */
+    skip_because("the library is linked statically");
   assert_true(initializers <= 1); /* the compiler's frame_dummy */
 }
 

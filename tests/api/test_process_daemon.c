@@ -9,7 +9,7 @@ enum kind { ASLEEP, BUSY, BLOCKING, PROGRAM_ASLEEP, PROGRAM_BUSY };
 
 static int stay(struct ev_loop *fresh, void *argument) {
   volatile unsigned long turns = 0;
-  alarm(60);
+  alarm(300);
   if ((enum kind)(intptr_t)argument == BLOCKING) {
     sigset_t all;
     signal(SIGTERM, SIG_IGN);
@@ -105,12 +105,13 @@ static void lives(struct life life, bool survive) {
   pid_t pids[6];
   CHECK_OK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
   parent_lives(&life, pids);
-  double killed = now();
+  /* What never comes can only be waited for in vain; what comes is there long
+   * before the alarm of the children. */
   for (int i = 0; i < 5; i++)
     if (survive)
       CHECK(!gone_within(pids[i], 0.02));
     else
-      CHECK(gone_within(pids[i], slow() ? 10 : killed + 1 - now()));
+      CHECK(gone_within(pids[i], 60));
   CHECK(!gone_within(pids[5], 0));
   for (int i = 0; i < 6; i++)
     end_leftover(pids[i]);
@@ -148,7 +149,7 @@ static void on_term(int number) {
 static int wait_for_term(struct ev_loop *fresh, void *argument) {
   told = (int)(intptr_t)argument;
   signal(SIGTERM, on_term);
-  alarm(60);
+  alarm(300);
   CHECK(write(told, "x", 1) == 1);
   return wait_for_signal(fresh, NULL);
 }

@@ -281,7 +281,7 @@ static void nothing_leaks_where_the_child_can_open_nothing(void **state) {
 static void nothing_leaks_into_a_child_of_another_user(void **state) {
   not_under_valgrind();
   if (geteuid() != 0)
-    skip();
+    skip_because("only root can become another user");
   in_own_fork(dropped_without_close_range, NULL);
 }
 
@@ -295,8 +295,10 @@ static int with_a_million(void *argument) {
   open_at((1 << 20) - 1);
   CHECK_OK(gipc_options_keep_fds(o, NULL, 0));
   for (int i = 0; i < 2; i++) {
+    /* One that is disturbed by nothing: a million calls take longer than this
+     * on any machine, a few of them less. */
     double best = 1e9;
-    for (int tries = 0; tries < 5; tries++) {
+    for (int tries = 0; tries < 500 && best >= 0.05; tries++) {
       double started = now(), took;
       gipc_process *p = i == 0 ? execute(NULL, "true", NULL)
                                : start(return_argument, NULL, o);
@@ -304,7 +306,7 @@ static int with_a_million(void *argument) {
       CHECK_IS(end_of(p), 0);
       best = took < best ? took : best;
     }
-    CHECK(slow() || best < 0.05);
+    CHECK(best < (slow() ? 1 : 0.05));
   }
   expect_fds(NULL, "0 1 2 \n");
   /* One above a limit that was lowered later is closed, too. */

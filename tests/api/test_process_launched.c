@@ -221,7 +221,7 @@ static int on_a_terminal(void *argument) {
 
 static void a_terminal_is_refused(void **state) {
   if (access("/dev/pts/ptmx", F_OK) != 0)
-    skip();
+    skip_because("there is no devpts");
   in_own_fork(on_a_terminal, NULL);
 }
 

@@ -82,7 +82,7 @@ static void use_loop(struct ev_loop *loop) {
 }
 
 static int live_in_child(struct ev_loop *fresh, void *argument) {
-  alarm(10);
+  alarm(300);
   CHECK_OK(ev_run(fresh, 0)); /* nothing is on it */
   use_loop(fresh);
   struct ev_loop *own = ev_default_loop(EVFLAG_AUTO);
@@ -205,9 +205,9 @@ static int fork_in_callback(void *argument) {
   CHECK_IS(scene->ended, 3);
   /* Whatever the children did, all of it arrived here. H25, H27 */
   raise(SIGUSR1);
-  for (int turns = 0; turns < 5000 && (counted[ON_IO] < PARENT_EVENTS ||
-                                       counted[ON_SIGNAL] < 3 ||
-                                       counted[ON_CHILD] < scene->is_default);
+  for (int turns = 0; turns < 60000 && (counted[ON_IO] < PARENT_EVENTS ||
+                                        counted[ON_SIGNAL] < 3 ||
+                                        counted[ON_CHILD] < scene->is_default);
        turns++)
     ev_run(loop, EVRUN_ONCE);
   CHECK_IS(counted[ON_IO], PARENT_EVENTS);
@@ -365,7 +365,7 @@ static void an_idle_default_loop_is_new_in_the_child(void **state) {
 
 static int descend(struct ev_loop *fresh, void *argument) {
   intptr_t depth = (intptr_t)argument;
-  alarm(10);
+  alarm(300);
   if (depth == 0)
     return live_in_child(fresh, NULL);
   struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
@@ -374,7 +374,7 @@ static int descend(struct ev_loop *fresh, void *argument) {
   ev_timer_init(&timer, on_timer, 0., 0.);
   ev_timer_start(loop, &timer);
   gipc_process *p = start(descend, INT(depth - 1), NULL);
-  CHECK_OK(gipc_process_join(p, 20));
+  CHECK_OK(gipc_process_join(p, 250));
   CHECK_IS(end_of(p), 0);
   CHECK_IS(end_of(execute(NULL, "true", NULL)), 0);
   return 0;

@@ -278,7 +278,7 @@ static void children_are_waited_for_without_p_pidfd(void **state) {
   static const struct lack lacks[] = {
       {"waitid EINVAL", SYS_waitid, 0, 3 /* P_PIDFD; P_ALL is 0 */, EINVAL}};
   if (slow())
-    skip();
+    skip_because("it takes too long here");
   struct lack lack = lacks[0];
   lack.bits = 2; /* P_PID, 1, is left */
   live(&lack, 1);

@@ -36,7 +36,7 @@ static void a_function_drops_its_user_for_good(void **state) {
   /* H18 */
   const gid_t groups[] = {4711, 4712};
   if (geteuid() != 0)
-    skip();
+    skip_because("only root can become another user");
   gipc_options *o = nobody();
   CHECK_IS(in_child(drop_is_complete, INT(0), o), 0);
   CHECK_OK(gipc_options_set_user(o, 65534, 65534, groups, 2));
@@ -55,7 +55,7 @@ static void a_program_drops_its_user_for_good(void **state) {
                         ">/dev/null && echo regained; exit 0",
                         NULL};
   if (geteuid() != 0)
-    skip();
+    skip_because("only root can become another user");
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_user(o, 65534, 65533, groups, 2));
   CHECK_IS(output_of(o, argv, text, sizeof text), 0);
@@ -80,7 +80,7 @@ static int without_the_right(void *argument) {
 static void a_drop_that_fails_starts_nothing(void **state) {
   not_under_valgrind();
   if (geteuid() != 0)
-    skip();
+    skip_because("only root can become another user");
   in_own_fork(without_the_right, NULL); /* H18 */
 }
 
@@ -108,7 +108,7 @@ static int refused_setuid(void *argument) {
 
 static void each_step_of_a_drop_is_checked(void **state) {
   if (geteuid() != 0)
-    skip();
+    skip_because("only root can become another user");
   for (int i = 0; i < 3; i++)
     in_own_fork(refused_setuid, INT(i)); /* H18 */
 }
@@ -196,7 +196,7 @@ static void no_new_privileges_is_set_in_the_child_only(void **state) {
   const char *argv[] = {PROGRAM("child_identity"), NULL};
   int own = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
   if (portable())
-    skip();
+    skip_because("the portable half has no such option");
   gipc_options *o = new_options();
   CHECK_IS(in_child(no_new, NULL, o), own);
   CHECK_OK(gipc_options_set_no_new_privileges(o, 1));

@@ -9,7 +9,7 @@
 static int ready_then_wait(struct ev_loop *fresh, void *argument) {
   if (argument != NULL)
     signal(SIGTERM, SIG_IGN);
-  alarm(60);
+  alarm(300);
   CHECK(write(1, "x", 1) == 1);
   return wait_for_signal(fresh, NULL);
 }
@@ -37,7 +37,7 @@ static void a_join_ends_with_the_child_or_in_time(void **state) {
   int code = 77;
   double started = now();
   CHECK_IS(gipc_process_join(p, 0), -ETIMEDOUT);
-  CHECK(now() - started < 0.05 || slow());
+  CHECK(now() - started < 30); /* until its alarm, if it waited */
   CHECK_IS(gipc_process_join(p, 0.05), -ETIMEDOUT);
   CHECK(now() - started >= 0.05);
   CHECK_IS(gipc_process_join(p, NAN), -EINVAL);
@@ -64,7 +64,7 @@ static void the_descriptor_of_a_process_becomes_readable(void **state) {
   int fd = gipc_process_fd(p);
   if (fd == -EOPNOTSUPP) {
     destroy(p);
-    skip();
+    skip_because("there are no descriptors of processes");
   }
   CHECK(!wait_fd(fd, POLLIN, 0));
   CHECK_OK(gipc_process_kill(p));
@@ -186,9 +186,9 @@ static void a_stop_ends_every_child(void **state) {
   CHECK_IS(gipc_process_stop(p, -1), -EINVAL);
   CHECK_IS(gipc_process_stop(p, NAN), -EINVAL);
   CHECK_IS(gipc_process_is_alive(p), 1);
-  CHECK_OK(gipc_process_stop(p, 20));
-  CHECK(now() - started < 10);
-  CHECK_OK(gipc_process_stop(p, 20));
+  CHECK_OK(gipc_process_stop(p, 60));
+  CHECK(now() - started < 30); /* half of the grace */
+  CHECK_OK(gipc_process_stop(p, 60));
   CHECK_IS(end_of(p), -SIGTERM);
   for (int program = 0; program < 2; program++) {
     p = start_ready(true, program);
@@ -208,7 +208,7 @@ static void a_stopped_child_is_ended_too(void **state) {
     CHECK_OK(gipc_process_signal(p, SIGSTOP));
     while (state_of(gipc_process_pid(p)) != 'T')
       sched_yield();
-    CHECK_OK(gipc_process_stop(p, ignores ? 0.05 : 20));
+    CHECK_OK(gipc_process_stop(p, ignores ? 0.05 : 60));
     CHECK_IS(end_of(p), ignores ? -SIGKILL : -SIGTERM);
   }
 }
@@ -248,14 +248,14 @@ static void a_stop_on_a_loop_is_told_by_the_exit_callback(void **state) {
         i ? ev_default_loop(EVFLAG_AUTO) : ev_loop_new(EVFLAG_AUTO);
     ends = 0;
     for (int stopped = 0; stopped < 2; stopped++) {
-      begin(loop, false, stopped, 20);
+      begin(loop, false, stopped, 60);
       begin(loop, true, stopped, 0.05);
       begin(loop, true, stopped, 0);
     }
     double started = now();
     CHECK_OK(ev_run(loop, 0));
     CHECK_IS(ends, 6);
-    CHECK(now() - started < 10);
+    CHECK(now() - started < 30); /* half of the longest grace */
     ev_loop_destroy(loop);
   }
 }

@@ -72,7 +72,7 @@ static void *hammer(void *argument) {
 }
 
 static int allocate(struct ev_loop *fresh, void *argument) {
-  alarm(30);
+  alarm(300);
   for (int i = 0; i < 100; i++) {
     char *block = malloc((size_t)i * 100 + 1);
     CHECK(block != NULL);
@@ -92,7 +92,7 @@ static int allocate(struct ev_loop *fresh, void *argument) {
 /* Whose malloc is not safe in a child of a process with threads. */
 static void not_under_asan(void) {
 #ifdef __SANITIZE_ADDRESS__
-  skip();
+  skip_because("the malloc of ASan is not made for forks beside threads");
 #endif
 }
 
@@ -100,7 +100,7 @@ static void no_child_hangs_beside_threads_that_hold_locks(void **state) {
   not_under_asan();
   not_under_valgrind();
   if (getenv("GIPC_TEST_SAN") != NULL)
-    skip();             /* the locks of its malloc are not made for a fork */
+    skip_because("the malloc of a sanitizer is not made for forks");
   pthread_t threads[3]; /* H1 */
   atomic_store(&over, false);
   for (int i = 0; i < 3; i++)
@@ -121,7 +121,7 @@ static void *fork_all_the_time(void *argument) {
     pid_t pid = fork();
     if (pid == 0) {
       gipc_handle *r, *w;
-      alarm(30);
+      alarm(300);
       CHECK_OK(gipc_pipe(&r, &w)); /* whoever holds the registry's lock */
       gipc_handle_free(r);
       gipc_handle_free(w);
@@ -163,7 +163,7 @@ static pid_t fork_twice(void *user) {
   holder = fork();
   if (holder == 0) {
     char byte;
-    alarm(60);
+    alarm(300);
     close(hold[1]);
     (void)!read(hold[0], &byte, 1);
     _exit(0);
@@ -186,7 +186,7 @@ a_foreign_fork_that_holds_descriptors_delays_no_start(void **state) {
       CHECK_IS(result, -ENOENT);
     else
       CHECK_IS(end_of(p), 3);
-    CHECK(slow() || now() - started < 1);
+    CHECK(now() - started < 60); /* the other fork would hold it for 300 */
     close(hold[0]);
     close(hold[1]);
     CHECK_IS(waitpid(holder, NULL, 0), holder);
@@ -200,7 +200,7 @@ static void *fork_and_hold(void *argument) {
     pid_t pid = fork();
     if (pid == 0) {
       char byte;
-      alarm(60);
+      alarm(300);
       close(hold[1]);
       (void)!read(hold[0], &byte, 1);
       _exit(0);
@@ -224,7 +224,7 @@ static void foreign_forks_delay_no_start_of_a_program(void **state) {
     double started = now();
     CHECK_IS(gipc_exec_process(argv, NULL, &p), -ENOENT);
     CHECK_IS(end_of(execute(NULL, "true", NULL)), 0);
-    CHECK(slow() || now() - started < 1);
+    CHECK(now() - started < 60); /* as above */
   }
   atomic_store(&over, true);
   CHECK_OK(pthread_join(thread, NULL));

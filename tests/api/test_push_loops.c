@@ -270,7 +270,7 @@ static void the_same_holds_on_every_backend(void **state) { /* H92 */
   static const char *const backends[] = {"1", "2", "4", "64"};
   int failed = 0, missing = 0;
   if (getenv("LIBEV_FLAGS") != NULL)
-    skip();
+    skip_because("this is one of the backends");
   for (size_t i = 0; i < 4; i++) {
     if (!available(backends[i]))
       continue;
@@ -280,10 +280,8 @@ static void the_same_holds_on_every_backend(void **state) { /* H92 */
     failed += (push > 0) + (callbacks > 0);
   }
   assert_int_equal(failed, 0);
-  if (missing > 0) {
-    print_message("the programs are not built\n");
-    skip();
-  }
+  if (missing > 0)
+    skip_because("the programs are not built");
 }
 
 static void descriptors_over_1024_work_on_every_backend(void **state) {
@@ -306,9 +304,8 @@ static void descriptors_over_1024_work_on_every_backend(void **state) {
       close(s[i]);
     }
     if (high[0] < 0 || high[1] < 0) {
-      print_message("no descriptors over 1024: not measured\n");
       ev_loop_destroy(loop);
-      skip();
+      skip_because("no descriptors over 1024");
     }
     OK(gipc_open(high[0], -1, &r));
     OK(gipc_open(-1, high[1], &w));

@@ -18,6 +18,8 @@ static gipc_process *exec_wc(const char *const argv[], int stdin_mode) {
 
   must(gipc_options_new(&o), "gipc_options_new");
   must(gipc_options_set_env(o, "LC_ALL", "C"), "gipc_options_set_env");
+  /* Without this, the wc of coreutils 9.7 takes the byte A0 for a space. */
+  must(gipc_options_set_env(o, "POSIXLY_CORRECT", "1"), "gipc_options_set_env");
   must(gipc_options_set_stdio(o, 0, stdin_mode, -1), "gipc_options_set_stdio");
   must(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1),
        "gipc_options_set_stdio");

@@ -21,13 +21,16 @@ there=()
 "${python[0]}" -c "import gipc, msgpack" 2>/dev/null && there+=(python)
 "${ruby[0]}" -e 'require "gipc"; require "msgpack"' 2>/dev/null && there+=(ruby)
 "${lua[0]}" -e 'require "gipc"; require "MessagePack"' 2>/dev/null && there+=(lua)
-[ ${#there[@]} -gt 1 ] || exit 77
+[ ${#there[@]} -gt 1 ] || {
+  echo "fewer than two languages are built"
+  exit 77
+}
 
 for parent in "${there[@]}"; do
   for child in "${there[@]}"; do
     declare -n run=$parent other=$child
     echo "$parent, $child"
-    timeout 30 "${run[@]}" "${other[@]}" child |
+    timeout 120 "${run[@]}" "${other[@]}" child |
       diff "$here/$parent/talk_to_child.expected" -
   done
 done

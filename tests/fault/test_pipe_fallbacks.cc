@@ -197,7 +197,7 @@ void a_terminal_in_raw_mode_carries_messages(void **) {
   OldKernel old;
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (master < 0)
-    skip(); // no devpts here
+    skip_because("there is no devpts");
   assert_int_equal(grantpt(master) | unlockpt(master), 0);
   int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
   assert_true(slave >= 0);

@@ -32,10 +32,8 @@ int each_allocation(int kinds, Body &&body, After &&after) {
 }
 
 void need(int kind) {
-  if (!fault::can_fail(kind)) {
-    print_message("the allocator is not ours: not measured\n");
-    skip();
-  }
+  if (!fault::can_fail(kind))
+    skip_because("the allocator is not ours");
 }
 void need_malloc() { need(fault::by_malloc); }
 

@@ -101,7 +101,7 @@ int fail_allocations(void *) {
 
 void no_memory_leaves_all_as_it_was(void **) { /* H103 */
   if (!fault::can_fail(fault::by_new))
-    skip();
+    skip_because("the allocator is not ours");
   in_own_fork(fail_allocations, nullptr);
 }
 

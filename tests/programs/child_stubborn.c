@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
   sigfillset(&all);
   sigdelset(&all, SIGALRM);
   sigprocmask(SIG_SETMASK, &all, NULL);
-  alarm(60);
+  alarm(300);
   if (write(1, "x", 1) != 1)
     return 1;
   while (argc > 1)

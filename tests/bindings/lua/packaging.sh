@@ -83,7 +83,7 @@ for native in "$build"/lua/*/gipc/native.so; do
         installed "$tmp/usr"
     else
       skipped=$((skipped + 2))
-      echo "   rocks skipped: no luarocks, or not the default build"
+      echo "skipped rocks: no luarocks, or not the default build"
     fi
   fi
   try "make_uninstall_leaves_nothing_of_$lua" uninstall_leaves_nothing "$lua"

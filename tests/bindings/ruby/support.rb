@@ -26,10 +26,14 @@ ensure
 end
 
 module Minitest
-  # "N passed, N failed, N skipped", for tests/run.
+  # "skipped NAME: WHY" for each, then "N passed, N failed, N skipped", for
+  # tests/run.
   class ClosingLine < StatisticsReporter
     def report
       super
+      results.select(&:skipped?).each do |result|
+        io.puts "skipped #{result.name}: #{result.failure.message}"
+      end
       failed = failures + errors
       io.puts "#{count - failed - skips} passed, #{failed} failed, #{skips} skipped"
     end
