@@ -33,6 +33,7 @@ public:
   int fd(int direction) const noexcept;
   int directions() const noexcept;
   int set_limit(size_t limit) noexcept;
+  int set_read_limit(size_t bytes) noexcept;
   int set_marks(size_t low, size_t high) noexcept;
   int set_budget(size_t messages, size_t bytes) noexcept;
   int pending(int direction, size_t &bytes) const noexcept;
@@ -118,7 +119,7 @@ private:
   int take_slow(int result, View &out) noexcept;
   int next_received(View &out) noexcept;
   int note_broken(int result) noexcept;
-  ssize_t receive(bool waiting = false) noexcept;
+  ssize_t receive(bool waiting = false, size_t most = SIZE_MAX) noexcept;
 
   int put_error(const void *data, size_t size) const noexcept;
   int try_put_slow(const void *data, size_t size) noexcept;
@@ -129,7 +130,7 @@ private:
   int send_at_once() noexcept;
   int send_all(Deadline &deadline) noexcept;
   class Waiting;
-  bool wants_ahead() noexcept;
+  size_t wants_ahead() noexcept;
   int wait(int direction, Deadline &deadline) noexcept;
 
   // What every call reads comes first.
@@ -157,7 +158,8 @@ private:
   bool closing_ = false;  // closed for the user, while the queue leaves
   bool shutting_ = false; // the same for the writing direction
   bool freed_ = false;
-  int callbacks_ = 0; // that are running now
+  int callbacks_ = 0;                           // that are running now
+  size_t read_limit_ = GIPC_DEFAULT_READ_LIMIT; // of receiving ahead
   size_t budget_messages_ = 4096, budget_bytes_ = 256 * 1024;
   uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0, bytes_out_ = 0;
 };

@@ -94,6 +94,7 @@ public:
            (borrowing() ? header_size_ + payload_size_ - payload_sent_ : 0);
   }
   uint64_t messages() const noexcept { return messages_; }
+  size_t memory() const noexcept { return queue_.capacity(); }
   void clear() noexcept;
 
 private:
@@ -101,6 +102,7 @@ private:
 
   Buffer queue_;
   size_t head_ = 0, tail_ = 0;
+  size_t last_used_ = 0; // of the queue, before it was released
   const unsigned char *payload_ = nullptr;
   size_t payload_size_ = 0;
   size_t payload_sent_ = 0; // counts the header, too

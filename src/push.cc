@@ -112,7 +112,8 @@ void Push::deliver(bool may_read) noexcept {
       if (got > 0)
         received += static_cast<size_t>(got);
       // A read that took less than there was room for emptied the descriptor.
-      if (got > 0 && static_cast<size_t>(got) < Inbox::read_ahead / 2)
+      if (got > 0 && static_cast<size_t>(got) < Inbox::read_ahead / 2 &&
+          !handle.inbox_.full())
         may_read = false;
       if (got >= 0)
         continue;
@@ -123,8 +124,10 @@ void Push::deliver(bool may_read) noexcept {
     finish(handle.read_end_ != 0 ? handle.read_end_ : result);
     return;
   }
-  if (!scope.gone)
+  if (!scope.gone) {
+    handle.inbox_.rest();
     apply_reading();
+  }
 }
 
 void Push::interrupt() noexcept {

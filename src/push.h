@@ -21,6 +21,8 @@ public:
   // Sends the queue at the end of the loop's turn.
   void send_later() noexcept { watch_.want_turn_end(); }
   bool waits_to_write() const noexcept { return watch_.wants_write(); }
+  // There may be messages that make no descriptor readable any more.
+  void received_ahead() noexcept { apply_reading(); }
   // Only the queue is of interest from now on.
   void linger() noexcept;
   void stop_writing() noexcept;
