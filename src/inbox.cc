@@ -171,7 +171,9 @@ int Inbox::make_room() noexcept {
 
 int Inbox::prepare(iovec (&areas)[2], size_t most) noexcept {
   starved_ = true;
-  if (int error = make_room())
+  if (begin_ == end_ && ahead_.capacity() == room_)
+    begin_ = end_ = 0;
+  else if (int error = make_room())
     return error;
   settle();
   if (assembling_ && filled_ < size_) {
@@ -223,9 +225,7 @@ void Inbox::commit(size_t size) noexcept {
   settle();
 }
 
-void Inbox::rest() noexcept {
-  if (since_rest_ == 0 || !at_boundary())
-    return;
+void Inbox::give_back_memory() noexcept {
   if (since_rest_ <= room_ / 4)
     room_ = std::max(least, room_ / 4);
   since_rest_ = 0;

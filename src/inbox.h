@@ -69,7 +69,11 @@ public:
   // probably more.
   bool full() const noexcept { return full_; }
   // A read would block: an empty inbox gives back what a burst made it grow to.
-  void rest() noexcept;
+  void rest() noexcept {
+    if (since_rest_ > 0 && at_boundary() &&
+        (room_ > least || memory() > ahead_.capacity()))
+      give_back_memory();
+  }
 
   bool at_boundary() const noexcept { return begin_ == end_ && !assembling_; }
   // Whether what is held ends with the end of a message.
@@ -113,6 +117,7 @@ private:
   void settle() noexcept { visible_ = assembling_ ? begin_ : end_; }
   int assemble(size_t size) noexcept;
   int make_room() noexcept;
+  void give_back_memory() noexcept;
   void shrink(size_t kept) noexcept;
   unsigned char *target() const noexcept {
     return into_ != nullptr ? into_ : apart_.data();

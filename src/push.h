@@ -35,6 +35,8 @@ private:
   struct Scope;
   static const HandleWatch::Events watch_events;
 
+  void renew_budget() noexcept;
+  int read_more(int result, bool &may_read, size_t &received) noexcept;
   void deliver(bool may_read) noexcept;
   void send() noexcept;
   void finish(int why) noexcept;
@@ -51,6 +53,9 @@ private:
   bool paused_ = false;
   bool ended_ = false; // on_end was called
   bool held_ = false;  // readable while a callback ran
+  // The iteration in which messages were delivered, and what it may still take.
+  unsigned iteration_ = ~0u;
+  size_t messages_left_ = 0, bytes_left_ = 0;
   HandleWatch watch_;
 };
 
