@@ -141,6 +141,11 @@ GIPC_API GIPC_MUST_CHECK int gipc_directions(const gipc_handle *h);
 #define GIPC_UNLIMITED ((size_t)-1)
 /* The largest message that h gets or puts. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_limit(gipc_handle *h, size_t limit);
+#define GIPC_DEFAULT_READ_LIMIT ((size_t)64 << 20)
+/* While a put waits, received bytes up to this many are kept in memory, and in
+ * any case one whole message; beyond it the put waits for writability alone
+ * and the peer feels back-pressure.  0 turns receiving ahead off. */
+GIPC_API GIPC_MUST_CHECK int gipc_set_read_limit(gipc_handle *h, size_t bytes);
 /* Puts are taken while fewer than high bytes are queued; after a refusal
  * on_drain comes at low or fewer.  Default 256 KiB and 64 KiB. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_marks(gipc_handle *h, size_t low,
@@ -190,10 +195,12 @@ GIPC_API GIPC_MUST_CHECK int gipc_get_into(gipc_handle *h, void *buffer,
 /* Gives the buffer of an unfinished gipc_get_into() back; the bytes it
  * received stay in h for the next get. */
 GIPC_API GIPC_MUST_CHECK int gipc_get_cancel(gipc_handle *h);
-/* Receives without taking, at most one message ahead: 0, or -EAGAIN when there
- * is nothing to receive, or a message is there.  For who waits to put on a
- * handle that nobody gets from meanwhile: two peers that put at once, and only
- * put, would wait for each other for ever. */
+/* Receives without taking, up to gipc_set_read_limit().  Call it before waiting
+ * to put on a duplex handle that nothing gets from: two peers that put at once
+ * would wait for each other forever.  0: something was received; -EAGAIN: there
+ * is nothing to receive yet.  Wait after both until readable or writable, and
+ * after anything else until writable alone: -ENOBUFS, as many bytes are held as
+ * the limit allows; or the end, which the next get returns as well. */
 GIPC_API GIPC_MUST_CHECK int gipc_read_ahead(gipc_handle *h);
 
 /* Takes the message whole into the queue (0), or nothing of it: -EAGAIN, wait
@@ -222,8 +229,9 @@ GIPC_API GIPC_MUST_CHECK int gipc_get(gipc_handle *h, double timeout,
 /* Returns when the message is with the kernel.  -ETIMEDOUT: withdrawn, no byte
  * has left.  -EINPROGRESS: the time is over, but a part has left; the rest
  * is queued in h and leaves before anything else: do not put it again.  While
- * it waits, a handle that also reads goes on receiving, at most one message
- * ahead, so that two peers that put at once do not lock each other. */
+ * it waits, a handle that also reads goes on receiving, up to
+ * gipc_set_read_limit(), so that two peers that put at once do not lock each
+ * other. */
 GIPC_API GIPC_MUST_CHECK int gipc_put(gipc_handle *h, const void *data,
                                       size_t size, double timeout);
 

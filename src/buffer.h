@@ -51,4 +51,24 @@ private:
   size_t capacity_ = 0;
 };
 
+// Whether an idle owner keeps a large buffer.  One that was needed once is
+// given back at once; one that is needed again and again is kept, because
+// faulting its pages in again costs as much as the bytes do, until it is not
+// needed.
+class Habit {
+public:
+  // An idle time begins; whether the buffer was of use since the last one.
+  bool keeps(bool used) noexcept {
+    if (used)
+      level_ = level_ + use < most ? level_ + use : most;
+    else if (level_ > 0)
+      --level_;
+    return level_ >= enough;
+  }
+
+private:
+  static constexpr unsigned char use = 4, enough = 8, most = 64;
+  unsigned char level_ = 0;
+};
+
 } // namespace gipc

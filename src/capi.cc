@@ -117,6 +117,10 @@ int gipc_set_limit(gipc_handle *h, size_t limit) {
   return h == nullptr ? -EINVAL : unwrap(h)->set_limit(limit);
 }
 
+int gipc_set_read_limit(gipc_handle *h, size_t bytes) {
+  return h == nullptr ? -EINVAL : unwrap(h)->set_read_limit(bytes);
+}
+
 int gipc_set_marks(gipc_handle *h, size_t low, size_t high) {
   return h == nullptr ? -EINVAL : unwrap(h)->set_marks(low, high);
 }

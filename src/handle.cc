@@ -168,6 +168,13 @@ int Handle::set_limit(size_t limit) noexcept {
   return 0;
 }
 
+int Handle::set_read_limit(size_t bytes) noexcept {
+  if (int error = open_somewhere())
+    return error;
+  read_limit_ = bytes;
+  return 0;
+}
+
 int Handle::set_marks(size_t low, size_t high) noexcept {
   if (int error = open_somewhere())
     return error;

@@ -38,6 +38,7 @@ public:
   int fd(int direction) const noexcept;
   int directions() const noexcept;
   int set_limit(size_t limit) noexcept;
+  int set_read_limit(size_t bytes) noexcept;
   int set_marks(size_t low, size_t high) noexcept;
   int set_budget(size_t messages, size_t bytes) noexcept;
   int pending(int direction, size_t &bytes) const noexcept;
@@ -142,7 +143,7 @@ private:
   int take_slow(int result, View &out) noexcept;
   int next_received(View &out) noexcept;
   int note_broken(int result) noexcept;
-  ssize_t receive() noexcept;
+  ssize_t receive(size_t most = SIZE_MAX) noexcept;
   ssize_t received(ssize_t size) noexcept;
   ssize_t receive_waiting();
 
@@ -172,7 +173,7 @@ private:
   Exit flush_at_exit() noexcept;
   bool read_here() const noexcept;
   class Waiting;
-  bool wants_ahead() noexcept;
+  size_t wants_ahead() noexcept;
   int interrupted(const std::atomic<int> &gate) noexcept;
   int wait(int direction, Deadline &deadline);
 
@@ -209,6 +210,7 @@ private:
   void *user_ = nullptr;
   Memberships memberships_;
   std::unique_ptr<Waker> waker_; // of a handle that can be interrupted
+  size_t read_limit_ = GIPC_DEFAULT_READ_LIMIT; // of receiving ahead
   size_t budget_messages_ = 4096, budget_bytes_ = 256 * 1024;
   uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0;
   std::atomic<uint64_t> bytes_out_{0}; // read by flush_all() of any thread

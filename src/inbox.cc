@@ -73,7 +73,7 @@ int Inbox::assemble(size_t size) noexcept {
   filled_ = there;
   assembling_ = true;
   settle();
-  small_reads_ = 0;
+  apart_used_ = true;
   return 0;
 }
 
@@ -125,11 +125,56 @@ int Inbox::give_back() noexcept {
   return 0;
 }
 
-int Inbox::prepare(iovec (&areas)[2]) noexcept {
-  if (int error = ahead_.reserve(read_ahead))
-    return error;
-  if (begin_ == end_)
+// What receiving ahead needed is over, but for the little that is kept.
+void Inbox::shrink(size_t kept) noexcept {
+  Buffer smaller;
+  if (smaller.reserve(read_ahead) != 0)
+    return; // then it stays as it is
+  std::memcpy(smaller.data(), ahead_.data() + begin_, kept);
+  ahead_ = std::move(smaller);
+  begin_ = 0;
+  end_ = kept;
+}
+
+// Room behind end_ for the next read, in a buffer that fits the traffic.
+int Inbox::make_room() noexcept {
+  size_t kept = end_ - begin_;
+  if (kept == 0) {
     begin_ = end_ = 0;
+    // Nothing has to be copied.
+    if (ahead_.capacity() != room_)
+      ahead_.release();
+    return ahead_.reserve(room_);
+  }
+  if (ahead_.capacity() > read_ahead && kept <= read_ahead / 2)
+    shrink(kept);
+  size_t capacity = ahead_.capacity();
+  if (capacity - end_ >= room_ / 2)
+    return 0;
+  // Moving costs at most as much as the bytes that were taken have cost.
+  if (begin_ >= kept) {
+    std::memmove(ahead_.data(), ahead_.data() + begin_, kept);
+    begin_ = 0;
+    end_ = kept;
+    if (capacity - end_ >= room_ / 2)
+      return 0;
+  }
+  // A full buffer only: a read that fills it comes first.
+  bool full = end_ == capacity;
+  if (!full && capacity >= room_)
+    return 0;
+  size_t wanted =
+      end_ + room_ / 2 <= room_ ? room_ : end_ + std::max(room_, kept / 2);
+  int error = ahead_.reserve(wanted);
+  return full ? error : 0;
+}
+
+int Inbox::prepare(iovec (&areas)[2], size_t most) noexcept {
+  starved_ = true;
+  if (begin_ == end_ && ahead_.capacity() == room_)
+    begin_ = end_ = 0;
+  else if (int error = make_room())
+    return error;
   settle();
   if (assembling_ && filled_ < size_) {
     // The memory grows with the bytes that arrive, never to the size that the
@@ -140,30 +185,37 @@ int Inbox::prepare(iovec (&areas)[2]) noexcept {
       if (int error = apart_.reserve(room))
         return error;
     }
-    room = std::min(room, size_);
-    areas[0] = {target() + filled_, room - filled_};
-    areas[1] = {ahead_.data(), past_now()};
-    return room == size_ ? 2 : 1;
+    size_t rest = std::min(std::min(room, size_) - filled_, most);
+    areas[0] = {target() + filled_, rest};
+    size_t behind =
+        filled_ + rest == size_ ? std::min(past_now(), most - rest) : 0;
+    areas[1] = {ahead_.data(), behind};
+    offered_ = rest + behind;
+    grows_ = starved_ = false;
+    return behind > 0 ? 2 : 1;
   }
-  // What is left of a partial frame moves to the front when the rest of the
-  // frame, which is no longer than apart, might not fit behind it.
-  if (begin_ > 0 && read_ahead - end_ < 2 * apart) {
-    std::memmove(ahead_.data(), ahead_.data() + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-    settle();
-  }
-  // A large buffer is kept while large messages come, because faulting fresh
-  // pages in halves their rate, and given up when they have ceased.
-  if (!assembling_ && apart_.capacity() > read_ahead && ++small_reads_ > 64)
-    apart_.release();
-  areas[0] = {ahead_.data() + end_,
-              after_large_ && end_ == 0 ? past_now() : read_ahead - end_};
-  after_large_ = false;
+  grows_ = !after_large_ || end_ > 0;
+  size_t room = grows_ ? ahead_.capacity() - end_ : past_now();
+  offered_ = std::min(room, most);
+  grows_ = grows_ && offered_ == room;
+  areas[0] = {ahead_.data() + end_, offered_};
+  after_large_ = starved_ = false;
   return 1;
 }
 
 void Inbox::commit(size_t size) noexcept {
+  full_ = size == offered_;
+  since_rest_ += size;
+  if (full_ && grows_)
+    room_ = std::min(4 * room_, read_ahead);
+  // A reader that waits in the kernel never learns that it is idle.
+  if (assembling_ || size > room_ / 4) {
+    small_reads_ = 0;
+  } else if (++small_reads_ > 64) {
+    small_reads_ = 0;
+    room_ = std::max(least, room_ / 4);
+    apart_.release();
+  }
   if (assembling_ && filled_ < size_) {
     size_t mine = std::min(size, size_ - filled_);
     filled_ += mine;
@@ -171,6 +223,32 @@ void Inbox::commit(size_t size) noexcept {
   }
   end_ += size;
   settle();
+}
+
+void Inbox::give_back_memory() noexcept {
+  if (since_rest_ <= room_ / 4)
+    room_ = std::max(least, room_ / 4);
+  since_rest_ = 0;
+  begin_ = end_ = 0;
+  settle();
+  if (ahead_.capacity() > least)
+    ahead_.release();
+  if (!apart_habit_.keeps(apart_used_))
+    apart_.release();
+  apart_used_ = false;
+}
+
+bool Inbox::whole() const noexcept {
+  if (assembling_ && filled_ < size_)
+    return false;
+  for (size_t at = begin_; at < end_;) {
+    uint64_t size = 0;
+    int header = frame::decode(ahead_.data() + at, end_ - at, &size);
+    if (header < 0 || size > end_ - at - static_cast<size_t>(header))
+      return false;
+    at += static_cast<size_t>(header) + static_cast<size_t>(size);
+  }
+  return true;
 }
 
 bool Inbox::ready(size_t limit) noexcept {
@@ -182,13 +260,31 @@ bool Inbox::ready(size_t limit) noexcept {
          (header < 0 || size <= end_ - begin_ - static_cast<size_t>(header));
 }
 
-bool Inbox::wants_more(size_t limit) noexcept {
-  if (ready(limit))
-    return false;
-  // Not ready, so that this takes nothing; but a long message is apart from
-  // here on, and there is room for more of it.
-  View none;
-  return assembling_ || next_slow(limit, none) == -EAGAIN;
+size_t Inbox::wanted(size_t limit, size_t bound) noexcept {
+  // Who waits would be told of what arrives again and again.
+  if (starved_)
+    return 0;
+  size_t held = bytes();
+  size_t left = bound > held ? bound - held : 0;
+  if (!assembling_) {
+    uint64_t size = 0;
+    int header = open_frame(limit, size);
+    if (header == -EAGAIN)
+      return std::max(left, frame::long_header - held);
+    if (header < 0)
+      return 0;
+    size_t there = held - static_cast<size_t>(header);
+    if (size <= there)
+      return left;
+    // This takes nothing; but a long message is apart from here on, and there
+    // is room for more of it.
+    View none;
+    if (next_slow(limit, none) != -EAGAIN)
+      return 0;
+    if (!assembling_)
+      return std::max(left, static_cast<size_t>(size) - there);
+  }
+  return std::max(left, size_ - filled_);
 }
 
 bool Inbox::lends(const void *data) const noexcept {

@@ -22,7 +22,11 @@ struct View {
 
 class Inbox {
 public:
+  // The most that the read-ahead buffer of a reader grows to by traffic; only
+  // receiving ahead makes it larger.
   static constexpr size_t read_ahead = 256 * 1024;
+  // What it begins with, and what an idle reader keeps.
+  static constexpr size_t least = 4 * 1024;
 
   // Message layer: the next whole message, valid until the next call.  0;
   // -EAGAIN: more bytes are needed; GIPC_EPROTOCOL, GIPC_ETOOBIG: the stream is
@@ -56,19 +60,37 @@ public:
   // The stream is over; the memory is not ours any more.
   void forget_borrowed() noexcept { into_ = nullptr; }
 
-  // Bytes layer: where received bytes go (one or two areas), then how many.
-  int prepare(iovec (&areas)[2]) noexcept; // the number of areas, or -ENOMEM
+  // Bytes layer: where received bytes go (one or two areas, of no more than
+  // this many bytes), then how many they are.
+  // The number of areas, or -ENOMEM.
+  int prepare(iovec (&areas)[2], size_t most = SIZE_MAX) noexcept;
   void commit(size_t size) noexcept;
+  // Whether the last read took all that there was room for, so that there is
+  // probably more.
+  bool full() const noexcept { return full_; }
+  // A read would block: an empty inbox gives back what a burst made it grow to.
+  void rest() noexcept {
+    if (since_rest_ > 0 && at_boundary() &&
+        (room_ > least || memory() > ahead_.capacity()))
+      give_back_memory();
+  }
 
   bool at_boundary() const noexcept { return begin_ == end_ && !assembling_; }
+  // Whether what is held ends with the end of a message.
+  bool whole() const noexcept;
   // Whether next() would return something else than -EAGAIN.
   bool ready(size_t limit) noexcept;
-  // Whether there is room and need for more bytes before next().
-  bool wants_more(size_t limit) noexcept;
+  // How many bytes may be received before next() is called: until bound bytes
+  // are held, and the next message is whole in any case.  0: none.
+  size_t wanted(size_t limit, size_t bound) noexcept;
   // Whether this is a message, or a part of one, that next() told of.
   bool lends(const void *data) const noexcept;
   size_t bytes() const noexcept;
   uint64_t messages() const noexcept { return messages_; }
+  // Memory that it has, in use or not.
+  size_t memory() const noexcept {
+    return ahead_.capacity() + apart_.capacity();
+  }
 
 private:
   // A message over this many bytes is assembled apart from the read-ahead; one
@@ -80,25 +102,44 @@ private:
   // worth copying.
   static constexpr size_t past = 4096;
   static constexpr size_t past_direct = 64;
+  // A partial frame that is not apart, moved to the front, leaves half of the
+  // buffer free, so that ordinary traffic never makes it larger.
+  static_assert(apart + frame::long_header <= read_ahead / 2,
+                "a frame that is not apart does not fit the read-ahead buffer");
+  static_assert(apart_direct <= apart && past_direct <= past && past <= least,
+                "the smallest read-ahead buffer has no room for what is past");
+  static_assert(frame::long_header <= past_direct,
+                "a header does not fit what is past a message");
   size_t past_now() const noexcept { return direct_ ? past_direct : past; }
 
   int next_slow(size_t limit, View &out) noexcept;
   int open_frame(size_t limit, uint64_t &size) noexcept;
   void settle() noexcept { visible_ = assembling_ ? begin_ : end_; }
   int assemble(size_t size) noexcept;
+  int make_room() noexcept;
+  void give_back_memory() noexcept;
+  void shrink(size_t kept) noexcept;
   unsigned char *target() const noexcept {
     return into_ != nullptr ? into_ : apart_.data();
   }
 
   Buffer ahead_;
   size_t begin_ = 0, end_ = 0;
-  size_t visible_ = 0; // end_, or begin_ while another message comes first
+  size_t visible_ = 0;    // end_, or begin_ while another message comes first
+  size_t room_ = least;   // the size that traffic makes of ahead_
+  size_t offered_ = 0;    // bytes of the areas of the last prepare()
+  size_t since_rest_ = 0; // bytes received
+  bool grows_ = false;    // when what was offered is filled
+  bool full_ = false;
+  bool starved_ = false; // the last prepare() found no memory
   Buffer apart_;
   size_t size_ = 0, filled_ = 0; // of the message that is assembled
   unsigned char *into_ = nullptr;
   bool assembling_ = false;
   int broken_ = 0;
-  unsigned small_reads_ = 0; // since apart_ was last of use
+  Habit apart_habit_;
+  bool apart_used_ = false;
+  unsigned small_reads_ = 0; // in a row
   bool direct_ = false;      // messages are wanted in the caller's memory
   bool after_large_ = false; // the last message was one that was assembled
   uint64_t messages_ = 0;

@@ -7,9 +7,10 @@ namespace gipc {
 
 namespace {
 
-// The least and the most that an idle queue keeps of its memory.
+// What an idle queue keeps of its memory, and what it gets at once when it was
+// needed the last time.
 constexpr size_t least = 4 * 1024;
-constexpr size_t keep = 2 * 1024 * 1024;
+constexpr size_t most = 2 * 1024 * 1024;
 // An empty message has no memory of its own to borrow.
 constexpr unsigned char nothing = 0;
 
@@ -25,7 +26,8 @@ int Outbox::make_room(size_t needed) noexcept {
     publish(used);
     return 0;
   }
-  size_t wanted = std::max({least, 2 * queue_.capacity(), tail() + needed});
+  size_t wanted =
+      std::max({least, 2 * queue_.capacity(), tail() + needed, last_used_});
   int error = queue_.reserve(wanted);
   return error == 0 ? 0 : queue_.reserve(tail() + needed);
 }
@@ -83,10 +85,12 @@ void Outbox::sent(size_t size) noexcept {
   size_t mine = std::min(size, tail() - head_);
   head_ += mine;
   if (head_ == tail()) {
+    if (queue_.capacity() > least) {
+      last_used_ = std::min(tail(), most);
+      queue_.release();
+    }
     head_ = 0;
     publish(0);
-    if (queue_.capacity() > keep)
-      queue_.release();
   }
   payload_sent_ += size - mine;
   if (borrowing() && payload_sent_ == header_size_ + payload_size_)

@@ -97,6 +97,7 @@ public:
            (borrowing() ? header_size_ + payload_size_ - payload_sent_ : 0);
   }
   uint64_t messages() const noexcept { return messages_; }
+  size_t memory() const noexcept { return queue_.capacity(); }
   void clear() noexcept;
 
   // At the end of a child, whose other threads may go on: what was queued is
@@ -122,6 +123,7 @@ private:
   size_t head_ = 0;
   std::atomic<size_t> tail_{0};
   size_t exit_at_ = 0, exit_end_ = 0;
+  size_t last_used_ = 0; // of the queue, before it was released
   const unsigned char *payload_ = nullptr;
   size_t payload_size_ = 0;
   size_t payload_sent_ = 0; // counts the header, too

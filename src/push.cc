@@ -77,6 +77,33 @@ void Push::resume() noexcept {
   apply_reading();
 }
 
+// There may be a backlog and more to read in one iteration, with one budget.
+void Push::renew_budget() noexcept {
+  if (iteration_ == watch_.iteration())
+    return;
+  iteration_ = watch_.iteration();
+  messages_left_ = handle_.budget_messages_;
+  bytes_left_ = handle_.budget_bytes_;
+}
+
+// After next() had this result: 0 when bytes were received, -EAGAIN, or why
+// there are no more messages.
+int Push::read_more(int result, bool &may_read, size_t &received) noexcept {
+  if (handle_.note_broken(result) != -EAGAIN || handle_.read_end_ != 0)
+    return handle_.read_end_ != 0 ? handle_.read_end_ : result;
+  if (!may_read || received >= handle_.budget_bytes_)
+    return -EAGAIN;
+  ssize_t got = handle_.receive();
+  if (got < 0)
+    return static_cast<int>(got);
+  received += static_cast<size_t>(got);
+  // A read that took less than there was room for emptied the descriptor.
+  if (static_cast<size_t>(got) < Inbox::read_ahead / 2 &&
+      !handle_.inbox_.full())
+    may_read = false;
+  return 0;
+}
+
 void Push::deliver(bool may_read) noexcept {
   if (!handle_.is_ours())
     return;
@@ -90,8 +117,9 @@ void Push::deliver(bool may_read) noexcept {
     return;
   Scope scope(*this);
   Handle &handle = handle_;
-  size_t messages = handle.budget_messages_;
-  size_t bytes = handle.budget_bytes_;
+  renew_budget();
+  size_t messages = messages_left_;
+  size_t bytes = bytes_left_;
   size_t received = 0;
   while (messages > 0 && bytes > 0) {
     View view;
@@ -105,26 +133,20 @@ void Push::deliver(bool may_read) noexcept {
       bytes -= std::min(bytes, view.size);
       continue;
     }
-    if (handle.note_broken(result) == -EAGAIN && handle.read_end_ == 0) {
-      if (!may_read || received >= handle.budget_bytes_)
-        break;
-      ssize_t got = handle.receive();
-      if (got > 0)
-        received += static_cast<size_t>(got);
-      // A read that took less than there was room for emptied the descriptor.
-      if (got > 0 && static_cast<size_t>(got) < Inbox::read_ahead / 2)
-        may_read = false;
-      if (got >= 0)
-        continue;
-      if (got == -EAGAIN)
-        break;
-      result = static_cast<int>(got);
-    }
-    finish(handle.read_end_ != 0 ? handle.read_end_ : result);
+    result = read_more(result, may_read, received);
+    if (result == 0)
+      continue;
+    if (result == -EAGAIN)
+      break;
+    finish(result);
     return;
   }
-  if (!scope.gone)
+  if (!scope.gone) {
+    messages_left_ = messages;
+    bytes_left_ = bytes;
+    handle.inbox_.rest();
     apply_reading();
+  }
 }
 
 void Push::interrupt() noexcept {

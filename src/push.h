@@ -21,6 +21,8 @@ public:
   // Sends the queue at the end of the loop's turn.
   void send_later() noexcept { watch_.want_turn_end(); }
   bool waits_to_write() const noexcept { return watch_.wants_write(); }
+  // There may be messages that make no descriptor readable any more.
+  void received_ahead() noexcept { apply_reading(); }
   // Only the queue is of interest from now on.
   void linger() noexcept;
   void stop_writing() noexcept;
@@ -33,6 +35,8 @@ private:
   struct Scope;
   static const HandleWatch::Events watch_events;
 
+  void renew_budget() noexcept;
+  int read_more(int result, bool &may_read, size_t &received) noexcept;
   void deliver(bool may_read) noexcept;
   void send() noexcept;
   void finish(int why) noexcept;
@@ -49,6 +53,9 @@ private:
   bool paused_ = false;
   bool ended_ = false; // on_end was called
   bool held_ = false;  // readable while a callback ran
+  // The iteration in which messages were delivered, and what it may still take.
+  unsigned iteration_ = ~0u;
+  size_t messages_left_ = 0, bytes_left_ = 0;
   HandleWatch watch_;
 };
 

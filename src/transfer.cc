@@ -23,11 +23,11 @@ constexpr size_t per_call = 1024 * 1024;
 // ---- Receiving --------------------------------------------------------------
 
 // One read.  The number of bytes, -EAGAIN, or why the direction is over.
-ssize_t Handle::receive() noexcept {
+ssize_t Handle::receive(size_t most) noexcept {
   if (read_end_ != 0)
     return read_end_;
   iovec areas[2];
-  int count = inbox_.prepare(areas);
+  int count = inbox_.prepare(areas, most);
   return count < 0 ? count : received(in_.read(read_.get(), areas, count));
 }
 
@@ -59,14 +59,16 @@ ssize_t Handle::received(ssize_t size) noexcept {
     bytes_in_ += static_cast<uint64_t>(size);
     return size;
   }
-  if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM)
+  if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM) {
+    inbox_.rest();
     return -EAGAIN;
+  }
   // A local peer that closed with our messages unread resets the connection,
   // after all that it sent.  On a network a reset may have eaten something.
   if (size == -ECONNRESET && in_.local())
     size = 0;
   if (size == 0)
-    size = inbox_.at_boundary() ? GIPC_EOF : GIPC_ETRUNCATED;
+    size = inbox_.whole() ? GIPC_EOF : GIPC_ETRUNCATED;
   read_end_ = static_cast<int>(size);
   return size;
 }
@@ -158,23 +160,30 @@ int Handle::get_cancel() noexcept {
   return error;
 }
 
-// Whether there is more to receive before the next message is whole.
-bool Handle::wants_ahead() noexcept {
-  return read_ && push_ == nullptr && read_end_ == 0 &&
-         inbox_.borrowed() == nullptr && inbox_.wants_more(limit_);
+// How many bytes to receive while nothing gets them; 0: none.  What a callback
+// was given must stay where it is.
+size_t Handle::wants_ahead() noexcept {
+  bool may = read_limit_ > 0 && read_ && callbacks_ == 0 && read_end_ == 0 &&
+             inbox_.borrowed() == nullptr;
+  return may ? inbox_.wanted(limit_, read_limit_) : 0;
 }
 
 int Handle::read_ahead() noexcept {
   if (int error = usable(get_gate_))
     return error;
+  int result = 0;
   size_t moved = 0;
-  while (moved < per_call && wants_ahead()) {
-    ssize_t got = receive();
-    if (got < 0) // a failure shows at the next get
-      break;
-    moved += static_cast<size_t>(got);
+  while (result == 0 && moved < per_call) {
+    size_t most = wants_ahead();
+    ssize_t got = most > 0         ? receive(most)
+                  : read_end_ != 0 ? read_end_
+                                   : -ENOBUFS;
+    if (got < 0) // an end is told by the next get, too
+      result = static_cast<int>(got);
+    else
+      moved += static_cast<size_t>(got);
   }
-  return moved > 0 ? 0 : -EAGAIN;
+  return moved > 0 ? 0 : result;
 }
 
 // ---- Sending ----------------------------------------------------------------
@@ -470,8 +479,8 @@ int Handle::interrupted(const std::atomic<int> &gate) noexcept {
 }
 
 // Returns when the direction may go on, or at the deadline.  Two peers that put
-// at once would wait for each other for ever, so a put goes on receiving, but
-// no more than one message ahead.
+// at once would wait for each other for ever, so a put goes on receiving, until
+// as many bytes are held as the read limit allows.
 int Handle::wait(int direction, Deadline &deadline) {
   // With all the time there is, and nothing to do meanwhile, one call that
   // waits and moves in the kernel does for three.
@@ -488,8 +497,8 @@ int Handle::wait(int direction, Deadline &deadline) {
   nfds_t count = 0;
   fds[count++] = {reading ? read_.get() : write_.get(),
                   static_cast<short>(reading ? POLLIN : POLLOUT), 0};
-  bool ahead = !reading && wants_ahead();
-  if (ahead)
+  size_t ahead = reading ? 0 : wants_ahead();
+  if (ahead > 0)
     fds[count++] = {read_.get(), POLLIN, 0};
   if (waker_ != nullptr)
     fds[count++] = {waker_->fd(), POLLIN, 0};
@@ -509,8 +518,11 @@ int Handle::wait(int direction, Deadline &deadline) {
   if (waker_ != nullptr && fds[count - 1].revents != 0 && waker_->take())
     return -ECANCELED;
   // A failure shows at the next get.
-  if (ahead && fds[1].revents != 0)
-    (void)receive();
+  if (ahead > 0 && fds[1].revents != 0) {
+    (void)receive(ahead);
+    if (push_ != nullptr)
+      push_->received_ahead();
+  }
   return 0;
 }
 

@@ -180,6 +180,10 @@ void HandleWatch::want_backlog(bool on) noexcept {
     ev_idle_stop(w.loop, &w.backlog);
 }
 
+unsigned HandleWatch::iteration() const noexcept {
+  return watchers_->loop != nullptr ? ev_iteration(watchers_->loop) : 0;
+}
+
 void HandleWatch::forget() noexcept { watchers_->loop = nullptr; }
 
 // ---- Processes --------------------------------------------------------------

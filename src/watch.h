@@ -32,6 +32,8 @@ public:
   void want_write(bool on) noexcept;
   void want_turn_end() noexcept;
   void want_backlog(bool on) noexcept;
+  // The number of the loop's iteration.
+  unsigned iteration() const noexcept;
   bool wants_write() const noexcept;
   // In a forked child: the loop must not be touched any more.
   void forget() noexcept;

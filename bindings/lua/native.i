@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -239,6 +240,22 @@ static int timer_fd(double seconds) {
   return fd;
 }
 
+/* A descriptor that is readable when one of two is readable, or the other one
+ * writable, so that any loop can wait for both. */
+static int either_fd(int read_fd, int write_fd) {
+  struct epoll_event readable = {EPOLLIN, {0}}, writable = {EPOLLOUT, {0}};
+  int fd = epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0)
+    return -errno;
+  if (epoll_ctl(fd, EPOLL_CTL_ADD, read_fd, &readable) < 0 ||
+      epoll_ctl(fd, EPOLL_CTL_ADD, write_fd, &writable) < 0) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
 static int close_fd(int fd) { return close(fd) < 0 ? -errno : 0; }
 
 typedef struct scheduler gipc_scheduler;
@@ -246,6 +263,7 @@ typedef struct scheduler gipc_scheduler;
 double now(void);
 int timer_fd(double seconds);
 int close_fd(int fd);
+int either_fd(int read_fd, int write_fd);
 %native(poll_fd) int poll_fd(lua_State *L);
 
 %rename(Scheduler) scheduler;

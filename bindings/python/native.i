@@ -1,6 +1,6 @@
 /* gipc._native: the step tier for Python, private to the package.
  *
- * Only `wait` and `receive` wait, without the interpreter's lock; every other
+ * Only `wait`, `wait_either` and `receive` wait, without the interpreter's lock; every other
  * call returns at once. */
 %module(package = "gipc", threads = "1") native
 %nothread;
@@ -278,8 +278,7 @@ static double now(void) {
 
 /* poll(2) without the interpreter's lock, until `end` (< 0: for ever): 1, 0 when
  * the time is over, -1 with an exception.  Python's signal handlers run. */
-static int wait_until(int fd, int direction, double end) {
-  struct pollfd p = {fd, direction == GIPC_READ ? POLLIN : POLLOUT, 0};
+static int poll_until(struct pollfd *fds, nfds_t count, double end) {
   for (;;) {
     int milliseconds = -1;
     if (end >= 0) {
@@ -290,7 +289,7 @@ static int wait_until(int fd, int direction, double end) {
     }
     int ready, error;
     Py_BEGIN_ALLOW_THREADS
-    ready = poll(&p, 1, milliseconds);
+    ready = poll(fds, count, milliseconds);
     error = errno;
     Py_END_ALLOW_THREADS
     if (ready > 0)
@@ -306,10 +305,22 @@ static int wait_until(int fd, int direction, double end) {
   }
 }
 
+static int wait_until(int fd, int direction, double end) {
+  struct pollfd p = {fd, direction == GIPC_READ ? POLLIN : POLLOUT, 0};
+  return poll_until(&p, 1, end);
+}
+
 /* True when fd is ready, False when timeout seconds are over (< 0: never). */
 static PyObject *wait(int fd, int direction, double timeout) {
   int ready =
       wait_until(fd, direction, timeout < 0 ? -1 : now() + timeout);
+  return ready < 0 ? NULL : PyBool_FromLong(ready);
+}
+
+/* The same for a readable and a writable descriptor, whichever is first. */
+static PyObject *wait_either(int read_fd, int write_fd, double timeout) {
+  struct pollfd fds[] = {{read_fd, POLLIN, 0}, {write_fd, POLLOUT, 0}};
+  int ready = poll_until(fds, 2, timeout < 0 ? -1 : now() + timeout);
   return ready < 0 ? NULL : PyBool_FromLong(ready);
 }
 
@@ -340,6 +351,7 @@ PyObject *new_bytes(size_t size);
 int get_bytes(gipc_handle *h, PyObject *bytes);
 PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t first);
 PyObject *wait(int fd, int direction, double timeout);
+PyObject *wait_either(int read_fd, int write_fd, double timeout);
 PyObject *receive(gipc_handle *h, double timeout);
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);

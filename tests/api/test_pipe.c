@@ -124,6 +124,7 @@ static void says_closed(gipc_handle *h) {
   RESULT(gipc_fd(h, GIPC_WRITE), GIPC_ECLOSED);
   RESULT(gipc_directions(h), GIPC_ECLOSED);
   RESULT(gipc_set_limit(h, 10), GIPC_ECLOSED);
+  RESULT(gipc_set_read_limit(h, 10), GIPC_ECLOSED);
   RESULT(gipc_set_marks(h, 1, 2), GIPC_ECLOSED);
   RESULT(gipc_set_budget(h, 1, 1), GIPC_ECLOSED);
   RESULT(gipc_pending(h, GIPC_READ, &pending), GIPC_ECLOSED);

@@ -37,6 +37,7 @@ static void every_null_is_refused(void **state) {
   RESULT(gipc_fd(NULL, GIPC_READ), -EINVAL);
   RESULT(gipc_directions(NULL), -EINVAL);
   RESULT(gipc_set_limit(NULL, 1), -EINVAL);
+  RESULT(gipc_set_read_limit(NULL, 1), -EINVAL);
   RESULT(gipc_set_marks(NULL, 1, 2), -EINVAL);
   RESULT(gipc_set_budget(NULL, 1, 1), -EINVAL);
   RESULT(gipc_pending(NULL, GIPC_READ, &size), -EINVAL);

@@ -167,6 +167,7 @@ static int use_each(gipc_handle *r, gipc_handle *w) {
                      gipc_pending(h, GIPC_READ, &pending),
                      gipc_handle_stats(h, &stats),
                      gipc_set_limit(h, 5),
+                     gipc_set_read_limit(h, 5),
                      gipc_set_marks(h, 1, 2),
                      gipc_set_budget(h, 1, 2),
                      gipc_pause(h),

@@ -208,6 +208,9 @@ static void operate(struct slot *s) {
     break;
   case 10:
     assert_true(known(gipc_set_marks(s->h, pick(3000), 1 + pick(90000))));
+    assert_true(known(gipc_set_read_limit(s->h, pick(2) * pick(900000))));
+    result = gipc_read_ahead(s->h);
+    assert_true(result == -ENOBUFS || known(result));
     break;
   case 11:
     assert_true(known(gipc_set_budget(s->h, pick(20), pick(90000))));

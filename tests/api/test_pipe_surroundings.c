@@ -102,6 +102,7 @@ static void every_call(void) {
   (void)CALL(gipc_fd(r, GIPC_READ));
   (void)CALL(gipc_directions(r));
   (void)CALL(gipc_set_limit(r, 1 << 30));
+  (void)CALL(gipc_set_read_limit(r, 1 << 20));
   (void)CALL(gipc_set_marks(r, 1, 2));
   (void)CALL(gipc_set_budget(r, 1, 2));
   (void)CALL(gipc_pending(r, GIPC_READ, &pending));

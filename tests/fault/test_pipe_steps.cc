@@ -82,7 +82,7 @@ void begin_large(gipc_handle *&r, int &peer) {
   OK(gipc_open(s[0], -1, &r));
   peer = s[1];
   assert_true(write_all(peer, header, sizeof header));
-  OK(gipc_get_start(r, &size));
+  OK(gipc_next_size(r, &size));
   assert_int_equal(size, large);
 }
 

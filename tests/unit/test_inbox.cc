@@ -1,74 +1,10 @@
 // The inbox: frames cut anywhere, lies about lengths, borrowed memory.  No
 // descriptor is involved, so each cut is exactly where the test puts it.
-#include "support.h"
-
-#include "frame.h"
-#include "inbox.h"
-
-#include <string>
-#include <vector>
+#include "support_inbox.h"
 
 using namespace gipc;
 
 namespace {
-
-using Messages = std::vector<std::string>;
-constexpr size_t no_limit = GIPC_UNLIMITED;
-
-std::string frame_of(const std::string &payload, bool long_form = false) {
-  unsigned char header[frame::long_header];
-  size_t size = frame::encode(payload.size(), header);
-  if (long_form) {
-    frame::store32(header, 0xffffffff);
-    frame::store32(header + 4, 0);
-    frame::store32(header + 8, static_cast<uint32_t>(payload.size()));
-    size = frame::long_header;
-  }
-  return std::string(reinterpret_cast<char *>(header), size) + payload;
-}
-
-std::string bytes(size_t size, uint64_t seed) {
-  std::string out(size, '\0');
-  fill(&out[0], size, seed);
-  return out;
-}
-
-// Hands over as a kernel would: at most what there is room for.
-size_t feed(Inbox &inbox, const char *data, size_t size) {
-  iovec areas[2];
-  int count = inbox.prepare(areas);
-  assert_true(count == 1 || count == 2);
-  assert_true(areas[0].iov_len > 0); // an empty read would look like an end
-  size_t fed = 0;
-  for (int i = 0; i < count && fed < size; ++i) {
-    size_t part = std::min(areas[i].iov_len, size - fed);
-    memcpy(areas[i].iov_base, data + fed, part);
-    fed += part;
-  }
-  inbox.commit(fed);
-  return fed;
-}
-
-void take_all(Inbox &inbox, Messages &out) {
-  View view;
-  bool ready;
-  int result;
-  while ((ready = inbox.ready(no_limit)),
-         (result = inbox.next(no_limit, view)) == 0) {
-    assert_true(ready);
-    assert_non_null(view.data);
-    out.emplace_back(static_cast<const char *>(view.data), view.size);
-  }
-  assert_int_equal(result, -EAGAIN);
-  assert_false(ready);
-}
-
-void feed_all(Inbox &inbox, const std::string &stream, Messages &out) {
-  for (size_t at = 0; at < stream.size();) {
-    at += feed(inbox, stream.data() + at, stream.size() - at);
-    take_all(inbox, out);
-  }
-}
 
 // 60 bytes: empty messages, small ones, and the long form.
 const std::string &sixty() {
@@ -95,6 +31,21 @@ void a_frame_cut_anywhere_still_arrives_whole(void **) { /* H58 */
     assert_true(inbox.at_boundary());
     assert_int_equal(inbox.messages(), got.size());
   }
+}
+
+void only_an_end_between_messages_is_clean(void **) {
+  // Whatever was received ahead and is not taken yet.
+  size_t boundaries = 0;
+  for (size_t cut = 0; cut <= sixty().size(); ++cut) {
+    Inbox inbox;
+    Messages got;
+    feed(inbox, sixty().data(), cut);
+    bool whole = inbox.whole();
+    take_all(inbox, got);
+    assert_int_equal(whole, inbox.at_boundary());
+    boundaries += whole;
+  }
+  assert_int_equal(boundaries, sixty_messages().size() + 1);
 }
 
 void frames_cut_at_any_two_places_still_arrive_whole(void **) { /* H58 */
@@ -288,6 +239,7 @@ void too_little_room_loses_nothing(void **) {
 int main() {
   const CMUnitTest tests[] = {
       TEST(a_frame_cut_anywhere_still_arrives_whole),
+      TEST(only_an_end_between_messages_is_clean),
       TEST(frames_cut_at_any_two_places_still_arrive_whole),
       TEST(one_byte_at_a_time_is_enough),
       TEST(large_frames_cut_anywhere_near_their_ends_arrive_whole),

@@ -124,6 +124,22 @@ void a_cleared_queue_starts_anew(void **) {
   assert_true(drain_all(outbox, 1) == frame_of("next"));
 }
 
+void an_empty_queue_gives_back_what_a_burst_took(void **) {
+  Outbox outbox;
+  std::string message = bytes(1000, 1);
+  for (int burst = 0; burst < 3; ++burst) {
+    for (int i = 0; i < 200; ++i)
+      assert_int_equal(outbox.put(message.data(), message.size()), 0);
+    assert_in_range(outbox.memory(), 200 * 1004, 3 * 200 * 1004);
+    drain_all(outbox, 50000);
+    assert_in_range(outbox.memory(), 0, 4096);
+  }
+  assert_int_equal(outbox.put("x", 1), 0);
+  drain_all(outbox, 50000);
+  assert_int_equal(outbox.put("x", 1), 0);
+  assert_in_range(outbox.memory(), 1, 4096);
+}
+
 } // namespace
 
 int main() {
@@ -133,6 +149,7 @@ int main() {
       TEST(a_put_can_be_taken_back),
       TEST(room_is_made_under_any_mix_of_puts_and_sends),
       TEST(a_cleared_queue_starts_anew),
+      TEST(an_empty_queue_gives_back_what_a_burst_took),
   };
   return cmocka_run_group_tests_name("outbox", tests, nullptr, nullptr);
 }

@@ -8,12 +8,32 @@ local native = require "gipc.native"
 
 local take, put_start, queue = native.take, native.put_start, native.queue
 local spend = loop.spend
-local letters = { [native.READ] = "r", [native.WRITE] = "w" }
 
 --- A handle; gipc.pipe, gipc.open, gipc.inherit and gipc.stdio make them.
 -- @type Handle
 local Handle = {}
 Handle.__index = Handle
+
+-- What to wait for until the handle is writable.  A peer that only puts, too,
+-- waits until somebody reads: what it puts is received meanwhile, by whoever
+-- gets or else here, so that the wait is for both directions.
+local function writable(self)
+  local out = native.fd(self.native, native.WRITE)
+  if not self.duplex then
+    return out, "w"
+  end
+  if not self.getting.taken then
+    local _, no_more = native.read_ahead(self.native)
+    if no_more then
+      return out, "w" -- the limit, or the end, which the next get tells
+    end
+  end
+  self.either = self.either or native.either_fd(native.fd(self.native, native.READ) or -1, out)
+  if self.either then
+    return self.either, "r"
+  end
+  return out, "w"
+end
 
 -- Until a step has succeeded or failed, or the time is over.
 local function complete(self, direction, deadline, step, value, message, code)
@@ -22,11 +42,12 @@ local function complete(self, direction, deadline, step, value, message, code)
     if left and left <= 0 then
       return failure.timeout()
     end
-    if direction == native.WRITE and self.duplex and not self.getting.taken then
-      -- A peer that only puts, too, waits until somebody reads.
-      native.read_ahead(self.native)
+    if direction == native.WRITE then
+      local fd, letter = writable(self)
+      loop.wait(fd, letter, left)
+    else
+      loop.wait(native.fd(self.native, direction), "r", left)
     end
-    loop.wait(native.fd(self.native, direction), letters[direction], left)
     value, message, code = step(self.native)
   end
   return value, message, code
@@ -66,6 +87,10 @@ local function wrap(native_handle, options)
   self.duplex = native.directions(native_handle) == native.READ + native.WRITE
   self.getting = Turn.new()
   self.putting = Turn.new(function()
+    if self.either then
+      native.close_fd(self.either)
+      self.either = nil
+    end
     end_put(self)
   end)
   return self
@@ -308,6 +333,12 @@ end
 --- Sets the size of the largest message that is got or put, in bytes.
 function Handle:set_limit(bytes)
   return succeeded(native.set_limit(self.native, bytes))
+end
+
+--- Sets how many bytes are received and kept while a put waits; 0 turns that off.
+-- The default is 64 MiB.
+function Handle:set_read_limit(bytes)
+  return succeeded(native.set_read_limit(self.native, bytes))
 end
 
 --- Sets between how many queued bytes puts of a batch are refused and taken.

@@ -97,6 +97,10 @@ function Handle:fd(direction) end
 ---@return true
 function Handle:set_limit(bytes) end
 
+---@param bytes integer received and kept while a put waits; default 64 MiB
+---@return true
+function Handle:set_read_limit(bytes) end
+
 ---@param low integer
 ---@param high integer
 ---@return true

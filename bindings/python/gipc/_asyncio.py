@@ -22,6 +22,26 @@ class AsyncioTasks:
         handle._stop_rest()
         return _ready(handle.fd(direction), direction, deadline)
 
+    async def either(self, handle, deadline):
+        """Until it is writable, or readable; for who has the turn to put."""
+        handle._stop_rest()
+        # A task that gets may have the callback of the other one.
+        copy = os.dup(handle.fd(READ))
+        try:
+            loop = running_loop()
+            future = loop.create_future()
+            ends = [
+                _watch(loop, fd, direction, _bring, future, True)
+                for fd, direction in ((copy, READ), (handle.fd(WRITE), WRITE))
+            ]
+            try:
+                return await _by(deadline, future)
+            finally:
+                for end in ends:
+                    end()
+        finally:
+            os.close(copy)
+
     async def fd_ready(self, fd, direction, deadline):
         """False when the deadline has passed.  Any number may wait for it."""
         copy = os.dup(fd)

@@ -42,6 +42,25 @@ class Greenlets:
             return True
         return self._in_time(lambda: hub.wait(watcher), deadline)
 
+    def either(self, handle, deadline):
+        """Until it is writable, or readable."""
+        hub = get_hub()
+        waiter = Waiter(hub)
+        watchers = [
+            hub.loop.io(handle.fd(direction), direction)
+            for direction in (READ, WRITE)
+        ]
+        try:
+            for watcher in watchers:
+                watcher.start(waiter.switch, True)
+            if deadline is None:
+                return waiter.get()
+            return self._in_time(waiter.get, deadline)
+        finally:
+            for watcher in watchers:
+                watcher.stop()
+                watcher.close()
+
     def fd_ready(self, fd, direction, deadline):
         hub = get_hub()
         watcher = hub.loop.io(fd, direction)

@@ -245,19 +245,26 @@ class Writing(_GIPCHandle):
             return True  # the next put tells
 
     def _writable(self, waits, deadline):
-        self._get_ahead()
+        """A step towards it: the descriptor is writable, or something has
+        arrived meanwhile.  False when the deadline has passed."""
+        if self._receives_ahead():
+            return waits.either(self, deadline)
         return waits.ready(self, WRITE, deadline)
 
-    def _get_ahead(self):
+    def _receives_ahead(self):
         """Two peers that put at once would wait for each other: what is being
-        put here is received, unless somebody is getting it."""
+        put here is received, unless somebody is getting it.  Whether there is
+        more to receive."""
         reader = self._other
-        if reader is None or reader._closed or reader._turn.taken:
-            return
+        if reader is None or reader._closed:
+            return False
+        if reader._turn.taken:
+            return True
         try:
             _native.read_ahead(self._h)
         except (GIPCError, OSError):
-            pass  # the next get tells
+            return False  # the limit, or the end, which the next get tells
+        return True
 
 
 def get_all_handles():

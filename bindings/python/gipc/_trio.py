@@ -33,6 +33,16 @@ class TrioTasks:
         handle._stop_rest()
         return _ready(handle.fd(direction), direction, deadline)
 
+    async def either(self, handle, deadline):
+        """Until it is writable, or readable; for who has the turn to put."""
+        handle._stop_rest()
+        # A task that gets may wait for the other one.
+        copy = os.dup(handle.fd(READ))
+        try:
+            return await _by(deadline, _either, copy, handle.fd(WRITE))
+        finally:
+            os.close(copy)
+
     async def fd_ready(self, fd, direction, deadline):
         """False when the deadline has passed.  Any number may wait for it."""
         copy = os.dup(fd)
@@ -71,6 +81,16 @@ async def _ready(fd, direction, deadline):
     else:
         wait = trio.lowlevel.wait_writable
     return await _by(deadline, wait, fd)
+
+
+async def _either(read_fd, write_fd):
+    async def until(wait, fd):
+        await wait(fd)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(until, trio.lowlevel.wait_readable, read_fd)
+        nursery.start_soon(until, trio.lowlevel.wait_writable, write_fd)
 
 
 async def _by(deadline, wait, *arguments):

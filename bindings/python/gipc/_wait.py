@@ -12,6 +12,7 @@ from collections import deque
 from contextlib import contextmanager
 
 from . import _native
+from ._native import READ, WRITE
 from .errors import GIPCTimeout
 
 monotonic = time.monotonic
@@ -49,6 +50,13 @@ class Threads:
     def fd_ready(self, fd, direction, deadline):
         """False when the deadline has passed."""
         return _native.wait(fd, direction, time_left(deadline))
+
+    def either(self, handle, deadline):
+        """Until it is writable, or readable.  False when the deadline has
+        passed."""
+        return _native.wait_either(
+            handle.fd(READ), handle.fd(WRITE), time_left(deadline)
+        )
 
     def finish(self, handle):
         """Sees to it that queued bytes leave.  No thread is free for that: the

@@ -333,6 +333,54 @@ return function(test)
   end)
 
   -- H78
+  test("peers_that_put_several_messages_at_once_do_not_lock", function()
+    local seed = tonumber(os.getenv "GIPC_TEST_SEED") or os.time()
+    print("GIPC_TEST_SEED=" .. seed)
+    math.randomseed(seed)
+    local whole = pattern(2000000)
+    local function plan()
+      local sizes = {}
+      for i = 1, math.random(0, 6) do
+        sizes[i] = math.random(0, math.random(2) == 1 and 5000 or #whole)
+      end
+      return sizes
+    end
+    local function talk(pipe, mine, others)
+      for _, size in ipairs(mine) do
+        assert(pipe:put(whole:sub(1, size), 20))
+      end
+      for _, size in ipairs(others) do
+        assert(pipe:get(20) == whole:sub(1, size))
+      end
+    end
+    for _ = 1, 4 do
+      local first, second = plan(), plan()
+      local mine, yours = gipc.pipe { duplex = true, codec = "raw" }
+      local child = gipc.start_process(talk, yours, second, first)
+      talk(mine, first, second)
+      assert(child:join(20))
+      equal(child:exitcode(), 0)
+      mine:close()
+    end
+  end)
+
+  -- H78: a child that reads nothing before it has written all
+  test("a_put_receives_from_a_peer_that_reads_when_it_has_written", function()
+    local message = pattern(3000000)
+    local mine, yours = gipc.pipe { duplex = true, codec = "raw" }
+    local child = gipc.start_process(function(handle)
+      handle:set_read_limit(0)
+      assert(handle:put(message, 20))
+      assert(handle:get(20) == message)
+    end, yours)
+    assert(mine:put(message, 20))
+    assert(mine:get(20) == message)
+    assert(child:join(20))
+    equal(child:exitcode(), 0)
+    mine:close()
+  end)
+
+  -- H78
   test("both_sides_may_put_at_once", function()
     support.needs_others()
     local mine, yours = gipc.pipe { duplex = true, codec = "raw" }

@@ -2,6 +2,7 @@
 this process has open."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -18,6 +19,36 @@ import gipc.gipc
 LONG = bool(os.environ.get("GIPC_TEST_LONG"))
 PORTABLE = os.environ.get("GIPC_TEST_OS") == "posix"
 PATIENCE = 30  # seconds after which what a test waits for has failed
+
+
+def write_then_read(handle, size):
+    """A plain program at the end of a handle: it writes a message of that size
+    in a thread, and reads one only then.  The thread, as a Job."""
+    peer = socket.socket(fileno=os.dup(handle.fileno()))
+
+    def body():
+        with peer:
+            peer.sendall(frame(bytes(size)))
+            return len(peer.recv(size + 4, socket.MSG_WAITALL))
+
+    return Job(body, ())
+
+
+def plans(count=6):
+    """What two peers put, with sizes and counts at random; GIPC_TEST_SEED
+    repeats a run."""
+    seed = int(os.environ.get("GIPC_TEST_SEED") or time.time_ns())
+    print("GIPC_TEST_SEED=%d" % seed)
+    chance = random.Random(seed)
+    pattern = os.urandom(1 << 16) * 33
+    for _ in range(count):
+        yield [
+            [
+                pattern[: chance.randrange(chance.choice((5000, 2_000_000)))]
+                for _ in range(chance.randrange(7))
+            ]
+            for _ in range(2)
+        ]
 
 
 # ---- Ways to run a test ------------------------------------------------------

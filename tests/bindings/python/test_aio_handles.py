@@ -201,6 +201,33 @@ async def test_two_who_put_first_do_not_wait_for_each_other(tasks):  # H78
 
 
 @under_all
+async def test_peers_that_put_several_messages_at_once_do_not_lock(tasks):
+    for plans in support.plans():  # H78
+        async with raw(True) as ends:
+
+            async def talk(handle, mine, others):
+                for message in mine:
+                    await handle.put(message)
+                return [await handle.get() == message for message in others]
+
+            jobs = [
+                tasks.spawn(talk, end, *order)
+                for end, order in zip(ends, (plans, plans[::-1]))
+            ]
+            for job in jobs:
+                assert all(await result_of(tasks, job))
+
+
+@under_all
+async def test_a_put_receives_from_a_peer_that_reads_when_it_has_written(tasks):
+    async with raw(True) as (a, b):  # H78
+        peer = support.write_then_read(b, 5_000_000)
+        await a.put(bytes(5_000_000), timeout=support.PATIENCE)
+        assert len(await a.get()) == 5_000_000
+        assert peer.get() == 5_000_004
+
+
+@under_all
 async def test_the_descriptor_can_be_polled(tasks):
     async with raw() as (r, w):
         assert not select.select([r], [], [], 0)[0]

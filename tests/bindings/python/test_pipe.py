@@ -148,6 +148,32 @@ def test_both_sides_may_put_much_at_once(way):  # H78
             put.get()
 
 
+def test_peers_that_put_several_messages_at_once_do_not_lock(way):  # H78
+    for plans in support.plans():
+        with raw(duplex=True) as ends:
+
+            def talk(handle, mine, others):
+                for message in mine:
+                    handle.put(message, timeout=support.PATIENCE)
+                return [handle.get() == message for message in others]
+
+            jobs = [
+                way.spawn(talk, end, *order)
+                for end, order in zip(ends, (plans, plans[::-1]))
+            ]
+            for job in jobs:
+                assert all(job.get())
+
+
+def test_a_put_receives_from_a_peer_that_reads_when_it_has_written(way):  # H78
+    with raw(duplex=True) as (a, b):
+        peer = support.write_then_read(b, 5_000_000)
+        a.put(bytes(5_000_000), timeout=support.PATIENCE)
+        assert len(a.get()) == 5_000_000
+        way.wait_until(lambda: not peer.is_alive())
+        assert peer.get() == 5_000_004
+
+
 def test_a_put_is_with_the_kernel_when_it_returns(way):
     with raw() as (r, w):
         w.put(b"there")

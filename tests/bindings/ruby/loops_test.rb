@@ -46,6 +46,31 @@ class LoopsTest < GipcTest
     end
   end
 
+  # H78
+  def test_peers_that_put_several_messages_at_once_do_not_lock_under_async
+    needs :Async
+    plans do |first, second|
+      ends_of_every_kind do |mine, yours|
+        under_async do |task|
+          both = [[mine, first, second], [yours, second, first]].map do |plan|
+            task.async { talk(*plan) }
+          end
+          assert_equal [true] * 2, both.map(&:wait)
+        end
+      end
+    end
+  end
+
+  def test_a_put_receives_from_a_peer_that_reads_when_it_has_written_under_async
+    needs :Async
+    ends_of_every_kind do |mine, yours|
+      yours.read_limit = 0
+      peer = Thread.new { talk(yours, [5_000_000], [5_000_000]) }
+      under_async { assert talk(mine, [5_000_000], [5_000_000]) }
+      assert peer.value
+    end
+  end
+
   # H81: who never has to wait lets others run all the same.
   def test_a_busy_pipe_starves_nobody_under_async
     needs :Async

@@ -286,6 +286,28 @@ class MessagesTest < GipcTest
     assert_equal [6_000_000] * 2, both.map(&:value)
   end
 
+  # H78
+  def test_peers_that_put_several_messages_at_once_do_not_lock
+    plans do |first, second|
+      ends_of_every_kind do |mine, yours|
+        both = [[mine, first, second], [yours, second, first]].map do |plan|
+          Thread.new { talk(*plan) }
+        end
+        assert_equal [true] * 2, both.map(&:value)
+      end
+    end
+  end
+
+  # H78
+  def test_a_put_receives_from_a_peer_that_reads_when_it_has_written
+    ends_of_every_kind do |mine, yours|
+      yours.read_limit = 0
+      peer = Thread.new { talk(yours, [5_000_000], [5_000_000]) }
+      assert talk(mine, [5_000_000], [5_000_000])
+      assert peer.value
+    end
+  end
+
   # What is sent from the caller's String is what that was when it was put.
   def test_a_string_may_be_changed_and_moved_while_it_is_put
     [600, 20_000, 200_000].each do |size|

@@ -153,6 +153,34 @@ class GipcTest < Minitest::Test
     reader.close
   end
 
+  # Puts messages of these sizes, then gets the other's.
+  def talk(handle, mine, others)
+    mine.each { |size| handle.put("x" * size, timeout: 30) }
+    others.all? { |size| handle.get(timeout: 30).bytesize == size }
+  end
+
+  # Over one socket, and over a pipe for each direction.
+  def ends_of_every_kind
+    yield pipe(duplex: true, codec: :raw)
+    there, back = IO.pipe, IO.pipe
+    pair = [Gipc.open(back[0], there[1], codec: :raw),
+            Gipc.open(there[0], back[1], codec: :raw)]
+    yield pair
+    pair.each(&:close)
+  end
+
+  # Sizes and counts at random, for two.
+  def plans
+    seed = ENV["GIPC_TEST_SEED"]&.to_i || Random.new_seed
+    puts "GIPC_TEST_SEED=#{seed}"
+    random = Random.new(seed)
+    4.times do
+      yield(*Array.new(2) do
+        Array.new(random.rand(7)) { random.rand([5000, 2_000_000].sample(random: random)) }
+      end)
+    end
+  end
+
   def needs(library)
     skip "#{library} is not installed" unless Object.const_defined?(library)
   end

@@ -34,8 +34,53 @@ module Gipc
 
     # @raise [Timeout] at the deadline
     def wait(fd, deadline)
+      check(io(fd).public_send(@event, deadline&.left), deadline)
+    end
+
+    # Until this one is writable, or the other one readable, which may be the same
+    # file.
+    #
+    # @param other [IO]
+    # @raise [Timeout] at the deadline
+    def wait_either(fd, other, deadline)
+      mine = io(fd)
       left = deadline&.left
-      return if io(fd).public_send(@event, left)
+      ready = if one_file?(mine, other)
+                mine.wait(IO::READABLE | IO::WRITABLE, left)
+              else
+                select(other, mine, left)
+              end
+      check(ready, deadline)
+    end
+
+    # Before the descriptor is closed, whose number may come back as another one.
+    def forget
+      @io&.close
+      @io = nil
+    end
+
+    private
+
+    def one_file?(mine, other)
+      mine, other = [mine, other].map(&:stat)
+      [mine.dev, mine.ino] == [other.dev, other.ino]
+    end
+
+    # A scheduler need not know select; then a thread of its own does.
+    def select(readable, writable, left)
+      scheduler = Fiber.current_scheduler
+      return IO.select([readable], [writable], nil, left) if scheduler.nil?
+
+      begin
+        thread = Thread.new { IO.select([readable], [writable], nil, left) }
+        thread.value
+      ensure
+        thread&.kill
+      end
+    end
+
+    def check(ready, deadline)
+      return if ready
 
       # Timers may be early by a little.
       raise Timeout, "timed out" if deadline && deadline.left < 0.001
@@ -43,12 +88,6 @@ module Gipc
       # A scheduler may end a wait for a timeout around it, and tell it so.
       raise defined?(::Async::TimeoutError) ? ::Async::TimeoutError : Timeout,
             "timed out"
-    end
-
-    # Before the descriptor is closed, whose number may come back as another one.
-    def forget
-      @io&.close
-      @io = nil
     end
   end
 end

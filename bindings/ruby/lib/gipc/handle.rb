@@ -205,6 +205,12 @@ module Gipc
       Native.set_limit(@native, bytes)
     end
 
+    # How many bytes are received and kept while a put waits; 64 MiB at first, and
+    # 0 turns it off.  Beyond it the peer waits.
+    def read_limit=(bytes)
+      Native.set_read_limit(@native, bytes)
+    end
+
     # What it has done so far.
     #
     # @return [Hash{Symbol => Integer}] messages_in, messages_out, bytes_in,
@@ -428,10 +434,23 @@ module Gipc
     end
 
     # Two peers that put at once, and only put, would wait for each other: what the
-    # other one puts is received meanwhile, unless somebody is getting it.
+    # other one puts is received meanwhile, by whoever gets or else here, so that
+    # the wait is for both directions.
     def wait_writable(fd, deadline)
-      @in.if_free { Native.read_ahead(@native) } if @duplex
-      @out.wait(fd, deadline)
+      if receives_ahead?
+        @out.wait_either(fd, @in.io(Native.fd(@native, Native::READ)), deadline)
+      else
+        @out.wait(fd, deadline)
+      end
+    end
+
+    def receives_ahead?
+      return false unless @duplex && readable?
+
+      @in.if_free { Native.read_ahead(@native) }
+      true
+    rescue Error, SystemCallError
+      false # the limit, or the end, which the next get tells
     end
 
     # Repeats what cannot be done while bytes are queued.
