@@ -294,6 +294,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_set_death_signal(gipc_options *o,
  * it available to gipc_inherit() in an exec'd child, and is required there. */
 GIPC_API GIPC_MUST_CHECK int
 gipc_options_pass(gipc_options *o, const char *name, gipc_handle *h);
+/* No handles are passed any more: the options can be used for another start. */
+GIPC_API GIPC_MUST_CHECK int gipc_options_clear_passed(gipc_options *o);
 /* value NULL: removes the variable. */
 GIPC_API GIPC_MUST_CHECK int
 gipc_options_set_env(gipc_options *o, const char *name, const char *value);
@@ -461,6 +463,16 @@ GIPC_API GIPC_MUST_CHECK int gipc_process_stop(gipc_process *p, double grace);
 /* The same for a watched process, without waiting: its exit callback tells. */
 GIPC_API GIPC_MUST_CHECK int gipc_process_begin_stop(gipc_process *p,
                                                      double grace);
+/* The same three for all processes of p's group.  -EINVAL: it was not started
+ * with a group of its own (gipc_options_set_group()).  Once p has ended, the
+ * rest of the group gets no more time, and once p has been reaped no signal:
+ * GIPC_EDEAD. */
+GIPC_API GIPC_MUST_CHECK int gipc_process_signal_group(gipc_process *p,
+                                                       int signal);
+GIPC_API GIPC_MUST_CHECK int gipc_process_stop_group(gipc_process *p,
+                                                     double grace);
+GIPC_API GIPC_MUST_CHECK int gipc_process_begin_stop_group(gipc_process *p,
+                                                           double grace);
 
 /* Called once, from loop, when p has ended.  It may free p. */
 typedef void (*gipc_exit_callback)(gipc_process *p, void *user);

@@ -47,6 +47,13 @@ int gipc_options_pass(gipc_options *o, const char *name, gipc_handle *h) {
   return guard([&] { return unwrap(o)->pass(name, unwrap(h)); });
 }
 
+int gipc_options_clear_passed(gipc_options *o) {
+  if (o == nullptr)
+    return -EINVAL;
+  unwrap(o)->passed.clear();
+  return 0;
+}
+
 int gipc_options_set_env(gipc_options *o, const char *name, const char *value) {
   if (o == nullptr || name == nullptr)
     return -EINVAL;
@@ -320,6 +327,22 @@ int gipc_process_stop(gipc_process *p, double grace) {
 int gipc_process_begin_stop(gipc_process *p, double grace) {
   return p == nullptr ? -EINVAL
                       : guard([&] { return unwrap(p)->begin_stop(grace); });
+}
+
+int gipc_process_signal_group(gipc_process *p, int signal) {
+  return p == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(p)->signal_group(signal); });
+}
+
+int gipc_process_stop_group(gipc_process *p, double grace) {
+  return p == nullptr ? -EINVAL
+                      : guard([&] { return unwrap(p)->stop_group(grace); });
+}
+
+int gipc_process_begin_stop_group(gipc_process *p, double grace) {
+  return p == nullptr
+             ? -EINVAL
+             : guard([&] { return unwrap(p)->begin_stop_group(grace); });
 }
 
 int gipc_process_watch(gipc_process *p, struct ev_loop *loop,

@@ -211,7 +211,7 @@ int Program::start(Process *&out) {
       return error;
     if (!pidfd)
       (void)os::open_pidfd(pid, pidfd);
-    process->started(pid, std::move(pidfd));
+    process->started(pid, std::move(pidfd), options_.leads_group());
   }
   process->set_control(std::move(lifeline_parent_));
   for (int which = 0; which < 3; ++which)

@@ -107,7 +107,7 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
     Fd pidfd;
     // Where there is none, the pid has to do.
     (void)os::open_pidfd(pid, pidfd);
-    process->started(pid, std::move(pidfd));
+    process->started(pid, std::move(pidfd), self->options_->leads_group());
   }
   self->signals_.reset();
   if (self->options_->group == GIPC_GROUP_NEW)

@@ -51,6 +51,8 @@ bool wipe_on_fork(void *page, size_t size) noexcept;
 // A descriptor of a child that has not been reaped.
 int open_pidfd(pid_t pid, Fd &out) noexcept;
 int signal_pidfd(int pidfd, int signal) noexcept;
+// Whether this child has ended, or been reaped; it is not reaped here.
+bool has_ended(pid_t child) noexcept;
 // Whether a child of this process may have ended, without reaping it.
 bool some_child_ended() noexcept;
 // Takes the wait status of an ended child: 1, *status, and in *usage its times

@@ -138,6 +138,15 @@ int detach_signalfds() noexcept {
 
 // ---- Starting ---------------------------------------------------------------
 
+bool has_ended(pid_t child) noexcept {
+  siginfo_t info{};
+  ssize_t result = sys::retry("waitid", [&] {
+    return ::waitid(P_PID, static_cast<id_t>(child), &info,
+                    WEXITED | WNOHANG | WNOWAIT);
+  });
+  return result == 0 ? info.si_pid == child : result == -ECHILD;
+}
+
 bool some_child_ended() noexcept {
   siginfo_t info{};
   ssize_t result = sys::retry("waitid", [&] {
@@ -153,15 +162,6 @@ double seconds() noexcept {
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) +
          static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-bool has_ended(pid_t child) noexcept {
-  siginfo_t info{};
-  ssize_t result = sys::retry("waitid", [&] {
-    return ::waitid(P_PID, static_cast<id_t>(child), &info,
-                    WEXITED | WNOHANG | WNOWAIT);
-  });
-  return result == 0 ? info.si_pid == child : result == -ECHILD;
 }
 
 // Until the child has executed its program or failed; its error.

@@ -89,13 +89,18 @@ const ProcessWatch::Events Process::watch_events = {
     [](void *self) noexcept { static_cast<Process *>(self)->on_end(); },
     [](void *self, int wait_status) noexcept {
       auto *process = static_cast<Process *>(self);
+      // The loop has just reaped it; what is left of its group keeps the
+      // number.
+      if (process->stopping_group_)
+        (void)process->kill_group(SIGKILL);
       (void)process->report(wait_status);
       process->on_end();
     },
     [](void *self) noexcept {
       auto *process = static_cast<Process *>(self);
       if (!process->has_ended())
-        (void)process->kill(SIGKILL);
+        (void)(process->stopping_group_ ? process->kill_group(SIGKILL)
+                                        : process->kill(SIGKILL));
     },
     [](void *self) noexcept { static_cast<Process *>(self)->drop_watch(); },
 };
@@ -105,8 +110,9 @@ Process::Process(const std::string &name) : name_(name) {
   name_.reserve(sizeof "gipc-2147483647");
 }
 
-void Process::started(pid_t pid, Fd pidfd) noexcept {
+void Process::started(pid_t pid, Fd pidfd, bool leads) noexcept {
   pid_ = pid;
+  leads_group_ = leads;
   pidfd_ = std::move(pidfd);
   function_ = static_cast<bool>(control_);
   if (name_.empty()) {
@@ -313,6 +319,31 @@ int Process::signal(int number) noexcept {
   return has_ended() ? GIPC_EDEAD : kill(number);
 }
 
+// A group keeps its number while its leader has not been reaped, also when it
+// has ended.
+int Process::kill_group(int number) noexcept {
+  if (ended_)
+    return GIPC_EDEAD;
+  int result = sys::kill(-pid_, number);
+  return result == -ESRCH ? GIPC_EDEAD : result;
+}
+
+int Process::signal_group(int number) noexcept {
+  if (int error = usable())
+    return error;
+  if (number < 0 || number >= NSIG || !leads_group_)
+    return -EINVAL;
+  return has_ended() ? GIPC_EDEAD : kill_group(number);
+}
+
+int Process::ask_to_end(bool group) noexcept {
+  // A stopped process acts on it only once it goes on.
+  for (int number : {SIGTERM, SIGCONT})
+    if (int error = group ? kill_group(number) : kill(number))
+      return error == GIPC_EDEAD ? 0 : error;
+  return 0;
+}
+
 int Process::stop(double grace) {
   Deadline patience, forever;
   int error = grace < 0 ? -EINVAL : Deadline::create(grace, patience);
@@ -322,11 +353,8 @@ int Process::stop(double grace) {
     return error;
   if (has_ended())
     return 0;
-  error = kill(SIGTERM);
-  // A stopped child acts on it only once it goes on.
-  if (error == 0)
-    error = kill(SIGCONT);
-  if (error != 0 && error != GIPC_EDEAD)
+  error = ask_to_end(false);
+  if (error != 0)
     return error;
   if (int result = join(patience); result != -ETIMEDOUT)
     return result;
@@ -334,20 +362,60 @@ int Process::stop(double grace) {
   return error != 0 && error != GIPC_EDEAD ? error : join(forever);
 }
 
-int Process::begin_stop(double grace) noexcept {
+// Until it has ended, but not been reaped; false at the deadline.
+bool Process::wait_unreaped(Deadline &deadline) {
+  while (!os::has_ended(pid_)) {
+    int left = deadline.milliseconds();
+    if (left == 0)
+      return false;
+    pollfd end_of_it{pidfd_.get(), POLLIN, 0};
+    constexpr int interval = 5;
+    (void)sys::poll_cancellable(&end_of_it, pidfd_ ? 1 : 0,
+                                pidfd_ ? left : std::min(left, interval));
+  }
+  return true;
+}
+
+int Process::stop_group(double grace) {
+  Deadline patience, forever;
+  int error = grace < 0 ? -EINVAL : Deadline::create(grace, patience);
+  if (error == 0)
+    error = usable();
+  if (error == 0 && !leads_group_)
+    error = -EINVAL;
+  if (error != 0)
+    return error;
+  // Asked for here, its end would be reaped, and the rest of the group lost.
+  if (ended_)
+    return 0;
+  error = ask_to_end(true);
+  if (error != 0)
+    return error;
+  (void)wait_unreaped(patience);
+  error = kill_group(SIGKILL);
+  return error != 0 && error != GIPC_EDEAD ? error : join(forever);
+}
+
+int Process::begin_stop(double grace, bool group) noexcept {
   if (int error = usable())
     return error;
-  if (!(grace >= 0) || watch_ == nullptr)
+  if (!(grace >= 0) || watch_ == nullptr || (group && !leads_group_))
     return -EINVAL;
-  if (has_ended())
+  if (group ? ended_ : has_ended())
     return 0;
-  int error = kill(SIGTERM);
-  if (error == 0)
-    error = kill(SIGCONT);
-  if (error != 0 && error != GIPC_EDEAD)
+  if (int error = ask_to_end(group))
     return error;
+  stopping_group_ = group;
   watch_->start_grace(grace);
   return 0;
+}
+
+int Process::begin_stop(double grace) noexcept {
+  return begin_stop(grace, false);
+}
+
+int Process::begin_stop_group(double grace) noexcept {
+  return begin_stop(grace, true);
 }
 
 // ---- On a loop --------------------------------------------------------------
@@ -379,7 +447,12 @@ int Process::unwatch() noexcept {
 void Process::on_end() noexcept {
   // In a child that the application forked, and that runs the same loop, it is
   // not for us to say.
-  if (watch_ == nullptr || usable() != 0 || !has_ended())
+  if (watch_ == nullptr || usable() != 0)
+    return;
+  // The rest of its group, before its number may mean another one.
+  if (stopping_group_ && os::has_ended(pid_))
+    (void)kill_group(SIGKILL);
+  if (!has_ended())
     return;
   // The descriptor stays readable for ever.
   drop_watch();

@@ -28,8 +28,8 @@ public:
     stdio_[which] = std::move(fd);
   }
   int control() const noexcept { return control_.get(); }
-  // It runs.  pidfd may be empty.
-  void started(pid_t pid, Fd pidfd) noexcept;
+  // It runs.  pidfd may be empty.  leads: a process group of its own.
+  void started(pid_t pid, Fd pidfd, bool leads) noexcept;
   // Waits until a function child has begun or ended (0), or could not begin:
   // what it failed with.
   int wait_until_begun() noexcept;
@@ -47,8 +47,12 @@ public:
   int exitcode(int &code) noexcept;
   int info(gipc_exit_info &out) noexcept;
   int signal(int number) noexcept;
+  int signal_group(int number) noexcept;
   int stop(double grace);
   int begin_stop(double grace) noexcept;
+  // The same for all of its process group, which must be its own.
+  int stop_group(double grace);
+  int begin_stop_group(double grace) noexcept;
   int watch(struct ev_loop *loop, gipc_exit_callback callback, void *user);
   int unwatch() noexcept;
   int report(int wait_status) noexcept;
@@ -77,6 +81,10 @@ private:
   bool find_kept_status() noexcept;
   int read_records() noexcept;
   int kill(int number) noexcept;
+  int kill_group(int number) noexcept;
+  int ask_to_end(bool group) noexcept;
+  bool wait_unreaped(Deadline &deadline);
+  int begin_stop(double grace, bool group) noexcept;
   void on_end() noexcept;
   void drop_watch() noexcept;
   static const ProcessWatch::Events watch_events;
@@ -87,6 +95,8 @@ private:
   registry::Held pidfd_, control_, stdio_[3];
   struct ev_loop *loop_ = nullptr; // that it is watched on
   bool function_ = false;          // has, or had, a control socket
+  bool leads_group_ = false;
+  bool stopping_group_ = false; // begin_stop_group() was called
   bool begun_ = false;
   bool ended_ = false;
   bool reported_ = false;

@@ -1,0 +1,156 @@
+/* Signals and stops that reach a whole process group. */
+#include "support_process.h"
+
+#include <fcntl.h>
+
+/* A child with a child of its own in its group, both of which hold the writing
+ * end of a pipe: its end comes when the last of the group is gone. */
+struct family {
+  int alive; /* readable, at its end, when none is left */
+  gipc_process *p;
+};
+
+static int have_child(struct ev_loop *fresh, void *argument) {
+  bool ignores = argument != NULL;
+  if (fork() == 0) {
+    if (ignores)
+      signal(SIGTERM, SIG_IGN);
+    CHECK(write(1, "x", 1) == 1);
+    for (;;)
+      pause();
+  }
+  CHECK(write(1, "x", 1) == 1);
+  return wait_for_signal(fresh, NULL);
+}
+
+static struct family start_family(bool ignores, int group) {
+  struct family it;
+  char bytes[2];
+  gipc_options *o = new_options();
+  CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
+  CHECK_OK(gipc_options_set_group(o, group));
+  it.p = start(have_child, ignores ? INT(1) : NULL, o);
+  gipc_options_free(o);
+  it.alive = gipc_process_stdio(it.p, 1);
+  CHECK(read_all(it.alive, bytes, sizeof bytes));
+  return it;
+}
+
+static void all_are_gone(struct family *it) {
+  char byte;
+  CHECK_IS((long)read(it->alive, &byte, 1), 0);
+  close(it->alive);
+}
+
+static void a_signal_to_the_group_reaches_all_of_it(void **state) {
+  struct family it = start_family(false, GIPC_GROUP_NEW);
+  CHECK_OK(gipc_process_signal_group(it.p, 0));
+  CHECK_OK(gipc_process_signal_group(it.p, SIGTERM));
+  all_are_gone(&it);
+  CHECK_OK(gipc_process_join(it.p, -1));
+  CHECK_IS(gipc_process_signal_group(it.p, SIGTERM), GIPC_EDEAD);
+  CHECK_IS(end_of(it.p), -SIGTERM);
+}
+
+static void a_stop_of_the_group_ends_those_that_ignore_it(void **state) {
+  /* H55, H135: the leader ends at once, its child never would. */
+  for (int group = GIPC_GROUP_NEW; group <= GIPC_GROUP_SESSION; group++) {
+    struct family it = start_family(true, group);
+    CHECK_OK(gipc_process_stop_group(it.p, 30));
+    all_are_gone(&it);
+    CHECK_IS(end_of(it.p), -SIGTERM);
+  }
+}
+
+static void a_stop_without_patience_kills_the_group(void **state) {
+  struct family it = start_family(true, GIPC_GROUP_NEW);
+  CHECK_OK(gipc_process_stop_group(it.p, 0));
+  all_are_gone(&it);
+  int code = end_of(it.p);
+  CHECK(code == -SIGTERM || code == -SIGKILL);
+}
+
+static void note_end(gipc_process *p, void *user) { *(bool *)user = true; }
+
+static void stop_on_loop(struct ev_loop *loop) {
+  struct family it = start_family(true, GIPC_GROUP_NEW);
+  bool told = false;
+  CHECK_OK(gipc_process_watch(it.p, loop, note_end, &told));
+  CHECK_OK(gipc_process_begin_stop_group(it.p, 30));
+  while (!told)
+    ev_run(loop, EVRUN_ONCE);
+  all_are_gone(&it);
+  CHECK_IS(end_of(it.p), -SIGTERM);
+}
+
+static void a_loop_stops_a_group_without_waiting(void **state) {
+  struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+  stop_on_loop(loop);
+  ev_loop_destroy(loop);
+  /* This one reaps every child before anybody else sees it. */
+  stop_on_loop(ev_default_loop(EVFLAG_AUTO));
+  ev_loop_destroy(ev_default_loop(EVFLAG_AUTO));
+}
+
+static void a_group_that_is_shared_is_not_signalled(void **state) {
+  gipc_process *p = start(wait_for_signal, NULL, NULL);
+  CHECK_IS(gipc_process_signal_group(p, SIGTERM), -EINVAL);
+  CHECK_IS(gipc_process_stop_group(p, 1), -EINVAL);
+  CHECK_IS(gipc_process_begin_stop_group(p, 1), -EINVAL);
+  CHECK_IS(gipc_process_is_alive(p), 1);
+  destroy(p);
+  struct family it = start_family(false, GIPC_GROUP_NEW);
+  CHECK_IS(gipc_process_signal_group(it.p, -1), -EINVAL);
+  CHECK_IS(gipc_process_signal_group(it.p, NSIG), -EINVAL);
+  CHECK_IS(gipc_process_stop_group(it.p, -1), -EINVAL);
+  CHECK_IS(gipc_process_begin_stop_group(it.p, 1), -EINVAL); /* unwatched */
+  CHECK_IS(gipc_process_signal_group(NULL, SIGTERM), -EINVAL);
+  CHECK_IS(gipc_process_stop_group(NULL, 1), -EINVAL);
+  CHECK_IS(gipc_process_begin_stop_group(NULL, 1), -EINVAL);
+  CHECK_OK(gipc_process_stop_group(it.p, 30));
+  all_are_gone(&it);
+  gipc_process_free(it.p);
+}
+
+/* ---- Options that are used again ------------------------------------------
+ */
+
+static int put_letter(struct ev_loop *fresh, void *argument) {
+  return gipc_put(argument, "a", 1, -1) == 0 ? 0 : 1;
+}
+
+static void options_without_what_was_passed_start_another_child(void **state) {
+  gipc_options *o = new_options();
+  for (int i = 0; i < 3; i++) {
+    gipc_handle *r, *w;
+    const void *data;
+    size_t size;
+    CHECK_OK(gipc_pipe(&r, &w));
+    CHECK_OK(gipc_options_pass(o, "same", w));
+    gipc_process *p = start(put_letter, w, o);
+    CHECK_OK(gipc_get(r, -1, &data, &size));
+    CHECK_IS((long)size, 1);
+    CHECK_IS(end_of(p), 0);
+    gipc_process *none = NULL;
+    /* What is forgotten is told. */
+    CHECK_IS(gipc_start_process(put_letter, w, o, &none), GIPC_ECLOSED);
+    CHECK(none == NULL);
+    gipc_handle_free(w);
+    gipc_handle_free(r);
+    CHECK_OK(gipc_options_clear_passed(o));
+  }
+  CHECK_IS(gipc_options_clear_passed(NULL), -EINVAL);
+  gipc_options_free(o);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_signal_to_the_group_reaches_all_of_it),
+      TEST(a_stop_of_the_group_ends_those_that_ignore_it),
+      TEST(a_stop_without_patience_kills_the_group),
+      TEST(a_loop_stops_a_group_without_waiting),
+      TEST(a_group_that_is_shared_is_not_signalled),
+      TEST(options_without_what_was_passed_start_another_child),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
