@@ -31,8 +31,12 @@ constexpr rlim_t usual_end = 1u << 20;
 constexpr rlim_t last_end = 1u << 24;
 
 void close_each(unsigned first, unsigned last) noexcept {
-  for (unsigned fd = first; fd <= last; ++fd)
+  // last may be the biggest number there is.
+  for (unsigned fd = first;; ++fd) {
     (void)::close(static_cast<int>(fd)); // most are not open
+    if (fd == last)
+      return;
+  }
 }
 
 int close_listed(unsigned first, unsigned last) noexcept {

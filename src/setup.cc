@@ -34,8 +34,7 @@ int Setup::prepare(const Options &options, bool exec) {
     sigaddset(&mask_, signal);
   if (options.user && options.user->groups)
     found_groups_.resize(options.user->groups->size() + 1);
-  reserve_numbers();
-  int error = 0;
+  int error = reserve_numbers();
   for (int which = 0; error == 0 && which < 3; ++which)
     error = prepare_stdio(which);
   for (size_t i = 0; error == 0 && i < options.mapped.size(); ++i) {
@@ -82,7 +81,15 @@ int Setup::prepare_stdio(int which) {
 
 // Nothing that this library opens for the child may be at a number that the
 // child has something else at: /dev/null is there meanwhile.
-void Setup::reserve_numbers() {
+int Setup::reserve_numbers() {
+  // What is to be copied must not be taken from there.
+  for (const Options::Mapping &mapping : options_->mapped)
+    if (int flags = sys::status_flags(mapping.fd); flags < 0)
+      return flags;
+  for (const Options::Stdio &stdio : options_->stdio)
+    if (stdio.mode == GIPC_STDIO_FD)
+      if (int flags = sys::status_flags(stdio.fd); flags < 0)
+        return flags;
   Fd null;
   reserved_.reserve(options_->mapped.size());
   for (const Options::Mapping &mapping : options_->mapped) {
@@ -96,6 +103,7 @@ void Setup::reserve_numbers() {
   for (const Options::Mapping &mapping : options_->mapped)
     if (null.get() == mapping.child_fd)
       reserved_.emplace_back(std::move(null)); // its number is one of them
+  return 0;
 }
 
 bool Setup::replaces(int fd) const noexcept {

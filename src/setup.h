@@ -44,7 +44,7 @@ private:
     int number; // where it goes in the child
   };
 
-  void reserve_numbers();
+  int reserve_numbers();
   int prepare_stdio(int which);
   int redirect() noexcept;
   int set_group() const noexcept;

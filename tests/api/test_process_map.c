@@ -189,7 +189,12 @@ static void wrong_mappings_are_told(void **state) {
   /* What is not open, or not allowed, is an error of the start. */
   CHECK_OK(gipc_options_map_fd(o, 777, 1));
   CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EBADF);
+  CHECK_OK(gipc_options_map_fd(o, 2, 777)); /* which does not help */
+  CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EBADF);
+  CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_FD, 777));
   CHECK_OK(gipc_options_map_fd(o, 2, 1));
+  CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EBADF);
+  CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_INHERIT, -1));
   CHECK_OK(getrlimit(RLIMIT_NOFILE, &limit));
   CHECK_OK(gipc_options_map_fd(o, 2, (int)limit.rlim_cur));
   CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EBADF);

@@ -8,9 +8,11 @@
 
 /* ---- Terminal ----------------------------------------------------------- */
 
+/* Skips the test where there are none, as in a bare root. */
 static int open_terminal(int *master) {
   *master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-  CHECK(*master >= 0);
+  if (*master < 0)
+    skip();
   CHECK_OK(grantpt(*master));
   CHECK_OK(unlockpt(*master));
   int slave = open(ptsname(*master), O_RDWR | O_NOCTTY | O_CLOEXEC);

@@ -3,6 +3,7 @@
 #include "support_fault.h"
 #include "support_process.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <functional>
 #include <sys/socket.h>

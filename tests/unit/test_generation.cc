@@ -78,7 +78,7 @@ int ask_in_new_processes(void *argument) {
   if (argument != nullptr)
     CHECK(fail_call(SYS_madvise, 0));
   CHECK(current() != 0);
-  for (size_t i = 0; i < many(150, 30); ++i)
+  for (size_t i = 0; i < many(150, 10); ++i)
     in_own_fork(ask_at_once, nullptr);
   return 0;
 }
