@@ -355,7 +355,7 @@ check-san:
 	@.ci/deps san
 	+@$(build) SAN=asan tests
 	@$(call test_env,$(asan)) GIPC_TEST_SAN=1 GIPC_TEST_SLOW=1 \
-	  TIMEOUT=300 ASAN_OPTIONS=detect_stack_use_after_return=1 \
+	  TIMEOUT=1200 ASAN_OPTIONS=detect_stack_use_after_return=1 \
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	  tests/run $(patsubst $(B)/%,$(asan)/%,$(cmocka_programs) $(fuzz))
 
@@ -367,13 +367,13 @@ check-tsan:
 	@.ci/deps san
 	+@$(build) SAN=tsan tests
 	@$(call test_env,$(tsan)) GIPC_TEST_SAN=1 GIPC_TEST_SLOW=1 \
-	  TIMEOUT=300 TSAN_OPTIONS=die_after_fork=0:report_thread_leaks=0 \
+	  TIMEOUT=1200 TSAN_OPTIONS=die_after_fork=0:report_thread_leaks=0 \
 	  tests/run $(patsubst $(B)/%,$(tsan)/%,$(threaded))
 
 check-valgrind:
 	@.ci/deps valgrind
 	+@$(build) tests
-	@$(call test_env,$(B)) GIPC_TEST_SLOW=1 GIPC_TEST_VALGRIND=1 TIMEOUT=600 \
+	@$(call test_env,$(B)) GIPC_TEST_SLOW=1 GIPC_TEST_VALGRIND=1 TIMEOUT=1200 \
 	  WRAPPER=tests/valgrind tests/run $(cmocka_programs)
 
 check-long:

@@ -58,7 +58,7 @@ void deadline(unsigned seconds) {
 
 int test_setup(void **state) {
   (void)state;
-  deadline(slow() ? 600 : 300);
+  deadline(slow() ? 900 : 300);
   fds_before = count_fds();
   return 0;
 }
@@ -188,7 +188,7 @@ bool wait_fd(int fd, short events, int milliseconds) {
 pid_t child_start(int (*body)(void *argument), void *argument) {
   pid_t pid = fork();
   if (pid == 0) {
-    alarm(slow() ? 600 : 300);
+    alarm(slow() ? 900 : 300);
     _exit(body(argument));
   }
   assert_true(pid > 0);
