@@ -140,6 +140,15 @@ class _GIPCHandle:
         self._validate()
         _native.set_limit(self._h, 2**64 - 1 if size is None else size)
 
+    def set_read_limit(self, size):
+        """Sets how much is received and kept while a put waits.
+
+        :arg size: in bytes; ``None`` for no limit, 0 for nothing.  The default
+            is 64 MiB.
+        """
+        self._validate()
+        _native.set_read_limit(self._h, 2**64 - 1 if size is None else size)
+
     def close(self):
         """Closes the handle.  The peer gets what was put, then the end.
 

@@ -45,6 +45,7 @@ class _GIPCDuplexHandle(_PairContext):
         self.put, self.put_many = writer.put, writer.put_many
         self.batch, self.flush = writer.batch, writer.flush
         self.set_limit, self.fileno = reader.set_limit, reader.fileno
+        self.set_read_limit = reader.set_read_limit
         return self
 
     def __reduce__(self):

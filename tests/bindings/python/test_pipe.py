@@ -174,6 +174,21 @@ def test_a_put_receives_from_a_peer_that_reads_when_it_has_written(way):  # H78
         assert peer.get() == 5_000_004
 
 
+def test_no_more_is_received_ahead_than_the_read_limit(way):  # H79
+    with raw(duplex=True) as (a, b):
+        for end in (a, b):
+            end.set_read_limit(0)
+        put = way.spawn(b.put, bytes(1_000_000))
+        with pytest.raises(GIPCTimeout):
+            a.put(bytes(5_000_000), timeout=0.05)
+        a.set_read_limit(None)
+        assert len(a.get()) == 1_000_000
+        put.get()
+        got = way.spawn(b.get)
+        a.flush()
+        assert len(got.get()) == 5_000_000
+
+
 def test_a_put_is_with_the_kernel_when_it_returns(way):
     with raw() as (r, w):
         w.put(b"there")

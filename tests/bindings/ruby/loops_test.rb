@@ -64,10 +64,13 @@ class LoopsTest < GipcTest
   def test_a_put_receives_from_a_peer_that_reads_when_it_has_written_under_async
     needs :Async
     ends_of_every_kind do |mine, yours|
-      yours.read_limit = 0
-      peer = Thread.new { talk(yours, [5_000_000], [5_000_000]) }
+      peer = start(yours) do |handle|
+        handle.read_limit = 0
+        exit talk(handle, [5_000_000], [5_000_000])
+      end
       under_async { assert talk(mine, [5_000_000], [5_000_000]) }
-      assert peer.value
+      peer.join
+      assert_equal 0, peer.exitcode
     end
   end
 

@@ -166,7 +166,7 @@ class GipcTest < Minitest::Test
     pair = [Gipc.open(back[0], there[1], codec: :raw),
             Gipc.open(there[0], back[1], codec: :raw)]
     yield pair
-    pair.each(&:close)
+    pair.each { |handle| handle.close unless handle.closed? }
   end
 
   # Sizes and counts at random, for two.

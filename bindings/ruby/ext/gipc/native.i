@@ -12,6 +12,7 @@
 #include <ruby/io.h>
 #include <ruby/thread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 #include <unistd.h>
 %}
@@ -293,6 +294,22 @@ static VALUE lend(gipc_handle *h, VALUE message) {
   return result == 0 ? Qtrue : Qnil;
 }
 
+/* A descriptor that is readable when one of two is readable, or the other one
+ * writable, so that any scheduler can wait for both. */
+static int either_fd(int read_fd, int write_fd) {
+  struct epoll_event readable = {EPOLLIN, {0}}, writable = {EPOLLOUT, {0}};
+  int fd = epoll_create1(EPOLL_CLOEXEC);
+  if (fd < 0)
+    return -errno;
+  if (epoll_ctl(fd, EPOLL_CTL_ADD, read_fd, &readable) < 0 ||
+      epoll_ctl(fd, EPOLL_CTL_ADD, write_fd, &writable) < 0) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
 /* Takes a lent String back: whether the library sends the rest from a copy of
  * its own; otherwise nothing of it has left, or nothing was lent. */
 static int take_back(gipc_handle *h) { return gipc_put_cancel(h) == 1; }
@@ -334,6 +351,7 @@ VALUE receive(gipc_handle *h, VALUE buffer, size_t size);
 VALUE put(gipc_handle *h, VALUE message);
 VALUE lend(gipc_handle *h, VALUE message);
 int take_back(gipc_handle *h);
+int either_fd(int read_fd, int write_fd);
 int is_large(VALUE message);
 VALUE queue(gipc_handle *h, VALUE messages, long first);
 void release(VALUE object);

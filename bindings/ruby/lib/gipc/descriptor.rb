@@ -37,20 +37,15 @@ module Gipc
       check(io(fd).public_send(@event, deadline&.left), deadline)
     end
 
-    # Until this one is writable, or the other one readable, which may be the same
-    # file.
+    # Until this one is writable, or the other one readable.
     #
-    # @param other [IO]
+    # @param other [Integer]
     # @raise [Timeout] at the deadline
     def wait_either(fd, other, deadline)
-      mine = io(fd)
-      left = deadline&.left
-      ready = if one_file?(mine, other)
-                mine.wait(IO::READABLE | IO::WRITABLE, left)
-              else
-                select(other, mine, left)
-              end
-      check(ready, deadline)
+      # A scheduler knows one event of one object.
+      IO.open(Native.either_fd(other, fd), "rb") do |either|
+        check(either.wait_readable(deadline&.left), deadline)
+      end
     end
 
     # Before the descriptor is closed, whose number may come back as another one.
@@ -60,24 +55,6 @@ module Gipc
     end
 
     private
-
-    def one_file?(mine, other)
-      mine, other = [mine, other].map(&:stat)
-      [mine.dev, mine.ino] == [other.dev, other.ino]
-    end
-
-    # A scheduler need not know select; then a thread of its own does.
-    def select(readable, writable, left)
-      scheduler = Fiber.current_scheduler
-      return IO.select([readable], [writable], nil, left) if scheduler.nil?
-
-      begin
-        thread = Thread.new { IO.select([readable], [writable], nil, left) }
-        thread.value
-      ensure
-        thread&.kill
-      end
-    end
 
     def check(ready, deadline)
       return if ready

@@ -438,7 +438,7 @@ module Gipc
     # the wait is for both directions.
     def wait_writable(fd, deadline)
       if receives_ahead?
-        @out.wait_either(fd, @in.io(Native.fd(@native, Native::READ)), deadline)
+        @out.wait_either(fd, Native.fd(@native, Native::READ), deadline)
       else
         @out.wait(fd, deadline)
       end
