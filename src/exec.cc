@@ -226,6 +226,7 @@ int Program::start(Process *&out) {
 
 int start_program(const char *const argv[], const Options &options,
                   Process *&out) {
+  CancelGuard guard; // half of a start cannot be undone by unwinding
   Process::reap_detached();
   Program program(argv, options);
   int error = program.prepare();

@@ -24,6 +24,7 @@ Fork::~Fork() {
 }
 
 int Fork::prepare(const Options *options, Fork *&out) {
+  CancelGuard guard;
   Process::reap_detached();
   struct Deleter {
     void operator()(Fork *fork) const { delete fork; }
@@ -86,6 +87,7 @@ int Fork::prepare_handles() {
 }
 
 int Fork::fork() noexcept {
+  CancelGuard guard; // what the runtime's function calls may let it act
   if (options_->fork_function == nullptr)
     return sys::fork_process();
   int pid = options_->fork_function(options_->fork_user);
@@ -95,6 +97,7 @@ int Fork::fork() noexcept {
 // ---- In the parent ----------------------------------------------------------
 
 int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
+  CancelGuard guard;
   if (pid < 0) {
     delete self;
     return pid;
@@ -140,6 +143,7 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
 static Fork *of_this_child;
 
 int Fork::child(Fork *self) noexcept {
+  CancelGuard guard;
   int error = self->become_child();
   // The parent's signal mask is not the child's: setup_.unmask() set it.
   self->signals_->dismiss();
@@ -226,6 +230,7 @@ run(int (*target)(struct ev_loop *, void *), void *argument) {
 }
 
 void finish(int code, int ended) noexcept {
+  CancelGuard guard; // fflush(3) writes
   bool sent = Handle::flush_all(exit_timeout);
   if (!sent && (ended == GIPC_ENDED_RETURN || ended == GIPC_ENDED_EXIT))
     ended = GIPC_ENDED_UNSENT;

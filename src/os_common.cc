@@ -94,6 +94,7 @@ int status_fd = -1;
 } // namespace
 
 int close_range(unsigned first, unsigned last) noexcept {
+  CancelGuard guard; // close(2) is a place to be cancelled in
   auto kept = static_cast<unsigned>(status_fd);
   if (status_fd < 0 || kept < first || kept > last)
     return close_run(first, last);

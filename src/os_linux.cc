@@ -183,6 +183,7 @@ int close_at_once(unsigned first, unsigned last) noexcept {
 // getdents64(2) can.
 int list_descriptors(void (*visit)(int, void *) noexcept,
                      void *context) noexcept {
+  CancelGuard guard;
   int directory = static_cast<int>(sys::retry("open", [] {
     return ::open(descriptor_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   }));
@@ -519,6 +520,7 @@ int clear_environment() noexcept { return ::clearenv() == 0 ? 0 : -ENOMEM; }
 
 void take_pending(int signal) noexcept {
   sys::ErrnoGuard guard;
+  CancelGuard cancel;
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, signal);

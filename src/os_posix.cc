@@ -246,6 +246,7 @@ int clear_environment() noexcept {
 
 void take_pending(int signal) noexcept {
   // sigtimedwait(2) is not everywhere.
+  CancelGuard cancel;
   sigset_t set;
   sigpending(&set);
   if (sigismember(&set, signal) != 1)

@@ -133,7 +133,7 @@ private:
 };
 
 // After an error of the whole call.
-int find_closed(pollfd *fds, nfds_t count) noexcept {
+int find_closed(pollfd *fds, nfds_t count) {
   int closed = 0;
   for (nfds_t i = 0; i < count; ++i) {
     bool is_open = fds[i].fd < 0 || ::fcntl(fds[i].fd, F_GETFD) >= 0;
@@ -144,7 +144,7 @@ int find_closed(pollfd *fds, nfds_t count) noexcept {
 }
 
 // To select(2) a descriptor without a peer is one that can be read.
-bool is_hung_up(int fd) noexcept {
+bool is_hung_up(int fd) {
   char byte;
   return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
@@ -152,7 +152,7 @@ bool is_hung_up(int fd) noexcept {
 // Not inlined: the sets are most of its stack.
 template <int Count>
 __attribute__((noinline)) int select_sets(pollfd *fds, nfds_t count,
-                                          int milliseconds) noexcept {
+                                          int milliseconds) {
   FdSets<Count> in, out;
   int end = 0;
   for (nfds_t i = 0; i < count; ++i) {
@@ -191,8 +191,9 @@ __attribute__((noinline)) int select_sets(pollfd *fds, nfds_t count,
 }
 
 // poll(2) refuses more entries than the limit of descriptors, even of
-// descriptors that are open; select(2) waits for any that is.
-int poll_by_select(pollfd *fds, nfds_t count, int milliseconds) noexcept {
+// descriptors that are open; select(2) waits for any that is.  The thread may
+// be cancelled in it.
+int poll_by_select(pollfd *fds, nfds_t count, int milliseconds) {
   constexpr int most = 65536;
   int highest = 0;
   for (nfds_t i = 0; i < count; ++i)
