@@ -312,6 +312,13 @@ void leave_loop(struct ev_loop *loop) noexcept {
     }
 }
 
+bool on_loop_beside(const struct ev_loop *loop) noexcept {
+  Lock hold;
+  return std::any_of(loop_uses, loop_uses + most_loops, [&](const LoopUse &use) {
+    return use.objects > 0 && use.loop != loop;
+  });
+}
+
 // ---- Forks -------------------------------------------------------------------
 
 Making::Making() noexcept {

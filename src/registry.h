@@ -94,6 +94,8 @@ Entry *next_entry(const Entry *entry) noexcept;
 // An object is on this loop from now on, or no more.
 void enter_loop(struct ev_loop *loop) noexcept;
 void leave_loop(struct ev_loop *loop) noexcept;
+// Whether an object is on any loop but this one.
+bool on_loop_beside(const struct ev_loop *loop) noexcept;
 
 // ---- Forks -------------------------------------------------------------------
 
