@@ -78,10 +78,13 @@ struct LoopUse {
 };
 LoopUse loop_uses[most_loops];
 
-// The latest changes, while forks are under way.
-constexpr unsigned most_changes = 4096;
+// The latest changes, while forks are under way: enough for any fork but one
+// that takes seconds beside a thread that does nothing else.  A fork may have to
+// wait for that thread, when a runtime's hooks need a lock that it has.  Only
+// what has been used costs memory.
+constexpr unsigned most_changes = 1u << 20;
 Change changes[most_changes];
-uint64_t changed; // how many there have been
+uint64_t changed; // how many there have been since no fork was under way
 ForkWindow *windows; // of the forks that are under way
 unsigned depth;      // of the lock, in the thread that has it
 // Those of this thread.  Its child may lock, in the hooks of a runtime, before
@@ -247,7 +250,7 @@ bool holds(int fd) noexcept {
 // The links of the entries, which are nobody else's business.
 struct List {
   static void link(Entry *entry) noexcept {
-    entry->generation_ = generation::current();
+    entry->generation_ = list_generation;
     entry->previous_ = nullptr;
     entry->next_ = first;
     if (first != nullptr)
@@ -256,8 +259,9 @@ struct List {
   }
 
   static void unlink(Entry *entry) noexcept {
-    // An object of another generation is in no list of this process.
-    if (entry->generation_ != generation::current())
+    // An object of another generation is in no list of this process.  A child
+    // still has the parent's list while the hooks of a runtime free objects.
+    if (entry->generation_ != list_generation)
       return;
     if (entry->previous_ != nullptr)
       entry->previous_->next_ = entry->next_;
@@ -338,6 +342,8 @@ Making::~Making() {
 
 ForkWindow::ForkWindow() noexcept {
   Lock hold;
+  if (windows == nullptr)
+    changed = 0;
   begin_ = changed;
   next_ = windows;
   windows = this;
@@ -367,6 +373,7 @@ void ForkWindow::settle() const noexcept {
 }
 
 int ForkWindow::count() const noexcept {
+  Lock hold;
   return static_cast<int>(changed - begin_);
 }
 

@@ -130,7 +130,7 @@ public:
   // Waits until other threads have registered what they were making when this
   // is called.
   void settle() const noexcept;
-  // Under the lock.  The number of changes so far, and one of them.
+  // The number of changes so far; one of them, which stays as it is.
   int count() const noexcept;
   const Change &at(int index) const noexcept;
 
