@@ -3,9 +3,13 @@
 
 #include "sys.h"
 
+#include <algorithm>
+
 namespace gipc::control {
 
 namespace {
+
+constexpr int per_batch = 64;
 
 int send_all(int fd, const void *data, size_t size) noexcept {
   auto *at = static_cast<const char *>(data);
@@ -35,15 +39,14 @@ bool receive_all(int fd, void *data, size_t size) noexcept {
 
 int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
   window.settle();
-  // The child waits for this, so that all of it fits into the socket.
-  registry::Lock hold;
+  // Without a lock: the child may take its time.
   int count = window.count();
   auto number = static_cast<int32_t>(count);
   int error = send_all(parent_end, &number, sizeof number);
   for (int sent = 0; error == 0 && sent < count;) {
-    registry::Change batch[64];
+    registry::Change batch[per_batch];
     int size = 0;
-    for (; size < 64 && sent < count; ++size, ++sent)
+    for (; size < per_batch && sent < count; ++size, ++sent)
       batch[size] = window.at(sent);
     error =
         send_all(parent_end, batch, sizeof *batch * static_cast<size_t>(size));
@@ -52,14 +55,18 @@ int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
 }
 
 bool pass_gate(int child_end, const std::vector<int> &keep) noexcept {
-  int32_t count;
-  if (!receive_all(child_end, &count, sizeof count))
+  int32_t left;
+  if (!receive_all(child_end, &left, sizeof left))
     return false;
-  for (; count > 0; --count) {
-    registry::Change change;
-    if (!receive_all(child_end, &change, sizeof change))
+  while (left > 0) {
+    registry::Change batch[per_batch];
+    int size = std::min(left, per_batch);
+    if (!receive_all(child_end, batch,
+                     sizeof *batch * static_cast<size_t>(size)))
       return false;
-    registry::close_changed(change, keep);
+    for (int i = 0; i < size; ++i)
+      registry::close_changed(batch[i], keep);
+    left -= size;
   }
   return true;
 }

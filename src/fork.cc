@@ -36,6 +36,7 @@ int Fork::prepare(const Options *options, Fork *&out) {
     return error;
   self->signals_ = std::make_unique<SignalBlock>();
   self->may_fail_ = self->options_->can_fail_in_child() ||
+                    !self->options_->left_loops.empty() ||
                     watch::InheritedLoops(self->signals_->outside()).may_fail();
   self->window_.emplace();
   out = self.release();

@@ -120,24 +120,27 @@ bool is_signalfd(int fd) noexcept {
 
 int detach_signalfds() noexcept {
   sys::ErrnoGuard guard;
+  constexpr int most = 64; // of one listing
   for (;;) {
-    // One at a time, because the folder and /dev/null may have to share the
-    // last free descriptor.
-    int found = -1;
+    // The folder and /dev/null may have to share the last free descriptor.
+    int found[most], count = 0;
     int error = each_descriptor([&](int fd) {
-      if (found < 0 && is_signalfd(fd))
-        found = fd;
+      if (count < most && is_signalfd(fd))
+        found[count++] = fd;
     });
-    if (error != 0 || found < 0)
+    if (error != 0 || count == 0)
       return error;
     Fd null;
     error = sys::open_null(null);
-    if (error == 0)
-      error = sys::dup2(null.get(), found);
-    if (error >= 0)
-      error = sys::set_cloexec(found, true);
+    for (int i = 0; error >= 0 && i < count; ++i) {
+      error = sys::dup2(null.get(), found[i]);
+      if (error >= 0)
+        error = sys::set_cloexec(found[i], true);
+    }
     if (error < 0)
       return error;
+    if (count < most)
+      return 0;
   }
 }
 

@@ -79,10 +79,11 @@ struct LoopUse {
 };
 LoopUse loop_uses[most_loops];
 
-// The latest changes, while forks are under way.
-constexpr unsigned most_changes = 4096;
+// The latest changes, while forks are under way: enough for a fork of 100 ms
+// beside a thread that does nothing else.
+constexpr unsigned most_changes = 1u << 16;
 Change changes[most_changes];
-uint64_t changed;    // how many there have been
+uint64_t changed;    // how many there have been since no fork was under way
 ForkWindow *windows; // of the forks that are under way
 unsigned depth;      // of the lock, in the thread that has it
 // Those of this thread.  Its child may lock, in the hooks of a runtime, before
@@ -250,7 +251,7 @@ bool holds(int fd) noexcept {
 // The links of the entries, which are nobody else's business.
 struct List {
   static void link(Entry *entry) noexcept {
-    entry->generation_ = generation::current();
+    entry->generation_ = list_generation;
     entry->previous_ = nullptr;
     entry->next_ = first;
     if (first != nullptr)
@@ -259,8 +260,9 @@ struct List {
   }
 
   static void unlink(Entry *entry) noexcept {
-    // An object of another generation is in no list of this process.
-    if (entry->generation_ != generation::current())
+    // An object of another generation is in no list of this process.  A child
+    // still has the parent's list while the hooks of a runtime free objects.
+    if (entry->generation_ != list_generation)
       return;
     if (entry->previous_ != nullptr)
       entry->previous_->next_ = entry->next_;
@@ -316,8 +318,14 @@ void leave_loop(struct ev_loop *loop) noexcept {
     }
 }
 
-// ---- Forks
-// -------------------------------------------------------------------
+bool on_loop_beside(const struct ev_loop *loop) noexcept {
+  Lock hold;
+  return std::any_of(
+      loop_uses, loop_uses + most_loops,
+      [&](const LoopUse &use) { return use.objects > 0 && use.loop != loop; });
+}
+
+// ---- Forks ------------------------------------------------------------------
 
 Making::Making() noexcept {
   Lock hold;
@@ -336,6 +344,8 @@ Making::~Making() {
 
 ForkWindow::ForkWindow() noexcept {
   Lock hold;
+  if (windows == nullptr)
+    changed = 0;
   begin_ = changed;
   next_ = windows;
   windows = this;
@@ -365,6 +375,7 @@ void ForkWindow::settle() const noexcept {
 }
 
 int ForkWindow::count() const noexcept {
+  Lock hold;
   return static_cast<int>(changed - begin_);
 }
 

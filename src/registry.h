@@ -94,6 +94,8 @@ Entry *next_entry(const Entry *entry) noexcept;
 // An object is on this loop from now on, or no more.
 void enter_loop(struct ev_loop *loop) noexcept;
 void leave_loop(struct ev_loop *loop) noexcept;
+// Whether an object is on any loop but this one.
+bool on_loop_beside(const struct ev_loop *loop) noexcept;
 
 // ---- Forks
 // -------------------------------------------------------------------
@@ -129,7 +131,7 @@ public:
   // Waits until other threads have registered what they were making when this
   // is called.
   void settle() const noexcept;
-  // Under the lock.  The number of changes so far, and one of them.
+  // The number of changes so far; one of them, which stays as it is.
   int count() const noexcept;
   const Change &at(int index) const noexcept;
 

@@ -59,13 +59,15 @@ int Setup::prepare(const Options &options, bool exec) {
 
 // Every source is a copy at 3 or above, so that no redirection can overwrite
 // the source of the next.  The stream of a handle is not for what a child reads
-// and prints.
+// and prints, and a number that nothing is on would be that of the first file
+// which the child opens.
 int Setup::prepare_stdio(int which) {
   const Options::Stdio &stdio = options_->stdio[which];
   Fd source, parent;
   int error = 0;
   if (stdio.mode == GIPC_STDIO_NULL ||
-      (stdio.mode == GIPC_STDIO_INHERIT && registry::holds(which)))
+      (stdio.mode == GIPC_STDIO_INHERIT &&
+       (registry::holds(which) || sys::status_flags(which) == -EBADF)))
     error = sys::open_null(source);
   else if (stdio.mode == GIPC_STDIO_FD)
     error = sys::duplicate(stdio.fd, source);

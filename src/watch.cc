@@ -4,6 +4,7 @@
 #include "fd.h"
 #include "generation.h"
 #include "os.h"
+#include "registry.h"
 
 #include <cerrno>
 #include <csignal>
@@ -351,7 +352,10 @@ bool InheritedLoops::may_fail() const noexcept {
   for (int number = 1; number < NSIG; ++number)
     if (sigismember(&blocked_, number) == 1)
       return true;
-  return ev_default_loop_uc_() != nullptr && by_signalfd(SIGCHLD);
+  struct ev_loop *first = ev_default_loop_uc_();
+  // Another loop's signals are blocked in its own thread, if at all.
+  return (first != nullptr && by_signalfd(SIGCHLD)) ||
+         registry::on_loop_beside(first);
 }
 
 int InheritedLoops::stop_signals(struct ev_loop *loop) noexcept {
