@@ -228,14 +228,15 @@ void Inbox::commit(size_t size) noexcept {
 void Inbox::give_back_memory() noexcept {
   if (since_rest_ <= room_ / 4)
     room_ = std::max(least, room_ / 4);
-  since_rest_ = 0;
   begin_ = end_ = 0;
   settle();
   if (ahead_.capacity() > least)
     ahead_.release();
-  if (!apart_habit_.keeps(apart_used_))
+  // A read that found nothing once more is no new idle time.
+  if (since_rest_ > 0 && !apart_habit_.keeps(apart_used_))
     apart_.release();
   apart_used_ = false;
+  since_rest_ = 0;
 }
 
 bool Inbox::whole() const noexcept {

@@ -70,7 +70,7 @@ public:
   bool full() const noexcept { return full_; }
   // A read would block: an empty inbox gives back what a burst made it grow to.
   void rest() noexcept {
-    if (since_rest_ > 0 && at_boundary() &&
+    if (at_boundary() && ahead_.capacity() > 0 &&
         (room_ > least || memory() > ahead_.capacity()))
       give_back_memory();
   }
