@@ -39,17 +39,18 @@ bool receive_all(int fd, void *data, size_t size) noexcept {
 
 int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
   window.settle();
-  // Without a lock: the child may take its time.
   int count = window.count();
+  if (count < 0)
+    return count;
   auto number = static_cast<int32_t>(count);
   int error = send_all(parent_end, &number, sizeof number);
   for (int sent = 0; error == 0 && sent < count;) {
     registry::Change batch[per_batch];
-    int size = 0;
-    for (; size < per_batch && sent < count; ++size, ++sent)
-      batch[size] = window.at(sent);
+    int size = std::min(count - sent, per_batch);
+    window.copy(sent, batch, size);
     error =
         send_all(parent_end, batch, sizeof *batch * static_cast<size_t>(size));
+    sent += size;
   }
   return error;
 }

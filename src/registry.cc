@@ -7,8 +7,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 #include <pthread.h>
+#include <utility>
 
 namespace gipc::registry {
 
@@ -79,13 +82,13 @@ struct LoopUse {
 };
 LoopUse loop_uses[most_loops];
 
-// The latest changes, while forks are under way: enough for a fork of 100 ms
-// beside a thread that does nothing else.
-constexpr unsigned most_changes = 1u << 16;
-Change changes[most_changes];
-uint64_t changed;    // how many there have been since no fork was under way
+// The changes while forks are under way, from those that the oldest of them
+// needs; they have numbers that go up.
+Change *changes;
+size_t changes_room;
+uint64_t changes_first, changes_end;
+bool changes_lost;   // for want of memory
 ForkWindow *windows; // of the forks that are under way
-unsigned depth;      // of the lock, in the thread that has it
 // Those of this thread.  Its child may lock, in the hooks of a runtime, before
 // it knows what to close.
 thread_local unsigned forks_of_thread;
@@ -118,15 +121,7 @@ void set_bit(int fd, bool on) noexcept {
   word.store(on ? old | bit : old & ~bit, std::memory_order_release);
 }
 
-void note_change(int fd) noexcept {
-  if (windows == nullptr)
-    return;
-  struct stat info;
-  bool known = sys::fstat(fd, &info) == 0;
-  changes[changed++ % most_changes] = {
-      known ? static_cast<uint64_t>(info.st_dev) : 0,
-      known ? static_cast<uint64_t>(info.st_ino) : 0, fd, known};
-}
+void note_change(int fd) noexcept;
 
 void forget_all(uint32_t now) noexcept {
   first = nullptr;
@@ -137,7 +132,10 @@ void forget_all(uint32_t now) noexcept {
   for (LoopUse &use : loop_uses)
     use.objects.store(0, std::memory_order_relaxed);
   std::fill(makings, makings + most_makings, 0);
-  changed = 0;
+  changes = nullptr; // the parent's
+  changes_room = 0;
+  changes_first = changes_end = 0;
+  changes_lost = false;
   windows = nullptr;
   list_generation = now;
 }
@@ -146,7 +144,7 @@ void forget_all(uint32_t now) noexcept {
 
 struct Windows {
   static uint64_t oldest_begin() noexcept {
-    uint64_t oldest = changed;
+    uint64_t oldest = changes_end;
     for (const ForkWindow *window = windows; window != nullptr;
          window = window->next_)
       oldest = std::min(oldest, window->begin_);
@@ -158,32 +156,67 @@ struct Windows {
       link = &(*link)->next_;
     if (*link != nullptr)
       *link = window->next_;
+    if (windows == nullptr) {
+      std::free(std::exchange(changes, nullptr));
+      changes_room = 0;
+      changes_first = changes_end;
+      changes_lost = false;
+    }
   }
 };
 
+namespace {
+
+// Room for one more: of those that no fork needs any more, or new memory.
+bool make_room_for_change() noexcept {
+  size_t used = changes_end - changes_first;
+  if (used < changes_room)
+    return true;
+  uint64_t oldest = Windows::oldest_begin();
+  size_t needed = changes_end - oldest;
+  if (needed <= changes_room / 2 && changes_room > 0) {
+    std::memmove(changes, changes + (oldest - changes_first),
+                 needed * sizeof(Change));
+    changes_first = oldest;
+    return true;
+  }
+  constexpr size_t least = 256;
+  size_t room = std::max(least, 2 * changes_room);
+  sys::ErrnoGuard guard;
+  void *memory = std::realloc(changes, room * sizeof(Change));
+  if (memory == nullptr)
+    return false;
+  changes = static_cast<Change *>(memory);
+  changes_room = room;
+  return true;
+}
+
+void note_change(int fd) noexcept {
+  if (windows == nullptr)
+    return;
+  if (!make_room_for_change()) {
+    changes_lost = true;
+    return;
+  }
+  struct stat info;
+  bool known = sys::fstat(fd, &info) == 0;
+  changes[changes_end++ - changes_first] = {
+      known ? static_cast<uint64_t>(info.st_dev) : 0,
+      known ? static_cast<uint64_t>(info.st_ino) : 0, fd, known};
+}
+
+} // namespace
+
 void lock() noexcept {
-  constexpr unsigned per_lock = 64; // changes while it is held, at most
   uint32_t now = generation::current();
   if (mutex_generation.load(std::memory_order_acquire) != now)
     need_mutex(now);
   pthread_mutex_lock(&mutex);
   if (list_generation != now && forks_of_thread == 0)
     forget_all(now);
-  if (list_generation != now)
-    depth = 0; // the parent's
-  while (depth == 0 && windows != nullptr && forks_of_thread == 0 &&
-         changed - Windows::oldest_begin() > most_changes - per_lock) {
-    pthread_mutex_unlock(&mutex);
-    (void)sys::poll(nullptr, 0, 1);
-    pthread_mutex_lock(&mutex);
-  }
-  ++depth;
 }
 
-void unlock() noexcept {
-  --depth;
-  pthread_mutex_unlock(&mutex);
-}
+void unlock() noexcept { pthread_mutex_unlock(&mutex); }
 
 // ---- Descriptors
 // -------------------------------------------------------------
@@ -344,9 +377,7 @@ Making::~Making() {
 
 ForkWindow::ForkWindow() noexcept {
   Lock hold;
-  if (windows == nullptr)
-    changed = 0;
-  begin_ = changed;
+  begin_ = changes_end;
   next_ = windows;
   windows = this;
   ++forks_of_thread;
@@ -376,11 +407,14 @@ void ForkWindow::settle() const noexcept {
 
 int ForkWindow::count() const noexcept {
   Lock hold;
-  return static_cast<int>(changed - begin_);
+  return changes_lost ? -ENOMEM : static_cast<int>(changes_end - begin_);
 }
 
-const Change &ForkWindow::at(int index) const noexcept {
-  return changes[(begin_ + static_cast<uint64_t>(index)) % most_changes];
+void ForkWindow::copy(int first, Change *out, int count) const noexcept {
+  Lock hold;
+  const Change *from =
+      changes + (begin_ + static_cast<uint64_t>(first) - changes_first);
+  std::copy(from, from + count, out);
 }
 
 int forget_in_child(const std::vector<int> &keep,

@@ -22,8 +22,7 @@ namespace gipc::registry {
 // Sleeps while another thread holds it, and lends that thread its priority.
 // Held while a descriptor is made and registered, and while the lists change.
 // Recursive, because those nest.  In a forked child it is free, whoever held
-// it in the parent.  A thread that makes and closes descriptors faster than a
-// fork can note the changes waits for that fork.
+// it in the parent.
 void lock() noexcept;
 void unlock() noexcept;
 
@@ -131,9 +130,10 @@ public:
   // Waits until other threads have registered what they were making when this
   // is called.
   void settle() const noexcept;
-  // The number of changes so far; one of them, which stays as it is.
+  // The number of changes so far; -ENOMEM: they could not all be noted.
   int count() const noexcept;
-  const Change &at(int index) const noexcept;
+  // Copies some of them.
+  void copy(int first, Change *out, int count) const noexcept;
 
 private:
   friend struct Windows;

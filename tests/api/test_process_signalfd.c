@@ -107,7 +107,7 @@ static int start_lacking(void *argument) {
     ev_signal_start(loops[i], &watchers[i]);
     ask(loops[i], numbers[i]);
   }
-  CHECK_OK(gipc_options_leave_loop(o, loops[1]));
+  CHECK_OK(gipc_options_release_signals(o, loops[1]));
   if (!lack->folder)
     CHECK(without_folder());
   if (lack->free >= 0)
@@ -200,7 +200,7 @@ static int start_beside_a_thread(void *argument) {
   CHECK_OK(pthread_create(&thread, NULL, watch_signals, NULL));
   while (sem_wait(&watching) != 0)
     ;
-  CHECK_OK(gipc_options_leave_loop(o, of_thread));
+  CHECK_OK(gipc_options_release_signals(o, of_thread));
   CHECK(without_folder());
   for (int round = 0; round < 5; round++) {
     CHECK_IS(gipc_start_process(any, NULL, o, &p), -EOPNOTSUPP);
