@@ -1,13 +1,14 @@
 // What a process still sends at its end, while its other threads may go on.
 #include "handle.h"
 
+#include "os.h"
 #include "sys.h"
 
 #include <cmath>
 
 namespace gipc {
 
-std::atomic<bool> Handle::ending_{false};
+std::atomic<uint32_t> Handle::ending_{0};
 
 // Whether the other end of this pipe is a handle of this process.  Nothing is
 // going to be read there any more.
@@ -29,16 +30,22 @@ Handle::Exit Handle::flush_at_exit() noexcept {
   if (!exiting_) {
     put_gate_.store(GIPC_ELOCKED, std::memory_order_relaxed);
     pthread_t sender{};
-    if (!sender_.compare_exchange_strong(sender, pthread_self()))
+    if (!sender_.compare_exchange_strong(sender, pthread_self())) {
       // The process may end inside a put of this thread, from the handler of a
       // signal.  What has left of that message cannot be known.
-      return pthread_equal(sender, pthread_self()) != 0 ? Exit::done
-                                                        : Exit::busy;
+      if (pthread_equal(sender, pthread_self()) != 0)
+        return Exit::lost;
+      return read_here() ? Exit::done : Exit::busy;
+    }
     exiting_ = true;
     outbox_.begin_exit();
   }
   iovec area = outbox_.exit_area();
-  if (area.iov_len == 0 || write_end_ != 0 || read_here())
+  if (write_end_ != 0)
+    return Exit::done;
+  if (area.iov_len == 0)
+    return outbox_.borrowing() && !read_here() ? Exit::lost : Exit::done;
+  if (read_here())
     return Exit::done;
   ssize_t size = out_.write(write_.get(), &area, 1);
   if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM)
@@ -56,11 +63,11 @@ bool Handle::flush_all(double patience) noexcept {
   constexpr int again = 2;    // ms, where there is something else to wait for
   double progress = monotonic_now();
   uint64_t sent_by_others = 0;
-  ending_.store(true, std::memory_order_relaxed);
+  ending_.store(generation::current(), std::memory_order_relaxed);
   for (;;) {
     pollfd fds[most];
     nfds_t count = 0;
-    bool left = false, moved = false, more = false;
+    bool left = false, lost = false, moved = false, more = false;
     uint64_t others = 0;
     {
       registry::Lock hold;
@@ -68,18 +75,20 @@ bool Handle::flush_all(double patience) noexcept {
            entry = registry::next_entry(entry)) {
         auto *handle = static_cast<Handle *>(entry);
         Exit result = handle->flush_at_exit();
-        left |= result != Exit::done;
+        lost |= result == Exit::lost;
+        left |= result != Exit::done && result != Exit::lost;
         moved |= result == Exit::moved;
         more |=
             result == Exit::busy || (result == Exit::blocked && count == most);
         if (result == Exit::busy)
-          others += handle->bytes_out_.load(std::memory_order_relaxed);
+          others += handle->bytes_out_.load(std::memory_order_relaxed) +
+                    os::unread_by_peer(handle->write_.get());
         if (result == Exit::blocked && count < most)
           fds[count++] = {handle->write_.get(), POLLOUT, 0};
       }
     }
     if (!left)
-      return true;
+      return !lost;
     double now = monotonic_now();
     if (moved || others != sent_by_others)
       progress = now;

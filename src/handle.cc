@@ -130,7 +130,8 @@ void Handle::update_gates() noexcept {
     put = GIPC_ECLOSED;
   else if (!writable_)
     put = GIPC_EDIRECTION;
-  else if (waiting || put_borrowed_ || ending_.load(std::memory_order_relaxed))
+  else if (waiting || put_borrowed_ ||
+           ending_.load(std::memory_order_relaxed) == owner_)
     put = GIPC_ELOCKED;
   else
     put = write_end_;
@@ -385,7 +386,9 @@ Handle::~Handle() { leave(); }
 int Handle::check_pass(bool exec) const noexcept {
   if (int error = open_somewhere())
     return error;
-  if (operation_in_progress())
+  // What the end of this process sends must not leave from a child, too.
+  if (operation_in_progress() ||
+      ending_.load(std::memory_order_relaxed) == owner_)
     return GIPC_ELOCKED;
   if (shutting_)
     return GIPC_ECLOSED;
@@ -411,6 +414,7 @@ void Handle::arrive_in_child(registry::Held &read,
     waker_->forget(); // it was closed with the others
   waker_.reset();
   callbacks_ = 0;
+  exiting_ = false;
   sender_.store(pthread_t{}, std::memory_order_relaxed);
   update_gates();
   enter();

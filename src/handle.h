@@ -168,8 +168,9 @@ private:
   int queue_many(const gipc_message *messages, size_t count, Deadline &deadline,
                  size_t &taken);
   class Sending;
-  static std::atomic<bool> ending_; // this process: flush_all() was called
-  enum class Exit { done, blocked, busy, moved };
+  // The process, by its generation, in which flush_all() was called.
+  static std::atomic<uint32_t> ending_;
+  enum class Exit { done, lost, blocked, busy, moved };
   Exit flush_at_exit() noexcept;
   bool read_here() const noexcept;
   class Waiting;

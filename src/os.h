@@ -33,6 +33,9 @@ int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved);
 int send_waiting(int fd, const iovec *parts, int count,
                  volatile ssize_t *moved);
+// How many bytes a socket holds that its peer has not read; 0 where that cannot
+// be asked.
+size_t unread_by_peer(int fd) noexcept;
 // Closes every descriptor of first..last, or fails: nothing is left open in
 // silence.  Runs between vfork and exec.
 int close_range(unsigned first, unsigned last) noexcept;

@@ -18,6 +18,17 @@
 
 namespace gipc::os {
 
+size_t unread_by_peer(int fd) noexcept {
+#ifdef TIOCOUTQ
+  int bytes = 0;
+  auto ask = [&] { return ::ioctl(fd, TIOCOUTQ, &bytes); };
+  return sys::retry("ioctl", ask) == 0 ? static_cast<size_t>(bytes) : 0;
+#else
+  (void)fd;
+  return 0;
+#endif
+}
+
 // ---- Closing ----------------------------------------------------------------
 
 namespace {
