@@ -152,10 +152,9 @@ FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 cmocka_programs := $(unit) $(api) $(fault)
 # What needs no other language, and the rest.
 c_checks := $(cmocka_programs) $(fuzz) $(examples) \
-            $(wildcard tests/examples/*.sh tests/install/*.sh) \
-            tests/lint/exports.sh
-checks := $(c_checks) \
-          $(wildcard tests/man/run tests/matrix/run tests/launch/run)
+            $(wildcard tests/install/*.sh) tests/lint/exports.sh
+checks := $(c_checks) $(wildcard tests/examples/*.sh tests/man/run \
+            tests/matrix/run tests/launch/run)
 
 # A language's build.mk adds the files it builds for its tests to `bindings`,
 # its test runners to `binding_checks`, and its benchmarks to
