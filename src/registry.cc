@@ -180,7 +180,7 @@ bool make_room_for_change() noexcept {
     changes_first = oldest;
     return true;
   }
-  constexpr size_t least = 256;
+  constexpr size_t least = 64;
   size_t room = std::max(least, 2 * changes_room);
   sys::ErrnoGuard guard;
   void *memory = std::realloc(changes, room * sizeof(Change));
@@ -375,8 +375,11 @@ Making::~Making() {
     *place_ = 0;
 }
 
-ForkWindow::ForkWindow() noexcept {
+ForkWindow::ForkWindow() {
   Lock hold;
+  // Its own parent changes a few at least.
+  if (!make_room_for_change())
+    throw std::bad_alloc();
   begin_ = changes_end;
   next_ = windows;
   windows = this;

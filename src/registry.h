@@ -122,7 +122,7 @@ private:
 // From before a fork until its parent has told the child what changed.
 class ForkWindow {
 public:
-  ForkWindow() noexcept;
+  ForkWindow(); // throws bad_alloc
   ~ForkWindow();
   ForkWindow(const ForkWindow &) = delete;
   ForkWindow &operator=(const ForkWindow &) = delete;
