@@ -34,8 +34,7 @@ constexpr Entry table[] = {
     // Codes of the system with a meaning of their own here.  Other calls that
     // this library makes may fail with them too, so each text fits both.
     {-EAGAIN, "not possible now: wait until ready, or retry later"},
-    {-EBUSY, "in use: the handle holds unread or queued bytes, or the "
-             "descriptor number is taken"},
+    {-EBUSY, "busy: the handle holds unread or queued bytes"},
     {-ECANCELED, "interrupted by another thread or a signal handler"},
     {-EINPROGRESS, "timed out or interrupted within a message; the remaining "
                    "bytes are queued, do not put it again"},
