@@ -1,12 +1,13 @@
 /* A child that cannot begin, because an option fails in it, owns nothing: what
- * was queued in the handles passed to it leaves from the parent, once (H115). */
+ * was queued in the handles passed to it leaves from the parent, once (H115).
+ */
 #include "support_process.h"
 
 #include <grp.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
-/* ---- What can fail in a child --------------------------------------------- */
+/* ---- What can fail in a child ---- */
 
 static int fd_here;
 
@@ -66,7 +67,7 @@ static const struct failure {
     {"environment", fail_environment, NULL},
 };
 
-/* ---- Starts that fail ----------------------------------------------------- */
+/* ---- Starts that fail ---- */
 
 static const struct failure *failing;
 
@@ -113,7 +114,7 @@ static int start_stubborn(gipc_options *o, gipc_handle *w, gipc_process **p) {
   return gipc_fork_parent(f, pid, p);
 }
 
-/* ---- The stream ----------------------------------------------------------- */
+/* ---- The stream ---- */
 
 enum { message_size = 30000 };
 
