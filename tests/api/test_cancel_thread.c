@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-/* ---- A thread to cancel ---- */
+/* ---- A thread to cancel ---------------------------------------------- */
 
 struct victim {
   void (*body)(struct victim *self);
@@ -79,7 +79,7 @@ static void cancel_asleep(struct victim *v) {
 /* Each way to wait: for ever, and with a timeout. */
 static const double timeouts[] = {-1, 30};
 
-/* ---- Gets ---- */
+/* ---- Gets ------------------------------------------------------------ */
 
 static void get_body(struct victim *v) {
   const void *data;
@@ -201,7 +201,7 @@ static void a_wait_that_poll_refuses_is_cancelled_too(void **state) {
     in_own_fork(wait_without_poll, (void *)&timeouts[i]);
 }
 
-/* ---- Puts ---- */
+/* ---- Puts ------------------------------------------------------------ */
 
 static void put_body(struct victim *v) {
   char *data = malloc(v->size + 1);
@@ -360,7 +360,7 @@ static void a_cancelled_flush_keeps_the_queue(void **state) {
   }
 }
 
-/* ---- Processes ---- */
+/* ---- Processes ------------------------------------------------------- */
 
 static void join_body(struct victim *v) {
   (void)!gipc_process_join(v->process, v->timeout);
@@ -408,7 +408,7 @@ static void a_cancelled_stop_has_asked_the_child_to_end(void **state) {
   gipc_handle_free(w);
 }
 
-/* ---- Callbacks ---- */
+/* ---- Callbacks ------------------------------------------------------- */
 
 struct looped {
   struct ev_loop *loop;

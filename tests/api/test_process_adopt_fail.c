@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
-/* ---- What can fail in a child ---- */
+/* ---- What can fail in a child ---------------------------------------- */
 
 static int fd_here;
 
@@ -67,7 +67,7 @@ static const struct failure {
     {"environment", fail_environment, NULL},
 };
 
-/* ---- Starts that fail ---- */
+/* ---- Starts that fail ------------------------------------------------ */
 
 static const struct failure *failing;
 
@@ -114,7 +114,7 @@ static int start_stubborn(gipc_options *o, gipc_handle *w, gipc_process **p) {
   return gipc_fork_parent(f, pid, p);
 }
 
-/* ---- The stream ---- */
+/* ---- The stream ------------------------------------------------------ */
 
 enum { message_size = 30000 };
 

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-/* ---- Ends ---- */
+/* ---- Ends ------------------------------------------------------------ */
 
 enum end { by_return, by_exit, by_gipc_exit, ends };
 
@@ -17,7 +17,7 @@ static int end_with(enum end end, int code) {
   return code;
 }
 
-/* ---- A put in another thread ---- */
+/* ---- A put in another thread ----------------------------------------- */
 
 struct run {
   gipc_handle *out;
@@ -177,7 +177,7 @@ static void a_started_handle_of_another_thread_is_whole(void **state) {
   run_ends(put_on_a_loop, 50000, many(60, 10));
 }
 
-/* ---- Pipes whose reader is in the child itself ---- */
+/* ---- Pipes whose reader is in the child itself ----------------------- */
 
 struct own {
   gipc_handle *a, *b;
@@ -236,7 +236,7 @@ static void a_child_does_not_wait_for_itself_to_read(void **state) {
   }
 }
 
-/* ---- Slow readers ---- */
+/* ---- Slow readers ---------------------------------------------------- */
 
 enum { slow_count = 100, slow_size = 10000 };
 

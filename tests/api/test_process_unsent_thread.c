@@ -52,7 +52,7 @@ static void finish(struct pipe_of_child *c, int ended, int code) {
   gipc_handle_free(c->w);
 }
 
-/* ---- A peer that never reads ---- */
+/* ---- A peer that never reads ----------------------------------------- */
 
 static int leave_a_queue(struct ev_loop *fresh, void *out) {
   fill_queue(out);
@@ -139,7 +139,7 @@ static void a_put_that_was_only_begun_is_unsent(void **state) {
   finish(&c, GIPC_ENDED_UNSENT, 7);
 }
 
-/* ---- A peer that reads a little all the time ---- */
+/* ---- A peer that reads a little all the time ------------------------- */
 
 enum { large_size = 100000, large_count = 8, patience = 3 };
 
@@ -222,7 +222,7 @@ static void a_child_goes_on_while_anything_is_read(void **state) {
   }
 }
 
-/* ---- An end inside a put ---- */
+/* ---- An end inside a put --------------------------------------------- */
 
 static int by_gipc_exit;
 
