@@ -459,8 +459,8 @@ void close_changed(const Change &change,
       static_cast<uint64_t>(info.st_ino) != change.inode)
     return;
   // Other files may be the program's own, opened once more or of one kind with
-  // it: nameless files of the kernel look the same, and so do, before Linux 6.9,
-  // descriptors of processes.
+  // it: nameless files of the kernel look the same, and so do, before
+  // Linux 6.9, descriptors of processes.
   if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) ||
       os::is_pidfd(change.fd))
     Fd(change.fd).reset();
