@@ -2,7 +2,6 @@
 // using it, and has its fallback for an older kernel.
 #include "os_common.h"
 
-#include "gipc.h"
 #include "sys.h"
 
 #include <atomic>
@@ -401,59 +400,6 @@ int spawn(const Spawn &what, pid_t *pid, Fd *pidfd) noexcept {
   *pid = child;
   *pidfd = std::move(child_fd);
   return 0;
-}
-
-// The C library's wrappers signal every thread of the process, which in a raw
-// clone are the parent's.  On 32-bit systems that are old enough, the calls of
-// the plain names take 16 bits.
-namespace {
-
-#ifdef SYS_setuid32
-enum : long {
-  call_setgroups = SYS_setgroups32,
-  call_setgid = SYS_setgid32,
-  call_setuid = SYS_setuid32,
-  call_getgroups = SYS_getgroups32,
-  call_getresgid = SYS_getresgid32,
-  call_getresuid = SYS_getresuid32
-};
-#else
-enum : long {
-  call_setgroups = SYS_setgroups,
-  call_setgid = SYS_setgid,
-  call_setuid = SYS_setuid,
-  call_getgroups = SYS_getgroups,
-  call_getresgid = SYS_getresgid,
-  call_getresuid = SYS_getresuid
-};
-#endif
-
-} // namespace
-
-int set_groups(const gid_t *groups, size_t count) noexcept {
-  return static_cast<int>(raw("setgroups", call_setgroups, count, groups));
-}
-
-int set_gid(gid_t gid) noexcept {
-  return static_cast<int>(raw("setgid", call_setgid, gid));
-}
-
-int set_uid(uid_t uid) noexcept {
-  return static_cast<int>(raw("setuid", call_setuid, uid));
-}
-
-int get_groups(gid_t *groups, size_t room) noexcept {
-  return static_cast<int>(raw("getgroups", call_getgroups, room, groups));
-}
-
-int get_gids(gid_t (&ids)[3]) noexcept {
-  return static_cast<int>(
-      raw("getresgid", call_getresgid, &ids[0], &ids[1], &ids[2]));
-}
-
-int get_uids(uid_t (&ids)[3]) noexcept {
-  return static_cast<int>(
-      raw("getresuid", call_getresuid, &ids[0], &ids[1], &ids[2]));
 }
 
 int set_no_new_privileges() noexcept {
