@@ -43,6 +43,8 @@ int close_range(unsigned first, unsigned last) noexcept;
 // shared with the parent.  Puts /dev/null in the place of each.  An error when
 // they cannot be found or replaced.
 int detach_signalfds() noexcept;
+// Whether this is a descriptor of a process.
+bool is_pidfd(int fd) noexcept;
 
 // ---- Fork detection --------------------------------------------------------
 

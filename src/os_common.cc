@@ -113,21 +113,23 @@ int close_range(unsigned first, unsigned last) noexcept {
   return error != 0 || kept == last ? error : close_run(kept + 1, last);
 }
 
-// ---- Signal descriptors
-// ------------------------------------------------------
+// ---- Descriptors of signals and processes -----------------------------------
 
 namespace {
 
-bool is_signalfd(int fd) noexcept {
+bool has_name(int fd, const char *name) noexcept {
+  sys::ErrnoGuard guard;
   char path[32], target[32];
   std::snprintf(path, sizeof path, "%s/%d", descriptor_folder, fd);
-  // Where these are no symbolic links, there is no signalfd either.
+  // Where these are no symbolic links, there are no such descriptors either.
   ssize_t size = ::readlink(path, target, sizeof target - 1);
   target[size < 0 ? 0 : size] = '\0';
-  return std::strcmp(target, "anon_inode:[signalfd]") == 0;
+  return std::strcmp(target, name) == 0;
 }
 
 } // namespace
+
+bool is_pidfd(int fd) noexcept { return has_name(fd, "anon_inode:[pidfd]"); }
 
 int detach_signalfds() noexcept {
   sys::ErrnoGuard guard;
@@ -136,7 +138,7 @@ int detach_signalfds() noexcept {
     // The folder and /dev/null may have to share the last free descriptor.
     int found[most], count = 0;
     int error = each_descriptor([&](int fd) {
-      if (count < most && is_signalfd(fd))
+      if (count < most && has_name(fd, "anon_inode:[signalfd]"))
         found[count++] = fd;
     });
     if (error != 0 || count == 0)

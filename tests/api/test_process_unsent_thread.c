@@ -2,8 +2,8 @@
  * and what it tells (H116, H127); an end inside a put (H114). */
 #include "support_process.h"
 
-#include <pthread.h>
 #include <math.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -52,7 +52,7 @@ static void finish(struct pipe_of_child *c, int ended, int code) {
   gipc_handle_free(c->w);
 }
 
-/* ---- A peer that never reads ---------------------------------------------- */
+/* ---- A peer that never reads ----------------------------------------- */
 
 static int leave_a_queue(struct ev_loop *fresh, void *out) {
   fill_queue(out);
@@ -139,7 +139,7 @@ static void a_put_that_was_only_begun_is_unsent(void **state) {
   finish(&c, GIPC_ENDED_UNSENT, 7);
 }
 
-/* ---- A peer that reads a little all the time ------------------------------ */
+/* ---- A peer that reads a little all the time ------------------------- */
 
 enum { large_size = 100000, large_count = 8, patience = 3 };
 
@@ -222,7 +222,7 @@ static void a_child_goes_on_while_anything_is_read(void **state) {
   }
 }
 
-/* ---- An end inside a put -------------------------------------------------- */
+/* ---- An end inside a put --------------------------------------------- */
 
 static int by_gipc_exit;
 
@@ -257,7 +257,8 @@ static int queue_until_signal(struct ev_loop *fresh, void *out) {
 }
 
 /* At any moment: after some messages, and in the wait of a put. */
-static void end_by_signal(target_function target, size_t size, size_t messages) {
+static void end_by_signal(target_function target, size_t size,
+                          size_t messages) {
   struct pipe_of_child c;
   const void *data;
   size_t got, count = 0;

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/eventfd.h>
 
 namespace {
 
@@ -269,6 +270,43 @@ void a_number_that_was_taken_after_a_fork_is_the_childs(void **) {
   }
 }
 
+// Files of the kernel without a name all look the same.
+struct Nameless {
+  int fd;
+  gipc_process *process;
+  pid_t pid;
+};
+
+void take_its_number_for_a_set(void *argument) {
+  auto *nameless = static_cast<Nameless *>(argument);
+  close(nameless->fd);
+  gipc_process_free(nameless->process);
+}
+
+int still_counts(void *argument) {
+  uint64_t value = 7;
+  int fd = static_cast<Nameless *>(argument)->fd;
+  return write(fd, &value, sizeof value) == sizeof value ? 0 : 1;
+}
+
+void a_nameless_file_at_such_a_number_is_the_childs(void **) {
+  for (Way way : {by_option, by_hand}) {
+    Nameless nameless{};
+    gipc_options *o = new_options();
+    nameless.process = start(wait_for_signal, nullptr, nullptr);
+    nameless.pid = gipc_process_pid(nameless.process);
+    nameless.fd = eventfd(0, EFD_CLOEXEC);
+    CHECK_IS(start_in(way,
+                      {nullptr, take_its_number_for_a_set, nullptr, &nameless},
+                      o, still_counts, &nameless),
+             0);
+    CHECK_OK(kill(nameless.pid, SIGKILL));
+    CHECK(gone_within(nameless.pid, 20));
+    gipc_process_free(nullptr);
+    gipc_options_free(o);
+  }
+}
+
 void a_number_that_was_left_before_a_fork_is_the_childs(void **) {
   for (Way way : {by_option, by_hand}) {
     Reused reused{};
@@ -415,6 +453,7 @@ int main() {
       TEST(a_descriptor_that_is_made_at_a_fork_is_not_in_the_child),
       TEST(a_number_that_was_taken_after_a_fork_is_the_childs),
       TEST(a_number_that_was_left_before_a_fork_is_the_childs),
+      TEST(a_nameless_file_at_such_a_number_is_the_childs),
       TEST(a_fork_may_wait_for_any_number_of_changes),
       TEST(forks_beside_a_flood_leak_nothing),
       TEST(hooks_around_a_fork_may_free_what_there_is),

@@ -9,11 +9,11 @@ fd sys os
 buffer deadline error frame generation
 stream inbox outbox registry control membership waker live
 watch
-handle push transfer
+handle receive send blocking push flush
 inherit
 options
 setup
-process
+process detached
 wait fork exec
 capi'
 
