@@ -24,6 +24,9 @@ int pipe_pair(Fd &reader, Fd &writer) noexcept;
 // -EOPNOTSUPP where the kernel or the file cannot.
 ssize_t read_now(int fd, const iovec *parts, int count) noexcept;
 ssize_t write_now(int fd, const iovec *parts, int count) noexcept;
+// For sockets: the same.
+ssize_t receive_now(int fd, const iovec *parts, int count) noexcept;
+ssize_t send_now(int fd, const iovec *parts, int count) noexcept;
 // For sockets: one transfer that waits, and in which the thread may be
 // cancelled.  *moved is the number of bytes as soon as the kernel has moved
 // them, so that a cancellation right after loses none.  0, or an error.  Where

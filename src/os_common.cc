@@ -29,6 +29,20 @@ size_t unread_by_peer(int fd) noexcept {
 #endif
 }
 
+// ---- Transfers --------------------------------------------------------------
+
+ssize_t receive_by_library(int fd, const iovec *parts, int count) noexcept {
+  return count == 1
+             ? sys::recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
+             : sys::recvmsg(fd, parts, count, MSG_DONTWAIT);
+}
+
+ssize_t send_by_library(int fd, const iovec *parts, int count) noexcept {
+  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  return count == 1 ? sys::send(fd, parts->iov_base, parts->iov_len, flags)
+                    : sys::sendmsg(fd, parts, count, flags);
+}
+
 // ---- Closing ----------------------------------------------------------------
 
 namespace {

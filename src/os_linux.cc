@@ -23,12 +23,6 @@
 #include <sys/wait.h>
 
 // Names that older kernel and C library headers lack.
-#ifndef RWF_NOSIGNAL
-#define RWF_NOSIGNAL 0x100 // Linux 6.18
-#endif
-#ifndef RWF_NOWAIT
-#define RWF_NOWAIT 8 // Linux 4.14
-#endif
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18 // Linux 4.14
 #endif
@@ -84,78 +78,6 @@ int pipe_pair(Fd &reader, Fd &writer) noexcept {
   writer.reset(ends[1]);
   int error = sys::above_stdio(reader);
   return error != 0 ? error : sys::above_stdio(writer);
-}
-
-// Other C libraries have the calls only lately, or not at all.
-#ifndef __GLIBC__
-namespace {
-
-// At the position of the file, -1, in two halves.
-ssize_t preadv2(int fd, const iovec *parts, int count, off_t,
-                int flags) noexcept {
-  return ::syscall(SYS_preadv2, fd, parts, count, -1l, -1l, flags);
-}
-
-ssize_t pwritev2(int fd, const iovec *parts, int count, off_t,
-                 int flags) noexcept {
-  return ::syscall(SYS_pwritev2, fd, parts, count, -1l, -1l, flags);
-}
-
-} // namespace
-#endif
-
-ssize_t read_now(int fd, const iovec *parts, int count) noexcept {
-  return sys::retry("preadv2",
-                    [&] { return preadv2(fd, parts, count, -1, RWF_NOWAIT); });
-}
-
-ssize_t write_now(int fd, const iovec *parts, int count) noexcept {
-  return sys::retry("pwritev2", [&] {
-    return pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
-  });
-}
-
-namespace {
-
-// The kernel stores the number of bytes before these two calls return, which a
-// cancelled thread does not see.
-struct OneMessage {
-  OneMessage(const iovec *parts, int count, volatile ssize_t *out)
-      : moved(out) {
-    header.msg_hdr.msg_iov = const_cast<iovec *>(parts);
-    header.msg_hdr.msg_iovlen =
-        static_cast<decltype(header.msg_hdr.msg_iovlen)>(count);
-    header.msg_len = none;
-  }
-  ~OneMessage() {
-    if (header.msg_len != none)
-      *moved = static_cast<ssize_t>(header.msg_len);
-  }
-  static constexpr unsigned none = ~0u; // more than one call moves
-  mmsghdr header{};
-  volatile ssize_t *moved;
-};
-
-} // namespace
-
-const bool has_waiting_transfers = true;
-
-int receive_waiting(int fd, const iovec *parts, int count,
-                    volatile ssize_t *moved) {
-  OneMessage message(parts, count, moved);
-  ssize_t result = sys::retry_cancellable("recvmmsg", [&] {
-    return ::recvmmsg(fd, &message.header, 1, 0, nullptr);
-  });
-  return result < 0 ? static_cast<int>(result) : 0;
-}
-
-int send_waiting(int fd, const iovec *parts, int count,
-                 volatile ssize_t *moved) {
-  OneMessage message(parts, count, moved);
-  ssize_t result = sys::retry_cancellable("sendmmsg", [&] {
-    return ::sendmmsg(fd, &message.header, 1, MSG_NOSIGNAL);
-  });
-  return result < 0 ? static_cast<int>(result) : 0;
 }
 
 namespace {

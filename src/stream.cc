@@ -47,6 +47,8 @@ class Bounded {
 public:
   Bounded(const iovec *all, int all_count) noexcept
       : parts(all), count(all_count) {
+    if (all_count == 1 && all->iov_len <= at_once)
+      return;
     size_t left = at_once;
     for (int i = 0; i < all_count && i < max_parts; ++i) {
       cut_[i] = all[i];
@@ -100,9 +102,7 @@ ssize_t Stream::read(int fd, const iovec *all, int all_count) noexcept {
   const iovec *parts = bounded.parts;
   int count = bounded.count;
   if (read_way_ == Way::socket)
-    return count == 1
-               ? sys::recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
-               : sys::recvmsg(fd, parts, count, MSG_DONTWAIT);
+    return os::receive_now(fd, parts, count);
   if (read_way_ == Way::now) {
     ssize_t size = os::read_now(fd, parts, count);
     if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
@@ -135,10 +135,8 @@ ssize_t Stream::write(int fd, const iovec *all, int all_count) noexcept {
   Bounded bounded(all, all_count);
   const iovec *parts = bounded.parts;
   int count = bounded.count;
-  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
   if (write_way_ == Way::socket)
-    return count == 1 ? sys::send(fd, parts->iov_base, parts->iov_len, flags)
-                      : sys::sendmsg(fd, parts, count, flags);
+    return os::send_now(fd, parts, count);
   if (write_way_ == Way::now) {
     ssize_t size = os::write_now(fd, parts, count);
     if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
