@@ -19,6 +19,8 @@ namespace gipc {
 // ---- Before -----------------------------------------------------------------
 
 Fork::~Fork() {
+  for (Passed &passed : handles_)
+    passed.handle->end_pass();
   if (process_ != nullptr)
     process_->free();
 }
@@ -65,6 +67,9 @@ int Fork::prepare_all() {
 int Fork::prepare_handles() {
   for (const Options::Passed &passed : options_->passed) {
     if (int error = passed.handle->check_pass(false))
+      return error;
+    handles_.reserve(options_->passed.size());
+    if (int error = passed.handle->begin_pass())
       return error;
     handles_.push_back({passed.handle, {}, {}});
     for (int direction : {GIPC_READ, GIPC_WRITE}) {

@@ -395,6 +395,16 @@ int Handle::check_pass(bool exec) const noexcept {
   return exec && (inbox_.bytes() > 0 || !outbox_.empty()) ? -EBUSY : 0;
 }
 
+int Handle::begin_pass() noexcept {
+  pthread_t none{};
+  return sender_.compare_exchange_strong(none, pthread_self()) ? 0
+                                                               : GIPC_ELOCKED;
+}
+
+void Handle::end_pass() noexcept {
+  sender_.store(pthread_t{}, std::memory_order_release);
+}
+
 void Handle::give_away() noexcept { close_now(); }
 
 void Handle::arrive_in_child(registry::Held &read,
