@@ -136,16 +136,6 @@ class ProcessesTest < GipcTest
     standard_error { assert_equal :exit, ended.call(start { raise "so" }) }
     assert_equal :unknown, ended.call(start { Process.kill(:KILL, Process.pid) })
     assert_equal :unknown, ended.call(exec(%w[true]))
-    reader, writer = pipe(codec: :raw)
-    told, tell = pipe
-    child = start(writer, tell) do |w, t|
-      w.put("x" * 5_000_000, timeout: 0)
-    rescue Gipc::Timeout
-      t.put(:partly)
-    end
-    assert_equal :partly, told.get
-    reader.close
-    assert_equal :unsent, ended.call(child)
   end
 
   # H55, H57

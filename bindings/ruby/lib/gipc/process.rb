@@ -16,7 +16,7 @@ module Gipc
     # +how+ tells how the status is known (:wait, :kernel, :reported, :child,
     # :lost), +ended+ what ended a block, as far as the library can tell: :exit,
     # whether it returned, called exit or raised, as Ruby ends the child itself in
-    # each of these; :unsent, the same with messages that could not be sent;
+    # each of these; :unsent, the same with messages that the peer did not take;
     # :unborn, it was killed before the block began; :unknown, it was killed or left
     # by exit!, or is a program.
     ExitInfo = Struct.new(:code, :signal, :core, :how, :ended, :user, :system,
