@@ -60,13 +60,20 @@ function failure.check(...)
   return ...
 end
 
---- The moment on the monotonic clock when a timeout is over; nil: never.
+-- Longer than a timer of any loop: decades.
+local longest = 1e9
+
+--- The moment on the monotonic clock when a timeout is over.  That of nil, and of
+-- one that is negative or infinite, never comes, as in C: nil.
 function failure.deadline(timeout)
   if timeout == nil then
     return nil
   end
   if type(timeout) ~= "number" or timeout ~= timeout then
     failure.misuse "a timeout is a number of seconds, or nil"
+  end
+  if timeout < 0 or timeout > longest then
+    return nil
   end
   return native.now() + timeout
 end

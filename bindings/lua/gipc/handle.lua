@@ -127,9 +127,11 @@ local function received(self, data, message, code)
 end
 
 --- Gets the next message.
--- @tparam[opt] number timeout seconds for all of it; nil waits for ever
+-- @tparam[opt] number timeout seconds for all of it; nil, or a negative number,
+-- waits indefinitely; 0 takes what is there
 -- @return the message; or nil, message, code
 function Handle:get(timeout)
+  local deadline = failure.deadline(timeout)
   local getting = self.getting
   if not getting.taken then
     local data, message, code = take(self.native)
@@ -143,7 +145,6 @@ function Handle:get(timeout)
       return failure.result(message, code)
     end
   end
-  local deadline = failure.deadline(timeout)
   return received(self, getting:take(deadline, get_in_turn, self, deadline))
 end
 
@@ -204,13 +205,14 @@ local function go_on_putting(self, deadline)
 end
 
 --- Puts a message; it is with the kernel when this returns.
--- @tparam[opt] number timeout seconds for all of it; nil waits for ever
+-- @tparam[opt] number timeout seconds for all of it; nil, or a negative number,
+-- waits indefinitely
 -- @return true; or nil, message, code
 function Handle:put(value, timeout)
   local data = encoded(self, value)
+  local deadline = failure.deadline(timeout)
   local putting = self.putting
   if putting.taken then
-    local deadline = failure.deadline(timeout)
     return succeeded(putting:take(deadline, put_in_turn, self, deadline, data))
   end
   local done, message, code = put_start(self.native, data)
@@ -221,7 +223,6 @@ function Handle:put(value, timeout)
     return failure.result(message, code)
   end
   self.lent = data
-  local deadline = failure.deadline(timeout)
   return succeeded(putting:take(deadline, go_on_putting, self, deadline))
 end
 
@@ -252,7 +253,7 @@ end
 
 --- Puts the messages of a list in few system calls.
 -- @tparam table list
--- @tparam[opt] number timeout seconds for all of them
+-- @tparam[opt] number timeout seconds for all of them, as for put
 -- @return true when all are with the kernel; or nil, message, code and how many
 -- were taken: those follow by themselves, the others were not put
 function Handle:put_many(list, timeout)
@@ -284,7 +285,7 @@ function Handle:put_many(list, timeout)
 end
 
 --- Sends what is queued.
--- @tparam[opt] number timeout seconds
+-- @tparam[opt] number timeout seconds, as for put
 -- @return true; or nil, message, code
 function Handle:flush(timeout)
   local deadline = failure.deadline(timeout)
@@ -307,7 +308,7 @@ local function ending(self, step, timeout)
 end
 
 --- Closes the handle; what is queued leaves first.
--- @tparam[opt] number timeout seconds for that
+-- @tparam[opt] number timeout seconds for that, as for put
 -- @return true; or nil, message, code, and it is still open
 function Handle:close(timeout)
   return ending(self, native.close, timeout)
@@ -315,6 +316,7 @@ end
 
 --- Ends the writing direction: the peer reads what was put, then the end of the
 -- stream.
+-- @tparam[opt] number timeout seconds for that, as for put
 function Handle:shutdown(timeout)
   return ending(self, native.shutdown, timeout)
 end

@@ -55,7 +55,7 @@
 ---@class gipc.Handle
 local Handle = {}
 
----@param timeout? number seconds
+---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return any message nil when there is none
 ---@return string? message_of_the_failure
 ---@return integer? code
@@ -65,24 +65,24 @@ function Handle:get(timeout) end
 function Handle:messages() end
 
 ---@param value any
----@param timeout? number seconds
+---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, string?, integer?
 function Handle:put(value, timeout) end
 
 ---@param list any[]
----@param timeout? number seconds
+---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, string?, integer?, integer? taken
 function Handle:put_many(list, timeout) end
 
----@param timeout? number seconds
+---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, string?, integer?
 function Handle:flush(timeout) end
 
----@param timeout? number seconds
+---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, string?, integer?
 function Handle:close(timeout) end
 
----@param timeout? number seconds
+---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, string?, integer?
 function Handle:shutdown(timeout) end
 
@@ -121,7 +121,7 @@ function Process:is_alive() end
 ---@return integer? code, string?, integer?
 function Process:exitcode() end
 
----@param timeout? number seconds
+---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, string?, integer?
 function Process:join(timeout) end
 
@@ -156,7 +156,7 @@ function Process:close() end
 ---@class gipc.Task
 local Task = {}
 
----@param timeout? number seconds
+---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, any ...
 function Task:join(timeout) end
 

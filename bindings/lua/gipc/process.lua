@@ -78,7 +78,8 @@ local function join_in_turn(self, deadline)
 end
 
 --- Waits for the end.
--- @tparam[opt] number timeout seconds; nil waits for ever
+-- @tparam[opt] number timeout seconds; nil, or a negative number, waits
+-- indefinitely
 -- @return true; or nil, "timeout", code
 function Process:join(timeout)
   local deadline = failure.deadline(timeout)
@@ -116,11 +117,16 @@ end
 local SIGCONT = 18
 
 --- SIGTERM, and SIGKILL if it still runs grace seconds later; waits for the end.
--- @tparam[opt=5] number grace
+-- @tparam[opt=5] number grace 0 or more; infinite: SIGKILL is never sent
 function Process:stop(grace)
+  grace = grace or 5
+  failure.deadline(grace) -- a wrong one is an error before any signal
+  if grace < 0 then
+    failure.misuse "grace is a number of seconds, 0 or more"
+  end
   if self:terminate() then
     self:signal(SIGCONT) -- a stopped child could not act on it
-    if not self:join(grace or 5) then
+    if not self:join(grace) then
       self:kill()
     end
   end

@@ -261,7 +261,8 @@ function scheduler.run(f, ...)
 end
 
 --- Waits for the end of a task.
--- @tparam[opt] number timeout seconds
+-- @tparam[opt] number timeout seconds; nil, or a negative number, waits
+-- indefinitely
 -- @return true and what its function returned; or nil, message: the error in
 -- it, or "cancelled"; or nil, "timeout", code
 function Task:join(timeout)

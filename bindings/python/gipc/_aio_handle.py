@@ -1,17 +1,16 @@
 """The ends of a pipe for tasks of asyncio and trio."""
 
 from contextlib import asynccontextmanager, suppress
-from itertools import islice
 
 from . import _native
-from ._aio_wait import TaskTurn, current, deadline_of, here, running_loop
+from ._aio_wait import TaskTurn, current, here, running_loop
 from ._handle import Reading, Writing
 from ._native import READ
 from ._native import put as _put
 from ._native import take as _take
 from ._pipe import Family, _GIPCDuplexHandle, _PairContext
-from ._wait import threads, timed_out
-from ._writer import _as_bytes, _lendable
+from ._wait import deadline_of, threads, timed_out
+from ._writer import _NOT_TAKEN, Progress, _lendable, encoded
 from .errors import GIPCError
 
 
@@ -76,9 +75,10 @@ class Reader(_Handle, Reading):
     async def get(self, timeout=None):
         """Returns the next message, decoded; waits for it where need be.
 
-        :arg timeout: ``None``, or seconds, for the whole message.  What has
-            arrived of it when the time is over, or when the task is cancelled,
-            is not lost: the next get goes on there.
+        :arg timeout: seconds, for the whole message; 0 takes what is there;
+            ``None``, or a negative number, waits for it.  What has arrived of
+            it when the time is over, or when the task is cancelled, is not
+            lost: the next get goes on there.
 
         Raises:
             - :exc:`EOFError` at the end of the stream
@@ -88,11 +88,11 @@ class Reader(_Handle, Reading):
             - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
             - what the decoder raises; the message is taken then
         """
+        if timeout is not None:
+            deadline_of(timeout)  # a wrong one is an error before any message
         data = self._at_hand()
         if data.__class__ is not bytes:
             data = await self._get_waiting(data, timeout)
-        elif timeout is not None:
-            deadline_of(timeout)
         decode = self._codec
         return data if decode is None else decode(data)
 
@@ -168,6 +168,7 @@ class Reader(_Handle, Reading):
         bytes object each time.
 
         :arg buffer: a bytearray, memoryview, array, mmap ...
+        :arg timeout: as for :meth:`get`.
         :returns: the size of the message in bytes.
 
         Raises what :meth:`get` does; :exc:`GIPCTooBig` when the buffer is too
@@ -201,8 +202,9 @@ class Writer(_Handle, Writing):
         """Encodes an object and sends it; returns when it is all with the
         kernel.
 
-        :arg timeout: ``None``, or seconds.  A message of which no byte has left
-            when the time is over, or when the task is cancelled, is withdrawn;
+        :arg timeout: seconds; ``None``, or a negative number, waits for as long
+            as it takes.  A message of which no byte has left when the time is
+            over, or when the task is cancelled, is withdrawn;
             otherwise its rest follows in the background, before anything else.
             The stream stays in order either way.
 
@@ -221,6 +223,8 @@ class Writer(_Handle, Writing):
         data = o if encode is None else encode(o)
         if data.__class__ is not bytes:
             data = _lendable(data)
+        if timeout is not None:
+            deadline_of(timeout)  # a wrong one is an error before anything is put
         done = None
         if not self._turn.taken and running_loop() is not None:
             try:
@@ -230,8 +234,6 @@ class Writer(_Handle, Writing):
                 raise
         if done is not True:
             await self._put_waiting(data, done, timeout)
-        elif timeout is not None:
-            deadline_of(timeout)
 
     async def _put_waiting(self, data, done, timeout):
         if done is None or done is False:
@@ -250,7 +252,7 @@ class Writer(_Handle, Writing):
                 self._turn.release()
 
     async def _put_in_turn(self, data, done, waits, deadline):
-        await self._turn.take(waits, deadline)
+        await self._turn.take(waits, deadline, withdrawn=True)
         try:
             self._validate()
             while done is not True:
@@ -272,7 +274,7 @@ class Writer(_Handle, Writing):
                 deadline = deadline_of(timeout)
             while True:
                 if not await self._writable(waits, deadline):
-                    raise timed_out("the message was not taken in time")
+                    raise timed_out(_NOT_TAKEN, True)
                 if _native.put_step(self._h) is not None:
                     return
         except BaseException as error:
@@ -292,13 +294,15 @@ class Writer(_Handle, Writing):
         if _native.flush_step(self._h) is None:
             try:
                 if not await self._writable(waits, deadline):
-                    raise timed_out("the message was not taken in time")
+                    raise timed_out(_NOT_TAKEN, True)
             except BaseException:
                 self._leave_rest(waits)
                 raise
 
     async def flush(self, timeout=None):
         """Waits until all that was put in a batch is with the kernel.
+
+        :arg timeout: as for :meth:`put`.
 
         Raises :exc:`GIPCTimeout`; the queue leaves in the background then.
         """
@@ -308,7 +312,7 @@ class Writer(_Handle, Writing):
         await waits.call(self._flush_in_turn, waits, deadline)
 
     async def _flush_in_turn(self, waits, deadline):
-        await self._turn.take(waits, deadline)
+        await self._turn.take(waits, deadline, withdrawn=False)
         try:
             self._validate()
             await self._flush(waits, deadline)
@@ -331,8 +335,9 @@ class Writer(_Handle, Writing):
         :arg timeout: as for :meth:`put`, for all of them.
 
         Raises what :meth:`put` does.  Messages are taken in order, so when it
-        fails, or is cancelled, the reader gets the first ones;
-        ``error.taken`` is their number.
+        fails, or is cancelled, the reader gets the first ones: ``error.taken``
+        is their number, whatever the error is (but trio's ``Cancelled``, which
+        has no room for it).  ``withdrawn`` is True where it is 0.
         """
         deadline = deadline_of(timeout)
         self._validate()
@@ -341,38 +346,34 @@ class Writer(_Handle, Writing):
         await waits.call(self._put_many_in_turn, objects, waits, deadline)
 
     async def _put_many_in_turn(self, objects, waits, deadline):
-        taken = 0
-        await self._turn.take(waits, deadline)
-        try:
-            self._validate()
-            while True:
-                chunk = self._encoded(islice(objects, 1024))
-                if not chunk:
-                    break
-                done = 0
-                while True:
-                    before = done
-                    done = _native.try_put_many(self._h, chunk, done)
-                    taken += done - before
-                    if done == len(chunk):
-                        break
-                    if _native.flush_step(self._h) == 0:
-                        await waits.yield_()
-                    elif not await self._writable(waits, deadline):
-                        raise timed_out("not all were taken in time")
-            await self._flush(waits, deadline)
-        except BaseException as error:
-            with suppress(AttributeError):
-                error.taken = taken
-            self._leave_rest(waits)
-            raise
-        finally:
-            self._turn.release()
+        with Progress() as progress:
+            await self._turn.take(waits, deadline)
+            try:
+                self._validate()
+                await self._put_all(objects, waits, deadline, progress)
+                await self._flush(waits, deadline)
+            except BaseException:
+                self._leave_rest(waits)
+                raise
+            finally:
+                self._turn.release()
 
-    def _encoded(self, objects):
-        if self._codec is not None:
-            objects = map(self._codec, objects)
-        return list(map(_as_bytes, objects))
+    async def _put_all(self, objects, waits, deadline, progress):
+        while True:
+            chunk = encoded(objects, self._codec)
+            if not chunk:
+                return
+            done = 0
+            while True:
+                before = done
+                done = _native.try_put_many(self._h, chunk, done)
+                progress.taken += done - before
+                if done == len(chunk):
+                    break
+                if _native.flush_step(self._h) == 0:
+                    await waits.yield_()
+                elif not await self._writable(waits, deadline):
+                    raise timed_out("not all were taken in time")
 
     @asynccontextmanager
     async def batch(self):

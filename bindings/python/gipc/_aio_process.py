@@ -3,9 +3,10 @@
 from inspect import iscoroutine
 from signal import SIGINT, default_int_handler, signal
 
-from ._aio_wait import current, deadline_of, here
+from ._aio_wait import current, here
 from ._process import start_process as _start_process
 from ._program import exec_process as _exec_process
+from ._wait import deadline_of
 
 
 class Process:
@@ -22,7 +23,10 @@ class Process:
         self._end = end
 
     async def join(self, timeout=None):
-        """Waits for its end, or until timeout seconds are over."""
+        """Waits for its end, or until timeout seconds are over.
+
+        :arg timeout: ``None``, or a negative number, to wait for the end.
+        """
         deadline = deadline_of(timeout)
         # Checks that it can be joined, and takes note when it has ended.
         self._process.join(0)

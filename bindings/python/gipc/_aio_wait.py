@@ -5,7 +5,7 @@ from asyncio import _get_running_loop as running_loop
 from collections import deque
 
 from . import _wait
-from ._wait import Turn, monotonic, timed_out
+from ._wait import Turn, timed_out
 
 
 def current():
@@ -30,27 +30,13 @@ def here():
     return waits
 
 
-def deadline_of(timeout):
-    """timeout: seconds, or None."""
-    if timeout is None:
-        return None
-    if not isinstance(timeout, (int, float)):
-        raise TypeError(
-            "the timeout must be None or a number of seconds, not %r"
-            % (timeout,)
-        )
-    if timeout != timeout:
-        raise ValueError("the timeout is not a number")
-    return monotonic() + timeout
-
-
 class TaskTurn(Turn):
     """One task at a time, in the order of their coming."""
 
     __slots__ = ()
 
-    async def take(self, waits, deadline):
-        """Waits until it is the caller's."""
+    async def take(self, waits, deadline, withdrawn=None):
+        """Waits until it is the caller's.  withdrawn: of the error."""
         with _wait._guard:
             if not self.taken:
                 self.taken = True
@@ -66,7 +52,7 @@ class TaskTurn(Turn):
             raise
         if not in_time:
             self._leave(signal)
-            raise timed_out("others used the handle all the time")
+            raise timed_out("others used the handle all the time", withdrawn)
 
     def release(self):
         """Passes it on, past those whose loop has been closed meanwhile."""

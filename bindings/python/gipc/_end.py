@@ -6,7 +6,7 @@ from signal import SIGKILL, SIGTERM
 
 from . import _native
 from ._native import READ
-from ._wait import current, monotonic
+from ._wait import current, deadline_of, monotonic
 from .errors import GIPCStatusLost
 
 
@@ -68,7 +68,7 @@ class End:
 
     def wait(self, timeout=None):
         """The exit code, or None when the timeout, in seconds, is over."""
-        deadline = None if timeout is None else monotonic() + timeout
+        deadline = deadline_of(timeout)
         pause = 0.001
         self._ask_reaper()
         while self.poll() is None:

@@ -71,7 +71,10 @@ class _GProgram:
         return self._open().poll() is None
 
     def join(self, timeout=None):
-        """Waits for its end, or until timeout seconds are over."""
+        """Waits for its end, or until timeout seconds are over.
+
+        :arg timeout: ``None``, or a negative number, to wait for the end.
+        """
         self._open().wait(timeout)
 
     def terminate(self):

@@ -3,7 +3,7 @@
 from . import _native
 from ._handle import Reading
 from ._native import READ, take as _take
-from ._wait import current, limit, timed_out
+from ._wait import check_timeout, current, limit, timed_out
 from .errors import GIPCError
 
 
@@ -15,8 +15,9 @@ class _GIPCReader(Reading):
 
         :arg timeout: ``None``, seconds, or a ``gevent.Timeout``, which is
             cancelled when the message is there.  It covers the whole message.
-            What has arrived of it when the time is over is not lost: the next
-            get goes on there.
+            0 takes what is there; ``None``, or a negative number, waits for
+            it.  What has arrived of it when the time is over is not lost: the
+            next get goes on there.
 
         Raises:
             - :exc:`EOFError` at the end of the stream
@@ -38,6 +39,8 @@ class _GIPCReader(Reading):
 
     def _get_encoded(self, timeout=None):
         data = None
+        if timeout is not None:
+            check_timeout(timeout)
         if not self._turn.taken:
             try:
                 data = _take(self._h)
@@ -99,6 +102,7 @@ class _GIPCReader(Reading):
         bytes object each time.
 
         :arg buffer: a bytearray, memoryview, array, mmap ...
+        :arg timeout: as for :meth:`get`.
         :returns: the size of the message in bytes.
 
         Raises what :meth:`get` does; :exc:`GIPCTooBig` when the buffer is too

@@ -8,8 +8,10 @@ time.monotonic(), or None.
 import os
 import sys
 import time
+from _thread import TIMEOUT_MAX
 from collections import deque
 from contextlib import contextmanager
+from numbers import Real
 
 from . import _native
 from ._native import READ, WRITE
@@ -102,31 +104,50 @@ def current():
     return threads
 
 
+def deadline_of(timeout):
+    """The moment at which `timeout` seconds are over.  None, and a number that
+    is negative or infinite: never, as in C."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, Real):
+        raise TypeError(
+            "the timeout must be None or a number of seconds, not %r"
+            % (timeout,)
+        )
+    if timeout != timeout:
+        raise ValueError("the timeout is not a number")
+    # No lock waits for longer than TIMEOUT_MAX, which is centuries.
+    if timeout < 0 or timeout > TIMEOUT_MAX:
+        return None
+    return monotonic() + timeout
+
+
+def is_gevents(timeout):
+    return hasattr(timeout, "start") and hasattr(timeout, "cancel")
+
+
+def check_timeout(timeout):
+    """Raises what limit() would: before anything has been got or put."""
+    if not is_gevents(timeout):
+        deadline_of(timeout)
+
+
 @contextmanager
 def limit(timeout):
     """A block that has `timeout`: None, seconds, or a started
     gevent.Timeout, which is cancelled at its end, as upstream gipc does.  Gives
     the deadline."""
-    if timeout is None:
+    if not is_gevents(timeout):
+        yield deadline_of(timeout)
+        return
+    # The caller has started it, and it interrupts by itself.
+    try:
         yield None
-    elif isinstance(timeout, (int, float)):
-        if timeout != timeout:
-            raise ValueError("the timeout is not a number")
-        yield monotonic() + timeout
-    elif hasattr(timeout, "start") and hasattr(timeout, "cancel"):
-        # The caller has started it, and it interrupts by itself.
-        try:
-            yield None
-        finally:
-            timeout.cancel()
-    else:
-        raise TypeError(
-            "the timeout must be None, a number of seconds, or a "
-            "gevent.Timeout, not %r" % (timeout,)
-        )
+    finally:
+        timeout.cancel()
 
 
-def timed_out(what, withdrawn=True):
+def timed_out(what, withdrawn=None):
     error = GIPCTimeout(what)
     error.withdrawn = withdrawn
     return error
@@ -155,8 +176,8 @@ class Turn:
         self.taken = False
         self._queue = None
 
-    def take(self, waits, deadline):
-        """Waits until it is the caller's."""
+    def take(self, waits, deadline, withdrawn=None):
+        """Waits until it is the caller's.  withdrawn: of the error."""
         with _guard:
             if not self.taken:
                 self.taken = True
@@ -172,7 +193,7 @@ class Turn:
             raise
         if not in_time:
             self._leave(signal)
-            raise timed_out("others used the handle all the time")
+            raise timed_out("others used the handle all the time", withdrawn)
 
     def take_at_once(self):
         with _guard:
@@ -197,8 +218,8 @@ class Turn:
         self.release()  # it had come to pass just before
 
     @contextmanager
-    def mine(self, waits, deadline):
-        self.take(waits, deadline)
+    def mine(self, waits, deadline, withdrawn=None):
+        self.take(waits, deadline, withdrawn)
         try:
             yield
         finally:

@@ -1,12 +1,12 @@
 """The end of a pipe that messages are put into."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 
 from . import _native
 from ._handle import Writing
 from ._native import LARGE, put as _put
-from ._wait import current, limit, timed_out
+from ._wait import check_timeout, current, limit, timed_out
 from .errors import GIPCError
 
 
@@ -30,6 +30,33 @@ def _lendable(data):
     return _as_bytes(data)
 
 
+def encoded(objects, encode):
+    """The next ones of an iterator, as a list of bytes."""
+    some = islice(objects, 1024)
+    if encode is not None:
+        some = map(encode, some)
+    return list(map(_as_bytes, some))
+
+
+_NOT_TAKEN = "the message was not taken in time"
+
+
+class Progress:
+    """A block of put_many: an error in it tells what became of them."""
+
+    def __init__(self):
+        self.taken = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if error is not None:
+            with suppress(AttributeError):  # trio's Cancelled has no room
+                error.taken = self.taken
+                error.withdrawn = self.taken == 0
+
+
 class _GIPCWriter(Writing):
     """The end of a pipe that messages are put into."""
 
@@ -37,7 +64,8 @@ class _GIPCWriter(Writing):
         """Encodes an object and sends it; returns when it is all with the
         kernel.
 
-        :arg timeout: ``None``, seconds, or a ``gevent.Timeout``.  A message of
+        :arg timeout: ``None``, seconds, or a ``gevent.Timeout``; ``None``, or
+            a negative number, waits for as long as it takes.  A message of
             which no byte has left when the time is over is withdrawn;
             otherwise its rest follows before anything else.  The stream stays
             in order either way.
@@ -56,6 +84,8 @@ class _GIPCWriter(Writing):
         data = o if encode is None else encode(o)
         if data.__class__ is not bytes:
             data = _lendable(data)
+        if timeout is not None:
+            check_timeout(timeout)
         done = None
         if not self._turn.taken:
             try:
@@ -82,7 +112,9 @@ class _GIPCWriter(Writing):
                     self._turn.release()
             return
         waits = current()
-        with limit(timeout) as deadline, self._turn.mine(waits, deadline):
+        with limit(timeout) as deadline, self._turn.mine(
+            waits, deadline, withdrawn=True
+        ):
             self._validate()
             if done is False:
                 waits.yield_()
@@ -104,7 +136,7 @@ class _GIPCWriter(Writing):
                 end = deadline if end is None else end
                 while True:
                     if not self._writable(waits, end):
-                        raise timed_out("the message was not taken in time")
+                        raise timed_out(_NOT_TAKEN, True)
                     if _native.put_step(self._h) is not None:
                         return
         except BaseException as error:
@@ -124,13 +156,20 @@ class _GIPCWriter(Writing):
         """Waits until the queue can take more."""
         if _native.flush_step(self._h) is None:
             if not self._writable(waits, deadline):
-                raise timed_out("the message was not taken in time")
+                raise timed_out(_NOT_TAKEN, True)
 
     def flush(self, timeout=None):
-        """Waits until all that was put in a batch is with the kernel."""
+        """Waits until all that was put in a batch is with the kernel.
+
+        :arg timeout: as for :meth:`put`.
+
+        Raises :exc:`GIPCTimeout`; the queue leaves with what comes next then.
+        """
         self._validate()
         waits = current()
-        with limit(timeout) as deadline, self._turn.mine(waits, deadline):
+        with limit(timeout) as deadline, self._turn.mine(
+            waits, deadline, withdrawn=False
+        ):
             self._validate()
             self._flush(waits, deadline)
 
@@ -146,41 +185,40 @@ class _GIPCWriter(Writing):
         :arg timeout: as for :meth:`put`, for all of them.
 
         Raises what :meth:`put` does.  Messages are taken in order, so when it
-        fails the reader gets the first ones; ``error.taken`` is their number
-        where the time was over.
+        fails the reader gets the first ones: ``error.taken`` is their number,
+        whatever the error is.  ``withdrawn`` is True where it is 0.
         """
         self._validate()
         waits = current()
-        encode = self._codec
         objects = iter(objects)
-        taken = 0
-        with limit(timeout) as deadline, self._turn.mine(waits, deadline):
-            self._validate()
-            try:
-                while True:
-                    chunk = list(islice(objects, 1024))
-                    if not chunk:
-                        break
-                    if encode is not None:
-                        chunk = list(map(encode, chunk))
-                    chunk = list(map(_as_bytes, chunk))
-                    done = 0
-                    while True:
-                        before = done
-                        done = _native.try_put_many(self._h, chunk, done)
-                        taken += done - before
-                        if done == len(chunk):
-                            break
-                        if _native.flush_step(self._h) == 0:
-                            waits.yield_()
-                        elif not self._writable(waits, deadline):
-                            raise timed_out("not all were taken in time")
-                self._flush(waits, deadline)
-            except BaseException as error:
-                error.taken = taken
-                if not self._closed:
-                    waits.finish(self)
-                raise
+        progress = Progress()
+        with progress, limit(timeout) as deadline:
+            with self._turn.mine(waits, deadline):
+                self._validate()
+                try:
+                    self._put_all(objects, waits, deadline, progress)
+                    self._flush(waits, deadline)
+                except BaseException:
+                    if not self._closed:
+                        waits.finish(self)
+                    raise
+
+    def _put_all(self, objects, waits, deadline, progress):
+        while True:
+            chunk = encoded(objects, self._codec)
+            if not chunk:
+                return
+            done = 0
+            while True:
+                before = done
+                done = _native.try_put_many(self._h, chunk, done)
+                progress.taken += done - before
+                if done == len(chunk):
+                    break
+                if _native.flush_step(self._h) == 0:
+                    waits.yield_()
+                elif not self._writable(waits, deadline):
+                    raise timed_out("not all were taken in time")
 
     @contextmanager
     def batch(self):

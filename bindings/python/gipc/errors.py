@@ -22,13 +22,22 @@ class GIPCLocked(GIPCError):
 class GIPCTimeout(GIPCError, TimeoutError):
     """The seconds given as ``timeout`` are over.
 
-    ``withdrawn`` tells what became of a message that was put: True, no byte of
-    it has left, and none will; False, a part has left, the rest follows by
-    itself before anything else, so do not put it again.  A get that timed out
-    has lost nothing: what has arrived of the message waits for the next get.
+    After a put, ``withdrawn`` tells what became of the message: True, no byte
+    of it has left, and none will; False, a part has left, the rest follows by
+    itself before anything else, so do not put it again.
+
+    After a put_many, ``taken`` is the number of messages, the first ones, that
+    are sent or follow by themselves: put only those behind them again.
+    ``withdrawn`` is True when there are none, else False.
+
+    After a flush, ``withdrawn`` is False: the queue leaves with what comes next.
+
+    After a get, both are None.  It has lost nothing: what has arrived of the
+    message waits for the next get.
     """
 
-    withdrawn = True
+    withdrawn = None
+    taken = None
 
 
 class GIPCTruncated(GIPCError, OSError):

@@ -3,6 +3,7 @@ local gipc = require "gipc"
 local native = require "gipc.native"
 local support = require "support"
 local equal, fails, raises = support.equal, support.fails, support.raises
+local unpack = table.unpack or unpack
 
 return function(test)
   -- H96
@@ -36,8 +37,15 @@ return function(test)
     end)
     equal(ok, false)
     equal(message:match "test_handles%.lua:%d+: gipc: ", message:match "test_handles%.lua:%d+: gipc: " or "there")
-    raises("timeout is a number", r.get, r, "1")
-    raises("timeout is a number", r.get, r, 0 / 0)
+    for _, wrong in ipairs { "1", 0 / 0, {} } do
+      assert(w:put "first")
+      for _, call in ipairs { { r.get, r }, { w.put, w, "x" }, { w.put_many, w, { "x" } }, { w.flush, w } } do
+        call[#call + 1] = wrong
+        raises("timeout is a number", unpack(call))
+      end
+      equal(r:get(), "first") -- and nothing has been got or put before
+      fails(gipc.ETIMEDOUT, "^timeout$", r:get(0))
+    end
     raises("no codec", gipc.pipe, { codec = "morse" })
     raises("list of messages", w.put_many, w, "x")
     raises("use", gipc.use, "nothing")

@@ -92,6 +92,37 @@ return function(test)
     h:close()
   end)
 
+  test("a_negative_timeout_waits_indefinitely", function()
+    local parent, large = support.pid(), pattern(5000000)
+    local function when_the_parent_waits()
+      while not support.sleeps(parent) do
+        gipc.sleep(0.001)
+      end
+    end
+    for _, timeout in ipairs { -1, -math.huge, math.huge, 1e300 } do
+      local mine, yours = gipc.pipe { duplex = true, codec = "raw" }
+      local child = gipc.start_process(function(h)
+        assert(h:get() == "begin")
+        when_the_parent_waits()
+        assert(h:put "x")
+        for _ = 1, 3 do
+          when_the_parent_waits()
+          assert(h:get() == large)
+        end
+        when_the_parent_waits()
+      end, yours)
+      assert(mine:put("begin", timeout))
+      equal(mine:get(timeout), "x")
+      assert(mine:put(large, timeout))
+      assert(mine:put_many({ large }, timeout))
+      equal(select(3, mine:put(large, 0)), gipc.EINPROGRESS)
+      assert(mine:flush(timeout))
+      assert(child:join(timeout))
+      equal(child:exitcode(), 0)
+      assert(mine:close(timeout))
+    end
+  end)
+
   -- H67
   test("a_put_that_times_out_is_withdrawn", function()
     local r, w = gipc.pipe { codec = "raw" }

@@ -131,6 +131,20 @@ return function(test)
     equal(child:exitcode(), 0)
   end)
 
+  test("a_grace_that_cannot_be_is_an_error_before_any_signal", function()
+    local mine, yours = gipc.pipe { duplex = true }
+    local child = gipc.start_process(support.echo, yours)
+    for _, grace in ipairs { -1, 0 / 0, "1" } do
+      raises("number of seconds", child.stop, child, grace)
+    end
+    raises("timeout is a number", child.join, child, 0 / 0)
+    assert(mine:put "alive")
+    equal(mine:get(), "alive")
+    assert(child:stop(math.huge))
+    equal(child:exitcode(), -SIGTERM)
+    mine:close()
+  end)
+
   test("many_may_join_at_once", function()
     support.needs_others()
     local mine, yours = gipc.pipe { duplex = true }

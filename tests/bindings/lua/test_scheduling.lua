@@ -61,6 +61,26 @@ return function(test)
     equal(select(2, task:join(5)), "in time")
   end)
 
+  test_own("a_negative_timeout_waits_indefinitely_for_a_task", function()
+    local r, w = gipc.pipe()
+    local task = gipc.spawn(function()
+      return r:get()
+    end)
+    local joins = {}
+    for i, timeout in ipairs { -1, math.huge } do
+      joins[i] = gipc.spawn(function()
+        return select(2, task:join(timeout))
+      end)
+    end
+    gipc.sleep(0)
+    w:put "x"
+    for _, join in ipairs(joins) do
+      equal(select(2, join:join()), "x")
+    end
+    r:close()
+    w:close()
+  end)
+
   test_own("a_task_is_cancelled_where_it_waits", function()
     local r, w = gipc.pipe { codec = "raw" }
     local child = gipc.start_process(function()

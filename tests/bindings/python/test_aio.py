@@ -11,6 +11,8 @@ from aio_support import cancel, raw, result_of, under_all
 from gipc import GIPCClosed, GIPCTimeout, _native, aio
 from support import frame, write_raw
 
+FOR_EVER = (-1, float("-inf"), float("inf"), 1e300)  # as timeouts
+
 # ---- Messages ----------------------------------------------------------------
 
 
@@ -84,10 +86,11 @@ async def test_what_cannot_be_decoded_is_one_message_lost(tasks):
 @under_all
 async def test_a_get_that_times_out_loses_nothing(tasks):  # H66, H68
     async with raw() as (r, w):
-        for timeout in (-1, 0, 0.01):
+        for timeout in (0, 0.01):
             with pytest.raises(GIPCTimeout) as caught:
                 await r.get(timeout=timeout)
             assert isinstance(caught.value, TimeoutError)
+            assert caught.value.withdrawn is None
         for size in (100, 100_000):
             message = os.urandom(size)
             whole = frame(message)
@@ -110,6 +113,7 @@ async def test_a_put_that_times_out_is_withdrawn(tasks):  # H67
         assert caught.value.withdrawn
         with pytest.raises(GIPCTimeout) as caught:
             await w.put_many([b"many"] * 10_000_000, timeout=0.01)
+        assert caught.value.withdrawn is (caught.value.taken == 0)
         for i in range(taken):
             assert await r.get() == b"%d" % i
         for i in range(caught.value.taken):
@@ -126,7 +130,40 @@ async def test_wrong_timeouts_are_refused(tasks):
                 with pytest.raises(error):
                     await call(b"x", timeout=wrong)
             with pytest.raises(error):
-                await r.get(timeout=wrong)
+                await w.flush(timeout=wrong)
+            await w.put(b"still")  # the first one, and not lost
+            for call in (r.get, lambda timeout: r.get_into(bytearray(9), timeout)):
+                with pytest.raises(error):
+                    await call(timeout=wrong)
+            assert await r.get() == b"still"
+
+
+async def waiting(tasks, call, *arguments):
+    job = tasks.spawn(call, *arguments)
+    await tasks.settle()
+    assert not job.done()
+    return job
+
+
+@under_all
+async def test_a_negative_timeout_waits_indefinitely(tasks):
+    for timeout in FOR_EVER:
+        async with raw() as (r, w):
+            first = await waiting(tasks, r.get, timeout)
+            second = await waiting(tasks, r.get_into, bytearray(9), timeout)
+            await w.put(b"first")
+            await w.put(b"second")
+            assert await result_of(tasks, first) == b"first"
+            assert await result_of(tasks, second) == 6
+            large = bytes(1 << 22)
+            with pytest.raises(GIPCTimeout):
+                await w.put(large, timeout=0)
+            flush = await waiting(tasks, w.flush, timeout)
+            put = await waiting(tasks, w.put, large, timeout)
+            many = await waiting(tasks, w.put_many, [large], timeout)
+            assert [len(await r.get()) for _ in range(3)] == [len(large)] * 3
+            for job in (flush, put, many):
+                assert await result_of(tasks, job) is None
 
 
 @under_all

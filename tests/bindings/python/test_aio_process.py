@@ -149,10 +149,25 @@ async def for_ever(*handles):
 
 
 @under_all
+async def test_a_negative_timeout_waits_indefinitely_for_a_child(tasks):
+    for timeout in (-1, float("inf")):
+        async with aio.pipe() as (r, w):
+            p = aio.start_process(for_ever, (r,))
+            with pytest.raises(ValueError):
+                await p.join(float("nan"))
+            join = tasks.spawn(p.join, timeout)
+            await tasks.settle()
+            assert not join.done() and p.is_alive()
+            await w.put("end")
+            await result_of(tasks, join)
+            assert p.exitcode == 0
+
+
+@under_all
 async def test_a_join_times_out_and_others_go_on(tasks):
     async with aio.pipe() as (r, w):
         p = aio.start_process(for_ever, (r,))
-        for timeout in (-1, 0, 0.01):
+        for timeout in (0, 0.01):
             assert await p.join(timeout) is None
             assert p.is_alive() and p.exitcode is None
         jobs = [tasks.spawn(p.join) for _ in range(5)]

@@ -93,6 +93,7 @@ def test_a_get_that_times_out_loses_nothing(way, cut):  # H68
         assert 0.045 < time.monotonic() - begin < 5
         assert isinstance(raised.value, TimeoutError)
         assert isinstance(raised.value, GIPCError)
+        assert raised.value.withdrawn is None
         write_raw(w, MESSAGE[cut:] + AFTER)
         assert r.get(timeout=10) == MESSAGE[4:]
         assert r.get(10) == b"after"
@@ -135,11 +136,51 @@ def test_waiting_for_the_turn_counts(way):
 
 @pytest.mark.parametrize("wrong", ["1", object(), float("nan")])
 def test_a_timeout_that_cannot_be_is_an_error(wrong):
-    with pipe() as (r, w):
-        with pytest.raises((TypeError, ValueError)):
-            r.get(timeout=wrong)
-        w.put("still")
-        assert r.get() == "still"
+    """And nothing has been got or put."""
+    with raw() as (r, w):
+        w.put(b"first")
+        for call, *arguments in (
+            (r.get,),
+            (r.get_into, bytearray(9)),
+            (w.put, b"x"),
+            (w.put_many, [b"x"]),
+            (w.flush,),
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                call(*arguments, timeout=wrong)
+        w.put(b"second")
+        assert [r.get(), r.get()] == [b"first", b"second"]
+
+
+FOR_EVER = [-1, float("-inf"), float("inf"), 1e300]
+
+
+@pytest.mark.parametrize("timeout", FOR_EVER)
+def test_a_negative_timeout_waits_indefinitely(way, timeout):
+    def waiting(call, *arguments):
+        job = way.spawn(call, *arguments)
+        way.let_it_wait(job)
+        assert not job.ready()
+        return job
+
+    with raw() as (r, w):
+        first = waiting(r.get, timeout)
+        second = way.spawn(r.get_into, bytearray(9), timeout)
+        way.wait_until(lambda: second.ready() or r._turn._queue)
+        w.put(b"first")
+        assert first.get() == b"first"
+        w.put(b"second")
+        assert second.get() == 6
+        large = bytes(1 << 22)
+        for call, argument in ((w.put, large), (w.put_many, [large])):
+            job = waiting(call, argument, timeout)
+            assert r.get() == large
+            assert job.get() is None
+        with pytest.raises(TimeoutError):
+            w.put(large, timeout=0)
+        flush = waiting(w.flush, timeout)
+        assert r.get() == large
+        flush.get()
 
 
 # ---- The same with gevent.Timeout, as upstream has it --------------------------

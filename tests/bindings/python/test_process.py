@@ -8,7 +8,7 @@ import sys
 import gevent
 import pytest
 import support
-from gipc import GIPCClosed, GIPCLocked, pipe, start_process
+from gipc import GIPCClosed, GIPCLocked, exec_process, pipe, start_process
 from support import open_handles
 
 
@@ -282,10 +282,24 @@ def test_exit_handlers_of_the_parent_stay_there(program):  # H30, H35
 # ---- Waiting for it ----------------------------------------------------------
 
 
+@pytest.mark.parametrize("timeout", [-1, float("inf")])
+def test_a_negative_timeout_waits_indefinitely_for_a_child(way, timeout):
+    for p in start_process(signal.pause), exec_process(["sleep", "1000"]):
+        with pytest.raises(ValueError):
+            p.join(float("nan"))
+        join = way.spawn(p.join, timeout)
+        if not support.PORTABLE:
+            way.let_it_wait(join)
+        assert not join.ready() and p.is_alive()
+        p.kill()
+        join.get()
+        assert p.exitcode == -signal.SIGKILL
+
+
 def test_a_join_times_out_and_others_go_on(way):
     with pipe() as (r, w):
         p = start_process(nothing_of_reader, (r,))
-        for timeout in (0, -1, 0.01):
+        for timeout in (0, 0.01):
             assert p.join(timeout) is None
             assert p.is_alive() and p.exitcode is None
         done = []

@@ -67,7 +67,8 @@ assert_type(gipc.stdio().get(), Any)
 try:
     raw_writer.put(b"", timeout=0)
 except gipc.GIPCTimeout as error:
-    assert_type(error.withdrawn, bool)
+    assert_type(error.withdrawn, Optional[bool])
+    assert_type(error.taken, Optional[int])
 
 
 async def answer(reader: "gipc.aio.Reader[bytes]") -> None:

@@ -46,6 +46,20 @@ class LoopsTest < GipcTest
     end
   end
 
+  def test_a_negative_timeout_waits_indefinitely_under_async
+    needs :Async
+    reader, writer = pipe
+    under_async do |task|
+      [-1, Float::INFINITY, 1e300].each do |timeout|
+        gets = Array.new(2) { task.async { reader.get(timeout: timeout) } }
+        tick(task)
+        assert(gets.all?(&:running?))
+        writer.put(1).put(2)
+        assert_equal [1, 2], gets.map(&:wait).sort
+      end
+    end
+  end
+
   # H78
   def test_peers_that_put_several_messages_at_once_do_not_lock_under_async
     needs :Async

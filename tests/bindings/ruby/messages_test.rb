@@ -57,8 +57,36 @@ class MessagesTest < GipcTest
     end
     take_all(reader, 0)
     assert_equal ["hello", "", "world"], @taken
-    [-1, "1", Float::NAN].each do |timeout|
-      assert_raises(ArgumentError, timeout.inspect) { reader.get(timeout: timeout) }
+  end
+
+  def test_a_timeout_that_cannot_be_is_an_error
+    reader, writer = pipe
+    writer.put(:first)
+    ["1", Float::NAN, 1i].each do |timeout|
+      [-> { reader.get(timeout: timeout) }, -> { writer.put(1, timeout: timeout) },
+       -> { writer.put_many([1], timeout: timeout) }, -> { writer.flush(timeout: timeout) }]
+        .each { |call| assert_raises(ArgumentError, timeout.inspect, &call) }
+    end
+    writer.put(:second)
+    assert_equal %i[first second], [reader.get, reader.get]
+  end
+
+  def test_a_negative_timeout_waits_indefinitely
+    large = "x" * 5_000_000
+    [-1, -Float::INFINITY, Float::INFINITY, 1e300].each do |timeout|
+      reader, writer = pipe(codec: :raw)
+      gets = Array.new(2) { until_waiting(Thread.new { reader.get(timeout: timeout) }) }
+      writer.put("first").put("second")
+      assert_equal %w[first second], gets.map(&:value).sort
+      [-> { writer.put(large, timeout: timeout) }, -> { writer.put_many([large], timeout: timeout) }].each do |call|
+        put = until_waiting(Thread.new(&call))
+        assert_equal large, reader.get
+        assert_same writer, put.value
+      end
+      assert_raises(Gipc::Timeout) { writer.put(large, timeout: 0) }
+      flush = until_waiting(Thread.new { writer.flush(timeout: timeout) })
+      assert_equal large, reader.get
+      assert_same writer, flush.value
     end
   end
 

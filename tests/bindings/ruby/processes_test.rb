@@ -111,7 +111,31 @@ class ProcessesTest < GipcTest
     assert_equal [child] * 3, threads.map(&:value)
     2.times { assert_same child, child.join(0) }
     assert_equal(-9, child.exitcode)
-    assert_raises(ArgumentError) { child.join(-1) }
+  end
+
+  def test_a_negative_timeout_waits_indefinitely_for_a_child
+    [-1, -Float::INFINITY, Float::INFINITY, 1e300].each do |timeout|
+      child = start { sleep }
+      join = until_waiting(Thread.new { child.join(timeout) })
+      child.kill
+      assert_same child, join.value
+    end
+    child = start { sleep }
+    [Float::NAN, "1", 1i].each { |timeout| assert_raises(ArgumentError) { child.join(timeout) } }
+    # No signal is sent.
+    [-1, Float::NAN].each { |grace| assert_raises(ArgumentError) { child.stop(grace: grace) } }
+    assert_predicate child, :alive?
+    child.kill
+    assert_equal(-9, child.join.exitcode)
+  end
+
+  def test_what_ended_a_block_is_told_as_far_as_it_is_known
+    ended = proc { |child| child.join.exit_info.ended }
+    assert_equal :exit, ended.call(start { nil })
+    assert_equal :exit, ended.call(start { exit 3 })
+    standard_error { assert_equal :exit, ended.call(start { raise "so" }) }
+    assert_equal :unknown, ended.call(start { Process.kill(:KILL, Process.pid) })
+    assert_equal :unknown, ended.call(exec(%w[true]))
   end
 
   # H55, H57

@@ -5,17 +5,23 @@
 module Gipc
   # @private
   class Deadline
-    # @param seconds [Numeric, nil] nil: never
+    # Longer than a timer of any scheduler or system call: decades.
+    LONGEST = 1e9
+    private_constant :LONGEST
+
+    # @param seconds [Numeric, nil] nil, negative or infinite: never, as in C
     # @return [Deadline, nil]
+    # @raise [ArgumentError] if it is not a number
     def self.after(seconds)
-      seconds && new(seconds)
+      return if seconds.nil?
+
+      unless seconds.is_a?(Numeric) && seconds.real? && !(seconds.respond_to?(:nan?) && seconds.nan?)
+        raise ArgumentError, "a timeout is a number of seconds, or nil, not #{seconds.inspect}"
+      end
+      new(seconds) unless seconds.negative? || seconds > LONGEST
     end
 
     def initialize(seconds)
-      unless seconds.is_a?(Numeric) && seconds >= 0
-        raise ArgumentError, "a timeout is a number of seconds, 0 or more, " \
-                             "not #{seconds.inspect}"
-      end
       @at = now + seconds
     end
 

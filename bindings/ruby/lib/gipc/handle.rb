@@ -35,7 +35,8 @@ module Gipc
 
     # Takes the next object.
     #
-    # @param timeout [Numeric, nil] nil: waits for ever; 0: takes what is there
+    # @param timeout [Numeric, nil] nil, or negative: waits indefinitely; 0: takes
+    #   what is there
     # @return [Object] of a raw pipe a binary String
     # @raise [EOFError] at the end of the stream, and at every get after it
     # @raise [Timeout]
@@ -43,8 +44,9 @@ module Gipc
     # @raise [Protocol, TooBig] if the peer breaks the format or the limit
     # @raise [WrongDirection] on a writer
     def get(timeout: nil)
+      deadline = timeout && Deadline.after(timeout)
       message = Native.take(@native) unless @in.taken?
-      message = receive(message, timeout) unless message.is_a?(String)
+      message = receive(message, deadline) unless message.is_a?(String)
       @codec.load(message)
     end
 
@@ -84,7 +86,7 @@ module Gipc
 
     # Puts an object.  It is with the kernel when this returns.
     #
-    # @param timeout [Numeric, nil] nil: waits for ever
+    # @param timeout [Numeric, nil] nil, or negative: waits indefinitely
     # @return [self]
     # @raise [Timeout] see {Timeout#in_progress?}
     # @raise [Errno::EPIPE] if the peer has closed its end, or is gone
@@ -93,8 +95,9 @@ module Gipc
     # @raise [TypeError] if the codec cannot take it
     def put(object, timeout: nil)
       message = @codec.dump(object)
+      deadline = timeout && Deadline.after(timeout)
       result = Native.put(@native, message) unless @out.taken?
-      finish_put(message, result, timeout) unless result == true
+      finish_put(message, result, deadline) unless result == true
       self
     end
 
@@ -111,7 +114,7 @@ module Gipc
     # sent or queued.
     #
     # @param objects [Enumerable]
-    # @param timeout [Numeric, nil] for all of them
+    # @param timeout [Numeric, nil] for all of them (see #put)
     # @return [self]
     # @raise (see #put)
     def put_many(objects, timeout: nil)
@@ -132,7 +135,7 @@ module Gipc
     # Waits until all that is queued, by a put that was broken off, is with the
     # kernel.  It leaves without that, too.
     #
-    # @param timeout [Numeric, nil]
+    # @param timeout [Numeric, nil] (see #put)
     # @return [self]
     # @raise (see #put)
     def flush(timeout: nil)
@@ -323,9 +326,8 @@ module Gipc
     # ---- Getting
 
     # A get that could not be done at once, with what it has come to so far.
-    def receive(result, timeout)
+    def receive(result, deadline)
       Gipc.let_others_run if result == false
-      deadline = Deadline.after(timeout)
       fd = Native.fd(@native, Native::READ)
       @in.exclusively(deadline) do
         # Saves a look into the kernel, which has just had nothing.
@@ -366,8 +368,7 @@ module Gipc
     end
 
     # A put that could not be done at once, with what it has come to so far.
-    def finish_put(message, result, timeout)
-      deadline = Deadline.after(timeout)
+    def finish_put(message, result, deadline)
       message = unchanging(message)
       writing(deadline) do |fd|
         return put_large(message, fd, deadline) if Native.is_large(message)

@@ -14,12 +14,15 @@ module Gipc
     # signal that ended it or nil, +core+ whether a core was dumped; +user+ and
     # +system+ are processor seconds and +max_rss+ KiB, nil where not known;
     # +how+ tells how the status is known (:wait, :kernel, :reported, :child,
-    # :lost), +ended+ what ended a block, as far as it could tell (:unknown,
-    # :return, :exit, :exception, :unwound, :unborn).
+    # :lost), +ended+ what ended a block, as far as the library can tell: :exit,
+    # whether it returned, called exit or raised, as Ruby ends the child itself in
+    # each of these; :unsent, the same with messages that the peer did not take;
+    # :unborn, it was killed before the block began; :unknown, it was killed or left
+    # by exit!, or is a program.
     ExitInfo = Struct.new(:code, :signal, :core, :how, :ended, :user, :system,
                           :max_rss, keyword_init: true)
     HOW = %i[unknown wait kernel reported child lost].freeze
-    ENDED = %i[unknown return exit exception unwound unborn].freeze
+    ENDED = %i[unknown return exit exception unwound unborn unsent].freeze
     # Pauses in seconds, where the kernel has no descriptor of a process.
     FIRST_PAUSE = 0.001
     LONGEST_PAUSE = 0.05
@@ -113,7 +116,7 @@ module Gipc
 
     # Waits until it has ended.
     #
-    # @param timeout [Numeric, nil] seconds; nil: for ever
+    # @param timeout [Numeric, nil] seconds; nil, or negative: until it ends
     # @return [self, nil] nil if it still runs after timeout, as Thread#join
     def join(timeout = nil)
       deadline = Deadline.after(timeout)
@@ -161,9 +164,13 @@ module Gipc
 
     # Asks it to end, and ends it if it still runs after a while.
     #
-    # @param grace [Numeric] seconds
+    # @param grace [Numeric] seconds; infinite: it is never killed
     # @return [self]
+    # @raise [ArgumentError] if grace is negative or not a number; no signal is sent
     def stop(grace: 5)
+      Deadline.after(grace)
+      raise ArgumentError, "grace is 0 seconds or more, not #{grace}" if grace&.negative?
+
       signal(:TERM)
       signal(:CONT) # in case it is stopped
       return self if join(grace)
