@@ -173,13 +173,27 @@ int detach_signalfds() noexcept {
 
 // ---- Starting ---------------------------------------------------------------
 
-bool has_ended(pid_t child) noexcept {
-  siginfo_t info{};
-  ssize_t result = sys::retry("waitid", [&] {
+namespace {
+
+// 0, and in info whether it has ended; or an error.
+int look_at_child(pid_t child, siginfo_t &info) noexcept {
+  return static_cast<int>(sys::retry("waitid", [&] {
     return ::waitid(P_PID, static_cast<id_t>(child), &info,
                     WEXITED | WNOHANG | WNOWAIT);
-  });
+  }));
+}
+
+} // namespace
+
+bool has_ended(pid_t child) noexcept {
+  siginfo_t info{};
+  int result = look_at_child(child, info);
   return result == 0 ? info.si_pid == child : result == -ECHILD;
+}
+
+bool was_reaped(pid_t child) noexcept {
+  siginfo_t info{};
+  return look_at_child(child, info) == -ECHILD;
 }
 
 bool some_child_ended() noexcept {

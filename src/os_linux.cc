@@ -315,13 +315,12 @@ int spawn(const Spawn &what, pid_t *pid, Fd *pidfd) noexcept {
     (void)sys::waitpid(child, &status, __WALL,
                        nullptr); // or another reaper did
   }
-  if (error != 0)
-    return error;
   if (child_fd)
     (void)sys::above_stdio(child_fd); // at worst it stays where it is
-  *pid = child;
   *pidfd = std::move(child_fd);
-  return 0;
+  if (error == 0)
+    *pid = child;
+  return error;
 }
 
 int set_no_new_privileges() noexcept {

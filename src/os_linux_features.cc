@@ -17,6 +17,8 @@ namespace {
 
 constexpr size_t stack_size = 64 * 1024;
 
+using Made = void(int fd) noexcept;
+
 struct Probe {
   int ran; // set by the child
 };
@@ -58,7 +60,7 @@ bool wait_for_end(int pidfd, int *status) noexcept {
 }
 
 // How children are started here, and what is known of their ends.
-int process_features() noexcept {
+int process_features(Made *made) noexcept {
   void *stack = ::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (stack == MAP_FAILED)
@@ -78,6 +80,8 @@ int process_features() noexcept {
     return is_shortage(child) ? child : 0;
   if (!pidfd)
     (void)open_pidfd(child, pidfd);
+  if (pidfd)
+    made(pidfd.get());
   int status = 0;
   if (pidfd && wait_for_end(pidfd.get(), &status)) {
     found |= GIPC_FEATURE_PIDFD;
@@ -90,10 +94,12 @@ int process_features() noexcept {
 }
 
 // Transfers on a pipe that do not wait.
-int transfer_features() noexcept {
+int transfer_features(Made *made) noexcept {
   Fd reader, writer;
   if (int error = pipe_pair(reader, writer))
     return error;
+  made(reader.get());
+  made(writer.get());
   char byte = 0;
   iovec part{&byte, 1};
   int found = 0;
@@ -104,7 +110,7 @@ int transfer_features() noexcept {
   return found;
 }
 
-int memory_features() noexcept {
+int memory_features(Made *) noexcept {
   auto size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   void *page = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -117,14 +123,14 @@ int memory_features() noexcept {
 
 } // namespace
 
-int features() noexcept {
+int features(void (*made)(int) noexcept) noexcept {
   int found = 0;
   // Beyond every descriptor that there can be: nothing is closed.
   if (close_at_once(~0u, ~0u) == 0)
     found |= GIPC_FEATURE_CLOSE_RANGE;
-  for (int (*probe)() noexcept :
+  for (int (*probe)(Made *) noexcept :
        {process_features, transfer_features, memory_features}) {
-    int result = probe();
+    int result = probe(made);
     if (result < 0)
       return result;
     found |= result;

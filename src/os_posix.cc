@@ -285,6 +285,6 @@ void on_exit(void (*handler)(int, void *)) noexcept {
 
 // ---- What is live -----------------------------------------------------------
 
-int features() noexcept { return 0; }
+int features(void (*)(int) noexcept) noexcept { return 0; }
 
 } // namespace gipc::os

@@ -192,7 +192,9 @@ bool make_room_for_change() noexcept {
 }
 
 void note_change(int fd) noexcept {
-  if (windows == nullptr)
+  // A child that does not know yet what to close, in the hooks of a runtime, has
+  // the lists of its parent, which another thread may have been changing.
+  if (windows == nullptr || list_generation != generation::current())
     return;
   if (!make_room_for_change()) {
     changes_lost = true;
@@ -270,6 +272,11 @@ void drop(int fd) noexcept {
   note_change(fd);
   set_bit(fd, false);
   Fd(fd).reset();
+}
+
+void note_made(int fd) noexcept {
+  Lock hold;
+  note_change(fd);
 }
 
 bool holds(int fd) noexcept {

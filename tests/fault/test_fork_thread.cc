@@ -203,14 +203,35 @@ int has_only(void *argument) {
 // The socket of its start, and the fresh loop.
 int in_each_child(Way way) { return way == by_option ? 2 : 1; }
 
-void is_not_in_the_child(Way way, const char *call) {
+void *fail_to_start(void *argument) {
+  auto *stop = static_cast<Stop *>(argument);
+  const char *missing[] = {"/no/such/program", nullptr};
+  gipc_process *p;
+  stop->thread = pthread_self();
+  stop->begin.wait();
+  CHECK_IS(gipc_exec_process(missing, nullptr, &p), -ENOENT);
+  return nullptr;
+}
+
+void *ask_for_features(void *argument) {
+  auto *stop = static_cast<Stop *>(argument);
+  stop->thread = pthread_self();
+  stop->begin.wait();
+  CHECK(gipc_features() >= 0);
+  stop->reached.set(); // there may have been nothing to try
+  return nullptr;
+}
+
+// What a thread makes that is stopped in this call at the fork.
+void is_not_in_the_child(Way way, const char *call,
+                         void *(*body)(void *) = make_a_pipe) {
   Stop stop;
   Fds before;
   gipc_options *o = new_options();
   stop.call = call;
   stop_here = nullptr;
   gipc::sys::fault = stop_in_call;
-  pthread_t thread = begin_thread(make_a_pipe, &stop);
+  pthread_t thread = begin_thread(body, &stop);
   before.count = list_fds(before.numbers, 64);
   int others =
       start_in(way, {reach, go_on, nullptr, &stop}, o, has_only, &before);
@@ -224,6 +245,15 @@ void is_not_in_the_child(Way way, const char *call) {
 void a_descriptor_that_is_made_at_a_fork_is_not_in_the_child(void **) {
   is_not_in_the_child(by_option, "shutdown"); // H1
   is_not_in_the_child(by_hand, "shutdown");
+}
+
+void a_descriptor_of_a_failed_start_is_not_in_the_child(void **) {
+  is_not_in_the_child(by_option, "wait4", fail_to_start); // H1
+  is_not_in_the_child(by_hand, "wait4", fail_to_start);
+}
+
+void nothing_that_was_opened_for_a_try_is_in_the_child(void **) { // H1
+  is_not_in_the_child(by_option, "preadv2", ask_for_features);
 }
 
 // ---- Numbers that mean another file in the child ----------------------------
@@ -450,7 +480,9 @@ int main() {
   const struct CMUnitTest tests[] = {
       TEST(a_fork_function_may_wait_for_a_thread_that_uses_the_library),
       TEST(a_fork_by_hand_may_wait_for_a_thread_that_uses_the_library),
+      TEST(nothing_that_was_opened_for_a_try_is_in_the_child),
       TEST(a_descriptor_that_is_made_at_a_fork_is_not_in_the_child),
+      TEST(a_descriptor_of_a_failed_start_is_not_in_the_child),
       TEST(a_number_that_was_taken_after_a_fork_is_the_childs),
       TEST(a_number_that_was_left_before_a_fork_is_the_childs),
       TEST(a_nameless_file_at_such_a_number_is_the_childs),

@@ -233,7 +233,7 @@ void a_terminal_in_raw_mode_carries_messages(void **) {
 }
 
 // A sandbox may refuse the calls that wait in the kernel.
-void messages_cross_a_socket_without_the_calls_that_wait(void **) { /* H77 */
+void messages_cross_a_socket_without_the_calls_that_wait(void **) {
   for (int error : {ENOSYS, EPERM}) {
     fault::fail_call("recvmmsg,sendmmsg", 1, error, 1 << 30);
     gipc_handle *r, *w;
