@@ -19,10 +19,10 @@ namespace gipc {
 // ---- Before -----------------------------------------------------------------
 
 Fork::~Fork() {
-  for (Passed &passed : handles_)
-    passed.handle->end_pass();
   if (process_ != nullptr)
     process_->free();
+  for (Passed &passed : handles_)
+    passed.handle->end_pass();
 }
 
 int Fork::prepare(const Options *options, Fork *&out) {

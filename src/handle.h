@@ -99,8 +99,8 @@ public:
   // Whether it may be passed: 0 or an error.  An exec'd child cannot be given
   // what is buffered here.
   int check_pass(bool exec) const noexcept;
-  // Around a fork that passes it: the end of this process in another thread
-  // must not send what the child is going to send.
+  // Around a fork that passes it: the end of this process, in another thread,
+  // must not send meanwhile what the child is going to send.
   int begin_pass() noexcept;
   void end_pass() noexcept;
   // In the parent, once the child has it.

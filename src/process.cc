@@ -18,7 +18,7 @@ const ProcessWatch::Events Process::watch_events = {
       // The loop has just reaped it; what is left of its group keeps the
       // number.
       if (process->stopping_group_)
-        (void)process->kill_group(SIGKILL);
+        (void)sys::kill(-process->pid_, SIGKILL);
       (void)process->report(wait_status);
       process->on_end();
     },
@@ -246,9 +246,10 @@ int Process::signal(int number) noexcept {
 }
 
 // A group keeps its number while its leader has not been reaped, also when it
-// has ended.
+// has ended.  Another reaper in this program may have been first.
 int Process::kill_group(int number) noexcept {
-  if (ended_)
+  int alive = pidfd_ ? os::signal_pidfd(pidfd_.get(), 0) : -ENOSYS;
+  if (ended_ || alive == -ESRCH || (alive < 0 && os::was_reaped(pid_)))
     return GIPC_EDEAD;
   int result = sys::kill(-pid_, number);
   return result == -ESRCH ? GIPC_EDEAD : result;

@@ -192,8 +192,8 @@ bool make_room_for_change() noexcept {
 }
 
 void note_change(int fd) noexcept {
-  // A child that does not know yet what to close, in the hooks of a runtime, has
-  // the lists of its parent, which another thread may have been changing.
+  // A child that does not know yet what to close, in the hooks of a runtime,
+  // has the lists of its parent, which another thread may have been changing.
   if (windows == nullptr || list_generation != generation::current())
     return;
   if (!make_room_for_change()) {
