@@ -241,8 +241,10 @@ beyond_the_read_limit_a_put_times_out_and_both_recover(void **state) {
     run(&a, &b, put_what_fits);
     assert_true(a.result == -EINPROGRESS || a.result == -ETIMEDOUT);
     assert_true(b.result == -EINPROGRESS || b.result == -ETIMEDOUT);
-    assert_in_range(held(a.h), 1, 2500000);
-    assert_in_range(held(b.h), 1, 2500000);
+    /* One may have given up before the other one began. */
+    assert_in_range(held(a.h), 0, 2500000);
+    assert_in_range(held(b.h), 0, 2500000);
+    assert_true(held(a.h) + held(b.h) > 0);
     recover(&a, b.count, &b, a.count);
     free_both(&a, &b);
   }
