@@ -114,7 +114,7 @@ LINK.cc = $(CXX) $(test_cxx) $(CXXFLAGS) $(LDFLAGS)
 # ---- What there is ----------------------------------------------------------
 
 sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) src/os_common.cc \
-           src/os_$(OS).cc
+           $(wildcard src/os_$(OS)*.cc)
 objects := $(sources:src/%.cc=$(B)/%.o)
 
 # programs_in(folder, pattern): the programs built from tests/folder/pattern.

@@ -1,4 +1,4 @@
-// The one table of library codes and their words.
+// The one table of result codes and their texts.
 #pragma once
 
 namespace gipc {

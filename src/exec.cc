@@ -207,8 +207,10 @@ int Program::start(Process *&out) {
           forked};
       error = os::spawn(child, &pid, &pidfd);
     }
-    if (error != 0)
+    if (error != 0) {
+      registry::Held known(std::move(pidfd)); // to the child of another thread
       return error;
+    }
     if (!pidfd)
       (void)os::open_pidfd(pid, pidfd);
     process->started(pid, std::move(pidfd), options_.leads_group());

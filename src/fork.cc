@@ -21,6 +21,8 @@ namespace gipc {
 Fork::~Fork() {
   if (process_ != nullptr)
     process_->free();
+  for (Passed &passed : handles_)
+    passed.handle->end_pass();
 }
 
 int Fork::prepare(const Options *options, Fork *&out) {
@@ -65,6 +67,9 @@ int Fork::prepare_all() {
 int Fork::prepare_handles() {
   for (const Options::Passed &passed : options_->passed) {
     if (int error = passed.handle->check_pass(false))
+      return error;
+    handles_.reserve(options_->passed.size());
+    if (int error = passed.handle->begin_pass())
       return error;
     handles_.push_back({passed.handle, {}, {}});
     for (int direction : {GIPC_READ, GIPC_WRITE}) {

@@ -287,6 +287,9 @@ int Handle::close_within(Deadline deadline) {
     return error;
   if (operation_in_progress())
     return GIPC_ELOCKED;
+  Sending mine(*this);
+  if (!mine)
+    return GIPC_ELOCKED;
   if (push_ != nullptr)
     push_->detach();
   // Also when this thread is cancelled while it waits.
@@ -294,7 +297,7 @@ int Handle::close_within(Deadline deadline) {
     ~Closing() { handle.close_now(); }
     Handle &handle;
   } at_the_end{*this};
-  return write_ && write_end_ == 0 ? flush_waiting(deadline) : 0;
+  return write_ && write_end_ == 0 ? send_all(deadline) : 0;
 }
 
 void Handle::close_now() noexcept {
@@ -343,7 +346,10 @@ void Handle::shutdown_now() noexcept {
   (void)sys::shutdown(write_.get(), SHUT_WR);
   if (push_ != nullptr)
     push_->stop_writing();
-  write_.reset();
+  {
+    registry::Lock hold; // the end of this process may look at it
+    write_.reset();
+  }
   outbox_.clear();
   refused_ = false;
   update_gates();
@@ -393,6 +399,16 @@ int Handle::check_pass(bool exec) const noexcept {
   if (shutting_)
     return GIPC_ECLOSED;
   return exec && (inbox_.bytes() > 0 || !outbox_.empty()) ? -EBUSY : 0;
+}
+
+int Handle::begin_pass() noexcept {
+  pthread_t none{};
+  return sender_.compare_exchange_strong(none, pthread_self()) ? 0
+                                                               : GIPC_ELOCKED;
+}
+
+void Handle::end_pass() noexcept {
+  sender_.store(pthread_t{}, std::memory_order_release);
 }
 
 void Handle::give_away() noexcept { close_now(); }

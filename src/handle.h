@@ -99,6 +99,10 @@ public:
   // Whether it may be passed: 0 or an error.  An exec'd child cannot be given
   // what is buffered here.
   int check_pass(bool exec) const noexcept;
+  // Around a fork that passes it: the end of this process, in another thread,
+  // must not send meanwhile what the child is going to send.
+  int begin_pass() noexcept;
+  void end_pass() noexcept;
   // In the parent, once the child has it.
   void give_away() noexcept;
   // In the child, with its descriptors there where they are others; the handle
@@ -117,6 +121,11 @@ private:
   friend class Push;
   // A queue of this length is sent without waiting for the end of the turn.
   static constexpr size_t flush_step_size = 64 * 1024;
+  // From this size a message goes straight from the caller's memory.
+  static constexpr size_t large = 32 * 1024;
+  // What one call of the step tier moves at most, so that a fast peer cannot
+  // keep it busy; the descriptor stays ready, and the caller comes again.
+  static constexpr size_t per_call = 1024 * 1024;
 
   Handle() noexcept;
   void attach(Fd read, const Stream &in, Fd write, const Stream &out) noexcept;
@@ -216,5 +225,36 @@ private:
   uint64_t reads_ = 0, writes_ = 0, bytes_in_ = 0;
   std::atomic<uint64_t> bytes_out_{0}; // read by flush_all() of any thread
 };
+
+// While this thread uses the writing direction.  The end of the process, which
+// may come in another thread at any moment, sends what is queued; it must not
+// see a message half queued, nor send bytes twice.
+class Handle::Sending {
+public:
+  explicit Sending(Handle &handle) noexcept : handle_(handle) {
+    pthread_t none{};
+    mine_ = handle.sender_.compare_exchange_strong(none, pthread_self(),
+                                                   std::memory_order_acquire);
+  }
+  ~Sending() {
+    if (mine_)
+      handle_.sender_.store(pthread_t{}, std::memory_order_release);
+  }
+  Sending(const Sending &) = delete;
+  Sending &operator=(const Sending &) = delete;
+  explicit operator bool() const noexcept { return mine_; }
+
+private:
+  Handle &handle_;
+  bool mine_;
+};
+
+inline int Handle::put_error(const void *data, size_t size) const noexcept {
+  if (int error = usable(put_gate_))
+    return error;
+  if (size > limit_)
+    return GIPC_ETOOBIG;
+  return size > PTRDIFF_MAX || (data == nullptr && size > 0) ? -EINVAL : 0;
+}
 
 } // namespace gipc

@@ -13,9 +13,9 @@ int features() noexcept {
   int mask = known.load(std::memory_order_relaxed);
   if (mask >= 0)
     return mask;
-  // No fork of ours copies the descriptors that it tries things with.
+  // No child of ours keeps the descriptors that it tries things with.
   registry::Lock hold;
-  mask = os::features();
+  mask = os::features(registry::note_made);
   if (mask >= 0)
     known.store(mask, std::memory_order_relaxed);
   return mask;

@@ -24,6 +24,9 @@ int pipe_pair(Fd &reader, Fd &writer) noexcept;
 // -EOPNOTSUPP where the kernel or the file cannot.
 ssize_t read_now(int fd, const iovec *parts, int count) noexcept;
 ssize_t write_now(int fd, const iovec *parts, int count) noexcept;
+// For sockets: the same.
+ssize_t receive_now(int fd, const iovec *parts, int count) noexcept;
+ssize_t send_now(int fd, const iovec *parts, int count) noexcept;
 // For sockets: one transfer that waits, and in which the thread may be
 // cancelled.  *moved is the number of bytes as soon as the kernel has moved
 // them, so that a cancellation right after loses none.  0, or an error.  Where
@@ -43,6 +46,8 @@ int close_range(unsigned first, unsigned last) noexcept;
 // shared with the parent.  Puts /dev/null in the place of each.  An error when
 // they cannot be found or replaced.
 int detach_signalfds() noexcept;
+// Whether this is a descriptor of a process.
+bool is_pidfd(int fd) noexcept;
 
 // ---- Fork detection --------------------------------------------------------
 
@@ -56,6 +61,8 @@ int open_pidfd(pid_t pid, Fd &out) noexcept;
 int signal_pidfd(int pidfd, int signal) noexcept;
 // Whether this child has ended, or been reaped; it is not reaped here.
 bool has_ended(pid_t child) noexcept;
+// Whether it has been reaped; its number may mean another process then.
+bool was_reaped(pid_t child) noexcept;
 // Whether a child of this process may have ended, without reaping it.
 bool some_child_ended() noexcept;
 // Takes the wait status of an ended child: 1, *status, and in *usage its times
@@ -88,7 +95,8 @@ struct Spawn {
 bool spawn_forks() noexcept;
 // Returns when the child has executed its program or ended.  0 and *pid (and
 // *pidfd, where there are any) after an exec; else the -errno that body
-// returned, with the child reaped.
+// returned, with the child reaped, and *pidfd still open: a fork in another
+// thread may have copied it, which only the caller can tell.
 int spawn(const Spawn &child, pid_t *pid, Fd *pidfd) noexcept;
 // body calls this before each execve(2).
 void at_exec() noexcept;
@@ -130,7 +138,8 @@ void on_exit(void (*handler)(int status, void *)) noexcept;
 
 // ---- What is live ----------------------------------------------------------
 
-// A mask of GIPC_FEATURE_, each found out by using it, or -errno.
-int features() noexcept;
+// A mask of GIPC_FEATURE_, each found out by using it, or -errno.  Calls made
+// with each descriptor that it opens.
+int features(void (*made)(int fd) noexcept) noexcept;
 
 } // namespace gipc::os

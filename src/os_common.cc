@@ -29,6 +29,20 @@ size_t unread_by_peer(int fd) noexcept {
 #endif
 }
 
+// ---- Transfers --------------------------------------------------------------
+
+ssize_t receive_by_library(int fd, const iovec *parts, int count) noexcept {
+  return count == 1
+             ? sys::recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
+             : sys::recvmsg(fd, parts, count, MSG_DONTWAIT);
+}
+
+ssize_t send_by_library(int fd, const iovec *parts, int count) noexcept {
+  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  return count == 1 ? sys::send(fd, parts->iov_base, parts->iov_len, flags)
+                    : sys::sendmsg(fd, parts, count, flags);
+}
+
 // ---- Closing ----------------------------------------------------------------
 
 namespace {
@@ -113,21 +127,23 @@ int close_range(unsigned first, unsigned last) noexcept {
   return error != 0 || kept == last ? error : close_run(kept + 1, last);
 }
 
-// ---- Signal descriptors
-// ------------------------------------------------------
+// ---- Descriptors of signals and processes -----------------------------------
 
 namespace {
 
-bool is_signalfd(int fd) noexcept {
+bool has_name(int fd, const char *name) noexcept {
+  sys::ErrnoGuard guard;
   char path[32], target[32];
   std::snprintf(path, sizeof path, "%s/%d", descriptor_folder, fd);
-  // Where these are no symbolic links, there is no signalfd either.
+  // Where these are no symbolic links, there are no such descriptors either.
   ssize_t size = ::readlink(path, target, sizeof target - 1);
   target[size < 0 ? 0 : size] = '\0';
-  return std::strcmp(target, "anon_inode:[signalfd]") == 0;
+  return std::strcmp(target, name) == 0;
 }
 
 } // namespace
+
+bool is_pidfd(int fd) noexcept { return has_name(fd, "anon_inode:[pidfd]"); }
 
 int detach_signalfds() noexcept {
   sys::ErrnoGuard guard;
@@ -136,7 +152,7 @@ int detach_signalfds() noexcept {
     // The folder and /dev/null may have to share the last free descriptor.
     int found[most], count = 0;
     int error = each_descriptor([&](int fd) {
-      if (count < most && is_signalfd(fd))
+      if (count < most && has_name(fd, "anon_inode:[signalfd]"))
         found[count++] = fd;
     });
     if (error != 0 || count == 0)
@@ -157,13 +173,27 @@ int detach_signalfds() noexcept {
 
 // ---- Starting ---------------------------------------------------------------
 
-bool has_ended(pid_t child) noexcept {
-  siginfo_t info{};
-  ssize_t result = sys::retry("waitid", [&] {
+namespace {
+
+// 0, and in info whether it has ended; or an error.
+int look_at_child(pid_t child, siginfo_t &info) noexcept {
+  return static_cast<int>(sys::retry("waitid", [&] {
     return ::waitid(P_PID, static_cast<id_t>(child), &info,
                     WEXITED | WNOHANG | WNOWAIT);
-  });
+  }));
+}
+
+} // namespace
+
+bool has_ended(pid_t child) noexcept {
+  siginfo_t info{};
+  int result = look_at_child(child, info);
   return result == 0 ? info.si_pid == child : result == -ECHILD;
+}
+
+bool was_reaped(pid_t child) noexcept {
+  siginfo_t info{};
+  return look_at_child(child, info) == -ECHILD;
 }
 
 bool some_child_ended() noexcept {

@@ -8,6 +8,10 @@ namespace gipc::os {
 // Of os_linux.cc or os_posix.cc: one system call that closes first..last, or
 // an error where there is none.
 int close_at_once(unsigned first, unsigned last) noexcept;
+// receive_now() and send_now() by the C library's calls.
+ssize_t receive_by_library(int fd, const iovec *parts, int count) noexcept;
+ssize_t send_by_library(int fd, const iovec *parts, int count) noexcept;
+
 // Where each open descriptor has a name that is its number.
 extern const char descriptor_folder[];
 // Calls visit(fd, context) for each open descriptor.  An error where they

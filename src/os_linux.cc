@@ -2,7 +2,6 @@
 // using it, and has its fallback for an older kernel.
 #include "os_common.h"
 
-#include "gipc.h"
 #include "sys.h"
 
 #include <atomic>
@@ -24,12 +23,6 @@
 #include <sys/wait.h>
 
 // Names that older kernel and C library headers lack.
-#ifndef RWF_NOSIGNAL
-#define RWF_NOSIGNAL 0x100 // Linux 6.18
-#endif
-#ifndef RWF_NOWAIT
-#define RWF_NOWAIT 8 // Linux 4.14
-#endif
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18 // Linux 4.14
 #endif
@@ -85,78 +78,6 @@ int pipe_pair(Fd &reader, Fd &writer) noexcept {
   writer.reset(ends[1]);
   int error = sys::above_stdio(reader);
   return error != 0 ? error : sys::above_stdio(writer);
-}
-
-// Other C libraries have the calls only lately, or not at all.
-#ifndef __GLIBC__
-namespace {
-
-// At the position of the file, -1, in two halves.
-ssize_t preadv2(int fd, const iovec *parts, int count, off_t,
-                int flags) noexcept {
-  return ::syscall(SYS_preadv2, fd, parts, count, -1l, -1l, flags);
-}
-
-ssize_t pwritev2(int fd, const iovec *parts, int count, off_t,
-                 int flags) noexcept {
-  return ::syscall(SYS_pwritev2, fd, parts, count, -1l, -1l, flags);
-}
-
-} // namespace
-#endif
-
-ssize_t read_now(int fd, const iovec *parts, int count) noexcept {
-  return sys::retry("preadv2",
-                    [&] { return preadv2(fd, parts, count, -1, RWF_NOWAIT); });
-}
-
-ssize_t write_now(int fd, const iovec *parts, int count) noexcept {
-  return sys::retry("pwritev2", [&] {
-    return pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
-  });
-}
-
-namespace {
-
-// The kernel stores the number of bytes before these two calls return, which a
-// cancelled thread does not see.
-struct OneMessage {
-  OneMessage(const iovec *parts, int count, volatile ssize_t *out)
-      : moved(out) {
-    header.msg_hdr.msg_iov = const_cast<iovec *>(parts);
-    header.msg_hdr.msg_iovlen =
-        static_cast<decltype(header.msg_hdr.msg_iovlen)>(count);
-    header.msg_len = none;
-  }
-  ~OneMessage() {
-    if (header.msg_len != none)
-      *moved = static_cast<ssize_t>(header.msg_len);
-  }
-  static constexpr unsigned none = ~0u; // more than one call moves
-  mmsghdr header{};
-  volatile ssize_t *moved;
-};
-
-} // namespace
-
-const bool has_waiting_transfers = true;
-
-int receive_waiting(int fd, const iovec *parts, int count,
-                    volatile ssize_t *moved) {
-  OneMessage message(parts, count, moved);
-  ssize_t result = sys::retry_cancellable("recvmmsg", [&] {
-    return ::recvmmsg(fd, &message.header, 1, 0, nullptr);
-  });
-  return result < 0 ? static_cast<int>(result) : 0;
-}
-
-int send_waiting(int fd, const iovec *parts, int count,
-                 volatile ssize_t *moved) {
-  OneMessage message(parts, count, moved);
-  ssize_t result = sys::retry_cancellable("sendmmsg", [&] {
-    return ::sendmmsg(fd, &message.header, 1, MSG_NOSIGNAL);
-  });
-  return result < 0 ? static_cast<int>(result) : 0;
 }
 
 namespace {
@@ -394,66 +315,12 @@ int spawn(const Spawn &what, pid_t *pid, Fd *pidfd) noexcept {
     (void)sys::waitpid(child, &status, __WALL,
                        nullptr); // or another reaper did
   }
-  if (error != 0)
-    return error;
   if (child_fd)
     (void)sys::above_stdio(child_fd); // at worst it stays where it is
-  *pid = child;
   *pidfd = std::move(child_fd);
-  return 0;
-}
-
-// The C library's wrappers signal every thread of the process, which in a raw
-// clone are the parent's.  On 32-bit systems that are old enough, the calls of
-// the plain names take 16 bits.
-namespace {
-
-#ifdef SYS_setuid32
-enum : long {
-  call_setgroups = SYS_setgroups32,
-  call_setgid = SYS_setgid32,
-  call_setuid = SYS_setuid32,
-  call_getgroups = SYS_getgroups32,
-  call_getresgid = SYS_getresgid32,
-  call_getresuid = SYS_getresuid32
-};
-#else
-enum : long {
-  call_setgroups = SYS_setgroups,
-  call_setgid = SYS_setgid,
-  call_setuid = SYS_setuid,
-  call_getgroups = SYS_getgroups,
-  call_getresgid = SYS_getresgid,
-  call_getresuid = SYS_getresuid
-};
-#endif
-
-} // namespace
-
-int set_groups(const gid_t *groups, size_t count) noexcept {
-  return static_cast<int>(raw("setgroups", call_setgroups, count, groups));
-}
-
-int set_gid(gid_t gid) noexcept {
-  return static_cast<int>(raw("setgid", call_setgid, gid));
-}
-
-int set_uid(uid_t uid) noexcept {
-  return static_cast<int>(raw("setuid", call_setuid, uid));
-}
-
-int get_groups(gid_t *groups, size_t room) noexcept {
-  return static_cast<int>(raw("getgroups", call_getgroups, room, groups));
-}
-
-int get_gids(gid_t (&ids)[3]) noexcept {
-  return static_cast<int>(
-      raw("getresgid", call_getresgid, &ids[0], &ids[1], &ids[2]));
-}
-
-int get_uids(uid_t (&ids)[3]) noexcept {
-  return static_cast<int>(
-      raw("getresuid", call_getresuid, &ids[0], &ids[1], &ids[2]));
+  if (error == 0)
+    *pid = child;
+  return error;
 }
 
 int set_no_new_privileges() noexcept {
@@ -532,125 +399,6 @@ void take_pending(int signal) noexcept {
 void discard_stdio() noexcept {
   ::__fpurge(stdout);
   ::__fpurge(stderr);
-}
-
-// ---- What is live -----------------------------------------------------------
-
-namespace {
-
-struct Probe {
-  int ran; // set by the child
-};
-
-// Not the kernel's fault: it may do it another time.
-bool is_shortage(int error) noexcept {
-  return error == -EAGAIN || error == -ENOMEM || error == -EMFILE ||
-         error == -ENFILE;
-}
-
-// A child that shares our memory, runs before clone(2) returns here, and ends.
-// Its end raises no signal and is invisible to a plain wait(2), so that nobody
-// else in the program hears of it.
-int start_probe(void *stack, Probe *probe, Fd &pidfd) noexcept {
-  auto body = [](void *pointer) -> int {
-    static_cast<Probe *>(pointer)->ran = 1;
-    _exit(0);
-  };
-  int fd = -1;
-  auto clone_child = [&](int extra) {
-    return static_cast<int>(sys::retry("clone", [&] {
-      return ::clone(body, static_cast<char *>(stack) + stack_size,
-                     CLONE_VM | CLONE_VFORK | extra, probe, &fd);
-    }));
-  };
-  int child = clone_child(CLONE_PIDFD);
-  if (child < 0 && !is_shortage(child))
-    child = clone_child(0);
-  pidfd.reset(child >= 0 ? fd : -1);
-  return child;
-}
-
-bool wait_for_end(int pidfd, int *status) noexcept {
-  pollfd end_of_it{pidfd, POLLIN, 0};
-  while (sys::poll(&end_of_it, 1, -1) == -EINTR) {
-  }
-  rusage usage;
-  return wait_pidfd(pidfd, status, &usage) == 1;
-}
-
-// How children are started here, and what is known of their ends.
-int process_features() noexcept {
-  void *stack = ::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (stack == MAP_FAILED)
-    return -ENOMEM;
-  // A handler of ours must not run in the child, in our memory.
-  sigset_t all, before;
-  sigfillset(&all);
-  (void)sys::signal_mask(SIG_SETMASK, &all, &before);
-  auto *probe = new (stack) Probe{0};
-  Fd pidfd;
-  int child = start_probe(stack, probe, pidfd);
-  (void)sys::signal_mask(SIG_SETMASK, &before, nullptr);
-  // Emulators take such a clone for a fork, of which nothing shows here.
-  int found = child > 0 && probe->ran != 0 ? GIPC_FEATURE_SHARED_START : 0;
-  ::munmap(stack, stack_size);
-  if (child <= 0)
-    return is_shortage(child) ? child : 0;
-  if (!pidfd)
-    (void)open_pidfd(child, pidfd);
-  int status = 0;
-  if (pidfd && wait_for_end(pidfd.get(), &status)) {
-    found |= GIPC_FEATURE_PIDFD;
-    if (kept_status(pidfd.get(), &status) == 1)
-      found |= GIPC_FEATURE_KEPT_STATUS;
-  } else {
-    (void)sys::waitpid(child, &status, __WALL, nullptr);
-  }
-  return found;
-}
-
-// Transfers on a pipe that do not wait.
-int transfer_features() noexcept {
-  Fd reader, writer;
-  if (int error = pipe_pair(reader, writer))
-    return error;
-  char byte = 0;
-  iovec part{&byte, 1};
-  int found = 0;
-  if (read_now(reader.get(), &part, 1) == -EAGAIN)
-    found |= GIPC_FEATURE_PIPE_READ;
-  if (write_now(writer.get(), &part, 1) == 1)
-    found |= GIPC_FEATURE_PIPE_WRITE;
-  return found;
-}
-
-int memory_features() noexcept {
-  auto size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  void *page = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED)
-    return -ENOMEM;
-  int found = wipe_on_fork(page, size) ? GIPC_FEATURE_WIPE_ON_FORK : 0;
-  ::munmap(page, size);
-  return found;
-}
-
-} // namespace
-
-int features() noexcept {
-  int found = 0;
-  // Beyond every descriptor that there can be: nothing is closed.
-  if (raw("close_range", SYS_close_range, ~0u, ~0u, 0u) >= 0)
-    found |= GIPC_FEATURE_CLOSE_RANGE;
-  for (int (*probe)() noexcept :
-       {process_features, transfer_features, memory_features}) {
-    int result = probe();
-    if (result < 0)
-      return result;
-    found |= result;
-  }
-  return found;
 }
 
 } // namespace gipc::os

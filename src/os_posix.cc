@@ -66,6 +66,14 @@ ssize_t read_now(int, const iovec *, int) noexcept { return -EOPNOTSUPP; }
 
 ssize_t write_now(int, const iovec *, int) noexcept { return -EOPNOTSUPP; }
 
+ssize_t receive_now(int fd, const iovec *parts, int count) noexcept {
+  return receive_by_library(fd, parts, count);
+}
+
+ssize_t send_now(int fd, const iovec *parts, int count) noexcept {
+  return send_by_library(fd, parts, count);
+}
+
 const bool has_waiting_transfers = false;
 
 int receive_waiting(int, const iovec *, int, volatile ssize_t *) {
@@ -277,6 +285,6 @@ void on_exit(void (*handler)(int, void *)) noexcept {
 
 // ---- What is live -----------------------------------------------------------
 
-int features() noexcept { return 0; }
+int features(void (*)(int) noexcept) noexcept { return 0; }
 
 } // namespace gipc::os

@@ -11,80 +11,6 @@
 
 namespace gipc {
 
-// Children whose Process was freed before they ended.  Guarded by the
-// registry's lock; void in a forked child, whose children they are not.
-//
-// A set of descriptors tells which of them have ended, so that a call costs the
-// same with a thousand of them as with none.  Where there is no such set, they
-// are looked at when some child of this process has ended.
-struct Detached {
-  static int set;        // -1: none
-  static size_t in_set;  // how many are
-  static Process *first; // those that are not in the set
-  static uint32_t generation;
-
-  // Under the lock.
-  static void begin() noexcept {
-    if (generation == generation::current())
-      return;
-    // The parent's set was closed with the rest, or is this child's to ignore.
-    generation = generation::current();
-    set = -1;
-    in_set = 0;
-    first = nullptr;
-  }
-
-  static void close_if_empty() noexcept {
-    if (set >= 0 && in_set == 0)
-      registry::drop(std::exchange(set, -1));
-  }
-
-  static void add(Process *process) noexcept {
-    registry::Lock hold;
-    begin();
-    if (process->pidfd_) {
-      Fd made;
-      if (set < 0 && os::open_exit_set(made) == 0)
-        set = registry::hold(std::move(made));
-      if (set >= 0 &&
-          os::enter_exit_set(set, process->pidfd_.get(), process) == 0) {
-        ++in_set;
-        return;
-      }
-      close_if_empty();
-    }
-    process->next_detached_ = first;
-    first = process;
-  }
-
-  // One that has ended, and is in the set no more; or nullptr.
-  static Process *take_ended() noexcept {
-    registry::Lock hold;
-    begin();
-    auto *process =
-        static_cast<Process *>(set < 0 ? nullptr : os::ended_of_exit_set(set));
-    if (process != nullptr) {
-      os::leave_exit_set(set, process->pidfd_.get());
-      --in_set;
-      close_if_empty();
-    }
-    return process;
-  }
-
-  // Those that are in no set, when they are worth a look.
-  static Process *take_others() noexcept {
-    registry::Lock hold;
-    begin();
-    return first != nullptr && os::some_child_ended()
-               ? std::exchange(first, nullptr)
-               : nullptr;
-  }
-};
-int Detached::set = -1;
-size_t Detached::in_set = 0;
-Process *Detached::first = nullptr;
-uint32_t Detached::generation = 0;
-
 const ProcessWatch::Events Process::watch_events = {
     [](void *self) noexcept { static_cast<Process *>(self)->on_end(); },
     [](void *self, int wait_status) noexcept {
@@ -92,7 +18,7 @@ const ProcessWatch::Events Process::watch_events = {
       // The loop has just reaped it; what is left of its group keeps the
       // number.
       if (process->stopping_group_)
-        (void)process->kill_group(SIGKILL);
+        (void)sys::kill(-process->pid_, SIGKILL);
       (void)process->report(wait_status);
       process->on_end();
     },
@@ -320,9 +246,10 @@ int Process::signal(int number) noexcept {
 }
 
 // A group keeps its number while its leader has not been reaped, also when it
-// has ended.
+// has ended.  Another reaper in this program may have been first.
 int Process::kill_group(int number) noexcept {
-  if (ended_)
+  int alive = pidfd_ ? os::signal_pidfd(pidfd_.get(), 0) : -ENOSYS;
+  if (ended_ || alive == -ESRCH || (alive < 0 && os::was_reaped(pid_)))
     return GIPC_EDEAD;
   int result = sys::kill(-pid_, number);
   return result == -ESRCH ? GIPC_EDEAD : result;
@@ -494,25 +421,7 @@ void Process::free() noexcept {
   if (pid_ < 0 || has_ended())
     delete this;
   else
-    Detached::add(this);
-}
-
-void Process::reap_detached() noexcept {
-  Process *running = nullptr;
-  auto look_at = [&](Process *process) {
-    if (process->has_ended()) {
-      delete process;
-    } else {
-      process->next_detached_ = running;
-      running = process;
-    }
-  };
-  while (Process *process = Detached::take_ended())
-    look_at(process);
-  for (Process *next = Detached::take_others(); next != nullptr;)
-    look_at(std::exchange(next, next->next_detached_));
-  while (running != nullptr)
-    Detached::add(std::exchange(running, running->next_detached_));
+    detach();
 }
 
 // ---- The rest ---------------------------------------------------------------

@@ -80,6 +80,7 @@ private:
   void end(int wait_status, int how) noexcept;
   bool find_kept_status() noexcept;
   int read_records() noexcept;
+  void detach() noexcept;
   int kill(int number) noexcept;
   int kill_group(int number) noexcept;
   int ask_to_end(bool group) noexcept;

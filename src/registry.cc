@@ -192,7 +192,9 @@ bool make_room_for_change() noexcept {
 }
 
 void note_change(int fd) noexcept {
-  if (windows == nullptr)
+  // A child that does not know yet what to close, in the hooks of a runtime,
+  // has the lists of its parent, which another thread may have been changing.
+  if (windows == nullptr || list_generation != generation::current())
     return;
   if (!make_room_for_change()) {
     changes_lost = true;
@@ -270,6 +272,11 @@ void drop(int fd) noexcept {
   note_change(fd);
   set_bit(fd, false);
   Fd(fd).reset();
+}
+
+void note_made(int fd) noexcept {
+  Lock hold;
+  note_change(fd);
 }
 
 bool holds(int fd) noexcept {
@@ -454,11 +461,15 @@ void close_changed(const Change &change,
   struct stat info;
   if (change.fd < 3 ||
       std::binary_search(keep.begin(), keep.end(), change.fd) ||
-      sys::fstat(change.fd, &info) != 0)
+      sys::fstat(change.fd, &info) != 0 || change.known == 0 ||
+      static_cast<uint64_t>(info.st_dev) != change.device ||
+      static_cast<uint64_t>(info.st_ino) != change.inode)
     return;
-  if (change.known == 0 ||
-      (static_cast<uint64_t>(info.st_dev) == change.device &&
-       static_cast<uint64_t>(info.st_ino) == change.inode))
+  // Other files may be the program's own, opened once more or of one kind with
+  // it: nameless files of the kernel look the same, and so do, before
+  // Linux 6.9, descriptors of processes.
+  if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) ||
+      os::is_pidfd(change.fd))
     Fd(change.fd).reset();
 }
 

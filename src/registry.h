@@ -63,6 +63,9 @@ private:
 // The same for a variable that may have no destructor.
 int hold(Fd fd) noexcept;
 void drop(int fd) noexcept;
+// For one that was made under the lock and is not to be registered: forks that
+// are under way may have copied it.
+void note_made(int fd) noexcept;
 // Whether a child would close this descriptor.
 bool holds(int fd) noexcept;
 

@@ -82,7 +82,7 @@ int Setup::prepare_stdio(int which) {
 }
 
 // Nothing that this library opens for the child may be at a number that the
-// child has something else at: /dev/null is there meanwhile.
+// child has something else at: a copy of that is there meanwhile.
 int Setup::reserve_numbers() {
   // What is to be copied must not be taken from there.
   for (const Options::Mapping &mapping : options_->mapped)
@@ -92,19 +92,14 @@ int Setup::reserve_numbers() {
     if (stdio.mode == GIPC_STDIO_FD)
       if (int flags = sys::status_flags(stdio.fd); flags < 0)
         return flags;
-  Fd null;
   reserved_.reserve(options_->mapped.size());
   for (const Options::Mapping &mapping : options_->mapped) {
     Fd placeholder;
     if (mapping.child_fd > 2 && sys::status_flags(mapping.child_fd) < 0 &&
-        (null || sys::open_null(null) == 0) &&
-        sys::duplicate(null.get(), placeholder, mapping.child_fd) == 0 &&
+        sys::duplicate(mapping.fd, placeholder, mapping.child_fd) == 0 &&
         placeholder.get() == mapping.child_fd)
       reserved_.emplace_back(std::move(placeholder));
   }
-  for (const Options::Mapping &mapping : options_->mapped)
-    if (null.get() == mapping.child_fd)
-      reserved_.emplace_back(std::move(null)); // its number is one of them
   return 0;
 }
 

@@ -47,6 +47,8 @@ class Bounded {
 public:
   Bounded(const iovec *all, int all_count) noexcept
       : parts(all), count(all_count) {
+    if (all_count == 1 && all->iov_len <= at_once)
+      return;
     size_t left = at_once;
     for (int i = 0; i < all_count && i < max_parts; ++i) {
       cut_[i] = all[i];
@@ -99,10 +101,10 @@ ssize_t Stream::read(int fd, const iovec *all, int all_count) noexcept {
   Bounded bounded(all, all_count);
   const iovec *parts = bounded.parts;
   int count = bounded.count;
-  if (read_way_ == Way::socket)
-    return count == 1
-               ? sys::recv(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
-               : sys::recvmsg(fd, parts, count, MSG_DONTWAIT);
+  if (read_way_ == Way::socket) {
+    ssize_t size = os::receive_now(fd, parts, count);
+    return size == 0 ? told_early_ : size;
+  }
   if (read_way_ == Way::now) {
     ssize_t size = os::read_now(fd, parts, count);
     if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
@@ -121,24 +123,40 @@ bool Stream::read_waits() const noexcept {
 
 int Stream::read_waiting(int fd, const iovec *parts, int count,
                          volatile ssize_t *moved) {
-  return read_way_ == Way::socket ? os::receive_waiting(fd, parts, count, moved)
-                                  : -EAGAIN;
+  if (read_way_ != Way::socket)
+    return -EAGAIN;
+  int error = os::receive_waiting(fd, parts, count, moved);
+  if (error == 0 && *moved == 0)
+    error = told_early_;
+  if (error == 0 || error == -EAGAIN)
+    return error;
+  // recvmmsg(2) tells of an error of the socket, once, before what arrived
+  // earlier is read (Linux 6.18), and a sandbox may not know it at all.
+  if (error != -ENOSYS && error != -EPERM && error != -ENOMEM &&
+      error != -ENOBUFS)
+    told_early_ = error;
+  ssize_t size = read(fd, parts, count);
+  if (size < 0)
+    return static_cast<int>(size);
+  *moved = size;
+  return 0;
 }
 
 int Stream::write_waiting(int fd, const iovec *parts, int count,
                           volatile ssize_t *moved) {
-  return write_way_ == Way::socket ? os::send_waiting(fd, parts, count, moved)
-                                   : -EAGAIN;
+  if (write_way_ != Way::socket)
+    return -EAGAIN;
+  int error = os::send_waiting(fd, parts, count, moved);
+  // A sandbox may not know sendmmsg(2).
+  return error == -ENOSYS || error == -EPERM ? -EAGAIN : error;
 }
 
 ssize_t Stream::write(int fd, const iovec *all, int all_count) noexcept {
   Bounded bounded(all, all_count);
   const iovec *parts = bounded.parts;
   int count = bounded.count;
-  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
   if (write_way_ == Way::socket)
-    return count == 1 ? sys::send(fd, parts->iov_base, parts->iov_len, flags)
-                      : sys::sendmsg(fd, parts, count, flags);
+    return os::send_now(fd, parts, count);
   if (write_way_ == Way::now) {
     ssize_t size = os::write_now(fd, parts, count);
     if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)

@@ -36,6 +36,7 @@ private:
   enum class Way { socket, flags, now, polled };
   Way read_way_ = Way::socket, write_way_ = Way::socket;
   bool local_ = true;
+  int told_early_ = 0; // why the stream ends, after the bytes in it
 };
 
 } // namespace gipc

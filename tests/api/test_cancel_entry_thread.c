@@ -11,7 +11,7 @@ static gipc_process *p;
 static gipc_options *o;
 static int done; /* a thread's body */
 
-/* ---- A thread with a cancellation pending ------------------------------- */
+/* ---- A thread with a cancellation pending ---------------------------- */
 
 static void *cancel_and_call(void *argument) {
   void (*body)(void) = *(void (**)(void))argument;
@@ -44,7 +44,7 @@ static void with_pending_cancel(void (*body)(void)) {
   CHECK_IS(count_fds(), fds);
 }
 
-/* ---- Handles -------------------------------------------------------------- */
+/* ---- Handles --------------------------------------------------------- */
 
 static void make_and_free(void) {
   CHECK_OK(gipc_pipe(&r, &w));
@@ -127,7 +127,7 @@ static void a_signal_of_a_closed_pipe_is_taken_back(void **state) {
   }
 }
 
-/* ---- Processes ------------------------------------------------------------ */
+/* ---- Processes ------------------------------------------------------- */
 
 static void start_each(void) {
   const char *const argv[] = {"true", NULL}, *const none[] = {"/no/such", NULL};
@@ -203,7 +203,7 @@ static void a_runtimes_fork_is_not_left_half_done(void **state) {
   gipc_options_free(o);
 }
 
-/* ---- The end of a process ------------------------------------------------- */
+/* ---- The end of a process -------------------------------------------- */
 
 static int end_cancelled(struct ev_loop *fresh, void *by_exit) {
   CHECK_OK(gipc_try_put(w, "first", 5));

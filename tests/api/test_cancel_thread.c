@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-/* ---- A thread to cancel --------------------------------------------------- */
+/* ---- A thread to cancel ---------------------------------------------- */
 
 struct victim {
   void (*body)(struct victim *self);
@@ -79,7 +79,7 @@ static void cancel_asleep(struct victim *v) {
 /* Each way to wait: for ever, and with a timeout. */
 static const double timeouts[] = {-1, 30};
 
-/* ---- Gets ----------------------------------------------------------------- */
+/* ---- Gets ------------------------------------------------------------ */
 
 static void get_body(struct victim *v) {
   const void *data;
@@ -120,6 +120,11 @@ static void a_cancelled_get_leaves_the_handle_as_it_was(void **state) {
   }
 }
 
+static void wait_until_read(int fd) {
+  while (wait_fd(fd, POLLIN, 0))
+    sched_yield();
+}
+
 /* The writer sends a message up to some byte; a get that has these bytes is
  * cancelled; the next one has the message. */
 static void cancel_within(size_t size, size_t cut, double timeout) {
@@ -135,17 +140,18 @@ static void cancel_within(size_t size, size_t cut, double timeout) {
   fill(frame + 4, size, size);
   begin(&v);
   CHECK(write_all(ends[1], frame, cut));
-  while (wait_fd(ends[0], POLLIN, 0)) /* until the thread has taken it */
-    sched_yield();
+  wait_until_read(ends[0]);
   wait_asleep(&v);
   cancel(&v);
   CHECK_IS(gipc_get(v.handle, 0, &data, &got), -ETIMEDOUT);
   cancel_asleep(&v);
-  begin(&v); /* fetches what comes, or is cancelled before */
+  begin(&v);
   for (size_t at = cut; at < size + 4;) {
     size_t part = size + 4 - at < 60000 ? size + 4 - at : 60000;
-    if (at + part == size + 4)
+    if (at + part == size + 4) {
+      wait_until_read(ends[0]); /* so that the rest fits into the socket */
       cancel(&v);
+    }
     CHECK(write_all(ends[1], frame + at, part));
     at += part;
   }
@@ -195,7 +201,7 @@ static void a_wait_that_poll_refuses_is_cancelled_too(void **state) {
     in_own_fork(wait_without_poll, (void *)&timeouts[i]);
 }
 
-/* ---- Puts ----------------------------------------------------------------- */
+/* ---- Puts ------------------------------------------------------------ */
 
 static void put_body(struct victim *v) {
   char *data = malloc(v->size + 1);
@@ -354,7 +360,7 @@ static void a_cancelled_flush_keeps_the_queue(void **state) {
   }
 }
 
-/* ---- Processes ------------------------------------------------------------ */
+/* ---- Processes ------------------------------------------------------- */
 
 static void join_body(struct victim *v) {
   (void)!gipc_process_join(v->process, v->timeout);
@@ -402,7 +408,7 @@ static void a_cancelled_stop_has_asked_the_child_to_end(void **state) {
   gipc_handle_free(w);
 }
 
-/* ---- Callbacks ------------------------------------------------------------ */
+/* ---- Callbacks ------------------------------------------------------- */
 
 struct looped {
   struct ev_loop *loop;

@@ -2,6 +2,8 @@
 #include "support.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -100,6 +102,57 @@ a_peer_that_closes_with_our_bytes_unread_ends_cleanly(void **state) {
     RESULT(gipc_put(a, "x", 1, 10), -EPIPE);
     gipc_handle_free(a);
   }
+}
+
+static void
+a_get_that_waits_for_ever_takes_what_came_before_a_reset(void **state) {
+  gipc_handle *a, *b; /* H76 */
+  OK(gipc_pipe_duplex(&a, &b));
+  OK(gipc_put(a, "unread", 6, -1));
+  OK(gipc_put(b, "one", 3, -1));
+  OK(gipc_put(b, "two", 3, -1));
+  OK(gipc_close(b)); /* which resets the connection */
+  gipc_handle_free(b);
+  OK(gipc_get(a, -1, &data, &size));
+  assert_memory_equal(data, "one", 3);
+  OK(gipc_get(a, -1, &data, &size));
+  assert_memory_equal(data, "two", 3);
+  for (int i = 0; i < 3; i++)
+    RESULT(gipc_get(a, -1, &data, &size), GIPC_EOF);
+  gipc_handle_free(a);
+}
+
+/* Bytes of a message, then a reset: the connection's own error comes last. */
+static void
+a_reset_of_the_network_is_told_after_what_came_before(void **state) {
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  gipc_handle *a;
+  int server = socket(AF_INET, SOCK_STREAM, 0);
+  int ours = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(bind(server, (struct sockaddr *)&address, length), 0);
+  assert_int_equal(listen(server, 1), 0);
+  assert_int_equal(getsockname(server, (struct sockaddr *)&address, &length),
+                   0);
+  assert_int_equal(connect(ours, (struct sockaddr *)&address, length), 0);
+  int peer = accept(server, NULL, NULL);
+  assert_true(peer >= 0);
+  OK(gipc_open(ours, ours, &a));
+  assert_true(write_all(peer, "\0\0\0\3one", 7));
+  struct pollfd arrived = {ours, POLLIN, 0};
+  assert_int_equal(poll(&arrived, 1, -1), 1);
+  struct linger at_once = {1, 0};
+  assert_int_equal(
+      setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+  close(peer);
+  struct pollfd reset = {ours, 0, 0};
+  assert_int_equal(poll(&reset, 1, -1), 1);
+  OK(gipc_get(a, -1, &data, &size));
+  assert_memory_equal(data, "one", 3);
+  RESULT(gipc_get(a, -1, &data, &size), -ECONNRESET);
+  close(server);
+  gipc_handle_free(a);
 }
 
 static void a_peer_that_dies_in_mid_message_truncates(void **state) { /* H76 */
@@ -294,6 +347,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_put_to_nobody_is_an_error_and_no_signal),
       TEST(a_peer_that_closes_with_our_bytes_unread_ends_cleanly),
+      TEST(a_get_that_waits_for_ever_takes_what_came_before_a_reset),
+      TEST(a_reset_of_the_network_is_told_after_what_came_before),
       TEST(a_peer_that_dies_in_mid_message_truncates),
       TEST(a_peer_that_vanishes_while_a_put_waits_ends_it),
       TEST(a_child_of_a_plain_fork_cannot_use_a_handle),

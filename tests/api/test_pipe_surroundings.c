@@ -197,6 +197,22 @@ static void words_for_every_result(void **state) {
   assert_int_equal(gipc_version(), GIPC_VERSION);
 }
 
+/* The bindings show these texts in their own languages. */
+static void a_text_names_no_function_of_c(void **state) {
+  for (int code = -10020; code < 200; code++)
+    assert_null(strstr(gipc_strerror(code), "()"));
+}
+
+/* A timeout is no failed connection, and "operation now in progress" does not
+ * say whether to put again. */
+static void
+codes_with_a_meaning_of_their_own_have_their_own_text(void **state) {
+  static const int codes[] = {EAGAIN,      EBUSY,   ECANCELED,
+                              EINPROGRESS, ENOBUFS, ETIMEDOUT};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    assert_string_not_equal(gipc_strerror(-codes[i]), strerror(codes[i]));
+}
+
 /* ---- The library before main
  * ------------------------------------------------------- */
 
@@ -234,6 +250,8 @@ int main(void) {
       TEST(signals_that_the_program_blocks_stay_blocked),
       TEST(nothing_is_printed),
       TEST(words_for_every_result),
+      TEST(a_text_names_no_function_of_c),
+      TEST(codes_with_a_meaning_of_their_own_have_their_own_text),
       TEST(nothing_runs_before_main),
   };
   return cmocka_run_group_tests_name("pipe surroundings", tests, NULL, NULL);

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-/* ---- Ends ----------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------ */
 
 enum end { by_return, by_exit, by_gipc_exit, ends };
 
@@ -17,13 +17,13 @@ static int end_with(enum end end, int code) {
   return code;
 }
 
-/* ---- A put in another thread ---------------------------------------------- */
+/* ---- A put in another thread ----------------------------------------- */
 
 struct run {
   gipc_handle *out;
   void *(*putter)(void *);
   enum end end;
-  size_t size;    /* of its messages */
+  size_t size;     /* of its messages */
   size_t at_least; /* the child ends when so many have been put */
   size_t put;
 };
@@ -157,27 +157,27 @@ static void run_ends(void *(*putter)(void *), size_t size, size_t runs) {
 
 static void a_put_of_another_thread_is_whole_at_the_end(void **state) {
   /* H114 */
-  run_ends(put_each, 100000, many(100, 10));
-  run_ends(put_with_timeout, 100000, many(60, 10));
+  run_ends(put_each, 100000, many(100, 6));
+  run_ends(put_with_timeout, 100000, many(60, 6));
   run_ends(put_each, 3000000, many(20, 3));
 }
 
 static void many_messages_of_another_thread_are_whole(void **state) {
-  run_ends(put_many, 100, many(60, 10)); /* H114 */
-  run_ends(put_many, 60000, many(60, 10));
+  run_ends(put_many, 100, many(60, 6)); /* H114 */
+  run_ends(put_many, 60000, many(60, 6));
 }
 
 static void a_queue_of_another_thread_is_whole(void **state) {
-  run_ends(try_and_flush, 20, many(100, 10)); /* H114 */
-  run_ends(try_and_flush, 50000, many(60, 10));
+  run_ends(try_and_flush, 20, many(100, 6)); /* H114 */
+  run_ends(try_and_flush, 50000, many(60, 6));
 }
 
 static void a_started_handle_of_another_thread_is_whole(void **state) {
-  run_ends(put_on_a_loop, 20, many(60, 10)); /* H114 */
-  run_ends(put_on_a_loop, 50000, many(60, 10));
+  run_ends(put_on_a_loop, 20, many(60, 6)); /* H114 */
+  run_ends(put_on_a_loop, 50000, many(60, 6));
 }
 
-/* ---- Pipes whose reader is in the child itself ---------------------------- */
+/* ---- Pipes whose reader is in the child itself ----------------------- */
 
 struct own {
   gipc_handle *a, *b;
@@ -236,7 +236,7 @@ static void a_child_does_not_wait_for_itself_to_read(void **state) {
   }
 }
 
-/* ---- Slow readers --------------------------------------------------------- */
+/* ---- Slow readers ---------------------------------------------------- */
 
 enum { slow_count = 100, slow_size = 10000 };
 

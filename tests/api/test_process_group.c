@@ -70,6 +70,42 @@ static void a_stop_without_patience_kills_the_group(void **state) {
   CHECK(code == -SIGTERM || code == -SIGKILL);
 }
 
+/* Its child answers each byte. */
+static int have_answering_child(struct ev_loop *fresh, void *argument) {
+  char byte;
+  if (fork() == 0) {
+    while (read(0, &byte, 1) == 1)
+      CHECK(write(1, &byte, 1) == 1);
+    _exit(0);
+  }
+  return wait_for_signal(fresh, NULL);
+}
+
+static void a_number_that_another_reaper_let_go_is_not_signalled(void **state) {
+  /* H47: what has the number now may be anybody's. */
+  gipc_options *o = new_options();
+  int status;
+  char byte = 'a';
+  CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_PIPE, -1));
+  CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
+  CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_NEW));
+  gipc_process *p = start(have_answering_child, NULL, o);
+  gipc_options_free(o);
+  int to = gipc_process_stdio(p, 0), from = gipc_process_stdio(p, 1);
+  CHECK(write(to, "x", 1) == 1 && read(from, &byte, 1) == 1);
+  pid_t pid = gipc_process_pid(p);
+  CHECK_OK(kill(pid, SIGKILL));
+  CHECK_IS(waitpid(pid, &status, 0), pid);
+  CHECK_OK(gipc_process_stop_group(p, 0));
+  CHECK(write(to, "y", 1) == 1);
+  CHECK_IS((long)read(from, &byte, 1), 1);
+  CHECK(byte == 'y');
+  close(to);
+  CHECK_IS((long)read(from, &byte, 1), 0);
+  close(from);
+  gipc_process_free(p);
+}
+
 static void note_end(gipc_process *p, void *user) { *(bool *)user = true; }
 
 static void stop_on_loop(struct ev_loop *loop) {
@@ -148,6 +184,7 @@ int main(void) {
       TEST(a_signal_to_the_group_reaches_all_of_it),
       TEST(a_stop_of_the_group_ends_those_that_ignore_it),
       TEST(a_stop_without_patience_kills_the_group),
+      TEST(a_number_that_another_reaper_let_go_is_not_signalled),
       TEST(a_loop_stops_a_group_without_waiting),
       TEST(a_group_that_is_shared_is_not_signalled),
       TEST(options_without_what_was_passed_start_another_child),

@@ -2,8 +2,8 @@
  * and what it tells (H116, H127); an end inside a put (H114). */
 #include "support_process.h"
 
-#include <pthread.h>
 #include <math.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -52,7 +52,7 @@ static void finish(struct pipe_of_child *c, int ended, int code) {
   gipc_handle_free(c->w);
 }
 
-/* ---- A peer that never reads ---------------------------------------------- */
+/* ---- A peer that never reads ----------------------------------------- */
 
 static int leave_a_queue(struct ev_loop *fresh, void *out) {
   fill_queue(out);
@@ -139,7 +139,40 @@ static void a_put_that_was_only_begun_is_unsent(void **state) {
   finish(&c, GIPC_ENDED_UNSENT, 7);
 }
 
-/* ---- A peer that reads a little all the time ------------------------------ */
+static int put_to_oneself(struct ev_loop *fresh, void *argument) {
+  gipc_handle *r, *w;
+  CHECK_OK(gipc_pipe(&r, &w));
+  return gipc_put(w, "fresh", 5, -1) == 0 ? 8 : 9;
+}
+
+/* Another thread ends the process, and waits. */
+static void *start_meanwhile(void *out) {
+  gipc_options *o = new_options();
+  gipc_process *p = NULL;
+  while (gipc_flush_step(out) != GIPC_ELOCKED)
+    sched_yield();
+  CHECK_OK(gipc_options_pass(o, NULL, out));
+  CHECK_IS(gipc_start_process(put_to_oneself, NULL, o, &p), GIPC_ELOCKED);
+  _exit(in_child(put_to_oneself, NULL, NULL));
+}
+
+static int end_beside_a_start(struct ev_loop *fresh, void *out) {
+  pthread_t thread;
+  fill_queue(out);
+  CHECK_OK(pthread_create(&thread, NULL, start_meanwhile, out));
+  return 7;
+}
+
+static void a_process_that_ends_may_start_another(void **state) {
+  struct pipe_of_child c;
+  CHECK_OK(gipc_set_exit_timeout(-1));
+  begin(&c, end_beside_a_start, NULL);
+  CHECK_OK(gipc_process_join(c.p, 50));
+  finish(&c, GIPC_ENDED_UNKNOWN, 8);
+  CHECK_OK(gipc_set_exit_timeout(60));
+}
+
+/* ---- A peer that reads a little all the time ------------------------- */
 
 enum { large_size = 100000, large_count = 8, patience = 3 };
 
@@ -222,7 +255,7 @@ static void a_child_goes_on_while_anything_is_read(void **state) {
   }
 }
 
-/* ---- An end inside a put -------------------------------------------------- */
+/* ---- An end inside a put --------------------------------------------- */
 
 static int by_gipc_exit;
 
@@ -257,7 +290,8 @@ static int queue_until_signal(struct ev_loop *fresh, void *out) {
 }
 
 /* At any moment: after some messages, and in the wait of a put. */
-static void end_by_signal(target_function target, size_t size, size_t messages) {
+static void end_by_signal(target_function target, size_t size,
+                          size_t messages) {
   struct pipe_of_child c;
   const void *data;
   size_t got, count = 0;
@@ -301,6 +335,7 @@ int main(void) {
       TEST(a_timeout_that_is_no_number_is_refused),
       TEST(a_reader_that_is_gone_is_not_waited_for),
       TEST(a_put_that_was_only_begun_is_unsent),
+      TEST(a_process_that_ends_may_start_another),
       TEST(a_child_goes_on_while_anything_is_read),
       TEST(a_handler_may_end_the_process_inside_a_put),
   };

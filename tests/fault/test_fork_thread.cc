@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/eventfd.h>
 
 namespace {
 
@@ -202,14 +203,35 @@ int has_only(void *argument) {
 // The socket of its start, and the fresh loop.
 int in_each_child(Way way) { return way == by_option ? 2 : 1; }
 
-void is_not_in_the_child(Way way, const char *call) {
+void *fail_to_start(void *argument) {
+  auto *stop = static_cast<Stop *>(argument);
+  const char *missing[] = {"/no/such/program", nullptr};
+  gipc_process *p;
+  stop->thread = pthread_self();
+  stop->begin.wait();
+  CHECK_IS(gipc_exec_process(missing, nullptr, &p), -ENOENT);
+  return nullptr;
+}
+
+void *ask_for_features(void *argument) {
+  auto *stop = static_cast<Stop *>(argument);
+  stop->thread = pthread_self();
+  stop->begin.wait();
+  CHECK(gipc_features() >= 0);
+  stop->reached.set(); // there may have been nothing to try
+  return nullptr;
+}
+
+// What a thread makes that is stopped in this call at the fork.
+void is_not_in_the_child(Way way, const char *call,
+                         void *(*body)(void *) = make_a_pipe) {
   Stop stop;
   Fds before;
   gipc_options *o = new_options();
   stop.call = call;
   stop_here = nullptr;
   gipc::sys::fault = stop_in_call;
-  pthread_t thread = begin_thread(make_a_pipe, &stop);
+  pthread_t thread = begin_thread(body, &stop);
   before.count = list_fds(before.numbers, 64);
   int others =
       start_in(way, {reach, go_on, nullptr, &stop}, o, has_only, &before);
@@ -223,6 +245,15 @@ void is_not_in_the_child(Way way, const char *call) {
 void a_descriptor_that_is_made_at_a_fork_is_not_in_the_child(void **) {
   is_not_in_the_child(by_option, "shutdown"); // H1
   is_not_in_the_child(by_hand, "shutdown");
+}
+
+void a_descriptor_of_a_failed_start_is_not_in_the_child(void **) {
+  is_not_in_the_child(by_option, "wait4", fail_to_start); // H1
+  is_not_in_the_child(by_hand, "wait4", fail_to_start);
+}
+
+void nothing_that_was_opened_for_a_try_is_in_the_child(void **) { // H1
+  is_not_in_the_child(by_option, "preadv2", ask_for_features);
 }
 
 // ---- Numbers that mean another file in the child ----------------------------
@@ -265,6 +296,43 @@ void a_number_that_was_taken_after_a_fork_is_the_childs(void **) {
              0);
     gipc_handle_free(reused.r);
     gipc_handle_free(reused.w);
+    gipc_options_free(o);
+  }
+}
+
+// Files of the kernel without a name all look the same.
+struct Nameless {
+  int fd;
+  gipc_process *process;
+  pid_t pid;
+};
+
+void take_its_number_for_a_set(void *argument) {
+  auto *nameless = static_cast<Nameless *>(argument);
+  close(nameless->fd);
+  gipc_process_free(nameless->process);
+}
+
+int still_counts(void *argument) {
+  uint64_t value = 7;
+  int fd = static_cast<Nameless *>(argument)->fd;
+  return write(fd, &value, sizeof value) == sizeof value ? 0 : 1;
+}
+
+void a_nameless_file_at_such_a_number_is_the_childs(void **) {
+  for (Way way : {by_option, by_hand}) {
+    Nameless nameless{};
+    gipc_options *o = new_options();
+    nameless.process = start(wait_for_signal, nullptr, nullptr);
+    nameless.pid = gipc_process_pid(nameless.process);
+    nameless.fd = eventfd(0, EFD_CLOEXEC);
+    CHECK_IS(start_in(way,
+                      {nullptr, take_its_number_for_a_set, nullptr, &nameless},
+                      o, still_counts, &nameless),
+             0);
+    CHECK_OK(kill(nameless.pid, SIGKILL));
+    CHECK(gone_within(nameless.pid, 20));
+    gipc_process_free(nullptr);
     gipc_options_free(o);
   }
 }
@@ -412,9 +480,12 @@ int main() {
   const struct CMUnitTest tests[] = {
       TEST(a_fork_function_may_wait_for_a_thread_that_uses_the_library),
       TEST(a_fork_by_hand_may_wait_for_a_thread_that_uses_the_library),
+      TEST(nothing_that_was_opened_for_a_try_is_in_the_child),
       TEST(a_descriptor_that_is_made_at_a_fork_is_not_in_the_child),
+      TEST(a_descriptor_of_a_failed_start_is_not_in_the_child),
       TEST(a_number_that_was_taken_after_a_fork_is_the_childs),
       TEST(a_number_that_was_left_before_a_fork_is_the_childs),
+      TEST(a_nameless_file_at_such_a_number_is_the_childs),
       TEST(a_fork_may_wait_for_any_number_of_changes),
       TEST(forks_beside_a_flood_leak_nothing),
       TEST(hooks_around_a_fork_may_free_what_there_is),

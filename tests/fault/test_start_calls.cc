@@ -1,5 +1,6 @@
 // Every system call of a start fails once, in the parent and in the child:
 // what was begun is rolled back, or the child is what was asked for (H24).
+#include "support_fault.h"
 #include "support_process.h"
 
 #include "sys.h"
@@ -230,6 +231,33 @@ void a_hundred_failed_starts_leave_no_memory(void **) {
   CHECK(mallinfo2().uordblks < before + 16 * 1024);
 }
 
+// ---- Without /dev/null ------------------------------------------------------
+
+int writes_there(struct ev_loop *, void *argument) {
+  int fd = static_cast<int>(reinterpret_cast<intptr_t>(argument));
+  return write(fd, "x", 1) == 1 ? 0 : 1;
+}
+
+void any_free_number_can_be_mapped_without_dev_null(void **) { /* H24 */
+  int p[2];
+  char byte;
+  CHECK_OK(pipe2(p, O_CLOEXEC));
+  int first = fcntl(p[0], F_DUPFD_CLOEXEC, 3);
+  close(first); // the next that anything is opened at
+  for (int fd = first; fd < first + 8; ++fd) {
+    gipc_options *o = new_options();
+    CHECK_OK(gipc_options_map_fd(o, p[1], fd));
+    fault::fail_call("open", 1, ENOENT, 1 << 30);
+    int result = in_child(writes_there, INT(fd), o);
+    fault::stop_calls();
+    CHECK_IS(result, 0);
+    CHECK(read(p[0], &byte, 1) == 1);
+    gipc_options_free(o);
+  }
+  close(p[0]);
+  close(p[1]);
+}
+
 } // namespace
 
 int main() {
@@ -241,6 +269,7 @@ int main() {
       TEST(each_call_of_a_programs_child),
       TEST(each_call_of_an_adopted_child),
       TEST(a_hundred_failed_starts_leave_no_memory),
+      TEST(any_free_number_can_be_mapped_without_dev_null),
   };
   return cmocka_run_group_tests(tests, make_shared, nullptr);
 }

@@ -9,11 +9,11 @@ fd sys os
 buffer deadline error frame generation
 stream inbox outbox registry control membership waker live
 watch
-handle push transfer
+handle receive send blocking push flush
 inherit
 options
 setup
-process
+process detached
 wait fork exec
 capi'
 
@@ -58,4 +58,16 @@ done
   forbid 'include "(watch|handle|push|process)\.h' \
     'what runs between fork and exec knows no loop' {options,setup,control}.*
 }
+
+# The README has every file by its name, and no test that is not there.
+cd ..
+for file in src/*.cc src/*.h bindings/python/gipc/[!_]*.py \
+  bindings/python/gipc/_[!_]*.py bindings/ruby/lib/gipc/*.rb \
+  bindings/lua/gipc/*.lua bindings/lua/gipc/loop/*.lua; do
+  name=${file##*/}
+  grep -qE "\`${name%.*}(\.|\`)" README.md || complain "README.md lacks $file"
+done
+for name in $(grep -oE '\btest_[a-z_]+\.cc?\b' README.md | sort -u); do
+  compgen -G "tests/*/$name" >/dev/null || complain "README.md has no $name"
+done
 exit $bad
