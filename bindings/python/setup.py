@@ -53,7 +53,8 @@ def core_sources():
     kernel = os.environ.get("GIPC_OS") or (
         "linux" if sys.platform == "linux" else "posix")
     return [f for f in CORE if f.suffix == ".cc"
-            and (not f.stem.startswith("os_") or f.stem == "os_" + kernel)]
+            and (not f.stem.startswith("os_")
+                 or f.stem.startswith(("os_common", "os_" + kernel)))]
 
 
 def installed_library():

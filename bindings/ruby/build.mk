@@ -16,8 +16,9 @@ endif
 else
 
 ruby_native := $(B)/ruby/gipc/native.so
+ruby_loader := $(B)/ruby/gipc/loader.so
 
-bindings += $(ruby_native)
+bindings += $(ruby_native) $(ruby_loader)
 binding_checks += tests/bindings/ruby/run
 binding_benches += tests/bench/ruby/run
 
@@ -32,5 +33,11 @@ $(ruby_native): $(B)/swig/ruby/native_wrap.c $(LIBRARY)
 	$(CC) -Iinclude $(addprefix -isystem ,$(ruby_config)) $(CPPFLAGS) -O2 -g \
 	  -fPIC -DNDEBUG -fvisibility=hidden $(CFLAGS) $(LDFLAGS) $(module_ld) -o $@ $< \
 	  $(with_shared)
+
+$(ruby_loader): bindings/ruby/ext/loader/loader.c
+	@mkdir -p $(@D)
+	$(CC) $(addprefix -isystem ,$(ruby_config)) $(CPPFLAGS) -O2 -g -fPIC -Wall \
+	  -Wextra -fvisibility=hidden $(CFLAGS) $(LDFLAGS) $(module_ld) -o $@ $< \
+	  -ldl
 
 endif

@@ -4,7 +4,7 @@
 # Fiber::Scheduler: the methods to begin with.
 
 require "io/wait"
-require "gipc/native"
+require "gipc/loader"
 
 module Gipc
   # The version of the library that runs.

@@ -233,6 +233,28 @@ class LoopsTest < GipcTest
     selector&.close
   end
 
+  # H101: the reactor waits without Ruby's lock, whichever library came first.
+  # The thread writes once the main one waits, which it can see only meanwhile.
+  def test_threads_go_on_while_a_reactor_of_nio4r_waits
+    needs :NIO
+    [%w[gipc nio], %w[nio gipc]].each do |order|
+      program = <<~RUBY
+        ARGV.each { |library| require library }
+        reader, writer = IO.pipe
+        selector = NIO::Selector.new
+        selector.register(reader, :r)
+        main, begun = Thread.current, false
+        Thread.new do
+          Thread.pass until begun && main.stop?
+          writer.write("x")
+        end
+        begun = true
+        exit selector.select(10) ? 0 : 1
+      RUBY
+      assert_equal 0, exec([*RUBY, "-e", program, *order]).join.exitcode, order.join(", then ")
+    end
+  end
+
   def test_the_descriptor_can_be_polled_by_eventmachine
     needs :EventMachine
     reader, writer = pipe

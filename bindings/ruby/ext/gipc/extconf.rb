@@ -31,7 +31,7 @@ else
   end
   os = with_config("os", RUBY_PLATFORM.include?("linux") ? "linux" : "posix")
   core = Dir["#{here}/core/src/*.cc"].map { |file| File.basename(file) }
-  $srcs = ["native_wrap.c"] + core.grep_v(/\Aos_/) + ["os_#{os}.cc"]
+  $srcs = ["native_wrap.c"] + core.grep_v(/\Aos_(?!common|#{os})/)
   $VPATH << "$(srcdir)/core/src"
   $INCFLAGS = "-I$(srcdir)/core/include #{$INCFLAGS}"
   $CXXFLAGS << " -std=c++17 -fno-rtti -fvisibility=hidden -fvisibility-inlines-hidden"
