@@ -227,7 +227,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_flush_step(gipc_handle *h);
 GIPC_API GIPC_MUST_CHECK int gipc_get(gipc_handle *h, double timeout,
                                       const void **data, size_t *size);
 /* Returns when the message is with the kernel.  -ETIMEDOUT: withdrawn, no byte
- * has left.  -EINPROGRESS: the time is over, but a part has left; the rest
+ * has left.  -EINPROGRESS: the wait has ended, but a part has left; the rest
  * is queued in h and leaves before anything else: do not put it again.  While
  * it waits, a handle that also reads goes on receiving, up to
  * gipc_set_read_limit(), so that two peers that put at once do not lock each
