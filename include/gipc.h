@@ -247,7 +247,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_get(gipc_handle *h, double timeout,
                                       const void **data, size_t *size);
 /* Puts a message.  0: all its bytes are written, that is, accepted by the
  * kernel; the peer can read them even if this process exits.  -ETIMEDOUT: the
- * message is not put, no byte was written.  -EINPROGRESS: the timeout expired
+ * message is not put, no byte was written.  -EINPROGRESS: the wait ended
  * after a part was written.  The remaining bytes are queued and written before
  * anything else: do not put the message again.  While it waits, a duplex handle
  * receives ahead, up to gipc_set_read_limit(), so that two peers that put at

@@ -98,7 +98,8 @@ int Handle::put(const void *data, size_t size, Deadline &deadline) {
   if (int error = interrupted(put_gate_))
     return error;
   Sending mine(*this);
-  return mine ? put_waiting(data, size, deadline) : GIPC_ELOCKED;
+  int why;
+  return mine ? put_waiting(data, size, deadline, why) : GIPC_ELOCKED;
 }
 
 // Ends a put that waits, however it ends: by the cancellation of this thread,
@@ -115,7 +116,10 @@ private:
   Handle &handle_;
 };
 
-int Handle::put_waiting(const void *data, size_t size, Deadline &deadline) {
+// -EINPROGRESS: the message is put, but not all of it has left; why is what
+// ended the wait.
+int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
+                        int &why) {
   int result = begin_put(data, size);
   if (result != -EAGAIN)
     return result;
@@ -126,12 +130,10 @@ int Handle::put_waiting(const void *data, size_t size, Deadline &deadline) {
     if (int error = copy_borrowed(data))
       return error;
   while (result == -EAGAIN) {
-    if (int error = wait(GIPC_WRITE, deadline)) {
+    why = wait(GIPC_WRITE, deadline);
+    if (why != 0) {
       int left = cancel_put();
-      if (left == 1)
-        return error == -ETIMEDOUT || error == -ECANCELED ? -EINPROGRESS
-                                                          : error;
-      return left < 0 ? break_off(left) : error;
+      return left == 1 ? -EINPROGRESS : left < 0 ? break_off(left) : why;
     }
     result = step_put();
   }
@@ -180,10 +182,11 @@ int Handle::queue_many(const gipc_message *messages, size_t count,
     if (int error = put_error(message.data, message.size))
       return error;
     if (message.size >= large) {
-      int result = put_waiting(message.data, message.size, deadline);
+      int why;
+      int result = put_waiting(message.data, message.size, deadline, why);
       if (result == -EINPROGRESS) {
         ++taken;
-        return deadline.milliseconds() == 0 ? -ETIMEDOUT : -ECANCELED;
+        return why;
       }
       if (result != 0)
         return result;

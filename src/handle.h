@@ -173,7 +173,7 @@ private:
   int step_put() noexcept;
   int cancel_put() noexcept;
   class Borrowing;
-  int put_waiting(const void *data, size_t size, Deadline &deadline);
+  int put_waiting(const void *data, size_t size, Deadline &deadline, int &why);
   int queue_many(const gipc_message *messages, size_t count, Deadline &deadline,
                  size_t &taken);
   class Sending;

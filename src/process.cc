@@ -18,7 +18,7 @@ const ProcessWatch::Events Process::watch_events = {
       // The loop has just reaped it; what is left of its group keeps the
       // number.
       if (process->stopping_group_)
-        (void)sys::kill(-process->pid_, SIGKILL);
+        (void)process->kill_group(SIGKILL);
       (void)process->report(wait_status);
       process->on_end();
     },
@@ -246,10 +246,9 @@ int Process::signal(int number) noexcept {
 }
 
 // A group keeps its number while its leader has not been reaped, also when it
-// has ended.  Another reaper in this program may have been first.
+// has ended.
 int Process::kill_group(int number) noexcept {
-  int alive = pidfd_ ? os::signal_pidfd(pidfd_.get(), 0) : -ENOSYS;
-  if (ended_ || alive == -ESRCH || (alive < 0 && os::was_reaped(pid_)))
+  if (ended_)
     return GIPC_EDEAD;
   int result = sys::kill(-pid_, number);
   return result == -ESRCH ? GIPC_EDEAD : result;
@@ -261,6 +260,12 @@ int Process::signal_group(int number) noexcept {
   if (number < 0 || number >= NSIG || !leads_group_)
     return -EINVAL;
   return has_ended() ? GIPC_EDEAD : kill_group(number);
+}
+
+// Any time ago, by any reaper in this program.
+bool Process::was_reaped() noexcept {
+  int alive = pidfd_ ? os::signal_pidfd(pidfd_.get(), 0) : -ENOSYS;
+  return ended_ || alive == -ESRCH || (alive < 0 && os::was_reaped(pid_));
 }
 
 int Process::ask_to_end(bool group) noexcept {
@@ -313,8 +318,8 @@ int Process::stop_group(double grace) {
   if (error != 0)
     return error;
   // Asked for here, its end would be reaped, and the rest of the group lost.
-  if (ended_)
-    return 0;
+  if (was_reaped())
+    return join(forever);
   error = ask_to_end(true);
   if (error != 0)
     return error;
@@ -328,7 +333,7 @@ int Process::begin_stop(double grace, bool group) noexcept {
     return error;
   if (!(grace >= 0) || watch_ == nullptr || (group && !leads_group_))
     return -EINVAL;
-  if (group ? ended_ : has_ended())
+  if (group ? was_reaped() : has_ended())
     return 0;
   if (int error = ask_to_end(group))
     return error;

@@ -83,6 +83,7 @@ private:
   void detach() noexcept;
   int kill(int number) noexcept;
   int kill_group(int number) noexcept;
+  bool was_reaped() noexcept;
   int ask_to_end(bool group) noexcept;
   bool wait_unreaped(Deadline &deadline);
   int begin_stop(double grace, bool group) noexcept;

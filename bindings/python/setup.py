@@ -92,7 +92,8 @@ class BuildExtension(build_ext):
             objects = self.compile([self.wrapper()], hidden)
             objects += self.compile(
                 core_sources(), [*hidden, "-std=c++17", "-fno-rtti",
-                                 "-fvisibility-inlines-hidden"])
+                                 "-fvisibility-inlines-hidden",
+                                 "-D_FILE_OFFSET_BITS=64"])
         self.compiler.link_shared_object(
             objects, self.get_ext_fullpath(extension.name),
             extra_postargs=[self.exports(), *libs], target_lang="c++")

@@ -272,6 +272,34 @@ void shutting_down_is_an_end_even_when_the_call_fails(void **) {
   gipc_handle_free(b);
 }
 
+// A part of the message has left: it must not be put again.
+void a_wait_that_fails_in_mid_message_leaves_it_put(void **) { /* H77 */
+  for (bool many : {false, true}) {
+    gipc_handle *r, *w;
+    std::string text(4 << 20, 'x');
+    const void *data;
+    size_t size, accepted = 9;
+    gipc_message message{text.data(), text.size()};
+    OK(gipc_pipe(&r, &w));
+    fault::fail_call("poll", 1, ENOMEM);
+    if (many)
+      RESULT(gipc_put_many(w, &message, 1, 10, &accepted), -ENOMEM);
+    else
+      RESULT(gipc_put(w, text.data(), text.size(), 10), -EINPROGRESS);
+    assert_true(fault::stop_calls() > 0);
+    assert_int_equal(accepted, many ? 1 : 9);
+    int result;
+    while ((result = gipc_try_get(r, &data, &size)) == -EAGAIN)
+      if (int flushed = gipc_flush_step(w))
+        RESULT(flushed, -EAGAIN);
+    OK(result);
+    assert_int_equal(size, text.size());
+    RESULT(gipc_try_get(r, &data, &size), -EAGAIN);
+    gipc_handle_free(r);
+    gipc_handle_free(w);
+  }
+}
+
 } // namespace
 
 int main() {
@@ -287,6 +315,7 @@ int main() {
       TEST(interrupted_polls_are_no_error),
       TEST(half_of_all_transfers_may_be_refused),
       TEST(shutting_down_is_an_end_even_when_the_call_fails),
+      TEST(a_wait_that_fails_in_mid_message_leaves_it_put),
   };
   return cmocka_run_group_tests_name("pipe calls", tests, nullptr, nullptr);
 }

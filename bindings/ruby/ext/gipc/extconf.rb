@@ -36,7 +36,7 @@ else
   $INCFLAGS = "-I$(srcdir)/core/include #{$INCFLAGS}"
   $CXXFLAGS << " -std=c++17 -fno-rtti -fvisibility=hidden -fvisibility-inlines-hidden"
   # Its functions are for this module only.
-  $defs.push("-DGIPC_API=", "-DNDEBUG")
+  $defs.push("-DGIPC_API=", "-DNDEBUG", "-D_FILE_OFFSET_BITS=64")
 end
 # What SWIG writes is not ours to warn of.
 $CFLAGS << " -fvisibility=hidden -w"
