@@ -133,8 +133,8 @@ def exec_process(
         there.  No other descriptor reaches it, except 0 to 2.
     :arg env: its whole environment as a dictionary; the default is this one's.
     :arg stdin, stdout, stderr: ``None`` (this process's), a descriptor, an
-        object with ``fileno``, or ``subprocess.PIPE``, ``DEVNULL``, and for
-        stderr ``STDOUT``.
+        object with ``fileno`` (a handle too, which stays open here), or
+        ``subprocess.PIPE``, ``DEVNULL``, and for stderr ``STDOUT``.
     :arg daemon: whether it is killed when this process ends.
 
     :returns: a process object.
