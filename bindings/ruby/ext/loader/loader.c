@@ -1,10 +1,10 @@
 /* gipc/loader: loads gipc/native, which lies beside it, for this gem alone.
  *
  * Ruby loads an extension with RTLD_GLOBAL, so that its symbols, and those of
- * the libraries it needs, replace the same ones of each extension that is loaded
- * later.  The system's libev would replace the one that nio4r carries (seen with
- * 2.5.8), which lets go of Ruby's lock while it waits: no thread could run then
- * while a reactor of Async sleeps. */
+ * the libraries it needs, replace the same ones of each extension that is
+ * loaded later.  The system's libev would replace the one that nio4r carries
+ * (seen with 2.5.8), which lets go of Ruby's lock while it waits: no thread
+ * could run then while a reactor of Async sleeps. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <ruby.h>
