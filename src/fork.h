@@ -41,7 +41,6 @@ private:
   ~Fork();
   int prepare_all();
   int prepare_handles();
-  int release_child() noexcept;
   int become_child() noexcept;
   int abandon_loops(struct ev_loop **known, int count) noexcept;
   void close_passed() noexcept;

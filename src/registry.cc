@@ -17,8 +17,7 @@ namespace gipc::registry {
 
 namespace {
 
-// ---- The lock
-// ----------------------------------------------------------------
+// ---- The lock --------------------------------------------------------------
 
 pthread_mutex_t mutex;
 // The generation that the mutex was made in, and whether it is being made.
@@ -57,10 +56,10 @@ void need_mutex(uint32_t now) noexcept {
   }
 }
 
-// ---- What the lock guards
-// ---------------------------------------------------- All of it is void in
-// another generation.  A fork may copy it while another thread changes it, so
-// what the child reads is written in an order in which each state makes sense.
+// ---- What the lock guards --------------------------------------------------
+// All of it is void in another generation.  A fork may copy it while another
+// thread changes it, so what the child reads is written in an order in which
+// each state makes sense.
 
 uint32_t list_generation;
 Entry *first;
@@ -220,8 +219,7 @@ void lock() noexcept {
 
 void unlock() noexcept { pthread_mutex_unlock(&mutex); }
 
-// ---- Descriptors
-// -------------------------------------------------------------
+// ---- Descriptors -----------------------------------------------------------
 
 Held &Held::operator=(Fd &&fd) noexcept {
   Lock hold;
@@ -285,8 +283,7 @@ bool holds(int fd) noexcept {
          is_held(static_cast<unsigned>(fd));
 }
 
-// ---- Entries
-// -----------------------------------------------------------------
+// ---- Entries ---------------------------------------------------------------
 
 // The links of the entries, which are nobody else's business.
 struct List {
@@ -329,8 +326,7 @@ Entry *first_entry() noexcept { return first; }
 
 Entry *next_entry(const Entry *entry) noexcept { return List::next(entry); }
 
-// ---- Loops
-// -------------------------------------------------------------------
+// ---- Loops -----------------------------------------------------------------
 
 void enter_loop(struct ev_loop *loop) noexcept {
   Lock hold;
@@ -473,8 +469,7 @@ void close_changed(const Change &change,
     Fd(change.fd).reset();
 }
 
-// ---- The end of a child
-// ------------------------------------------------------
+// ---- The end of a child ----------------------------------------------------
 
 int child_control() noexcept {
   return control_generation == generation::current() ? control : -1;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 namespace gipc {
@@ -65,9 +66,12 @@ int Setup::prepare_stdio(int which) {
   const Options::Stdio &stdio = options_->stdio[which];
   Fd source, parent;
   int error = 0;
+  int flags = sys::descriptor_flags(which);
+  // A loop may have made a file there, which is closed by the exec.
+  bool is_gone = registry::holds(which) || flags == -EBADF ||
+                 (exec_ && flags > 0 && (flags & FD_CLOEXEC) != 0);
   if (stdio.mode == GIPC_STDIO_NULL ||
-      (stdio.mode == GIPC_STDIO_INHERIT &&
-       (registry::holds(which) || sys::status_flags(which) == -EBADF)))
+      (stdio.mode == GIPC_STDIO_INHERIT && is_gone))
     error = sys::open_null(source);
   else if (stdio.mode == GIPC_STDIO_FD)
     error = sys::duplicate(stdio.fd, source);
@@ -166,6 +170,21 @@ int Setup::redirect() noexcept {
   }
   if (options_->stdio[2].mode == GIPC_STDIO_STDOUT) {
     int error = sys::dup2(1, 2);
+    if (error < 0)
+      return error;
+  }
+  return exec_ ? 0 : fill_stdio();
+}
+
+// An inherited loop may have had a file there, which went with it.
+int Setup::fill_stdio() const noexcept {
+  for (int which = 0; which < 3; ++which) {
+    if (sys::descriptor_flags(which) != -EBADF)
+      continue;
+    Fd null;
+    int error = sys::open_null(null);
+    if (error == 0)
+      error = sys::dup2(null.get(), which);
     if (error < 0)
       return error;
   }

@@ -47,6 +47,7 @@ private:
   int reserve_numbers();
   int prepare_stdio(int which);
   int redirect() noexcept;
+  int fill_stdio() const noexcept;
   int set_group() const noexcept;
   int restrict_process() noexcept;
   int set_identity() noexcept;

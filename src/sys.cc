@@ -90,6 +90,10 @@ int status_flags(int fd) noexcept {
   return retry_int("fcntl", [&] { return ::fcntl(fd, F_GETFL); });
 }
 
+int descriptor_flags(int fd) noexcept {
+  return retry_int("fcntl", [&] { return ::fcntl(fd, F_GETFD); });
+}
+
 int set_cloexec(int fd, bool on) noexcept {
   return retry_int("fcntl",
                    [&] { return ::fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); });

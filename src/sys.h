@@ -65,6 +65,8 @@ int socket_type(int fd) noexcept;
 // AF_UNIX ... of a socket.
 int socket_family(int fd) noexcept;
 int status_flags(int fd) noexcept;
+// FD_CLOEXEC or 0.
+int descriptor_flags(int fd) noexcept;
 int set_cloexec(int fd, bool on) noexcept;
 // A copy of fd at 3, so that it can never be taken for stdio, or above.
 int duplicate(int fd, Fd &out, int least = 3) noexcept;

@@ -214,12 +214,56 @@ static void a_redirected_program_has_no_handle_on_stdio(void **state) {
   play_all(true, true);
 }
 
+/* ---- Loops on stdio ----------------------------------------------------- */
+
+static int count_open_stdio(struct ev_loop *fresh, void *argument) {
+  int count = 0;
+  for (int fd = 0; fd < 3; fd++)
+    count += fcntl(fd, F_GETFD) >= 0;
+  return count;
+}
+
+/* What cannot be printed here is the number of the step that failed. */
+static int with_loops_on_stdio(void *argument) {
+  const char *argv[] = {"/bin/sh", "-c",
+                        "for fd in 0 1 2; do test -e /proc/$$/fd/$fd || exit 9;"
+                        " done; exit 3",
+                        NULL};
+  gipc_process *p;
+  int code = -1;
+  for (int fd = 0; fd < 3; fd++)
+    close(fd);
+  if (ev_default_loop(EVFLAG_AUTO) == NULL || ev_loop_new(EVFLAG_AUTO) == NULL)
+    return 1;
+  if (count_open_stdio(NULL, NULL) == 0)
+    return 2; /* the loops have no descriptors there */
+  if (gipc_start_process(count_open_stdio, NULL, NULL, &p) != 0)
+    return 3;
+  if (gipc_process_join(p, -1) != 0 || gipc_process_exitcode(p, &code) != 0 ||
+      code != 3)
+    return 4;
+  gipc_process_free(p);
+  if (gipc_exec_process(argv, NULL, &p) != 0)
+    return 5;
+  if (gipc_process_join(p, -1) != 0 || gipc_process_exitcode(p, &code) != 0 ||
+      code != 3)
+    return 6;
+  gipc_process_free(p);
+  return 0;
+}
+
+static void a_child_has_stdio_where_loops_had_their_descriptors(void **state) {
+  not_under_valgrind();
+  in_own_fork(with_loops_on_stdio, NULL); /* H120 */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_function_child_has_stdio_and_no_handle_there),
       TEST(a_program_has_stdio_and_no_handle_there),
       TEST(a_redirected_function_child_has_no_handle_on_stdio),
       TEST(a_redirected_program_has_no_handle_on_stdio),
+      TEST(a_child_has_stdio_where_loops_had_their_descriptors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
