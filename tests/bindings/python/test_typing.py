@@ -17,7 +17,7 @@ PACKAGE = Path(gipc.__file__).parent
 # What an object passes on to another, which no class shows; and what is not for
 # users: the constructors, and how waits work.
 ALLOWED = r"""
-gipc\.(_GIPCDuplexHandle|aio\.Duplex)\.(batch|fileno|flush|get|get_into|put|put_many|set_limit)
+gipc\.(_GIPCDuplexHandle|aio\.Duplex)\.(batch|fileno|flush|get|get_into|put|put_many|set_limit|set_read_limit)
 gipc\.aio\.Process\.(close|exitcode|is_alive|kill|send_signal|sentinel|terminate)
 gipc\..*\.(__new__|__init__)
 gipc\._GIPCHandle\.(fd|rest_has_left)
