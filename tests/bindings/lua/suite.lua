@@ -19,6 +19,9 @@ end
 
 -- Descriptors and children that a test has left behind.
 local function left_behind(before, children_before)
+  if jit then
+    jit.flush() -- traces keep what they were compiled with
+  end
   collectgarbage()
   collectgarbage()
   local children = support.children()

@@ -186,6 +186,7 @@ def test_it_works_when_gevent_has_patched_everything(program, order):
             %s
             import os, subprocess, sys, threading, time, gevent
             def child(h):
+                h.get()
                 gevent.spawn(h.put, "from a greenlet").get()
                 thread = threading.Thread(target=h.put, args=("from a thread",))
                 thread.start()
@@ -198,8 +199,13 @@ def test_it_works_when_gevent_has_patched_everything(program, order):
                     ticks.append(1)
                     time.sleep(0.001)
             gevent.spawn(tick)
+            def go():
+                while len(ticks) <= 5: # which a get that blocked would prevent
+                    time.sleep(0.001)
+                mine.put("go")
             with pipe(True) as (mine, its):
                 p = start_process(child, (its,))
+                gevent.spawn(go)
                 print(*[mine.get() for _ in range(3)])
                 p.join()
                 print(p.exitcode, len(ticks) > 5)
