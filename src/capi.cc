@@ -5,6 +5,7 @@
 #include "handle.h"
 #include "inherit.h"
 #include "live.h"
+#include "push.h"
 
 using namespace gipc;
 
@@ -273,19 +274,21 @@ int gipc_start(gipc_handle *h, struct ev_loop *loop, const gipc_events *events,
   gipc_events known;
   if (int error = copy_in(events, least, known))
     return error;
-  return guard([&] { return unwrap(h)->start(loop, known, user); });
+  return guard([&] { return Push::start(*unwrap(h), loop, known, user); });
 }
 
 int gipc_stop(gipc_handle *h) {
-  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->stop(); });
+  return h == nullptr ? -EINVAL : guard([&] { return Push::stop(*unwrap(h)); });
 }
 
 int gipc_pause(gipc_handle *h) {
-  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->pause(); });
+  return h == nullptr ? -EINVAL
+                      : guard([&] { return Push::pause(*unwrap(h)); });
 }
 
 int gipc_resume(gipc_handle *h) {
-  return h == nullptr ? -EINVAL : guard([&] { return unwrap(h)->resume(); });
+  return h == nullptr ? -EINVAL
+                      : guard([&] { return Push::resume(*unwrap(h)); });
 }
 
 // ---- Names of 0.1 -----------------------------------------------------------

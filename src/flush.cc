@@ -8,62 +8,35 @@
 
 namespace gipc {
 
-std::atomic<uint32_t> Handle::ending_{0};
-
 // Whether the other end of this pipe is a handle of this process.  Nothing is
 // going to be read there any more.
-bool Handle::read_here() const noexcept {
+bool Handle::is_read_here() const noexcept {
   for (auto *entry = registry::first_entry(); entry != nullptr && pair_ != 0;
        entry = registry::next_entry(entry)) {
     auto *other = static_cast<const Handle *>(entry);
-    if (other != this && other->pair_ == pair_ && other->read_)
+    if (other != this && other->pair_ == pair_ && other->receiver_.is_open())
       return true;
   }
   return false;
 }
 
-// One write.  A put of another thread that is in progress goes on to its end,
-// so that the peer gets whole messages; another one does not begin.
-Handle::Exit Handle::flush_at_exit() noexcept {
-  if (!is_ours() || !write_)
+Sender::Exit Handle::flush_at_exit() noexcept {
+  using Exit = Sender::Exit;
+  if (!is_ours())
     return Exit::done;
-  if (!exiting_) {
-    put_gate_.store(GIPC_ELOCKED, std::memory_order_relaxed);
-    pthread_t sender{};
-    if (!sender_.compare_exchange_strong(sender, pthread_self())) {
-      // The process may end inside a put of this thread, from the handler of a
-      // signal.  What has left of that message cannot be known.
-      if (pthread_equal(sender, pthread_self()) != 0)
-        return Exit::lost;
-      return read_here() ? Exit::done : Exit::busy;
-    }
-    exiting_ = true;
-    outbox_.begin_exit();
-  }
-  iovec area = outbox_.exit_area();
-  if (write_end_ != 0)
+  Exit result = sender_.begin_exit();
+  if (result == Exit::done || is_read_here())
     return Exit::done;
-  if (area.iov_len == 0)
-    return outbox_.borrowing() && !read_here() ? Exit::lost : Exit::done;
-  if (read_here())
-    return Exit::done;
-  ssize_t size = out_.write(write_.get(), &area, 1);
-  if (size == -EAGAIN || size == -ENOBUFS || size == -ENOMEM)
-    return Exit::blocked;
-  if (size < 0) {
-    write_end_ = static_cast<int>(size);
-    return Exit::done;
-  }
-  outbox_.sent_at_exit(static_cast<size_t>(size));
-  return Exit::moved;
+  return result == Exit::ready ? sender_.send_at_exit() : result;
 }
 
 bool Handle::flush_all(double patience) noexcept {
+  using Exit = Sender::Exit;
   constexpr nfds_t most = 64; // descriptors to wait for
   constexpr int again = 2;    // ms, where there is something else to wait for
   double progress = monotonic_now();
   uint64_t sent_by_others = 0;
-  ending_.store(generation::current(), std::memory_order_relaxed);
+  Sender::begin_end_of_process();
   for (;;) {
     pollfd fds[most];
     nfds_t count = 0;
@@ -75,16 +48,16 @@ bool Handle::flush_all(double patience) noexcept {
            entry = registry::next_entry(entry)) {
         auto *handle = static_cast<Handle *>(entry);
         Exit result = handle->flush_at_exit();
+        const Channel &channel = handle->sender_.channel();
         lost |= result == Exit::lost;
         left |= result != Exit::done && result != Exit::lost;
         moved |= result == Exit::moved;
         more |=
             result == Exit::busy || (result == Exit::blocked && count == most);
         if (result == Exit::busy)
-          others += handle->bytes_out_.load(std::memory_order_relaxed) +
-                    os::unread_by_peer(handle->write_.get());
+          others += channel.bytes() + os::unread_by_peer(channel.fd());
         if (result == Exit::blocked && count < most)
-          fds[count++] = {handle->write_.get(), POLLOUT, 0};
+          fds[count++] = channel.to_write();
       }
     }
     if (!left)

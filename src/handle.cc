@@ -1,9 +1,7 @@
 // One end of a pipe: its making, its closing, its way to a child.
-// Its messages are in transfer.cc, its loop in push.cc.
 #include "handle.h"
 
 #include "os.h"
-#include "push.h"
 #include "sys.h"
 
 #include <fcntl.h>
@@ -35,18 +33,7 @@ void own(int fd) noexcept {
 
 // ---- Making -----------------------------------------------------------------
 
-Handle::Handle() noexcept : flush_at_(flush_step_size) { enter(); }
-
-void Handle::attach(Fd read, const Stream &in, Fd write,
-                    const Stream &out) noexcept {
-  readable_ = static_cast<bool>(read);
-  writable_ = static_cast<bool>(write);
-  read_ = std::move(read);
-  write_ = std::move(write);
-  in_ = in;
-  out_ = out;
-  update_gates();
-}
+Handle::Handle() noexcept { enter(); }
 
 int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
   // No fork of ours comes between the birth of a descriptor and its entry in
@@ -56,13 +43,10 @@ int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
   Fd one, other, one_copy, other_copy;
   if (int error = os::socket_pair(one, other))
     return error;
-  Stream local; // which is what a Stream is by default
   if (!duplex) {
-    // Either end of the other direction shuts both.
+    // Closing one direction on either side closes it on both.
     if (int error = sys::shutdown(one.get(), SHUT_WR))
       return error;
-    first->attach(std::move(one), local, Fd(), local);
-    second->attach(Fd(), local, std::move(other), local);
   } else {
     // Several loops allow one registration per descriptor.
     int error = sys::duplicate(one.get(), one_copy);
@@ -70,9 +54,11 @@ int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
       error = sys::duplicate(other.get(), other_copy);
     if (error != 0)
       return error;
-    first->attach(std::move(one), local, std::move(one_copy), local);
-    second->attach(std::move(other), local, std::move(other_copy), local);
+    first->sender_.open(std::move(one_copy));
+    second->receiver_.open(std::move(other_copy));
   }
+  first->receiver_.open(std::move(one));
+  second->sender_.open(std::move(other));
   static uint64_t pairs; // guarded by the lock
   first->pair_ = second->pair_ = ++pairs;
   a = first.release();
@@ -83,16 +69,15 @@ int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
 int Handle::open(int read_fd, int write_fd, Handle *&out) {
   registry::Lock hold;
   Owner handle(new Handle);
-  Stream in, to;
   Fd copy;
   int error = 0;
   if (read_fd >= 0) {
     error = check_access(read_fd, O_WRONLY);
-    error = error != 0 ? error : in.attach(read_fd);
+    error = error != 0 ? error : handle->receiver_.channel().identify(read_fd);
   }
   if (error == 0 && write_fd >= 0) {
     error = check_access(write_fd, O_RDONLY);
-    error = error != 0 ? error : to.attach(write_fd);
+    error = error != 0 ? error : handle->sender_.channel().identify(write_fd);
   }
   if (error == 0 && write_fd >= 0 && write_fd == read_fd)
     error = sys::duplicate(write_fd, copy);
@@ -102,7 +87,8 @@ int Handle::open(int read_fd, int write_fd, Handle *&out) {
   own(write_fd);
   if (!copy)
     copy.reset(write_fd);
-  handle->attach(Fd(read_fd), in, std::move(copy), to);
+  handle->receiver_.open(Fd(read_fd));
+  handle->sender_.open(std::move(copy));
   out = handle.release();
   return 0;
 }
@@ -110,85 +96,62 @@ int Handle::open(int read_fd, int write_fd, Handle *&out) {
 // ---- State ------------------------------------------------------------------
 
 bool Handle::operation_in_progress() const noexcept {
-  return waiting_.load(std::memory_order_relaxed) || put_borrowed_ ||
-         inbox_.borrowed() != nullptr;
+  Receiver::State get = receiver_.state();
+  Sender::State put = sender_.state();
+  return get == Receiver::State::into || get == Receiver::State::waiting ||
+         put == Sender::State::putting || put == Sender::State::waiting;
 }
 
-// What each direction answers before anything else; 0 lets a call go on.
-void Handle::update_gates() noexcept {
-  easy_tail_ = 0;
-  bool waiting = waiting_.load(std::memory_order_relaxed);
-  bool closed = closing_ || (!read_ && !write_);
-  int get = 0, put = 0;
-  if (closed || (readable_ && !read_))
-    get = GIPC_ECLOSED;
-  else if (!readable_)
-    get = GIPC_EDIRECTION;
-  else if (waiting || push_ != nullptr || inbox_.borrowed() != nullptr)
-    get = GIPC_ELOCKED;
-  if (closed || shutting_ || (writable_ && !write_))
-    put = GIPC_ECLOSED;
-  else if (!writable_)
-    put = GIPC_EDIRECTION;
-  else if (waiting || put_borrowed_ ||
-           ending_.load(std::memory_order_relaxed) == owner_)
-    put = GIPC_ELOCKED;
-  else
-    put = write_end_;
-  get_gate_.store(get, std::memory_order_relaxed);
-  put_gate_.store(put, std::memory_order_relaxed);
-}
-
-int Handle::open_somewhere() const noexcept {
-  if (owner_ != generation::current())
+int Handle::check_open() const noexcept {
+  if (!is_ours())
     return GIPC_EWRONGPROC;
-  return closing_ || (!read_ && !write_) ? GIPC_ECLOSED : 0;
+  return life_ == Life::open ? 0 : GIPC_ECLOSED;
 }
 
 int Handle::fd(int direction) const noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
   bool reading = direction == GIPC_READ;
-  if (!(reading ? readable_ : writable_))
+  if (reading ? receiver_.state() == Receiver::State::absent
+              : sender_.state() == Sender::State::absent)
     return GIPC_EDIRECTION;
-  int fd = reading ? read_.get() : write_.get();
+  int fd = reading ? receiver_.channel().fd() : sender_.channel().fd();
   return fd >= 0 ? fd : GIPC_ECLOSED;
 }
 
 int Handle::directions() const noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
-  return (read_ ? GIPC_READ : 0) | (write_ && !shutting_ ? GIPC_WRITE : 0);
+  bool writes = sender_.is_open() && sender_.state() != Sender::State::shutting;
+  return (receiver_.is_open() ? GIPC_READ : 0) | (writes ? GIPC_WRITE : 0);
 }
 
 int Handle::set_limit(size_t limit) noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
-  limit_ = limit;
-  easy_tail_ = 0;
+  receiver_.set_limit(limit);
+  sender_.set_limit(limit);
   return 0;
 }
 
 int Handle::set_read_limit(size_t bytes) noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
-  read_limit_ = bytes;
+  receiver_.set_ahead_limit(bytes);
   return 0;
 }
 
 int Handle::set_marks(size_t low, size_t high) noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
   if (high == 0 || low >= high)
     return -EINVAL;
-  low_ = low;
-  high_ = high;
-  easy_tail_ = 0;
+  sender_.set_marks(low, high);
   return 0;
 }
 
 int Handle::set_budget(size_t messages, size_t bytes) noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
   if (messages == 0 || bytes == 0)
     return -EINVAL;
@@ -198,21 +161,21 @@ int Handle::set_budget(size_t messages, size_t bytes) noexcept {
 }
 
 int Handle::pending(int direction, size_t &bytes) const noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
-  bytes = direction == GIPC_READ ? inbox_.bytes() : outbox_.bytes();
+  bytes = direction == GIPC_READ ? receiver_.held() : sender_.queued();
   return 0;
 }
 
 int Handle::stats(gipc_stats &out) const noexcept {
-  if (owner_ != generation::current())
+  if (!is_ours())
     return GIPC_EWRONGPROC;
-  out.messages_in = inbox_.messages();
-  out.messages_out = outbox_.messages();
-  out.bytes_in = bytes_in_;
-  out.bytes_out = bytes_out_;
-  out.reads = reads_;
-  out.writes = writes_;
+  out.messages_in = receiver_.messages();
+  out.messages_out = sender_.messages();
+  out.bytes_in = receiver_.channel().bytes();
+  out.bytes_out = sender_.channel().bytes();
+  out.reads = receiver_.channel().calls();
+  out.writes = sender_.channel().calls();
   return 0;
 }
 
@@ -224,22 +187,23 @@ int Handle::set_user(void *user) noexcept {
 }
 
 int Handle::ready_without_waiting(int directions) noexcept {
-  if (open_somewhere() != 0)
+  if (check_open() != 0)
     return directions; // every call says so
-  if (push_ != nullptr)
+  if (is_started())
     return 0; // it is the loop's
   int ready = 0;
-  if (!read_ || read_end_ != 0 || inbox_.ready(limit_))
+  if (!receiver_.is_open() || receiver_.is_ready())
     ready |= GIPC_READ;
-  if (!write_ || shutting_ || write_end_ != 0)
+  if (!sender_.is_open() || sender_.end() != 0 ||
+      sender_.state() == Sender::State::shutting)
     ready |= GIPC_WRITE;
   return ready & directions;
 }
 
 int Handle::set_interruptible(bool on) {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
-  if (waiting_.load(std::memory_order_relaxed))
+  if (operation_in_progress())
     return GIPC_ELOCKED;
   if (!on) {
     waker_.reset();
@@ -258,22 +222,65 @@ int Handle::interrupt() noexcept {
   return waker_ != nullptr ? waker_->wake() : -EINVAL;
 }
 
+// ---- Step tier --------------------------------------------------------------
+
+int Handle::next_size(size_t &size) noexcept {
+  int error = check_get();
+  return error != 0 ? error : receiver_.next_size(size);
+}
+
+int Handle::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
+  return is_ours() ? receiver_.get_into(buffer, capacity, size)
+                   : GIPC_EWRONGPROC;
+}
+
+int Handle::get_cancel() noexcept {
+  int error = check_open();
+  return error != 0 ? error : receiver_.cancel_into();
+}
+
+int Handle::read_ahead() noexcept {
+  int error = check_get();
+  return error != 0 ? error : receiver_.read_ahead(in_callback());
+}
+
+int Handle::put_start(const void *data, size_t size) noexcept {
+  return is_ours() ? sender_.put_start(data, size) : GIPC_EWRONGPROC;
+}
+
+int Handle::put_step() noexcept {
+  int error = check_open();
+  return error != 0 ? error : sender_.put_step();
+}
+
+int Handle::put_cancel() noexcept {
+  int error = check_open();
+  return error != 0 ? error : sender_.put_cancel();
+}
+
+int Handle::flush_step() noexcept {
+  int error = check_put();
+  return error != 0 ? error : sender_.flush_step();
+}
+
 // ---- Closing ----------------------------------------------------------------
 
 int Handle::close() noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
   if (operation_in_progress())
     return GIPC_ELOCKED;
-  int result = write_ && write_end_ == 0 ? send_step() : 0;
+  int result =
+      sender_.is_open() && sender_.end() == 0 ? sender_.flush_step() : 0;
   if (result == GIPC_ELOCKED)
     return result;
   if (result == -EAGAIN) {
-    if (push_ == nullptr)
+    if (driver() == nullptr)
       return result;
-    closing_ = true;
-    push_->linger();
-    update_gates();
+    life_ = Life::lingering;
+    receiver_.refuse();
+    sender_.refuse();
+    driver()->changed();
     return 0;
   }
   close_now();
@@ -282,53 +289,47 @@ int Handle::close() noexcept {
 
 int Handle::close_within(Deadline deadline) {
   // The queue of a handle that is closing on its loop can be waited for, too.
-  int error = closing_ && is_ours() ? 0 : open_somewhere();
+  int error = is_closing() && is_ours() ? 0 : check_open();
   if (error != 0)
     return error;
   if (operation_in_progress())
     return GIPC_ELOCKED;
-  Sending mine(*this);
+  Sender::Using mine(sender_);
   if (!mine)
     return GIPC_ELOCKED;
-  if (push_ != nullptr)
-    push_->detach();
+  if (driver() != nullptr)
+    driver()->detach();
   // Also when this thread is cancelled while it waits.
   struct Closing {
     ~Closing() { handle.close_now(); }
     Handle &handle;
   } at_the_end{*this};
-  return write_ && write_end_ == 0 ? send_all(deadline) : 0;
+  return sender_.is_open() && sender_.end() == 0 ? send_all(deadline) : 0;
 }
 
 void Handle::close_now() noexcept {
-  closing_ = shutting_ = false;
-  if (push_ != nullptr)
-    push_->detach();
-  {
-    // A child that is forked meanwhile sees either both or neither.
-    registry::Lock hold;
-    read_.reset();
-    write_.reset();
-  }
-  outbox_.clear();
-  put_borrowed_ = refused_ = false;
-  update_gates();
+  life_ = Life::closed;
+  if (driver() != nullptr)
+    driver()->detach();
+  // A child that is forked meanwhile sees either both or neither.
+  registry::Lock hold;
+  receiver_.close();
+  sender_.close();
 }
 
 int Handle::shutdown() noexcept {
   // A direction that has failed can still be ended.
-  int error = usable(put_gate_);
-  if (error != 0 && error != write_end_)
+  int error = check_put();
+  if (error != 0 && error != sender_.end())
     return error;
-  int result = send_step();
+  int result = sender_.flush_step();
   if (result == GIPC_ELOCKED)
     return result;
   if (result == -EAGAIN) {
-    if (push_ == nullptr)
+    if (driver() == nullptr)
       return result;
-    shutting_ = true;
-    push_->linger();
-    update_gates();
+    sender_.begin_shutdown();
+    driver()->changed();
     return 0;
   }
   shutdown_now();
@@ -336,43 +337,44 @@ int Handle::shutdown() noexcept {
 }
 
 void Handle::shutdown_now() noexcept {
-  if (!read_) {
+  if (!receiver_.is_open()) {
     close_now();
     return;
   }
-  shutting_ = false;
-  // A duplex socket has one more descriptor, so that closing this one ends
-  // nothing; other files do not know shutdown, and need none.
-  (void)sys::shutdown(write_.get(), SHUT_WR);
-  if (push_ != nullptr)
-    push_->stop_writing();
-  {
-    registry::Lock hold; // the end of this process may look at it
-    write_.reset();
-  }
-  outbox_.clear();
-  refused_ = false;
-  update_gates();
+  sender_.channel().end_writing();
+  sender_.refuse();
+  if (driver() != nullptr)
+    driver()->changed(); // before its descriptor means another file
+  sender_.close();
+}
+
+bool Handle::finish_closing() noexcept {
+  if (is_closing())
+    close_now();
+  else if (sender_.state() == Sender::State::shutting)
+    shutdown_now();
+  else
+    return false;
+  return true;
 }
 
 void Handle::free() noexcept {
   memberships_.end();
-  if (owner_ != generation::current()) {
+  if (!is_ours()) {
     if (waker_ != nullptr)
       waker_->forget();
     // The numbers may mean other files in this process.
-    read_.forget();
-    write_.forget();
-    if (push_ != nullptr)
-      push_->forget();
+    receiver_.channel().forget();
+    sender_.channel().forget();
+    if (driver() != nullptr)
+      driver()->forget();
     delete this;
     return;
   }
   freed_ = true;
-  if (open_somewhere() == 0) {
-    put_borrowed_ = false;
-    outbox_.forget_borrowed();
-    inbox_.forget_borrowed();
+  if (check_open() == 0) {
+    sender_.forget_put();
+    receiver_.forget_into();
     int error = close();
     if (error == -EAGAIN || error == GIPC_ELOCKED)
       close_now();
@@ -381,67 +383,48 @@ void Handle::free() noexcept {
 }
 
 void Handle::delete_if_done() noexcept {
-  if (freed_ && !closing_ && callbacks_ == 0)
+  if (freed_ && !is_closing() && callbacks_ == 0)
     delete this;
 }
 
 Handle::~Handle() { leave(); }
 
+void Handle::set_driver(Driver *driver) noexcept {
+  sender_.set_driver(driver);
+  receiver_.push(driver != nullptr);
+}
+
 // ---- The way to a child -----------------------------------------------------
 
 int Handle::check_pass(bool exec) const noexcept {
-  if (int error = open_somewhere())
+  if (int error = check_open())
     return error;
   // What the end of this process sends must not leave from a child, too.
-  if (operation_in_progress() ||
-      ending_.load(std::memory_order_relaxed) == owner_)
+  if (operation_in_progress() || Sender::process_ends())
     return GIPC_ELOCKED;
-  if (shutting_)
+  if (sender_.state() == Sender::State::shutting)
     return GIPC_ECLOSED;
-  return exec && (inbox_.bytes() > 0 || !outbox_.empty()) ? -EBUSY : 0;
+  return exec && (receiver_.held() > 0 || !sender_.is_empty()) ? -EBUSY : 0;
 }
-
-int Handle::begin_pass() noexcept {
-  pthread_t none{};
-  return sender_.compare_exchange_strong(none, pthread_self()) ? 0
-                                                               : GIPC_ELOCKED;
-}
-
-void Handle::end_pass() noexcept {
-  sender_.store(pthread_t{}, std::memory_order_release);
-}
-
-void Handle::give_away() noexcept { close_now(); }
 
 void Handle::arrive_in_child(registry::Held &read,
                              registry::Held &write) noexcept {
   owner_ = generation::current();
-  if (push_ != nullptr)
-    push_->forget();
-  push_ = nullptr;
-  for (auto [mine, moved] : {std::pair(&read_, &read), {&write_, &write}})
-    if (*moved) {
-      mine->forget(); // stdio has that number now
-      *mine = std::move(*moved);
-    }
-  read_.keep_in_child();
-  write_.keep_in_child();
+  if (driver() != nullptr)
+    driver()->forget();
+  set_driver(nullptr);
+  receiver_.channel().arrive_in_child(read);
+  sender_.arrive_in_child(write);
   if (waker_ != nullptr)
     waker_->forget(); // it was closed with the others
   waker_.reset();
   callbacks_ = 0;
-  exiting_ = false;
-  sender_.store(pthread_t{}, std::memory_order_relaxed);
-  update_gates();
   enter();
 }
 
 void Handle::close_in_child() noexcept {
-  for (registry::Held *fd : {&read_, &write_})
-    if (fd->get() > 2)
-      fd->reset();
-    else
-      fd->forget();
+  receiver_.channel().close_in_child();
+  sender_.channel().close_in_child();
 }
 
 } // namespace gipc

@@ -17,13 +17,14 @@ constexpr unsigned char nothing = 0;
 } // namespace
 
 int Outbox::make_room(size_t needed) noexcept {
+  close_quick();
   size_t used = tail() - head_;
   // Moving costs at most as much as the bytes that left have cost.
   if (head_ >= used && queue_.capacity() - used >= needed) {
     if (used > 0)
       std::memmove(queue_.data(), queue_.data() + head_, used);
     head_ = 0;
-    publish(used);
+    change(used);
     return 0;
   }
   size_t wanted =
@@ -33,6 +34,7 @@ int Outbox::make_room(size_t needed) noexcept {
 }
 
 void Outbox::borrow(const void *data, size_t size) noexcept {
+  close_quick(); // a message behind it would leave before it
   header_size_ = frame::encode(size, header_);
   payload_ = size > 0 ? static_cast<const unsigned char *>(data) : &nothing;
   payload_size_ = size;
@@ -43,6 +45,7 @@ void Outbox::borrow(const void *data, size_t size) noexcept {
 int Outbox::withdraw() noexcept {
   if (!borrowing())
     return 0;
+  close_quick();
   if (payload_sent_ == 0) {
     payload_ = nullptr;
     --messages_;
@@ -53,14 +56,14 @@ int Outbox::withdraw() noexcept {
   size_t sent = payload_sent_ + header_left - header_size_;
   size_t left = header_left + payload_size_ - sent;
   head_ = 0;
-  publish(0);
+  change(0);
   if (int error = queue_.reserve(left))
     return error;
   std::memcpy(queue_.data(), header_ + header_size_ - header_left, header_left);
   if (payload_size_ > sent)
     std::memcpy(queue_.data() + header_left, payload_ + sent,
                 payload_size_ - sent);
-  publish(left);
+  change(left);
   payload_ = nullptr;
   return 1;
 }
@@ -82,6 +85,7 @@ int Outbox::areas(iovec (&out)[max_areas]) const noexcept {
 }
 
 void Outbox::sent(size_t size) noexcept {
+  close_quick();
   size_t mine = std::min(size, tail() - head_);
   head_ += mine;
   if (head_ == tail()) {
@@ -90,7 +94,7 @@ void Outbox::sent(size_t size) noexcept {
       queue_.release();
     }
     head_ = 0;
-    publish(0);
+    change(0);
   }
   payload_sent_ += size - mine;
   if (borrowing() && payload_sent_ == header_size_ + payload_size_)
@@ -100,7 +104,7 @@ void Outbox::sent(size_t size) noexcept {
 void Outbox::clear() noexcept {
   queue_.release();
   head_ = 0;
-  publish(0);
+  change(0);
   payload_ = nullptr;
 }
 

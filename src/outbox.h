@@ -6,6 +6,7 @@
 #include "frame.h"
 
 #include <atomic>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -48,11 +49,27 @@ public:
     size_t header = frame::encode(size, out);
     if (size > 0)
       std::memcpy(out + header, data, size);
-    publish(at + needed);
+    change(at + needed);
     ++messages_;
     return 0;
   }
-  // The same for a short message that is known to fit.
+
+  // ---- The quick put: a copy, and nothing else that has to be looked at.
+  // Opens it for messages of up to size bytes, until this many are queued or
+  // the memory is full.  size is less than what a short header can tell.  Every
+  // change of the queue but append() closes it again.
+  void open_quick(size_t size, size_t queued) noexcept {
+    assert(!borrowing()); // the message would leave before the borrowed one
+    size_t room = queue_.capacity() - head_;
+    quick_size_ = size;
+    quick_tail_ = head_ + (queued < room ? queued : room);
+  }
+  void close_quick() noexcept { quick_tail_ = 0; }
+  bool is_quick(const void *data, size_t size) const noexcept {
+    return size <= quick_size_ && data != nullptr &&
+           tail() + frame::short_header + size <= quick_tail_;
+  }
+  // Of a message that is_quick().
   void append(const void *data, size_t size) noexcept {
     size_t at = tail();
     unsigned char *out = queue_.data() + at;
@@ -60,13 +77,6 @@ public:
     copy_short(out + frame::short_header, data, size);
     publish(at + frame::short_header + size);
     ++messages_;
-  }
-  size_t tail() const noexcept { return tail_.load(std::memory_order_relaxed); }
-  // The tail that the queue may reach with this many bytes queued and the
-  // memory that it has.
-  size_t tail_at(size_t queued) const noexcept {
-    size_t room = queue_.capacity() - head_;
-    return head_ + (queued < room ? queued : room);
   }
 
   // Takes a message without a copy; the caller's memory is borrowed until it
@@ -86,7 +96,7 @@ public:
   // A put whose queue got no byte out, taken back: the last message of the
   // queue, of this size.
   void take_back(size_t size) noexcept {
-    publish(tail() - frame::header_size(size) - size);
+    change(tail() - frame::header_size(size) - size);
     --messages_;
   }
 
@@ -114,11 +124,17 @@ public:
 
 private:
   int make_room(size_t needed) noexcept;
+  size_t tail() const noexcept { return tail_.load(std::memory_order_relaxed); }
   // After the bytes up to there.
   void publish(size_t tail) noexcept {
     tail_.store(tail, std::memory_order_release);
   }
+  void change(size_t tail) noexcept {
+    close_quick();
+    publish(tail);
+  }
 
+  size_t quick_size_ = 0, quick_tail_ = 0;
   Buffer queue_;
   size_t head_ = 0;
   std::atomic<size_t> tail_{0};

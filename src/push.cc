@@ -13,15 +13,15 @@ struct Push::Scope {
   explicit Scope(Push &owner)
       : push(&owner), handle(owner.handle_), outer(owner.scope_) {
     owner.scope_ = this;
-    ++handle.callbacks_;
+    handle.begin_callback();
   }
   ~Scope() {
     if (!gone)
       push->scope_ = outer;
     else if (outer != nullptr)
       outer->gone = outer->interrupted = true;
-    if (--handle.callbacks_ == 0 && handle.push_ != nullptr)
-      handle.push_->release();
+    if (handle.end_callback() && handle.driver() != nullptr)
+      static_cast<Push *>(handle.driver())->release();
     handle.delete_if_done();
   }
   Push *push;
@@ -42,39 +42,34 @@ const HandleWatch::Events Push::watch_events = {
 Push::Push(Handle &handle, struct ev_loop *loop, const gipc_events &events,
            void *user)
     : handle_(handle), loop_(loop), events_(events), user_(user),
-      watch_(loop, handle.read_.get(), handle.write_.get(), watch_events,
-             this) {}
+      watch_(loop, handle.receiver().channel().fd(),
+             handle.sender().channel().fd(), watch_events, this) {}
 
 Push::~Push() {
   if (scope_ != nullptr)
     scope_->gone = scope_->interrupted = true;
 }
 
-void Push::begin() noexcept {
-  apply_reading();
-  if (!handle_.outbox_.empty())
-    watch_.want_turn_end();
-}
-
 // Sets the watchers to what there is to read.  What the handle holds already
 // makes no descriptor readable, so it has a watcher of its own.
 void Push::apply_reading() noexcept {
-  bool reading =
-      handle_.read_ && !paused_ && !ended_ && !held_ && !handle_.closing_;
-  watch_.want_read(reading && handle_.read_end_ == 0);
-  watch_.want_backlog(reading && (handle_.read_end_ != 0 ||
-                                  handle_.inbox_.ready(handle_.limit_)));
+  Receiver &receiver = handle_.receiver();
+  bool reading = receiver.is_open() && !paused_ && !ended_ && !held_ &&
+                 !handle_.is_closing();
+  watch_.want_read(reading && receiver.end() == 0);
+  watch_.want_backlog(reading && receiver.is_ready());
 }
 
-void Push::pause() noexcept {
-  paused_ = true;
-  interrupt();
+void Push::changed() noexcept {
+  if (handle_.is_closing())
+    interrupt();
   apply_reading();
-}
-
-void Push::resume() noexcept {
-  paused_ = false;
-  apply_reading();
+  // What a closed handle or direction has queued leaves as soon as it can.
+  Sender::State state = handle_.sender().state();
+  if (handle_.is_closing() || state == Sender::State::shutting)
+    watch_.want_write(true);
+  else if (state == Sender::State::closed)
+    watch_.want_write(false);
 }
 
 // There may be a backlog and more to read in one iteration, with one budget.
@@ -82,24 +77,21 @@ void Push::renew_budget() noexcept {
   if (iteration_ == watch_.iteration())
     return;
   iteration_ = watch_.iteration();
-  messages_left_ = handle_.budget_messages_;
-  bytes_left_ = handle_.budget_bytes_;
+  messages_left_ = handle_.budget_messages();
+  bytes_left_ = handle_.budget_bytes();
 }
 
-// After next() had this result: 0 when bytes were received, -EAGAIN, or why
-// there are no more messages.
-int Push::read_more(int result, bool &may_read, size_t &received) noexcept {
-  if (handle_.note_broken(result) != -EAGAIN || handle_.read_end_ != 0)
-    return handle_.read_end_ != 0 ? handle_.read_end_ : result;
-  if (!may_read || received >= handle_.budget_bytes_)
+// When no message is there: 0 when bytes were received, -EAGAIN, or why there
+// are no more messages.
+int Push::read_more(bool &may_read, size_t &received) noexcept {
+  if (!may_read || received >= handle_.budget_bytes())
     return -EAGAIN;
-  ssize_t got = handle_.receive();
+  ssize_t got = handle_.receiver().receive();
   if (got < 0)
     return static_cast<int>(got);
   received += static_cast<size_t>(got);
   // A read that took less than there was room for emptied the descriptor.
-  if (static_cast<size_t>(got) < Inbox::read_ahead / 2 &&
-      !handle_.inbox_.full())
+  if (!handle_.receiver().may_have_more(static_cast<size_t>(got)))
     may_read = false;
   return 0;
 }
@@ -107,13 +99,13 @@ int Push::read_more(int result, bool &may_read, size_t &received) noexcept {
 void Push::deliver(bool may_read) noexcept {
   if (!handle_.is_ours())
     return;
-  if (handle_.callbacks_ > 0) {
+  if (handle_.in_callback()) {
     // A loop nested in a callback, whose message must stay where it is.
     held_ = true;
     apply_reading();
     return;
   }
-  if (paused_ || handle_.closing_)
+  if (paused_ || handle_.is_closing())
     return;
   Scope scope(*this);
   Handle &handle = handle_;
@@ -123,8 +115,8 @@ void Push::deliver(bool may_read) noexcept {
   size_t received = 0;
   while (messages > 0 && bytes > 0) {
     View view;
-    int result = handle.inbox_.next(handle.limit_, view);
-    if (result == 0) {
+    int result = handle.receiver().next_received(view);
+    if (__builtin_expect(result == 0, 1)) {
       events_.on_message(reinterpret_cast<gipc_handle *>(&handle), view.data,
                          view.size, user_);
       if (__builtin_expect(scope.interrupted, 0))
@@ -133,7 +125,8 @@ void Push::deliver(bool may_read) noexcept {
       bytes -= std::min(bytes, view.size);
       continue;
     }
-    result = read_more(result, may_read, received);
+    if (result == -EAGAIN)
+      result = read_more(may_read, received);
     if (result == 0)
       continue;
     if (result == -EAGAIN)
@@ -144,7 +137,7 @@ void Push::deliver(bool may_read) noexcept {
   if (!scope.gone) {
     messages_left_ = messages;
     bytes_left_ = bytes;
-    handle.inbox_.rest();
+    handle.receiver().rest();
     apply_reading();
   }
 }
@@ -176,48 +169,30 @@ void Push::send() noexcept {
   if (!handle_.is_ours())
     return;
   Scope scope(*this);
-  int result = handle_.send_step();
+  Sender &sender = handle_.sender();
+  int result = sender.flush_step();
   if (result == GIPC_ELOCKED)
     return; // this process ends
   watch_.want_write(result == -EAGAIN);
   if (result != -EAGAIN) {
-    if (handle_.closing_) {
-      handle_.close_now();
+    if (handle_.finish_closing())
       return;
-    }
-    if (handle_.shutting_) {
-      handle_.shutdown_now();
-      return;
-    }
     // A handle that reads learns it from the read side, after the messages.
-    if (result < 0 && !handle_.read_) {
+    if (result < 0 && !handle_.receiver().is_open()) {
       finish(result);
       return;
     }
   }
-  if (handle_.refused_ && !handle_.closing_ && !handle_.shutting_ &&
-      handle_.write_end_ == 0 && handle_.outbox_.bytes() <= handle_.low_) {
-    handle_.refused_ = false;
+  if (sender.is_drained()) {
+    sender.forget_refusal();
     if (events_.on_drain != nullptr)
       events_.on_drain(reinterpret_cast<gipc_handle *>(&handle_), user_);
   }
 }
 
-void Push::linger() noexcept {
-  interrupt();
-  apply_reading();
-  watch_.want_write(true);
-}
-
-void Push::stop_writing() noexcept { watch_.want_write(false); }
-
 void Push::detach() noexcept {
-  handle_.push_ = nullptr;
+  handle_.set_driver(nullptr);
   registry::leave_loop(loop_);
-  // What was to happen on the loop is the program's to do again.
-  handle_.shutting_ = false;
-  handle_.flush_at_ = Handle::flush_step_size;
-  handle_.update_gates();
   delete this;
 }
 
@@ -229,55 +204,67 @@ void Push::forget() noexcept {
 
 void Push::loop_gone() noexcept {
   Handle &handle = handle_;
-  if (!handle.closing_) {
+  if (!handle.is_closing()) {
     detach();
     return;
   }
-  handle.close_now();
+  (void)handle.finish_closing();
   handle.delete_if_done();
 }
 
-// ---- The handle's side ------------------------------------------------------
+// ---- Starting and stopping
+// ---------------------------------------------------
 
-int Handle::start(struct ev_loop *loop, const gipc_events &events, void *user) {
-  if (int error = open_somewhere())
+int Push::start(Handle &handle, struct ev_loop *loop, const gipc_events &events,
+                void *user) {
+  if (int error = handle.check_open())
     return error;
-  if (push_ != nullptr || operation_in_progress() || shutting_)
+  if (handle.is_started() || handle.operation_in_progress() ||
+      handle.sender().state() == Sender::State::shutting)
     return GIPC_ELOCKED;
-  if (read_ && events.on_message == nullptr)
+  if (handle.receiver().is_open() && events.on_message == nullptr)
     return -EINVAL;
-  push_ = new Push(*this, loop, events, user);
+  auto *push = new Push(handle, loop, events, user);
   registry::enter_loop(loop);
-  update_gates();
-  push_->begin();
+  handle.set_driver(push);
+  push->apply_reading();
+  if (!handle.sender().is_empty())
+    push->send_later();
   return 0;
 }
 
-int Handle::stop() noexcept {
-  if (int error = open_somewhere())
-    return error;
-  if (push_ == nullptr)
-    return -EINVAL;
-  push_->detach();
-  return 0;
+// That of an open handle, or nullptr and an error.
+Push *Push::of(Handle &handle, int &error) noexcept {
+  error = handle.check_open();
+  if (error == 0 && !handle.is_started())
+    error = -EINVAL;
+  return error == 0 ? static_cast<Push *>(handle.driver()) : nullptr;
 }
 
-int Handle::pause() noexcept {
-  if (int error = open_somewhere())
-    return error;
-  if (push_ == nullptr)
-    return -EINVAL;
-  push_->pause();
-  return 0;
+int Push::stop(Handle &handle) noexcept {
+  int error;
+  if (Push *push = of(handle, error))
+    push->detach();
+  return error;
 }
 
-int Handle::resume() noexcept {
-  if (int error = open_somewhere())
-    return error;
-  if (push_ == nullptr)
-    return -EINVAL;
-  push_->resume();
-  return 0;
+int Push::pause(Handle &handle) noexcept {
+  int error;
+  if (Push *push = of(handle, error)) {
+    push->paused_ = true;
+    push->interrupt();
+    push->apply_reading();
+  }
+  return error;
+}
+
+int Push::resume(Handle &handle) noexcept {
+  int error;
+  if (Push *push = of(handle, error)) {
+    push->paused_ = false;
+    push->apply_reading();
+  }
+  return error;
 }
 
 } // namespace gipc

@@ -1,6 +1,7 @@
 // A handle that is started: its loop delivers its messages and sends its queue.
 #pragma once
 
+#include "driver.h"
 #include "gipc.h"
 #include "watch.h"
 
@@ -8,35 +9,32 @@ namespace gipc {
 
 class Handle;
 
-class Push {
+class Push final : public Driver {
 public:
   // Throws bad_alloc.
+  static int start(Handle &handle, struct ev_loop *loop,
+                   const gipc_events &events, void *user);
+  static int stop(Handle &handle) noexcept;
+  static int pause(Handle &handle) noexcept;
+  static int resume(Handle &handle) noexcept;
+
+  // Sends the queue at the end of the loop's turn.
+  void send_later() noexcept override { watch_.want_turn_end(); }
+  bool waits_to_write() const noexcept override { return watch_.wants_write(); }
+  void changed() noexcept override;
+  void detach() noexcept override;
+  void forget() noexcept override;
+
+private:
+  struct Scope;
   Push(Handle &handle, struct ev_loop *loop, const gipc_events &events,
        void *user);
   ~Push();
 
-  void begin() noexcept;
-  void pause() noexcept;
-  void resume() noexcept;
-  // Sends the queue at the end of the loop's turn.
-  void send_later() noexcept { watch_.want_turn_end(); }
-  bool waits_to_write() const noexcept { return watch_.wants_write(); }
-  // There may be messages that make no descriptor readable any more.
-  void received_ahead() noexcept { apply_reading(); }
-  // Only the queue is of interest from now on.
-  void linger() noexcept;
-  void stop_writing() noexcept;
-  // Ends this object; its handle is in the step tier again.
-  void detach() noexcept;
-  // The same in a forked child, where the loop must not be touched.
-  void forget() noexcept;
-
-private:
-  struct Scope;
   static const HandleWatch::Events watch_events;
 
   void renew_budget() noexcept;
-  int read_more(int result, bool &may_read, size_t &received) noexcept;
+  int read_more(bool &may_read, size_t &received) noexcept;
   void deliver(bool may_read) noexcept;
   void send() noexcept;
   void finish(int why) noexcept;
@@ -44,6 +42,7 @@ private:
   void interrupt() noexcept;
   void loop_gone() noexcept;
   void apply_reading() noexcept;
+  static Push *of(Handle &handle, int &error) noexcept;
 
   Handle &handle_;
   struct ev_loop *loop_;

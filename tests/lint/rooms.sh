@@ -7,9 +7,12 @@ cd "$(dirname "$0")/../../src"
 rooms='
 fd sys os
 buffer deadline error frame generation
-stream inbox outbox registry control membership waker live
+inbox outbox registry control membership waker live
+transfer channel driver
+receiver sender
 watch
-handle receive send blocking push flush
+handle blocking flush
+push
 inherit
 options
 setup

@@ -140,6 +140,66 @@ void an_empty_queue_gives_back_what_a_burst_took(void **) {
   assert_in_range(outbox.memory(), 1, 4096);
 }
 
+// The quick put writes unchecked, so each change of the queue closes it.
+void every_change_but_a_quick_put_closes_the_quick_put(void **) {
+  const std::string big = bytes(5000, 7);
+  struct Case {
+    const char *what;
+    void (*change)(Outbox &, const std::string &);
+  };
+  const Case cases[] = {
+      {"put", [](Outbox &o, const auto &) { (void)o.put("x", 1); }},
+      {"put that grows",
+       [](Outbox &o, const auto &m) { (void)o.put(m.data(), m.size()); }},
+      {"borrow", [](Outbox &o, const auto &m) { o.borrow(m.data(), 9); }},
+      {"sent a part", [](Outbox &o, const auto &) { o.sent(2); }},
+      {"sent all", [](Outbox &o, const auto &) { o.sent(o.bytes()); }},
+      {"take_back", [](Outbox &o, const auto &) { o.take_back(3); }},
+      {"clear", [](Outbox &o, const auto &) { o.clear(); }},
+      {"close_quick", [](Outbox &o, const auto &) { o.close_quick(); }},
+  };
+  for (const Case &one : cases) {
+    Outbox outbox;
+    assert_int_equal(outbox.put("abc", 3), 0);
+    outbox.open_quick(100, 1000);
+    assert_true(outbox.is_quick("yes", 3));
+    outbox.append("yes", 3);
+    assert_true(outbox.is_quick("yes", 3));
+    one.change(outbox, big);
+    if (outbox.is_quick("no", 2))
+      fail_msg("a quick put is allowed after %s", one.what);
+  }
+  // Withdrawn, with a part sent and with none.
+  for (size_t sent : {0u, 10u}) {
+    Outbox outbox;
+    assert_int_equal(outbox.put("abc", 3), 0);
+    outbox.borrow(big.data(), big.size());
+    (void)drain(outbox, sent);
+    assert_int_equal(outbox.withdraw(), sent > 0 ? 1 : 0);
+    assert_false(outbox.is_quick("no", 2));
+  }
+}
+
+void a_quick_put_is_bounded_by_its_size_the_mark_and_the_memory(void **) {
+  Outbox outbox;
+  assert_int_equal(outbox.put("abc", 3), 0);
+  outbox.open_quick(10, 30);
+  assert_false(outbox.is_quick("12345678901", 11));
+  assert_false(outbox.is_quick(nullptr, 0));
+  assert_true(outbox.is_quick("1234567890", 10));
+  outbox.append("1234567890", 10); // 7 + 14 are queued
+  assert_true(outbox.is_quick("12345", 5));
+  assert_false(outbox.is_quick("123456", 6));
+  outbox.open_quick(SIZE_MAX / 2, SIZE_MAX / 2);
+  size_t left = outbox.memory() - outbox.bytes();
+  std::string fits = bytes(left - frame::short_header, 1);
+  assert_true(outbox.is_quick(fits.data(), fits.size()));
+  assert_false(outbox.is_quick(fits.data(), fits.size() + 1));
+  outbox.append(fits.data(), fits.size());
+  assert_true(drain_all(outbox, 100) ==
+              frame_of("abc") + frame_of("1234567890") + frame_of(fits));
+}
+
 } // namespace
 
 int main() {
@@ -150,6 +210,8 @@ int main() {
       TEST(room_is_made_under_any_mix_of_puts_and_sends),
       TEST(a_cleared_queue_starts_anew),
       TEST(an_empty_queue_gives_back_what_a_burst_took),
+      TEST(every_change_but_a_quick_put_closes_the_quick_put),
+      TEST(a_quick_put_is_bounded_by_its_size_the_mark_and_the_memory),
   };
   return cmocka_run_group_tests_name("outbox", tests, nullptr, nullptr);
 }

@@ -1,5 +1,5 @@
-// Non-blocking reads and writes on any descriptor, with its flags untouched.
-#include "stream.h"
+// One direction of a handle: a descriptor, and how bytes move through it.
+#include "channel.h"
 
 #include "os.h"
 #include "sys.h"
@@ -83,7 +83,7 @@ int ready(int fd, short events) noexcept {
 
 } // namespace
 
-int Stream::attach(int fd) noexcept {
+int Channel::identify(int fd) noexcept {
   int type = sys::socket_type(fd);
   if (type >= 0) {
     local_ = sys::socket_family(fd) == AF_UNIX;
@@ -93,39 +93,39 @@ int Stream::attach(int fd) noexcept {
   if (flags < 0)
     return flags;
   local_ = true;
-  read_way_ = write_way_ = (flags & O_NONBLOCK) != 0 ? Way::flags : Way::now;
+  way_ = (flags & O_NONBLOCK) != 0 ? Way::flags : Way::now;
   return 0;
 }
 
-ssize_t Stream::read(int fd, const iovec *all, int all_count) noexcept {
+ssize_t Channel::read(const iovec *all, int all_count) noexcept {
   Bounded bounded(all, all_count);
   const iovec *parts = bounded.parts;
   int count = bounded.count;
-  if (read_way_ == Way::socket) {
-    ssize_t size = os::receive_now(fd, parts, count);
+  if (way_ == Way::socket) {
+    ssize_t size = os::receive_now(fd(), parts, count);
     return size == 0 ? told_early_ : size;
   }
-  if (read_way_ == Way::now) {
-    ssize_t size = os::read_now(fd, parts, count);
+  if (way_ == Way::now) {
+    ssize_t size = os::read_now(fd(), parts, count);
     if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
       return size;
-    read_way_ = Way::polled;
+    way_ = Way::polled;
   }
-  if (read_way_ == Way::polled)
-    if (int error = ready(fd, POLLIN))
+  if (way_ == Way::polled)
+    if (int error = ready(fd(), POLLIN))
       return error;
-  return sys::readv(fd, parts, count);
+  return sys::readv(fd(), parts, count);
 }
 
-bool Stream::read_waits() const noexcept {
-  return read_way_ == Way::socket && os::has_waiting_transfers;
+bool Channel::read_waits() const noexcept {
+  return way_ == Way::socket && os::has_waiting_transfers;
 }
 
-int Stream::read_waiting(int fd, const iovec *parts, int count,
-                         volatile ssize_t *moved) {
-  if (read_way_ != Way::socket)
+int Channel::read_waiting(const iovec *parts, int count,
+                          volatile ssize_t *moved) {
+  if (way_ != Way::socket)
     return -EAGAIN;
-  int error = os::receive_waiting(fd, parts, count, moved);
+  int error = os::receive_waiting(fd(), parts, count, moved);
   if (error == 0 && *moved == 0)
     error = told_early_;
   if (error == 0 || error == -EAGAIN)
@@ -135,51 +135,70 @@ int Stream::read_waiting(int fd, const iovec *parts, int count,
   if (error != -ENOSYS && error != -EPERM && error != -ENOMEM &&
       error != -ENOBUFS)
     told_early_ = error;
-  ssize_t size = read(fd, parts, count);
+  ssize_t size = read(parts, count);
   if (size < 0)
     return static_cast<int>(size);
   *moved = size;
   return 0;
 }
 
-int Stream::write_waiting(int fd, const iovec *parts, int count,
-                          volatile ssize_t *moved) {
-  if (write_way_ != Way::socket)
+int Channel::write_waiting(const iovec *parts, int count,
+                           volatile ssize_t *moved) {
+  if (way_ != Way::socket)
     return -EAGAIN;
-  int error = os::send_waiting(fd, parts, count, moved);
+  int error = os::send_waiting(fd(), parts, count, moved);
   // A sandbox may not know sendmmsg(2).
   return error == -ENOSYS || error == -EPERM ? -EAGAIN : error;
 }
 
-ssize_t Stream::write(int fd, const iovec *all, int all_count) noexcept {
+ssize_t Channel::write(const iovec *all, int all_count) noexcept {
   Bounded bounded(all, all_count);
   const iovec *parts = bounded.parts;
   int count = bounded.count;
-  if (write_way_ == Way::socket)
-    return os::send_now(fd, parts, count);
-  if (write_way_ == Way::now) {
-    ssize_t size = os::write_now(fd, parts, count);
+  if (way_ == Way::socket)
+    return os::send_now(fd(), parts, count);
+  if (way_ == Way::now) {
+    ssize_t size = os::write_now(fd(), parts, count);
     if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
       return size;
-    write_way_ = Way::polled;
+    way_ = Way::polled;
   }
   iovec promised;
-  if (write_way_ == Way::polled) {
-    if (int error = ready(fd, POLLOUT))
+  if (way_ == Way::polled) {
+    if (int error = ready(fd(), POLLOUT))
       return error;
     // What poll promises of a pipe is PIPE_BUF, of a Linux tty 256 bytes.
     struct stat info;
-    bool pipe = sys::fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode);
+    bool pipe = sys::fstat(fd(), &info) == 0 && S_ISFIFO(info.st_mode);
     promised = {parts->iov_base,
                 std::min<size_t>(parts->iov_len, pipe ? PIPE_BUF : 256)};
     parts = &promised;
     count = 1;
   }
   SigpipeGuard guard;
-  ssize_t size = sys::writev(fd, parts, count);
+  ssize_t size = sys::writev(fd(), parts, count);
   if (size == -EPIPE)
     guard.raised();
   return size;
+}
+
+// A duplex socket has one more descriptor, so that closing this one ends
+// nothing; other files do not know shutdown, and need none.
+void Channel::end_writing() noexcept { (void)sys::shutdown(fd(), SHUT_WR); }
+
+void Channel::arrive_in_child(registry::Held &moved) noexcept {
+  if (moved) {
+    fd_.forget(); // stdio has that number now
+    fd_ = std::move(moved);
+  }
+  fd_.keep_in_child();
+}
+
+void Channel::close_in_child() noexcept {
+  if (fd() > 2)
+    fd_.reset();
+  else
+    fd_.forget();
 }
 
 } // namespace gipc

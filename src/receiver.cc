@@ -1,0 +1,215 @@
+// The receiving direction of a handle.
+#include "receiver.h"
+
+#include "transfer.h"
+
+namespace gipc {
+
+// ---- State ------------------------------------------------------------------
+
+int Receiver::answer() const noexcept {
+  switch (state()) {
+  case State::idle:
+    return 0;
+  case State::absent:
+    return GIPC_EDIRECTION;
+  case State::closed:
+    return GIPC_ECLOSED;
+  case State::into:
+  case State::waiting:
+  case State::pushed:
+    break;
+  }
+  return GIPC_ELOCKED;
+}
+
+void Receiver::open(Fd fd) noexcept {
+  if (!fd)
+    return;
+  channel_.open(std::move(fd));
+  set(State::idle);
+}
+
+void Receiver::close() noexcept {
+  channel_.close();
+  set(State::closed);
+}
+
+void Receiver::begin_wait() noexcept {
+  if (state() == State::idle)
+    set(State::waiting);
+}
+
+void Receiver::end_wait() noexcept {
+  if (state() == State::waiting)
+    set(State::idle);
+}
+
+void Receiver::push(bool on) noexcept {
+  if (state() == (on ? State::idle : State::pushed))
+    set(on ? State::pushed : State::idle);
+}
+
+// ---- Bytes ------------------------------------------------------------------
+
+ssize_t Receiver::receive(size_t most) noexcept {
+  if (end_ != 0)
+    return end_;
+  iovec areas[2];
+  int count = inbox_.prepare(areas, most);
+  return count < 0 ? count : received(channel_.read(areas, count));
+}
+
+ssize_t Receiver::receive_waiting() {
+  if (end_ != 0)
+    return end_;
+  iovec areas[2];
+  int count = inbox_.prepare(areas);
+  if (count < 0)
+    return count;
+  volatile ssize_t moved = -1;
+  int error;
+  try {
+    error = channel_.read_waiting(areas, count, &moved);
+  } catch (...) { // the thread is cancelled
+    if (moved >= 0)
+      (void)received(moved);
+    throw;
+  }
+  return received(error != 0 ? error : moved);
+}
+
+// What a read has moved, or failed with.
+ssize_t Receiver::received(ssize_t size) noexcept {
+  channel_.count(size);
+  if (size > 0) {
+    inbox_.commit(static_cast<size_t>(size));
+    return size;
+  }
+  if (is_temporary(size)) {
+    inbox_.rest();
+    return -EAGAIN;
+  }
+  // A local peer that closed with our messages unread resets the connection,
+  // after all that it sent.  On a network a reset may have eaten something.
+  if (size == -ECONNRESET && channel_.is_local())
+    size = 0;
+  if (size == 0)
+    size = inbox_.whole() ? GIPC_EOF : GIPC_ETRUNCATED;
+  end_ = static_cast<int>(size);
+  return size;
+}
+
+size_t Receiver::wanted_ahead(bool lent) noexcept {
+  bool may = ahead_limit_ > 0 && is_open() && !lent && end_ == 0 &&
+             inbox_.borrowed() == nullptr;
+  return may ? inbox_.wanted(limit_, ahead_limit_) : 0;
+}
+
+int Receiver::read_ahead(bool lent) noexcept {
+  int result = 0;
+  size_t moved = 0;
+  while (result == 0 && moved < per_call) {
+    size_t most = wanted_ahead(lent);
+    ssize_t got = most > 0 ? receive(most) : end_ != 0 ? end_ : -ENOBUFS;
+    if (got < 0) // an end is told by the next get, too
+      result = static_cast<int>(got);
+    else
+      moved += static_cast<size_t>(got);
+  }
+  return moved > 0 ? 0 : result;
+}
+
+// ---- Messages ---------------------------------------------------------------
+
+// A stream that broke the format, or its limit, is over for good.
+int Receiver::note_broken(int result) noexcept {
+  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
+    end_ = result;
+  return result;
+}
+
+int Receiver::no_message(int result) noexcept {
+  (void)note_broken(result);
+  return result == -EAGAIN && end_ != 0 ? end_ : result;
+}
+
+// The next message was not there yet, or never will be.
+int Receiver::next_slow(int result, View &out) noexcept {
+  for (size_t moved = 0; result == -EAGAIN;) {
+    if (moved >= per_call)
+      return -EAGAIN;
+    ssize_t got = receive();
+    if (got < 0)
+      return static_cast<int>(got);
+    moved += static_cast<size_t>(got);
+    result = inbox_.next(limit_, out);
+  }
+  return note_broken(result);
+}
+
+int Receiver::next_size(size_t &size) noexcept {
+  for (;;) {
+    size_t next = 0;
+    int result = inbox_.next_size(limit_, next);
+    // Of a message that was cut off there may be the header.
+    if (result == 0 && end_ != 0 && !inbox_.ready(limit_))
+      return end_;
+    if (result == 0)
+      size = next;
+    if (result != -EAGAIN)
+      return note_broken(result);
+    ssize_t got = receive();
+    if (got < 0)
+      return static_cast<int>(got);
+  }
+}
+
+int Receiver::next_into(void *buffer, size_t capacity, size_t &size) noexcept {
+  for (size_t moved = 0;;) {
+    int result = inbox_.next_into(limit_, buffer, capacity, size);
+    if (result != -EAGAIN || moved >= per_call)
+      return result;
+    ssize_t got = receive();
+    if (got < 0)
+      return static_cast<int>(got);
+    moved += static_cast<size_t>(got);
+  }
+}
+
+int Receiver::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
+  bool goes_on = state() == State::into && buffer != nullptr &&
+                 buffer == inbox_.borrowed();
+  if (!goes_on)
+    if (int error = gate())
+      return error;
+  int result = next_into(buffer, capacity, size);
+  if (result == GIPC_EPROTOCOL)
+    end_ = result;
+  // Over the limit is for good, over the capacity is not.
+  if (result == GIPC_ETOOBIG && inbox_.next_size(limit_, capacity) < 0)
+    end_ = result;
+  if (result < 0 && result != -EAGAIN && inbox_.give_back() != 0) {
+    inbox_.forget_borrowed();
+    end_ = -ENOMEM;
+  }
+  set(inbox_.borrowed() != nullptr ? State::into : State::idle);
+  return result;
+}
+
+int Receiver::cancel_into() noexcept {
+  if (state() == State::waiting)
+    return GIPC_ELOCKED;
+  int error = inbox_.give_back();
+  if (error == 0 && state() == State::into)
+    set(State::idle);
+  return error;
+}
+
+void Receiver::forget_into() noexcept {
+  inbox_.forget_borrowed();
+  if (state() == State::into)
+    set(State::idle);
+}
+
+} // namespace gipc

@@ -1,0 +1,372 @@
+// The sending direction of a handle.
+#include "sender.h"
+
+#include "transfer.h"
+
+#include <algorithm>
+
+namespace gipc {
+
+namespace {
+
+// A message up to this size is cheaper to copy than to scatter.
+constexpr size_t small = 4 * 1024;
+
+} // namespace
+
+std::atomic<uint32_t> Sender::ending_{0};
+
+// ---- State ------------------------------------------------------------------
+
+int Sender::gate() const noexcept {
+  switch (state()) {
+  case State::idle:
+    return process_ends() ? GIPC_ELOCKED : 0;
+  case State::absent:
+    return GIPC_EDIRECTION;
+  case State::failed:
+    return end_;
+  case State::shutting:
+  case State::closed:
+    return GIPC_ECLOSED;
+  case State::putting:
+  case State::waiting:
+    break;
+  }
+  return GIPC_ELOCKED;
+}
+
+void Sender::open(Fd fd) noexcept {
+  if (!fd)
+    return;
+  channel_.open(std::move(fd));
+  set(State::idle);
+}
+
+void Sender::close() noexcept {
+  {
+    registry::Lock hold; // the end of this process may look at it
+    channel_.close();
+  }
+  outbox_.clear();
+  refused_ = false;
+  set(State::closed);
+}
+
+void Sender::begin_wait() noexcept {
+  if (state() == State::idle)
+    set(State::waiting);
+}
+
+void Sender::end_wait() noexcept {
+  if (state() == State::waiting)
+    settle();
+}
+
+void Sender::set_driver(Driver *driver) noexcept {
+  driver_ = driver;
+  if (driver != nullptr)
+    return;
+  flush_at_ = flush_step_size;
+  // What was to happen on the loop is the program's to do again.
+  if (state() == State::shutting)
+    settle();
+}
+
+void Sender::set_limit(size_t limit) noexcept {
+  limit_ = limit;
+  outbox_.close_quick();
+}
+
+void Sender::set_marks(size_t low, size_t high) noexcept {
+  low_ = low;
+  high_ = high;
+  outbox_.close_quick();
+}
+
+// ---- Bytes ------------------------------------------------------------------
+
+int Sender::send_some() noexcept {
+  outbox_.close_quick();
+  if (end_ != 0)
+    return end_;
+  for (size_t moved = 0; !outbox_.empty();) {
+    if (moved >= per_call)
+      return -EAGAIN;
+    iovec areas[Outbox::max_areas];
+    int count = outbox_.areas(areas);
+    ssize_t size = channel_.write(areas, count);
+    if (int error = sent(size))
+      return error;
+    moved += static_cast<size_t>(size);
+  }
+  flush_at_ = flush_step_size;
+  return 0;
+}
+
+int Sender::send_waiting() {
+  outbox_.close_quick();
+  if (end_ != 0)
+    return end_;
+  while (!outbox_.empty()) {
+    iovec areas[Outbox::max_areas];
+    int count = outbox_.areas(areas);
+    volatile ssize_t moved = -1;
+    int error;
+    try {
+      error = channel_.write_waiting(areas, count, &moved);
+    } catch (...) { // the thread is cancelled
+      if (moved >= 0)
+        (void)sent(moved);
+      throw;
+    }
+    if (int result = sent(error != 0 ? error : moved))
+      return result;
+  }
+  flush_at_ = flush_step_size;
+  return 0;
+}
+
+// What a write has moved, or failed with.  0, -EAGAIN, or why the direction is
+// over.
+int Sender::sent(ssize_t size) noexcept {
+  channel_.count(size);
+  if (is_temporary(size)) {
+    flush_at_ = outbox_.queued() + flush_step_size;
+    return -EAGAIN;
+  }
+  if (size >= 0) {
+    outbox_.sent(static_cast<size_t>(size));
+    return 0;
+  }
+  // The peer is gone: what was queued for it goes, too.
+  end_ = size == -ECONNRESET ? -EPIPE : static_cast<int>(size);
+  outbox_.clear();
+  if (state() == State::idle || state() == State::waiting)
+    set(State::failed);
+  if (driver_ != nullptr)
+    driver_->send_later();
+  return end_;
+}
+
+// After a put into the queue: sends when that is worth a system call, else
+// leaves it to the end of the loop's turn, or to the caller's flush.
+int Sender::send_at_once() noexcept {
+  if (driver_ != nullptr && driver_->waits_to_write()) {
+    flush_at_ = SIZE_MAX; // the loop tells when, which resets this
+    return 0;
+  }
+  int result = outbox_.queued() >= flush_at_ ? send_some() : -EAGAIN;
+  if (result == -EAGAIN && driver_ != nullptr)
+    driver_->send_later();
+  return result == -EAGAIN ? 0 : result;
+}
+
+int Sender::flush_step() noexcept {
+  Using mine(*this);
+  return mine ? send_some() : GIPC_ELOCKED;
+}
+
+// ---- Messages ---------------------------------------------------------------
+
+int Sender::check_put(const void *data, size_t size) const noexcept {
+  if (int error = gate())
+    return error;
+  if (size > limit_)
+    return GIPC_ETOOBIG;
+  return size > PTRDIFF_MAX || (data == nullptr && size > 0) ? -EINVAL : 0;
+}
+
+int Sender::break_off(int why) noexcept {
+  end_ = why;
+  outbox_.clear();
+  settle();
+  return why;
+}
+
+// Lets the kernel take what it can from the caller's memory, and copies only
+// the rest.
+int Sender::put_large(const void *data, size_t size) noexcept {
+  outbox_.borrow(data, size);
+  int result = send_some();
+  if (result != -EAGAIN)
+    return result;
+  int left = outbox_.withdraw();
+  if (left < 0)
+    return break_off(left);
+  if (left == 0)
+    if (int error = outbox_.put(data, size))
+      return error;
+  if (driver_ != nullptr)
+    driver_->send_later();
+  return 0;
+}
+
+int Sender::try_put(const void *data, size_t size) noexcept {
+  if (int error = check_put(data, size))
+    return error;
+  Using mine(*this);
+  return mine ? queue_or_send(data, size) : GIPC_ELOCKED;
+}
+
+int Sender::queue_or_send(const void *data, size_t size) noexcept {
+  bool first = outbox_.queued() == 0;
+  if (outbox_.queued() >= high_) {
+    refused_ = true;
+    return -EAGAIN;
+  }
+  if (is_large(size) && !(driver_ != nullptr && driver_->waits_to_write()))
+    return put_large(data, size);
+  if (int error = outbox_.put(data, size))
+    return error;
+  if (first || outbox_.queued() >= flush_at_)
+    if (int error = send_at_once())
+      return error;
+  if (!outbox_.empty())
+    outbox_.open_quick(std::min(limit_, large - 1), std::min(high_, flush_at_));
+  return 0;
+}
+
+int Sender::put_start(const void *data, size_t size) noexcept {
+  if (int error = check_put(data, size))
+    return error;
+  Using mine(*this);
+  return mine ? begin_put(data, size) : GIPC_ELOCKED;
+}
+
+int Sender::begin_put(const void *data, size_t size) noexcept {
+  bool copy = size <= small;
+  if (!copy)
+    outbox_.borrow(data, size);
+  else if (int error = outbox_.put(data, size))
+    return error;
+  int result = send_some();
+  if (result != -EAGAIN)
+    return result;
+  // No byte of the copy has left while all of it is still queued.
+  if (copy && outbox_.queued() >= frame::header_size(size) + size) {
+    outbox_.take_back(size);
+    outbox_.borrow(data, size);
+  }
+  put_size_ = size;
+  set(State::putting);
+  if (driver_ != nullptr)
+    driver_->send_later();
+  return -EAGAIN;
+}
+
+int Sender::copy_put(const void *data) noexcept {
+  if (!outbox_.borrowing())
+    return 0;
+  int left = outbox_.withdraw();
+  if (left < 0)
+    return break_off(left);
+  if (left == 0)
+    left = outbox_.put(data, put_size_);
+  if (left < 0) {
+    settle();
+    return left;
+  }
+  return 0;
+}
+
+int Sender::put_step() noexcept {
+  if (state() != State::putting)
+    return -EINVAL;
+  Using mine(*this);
+  return mine ? step_put() : GIPC_ELOCKED;
+}
+
+int Sender::step_put() noexcept {
+  int result = send_some();
+  if (result != -EAGAIN)
+    settle();
+  return result;
+}
+
+int Sender::put_cancel() noexcept {
+  if (state() != State::putting)
+    return -EINVAL;
+  Using mine(*this);
+  return mine ? cancel_put() : GIPC_ELOCKED;
+}
+
+int Sender::cancel_put() noexcept {
+  int result = 1;
+  if (end_ != 0) {
+    result = end_; // and what was queued is gone
+  } else if (outbox_.borrowing()) {
+    result = outbox_.withdraw();
+    if (result < 0)
+      return result;
+  } else if (outbox_.queued() >= frame::header_size(put_size_) + put_size_) {
+    outbox_.take_back(put_size_);
+    result = 0;
+  }
+  settle();
+  return result;
+}
+
+void Sender::forget_put() noexcept {
+  outbox_.forget_borrowed();
+  if (state() == State::putting)
+    settle();
+}
+
+// ---- The way to a child, and the end of this process ------------------------
+
+int Sender::begin_pass() noexcept {
+  pthread_t none{};
+  return user_.compare_exchange_strong(none, pthread_self()) ? 0 : GIPC_ELOCKED;
+}
+
+void Sender::end_pass() noexcept {
+  user_.store(pthread_t{}, std::memory_order_release);
+}
+
+void Sender::arrive_in_child(registry::Held &moved) noexcept {
+  channel_.arrive_in_child(moved);
+  set_driver(nullptr);
+  exiting_ = false;
+  user_.store(pthread_t{}, std::memory_order_relaxed);
+}
+
+void Sender::begin_end_of_process() noexcept {
+  ending_.store(generation::current(), std::memory_order_relaxed);
+}
+
+// A put of another thread that is in progress goes on to its end, so that the
+// peer gets whole messages; another one does not begin.
+Sender::Exit Sender::begin_exit() noexcept {
+  if (!is_open())
+    return Exit::done;
+  if (!exiting_) {
+    pthread_t user{};
+    // The process may end inside a put of this thread, from the handler of a
+    // signal.  What has left of that message cannot be known.
+    if (!user_.compare_exchange_strong(user, pthread_self()))
+      return pthread_equal(user, pthread_self()) != 0 ? Exit::lost : Exit::busy;
+    exiting_ = true;
+    outbox_.begin_exit();
+  }
+  if (end_ != 0)
+    return Exit::done;
+  if (outbox_.exit_area().iov_len == 0)
+    return outbox_.borrowing() ? Exit::lost : Exit::done;
+  return Exit::ready;
+}
+
+Sender::Exit Sender::send_at_exit() noexcept {
+  iovec area = outbox_.exit_area();
+  ssize_t size = channel_.write(&area, 1);
+  if (is_temporary(size))
+    return Exit::blocked;
+  if (size < 0) {
+    end_ = static_cast<int>(size);
+    return Exit::done;
+  }
+  outbox_.sent_at_exit(static_cast<size_t>(size));
+  return Exit::moved;
+}
+
+} // namespace gipc
