@@ -29,7 +29,7 @@ int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
 
 // A whole message in the read-ahead, or the beginning of one apart from it.
 int Inbox::next_slow(size_t limit, View &out) noexcept {
-  if (!assembling_) {
+  if (!assembly_.active()) {
     uint64_t size = 0;
     int header = open_frame(limit, size);
     if (header < 0)
@@ -49,11 +49,10 @@ int Inbox::next_slow(size_t limit, View &out) noexcept {
       return error;
     }
   }
-  if (filled_ < size_)
+  if (!assembly_.complete())
     return -EAGAIN;
-  out = {target(), size_};
-  into_ = nullptr;
-  assembling_ = false;
+  out = {assembly_.data(), assembly_.size()};
+  assembly_.end();
   after_large_ = true;
   settle();
   ++messages_;
@@ -62,24 +61,17 @@ int Inbox::next_slow(size_t limit, View &out) noexcept {
 
 // Begins a message of this size apart, with what has arrived of it.
 int Inbox::assemble(size_t size) noexcept {
-  size_t there = end_ - begin_;
-  if (int error = apart_.reserve(std::max(there, std::min(size, read_ahead))))
+  if (int error = assembly_.begin(size, ahead_.data() + begin_, end_ - begin_,
+                                  read_ahead))
     return error;
-  // There may be none, and then no memory either.
-  if (there > 0)
-    std::memcpy(apart_.data(), ahead_.data() + begin_, there);
   begin_ = end_ = 0;
-  size_ = size;
-  filled_ = there;
-  assembling_ = true;
   settle();
-  apart_used_ = true;
   return 0;
 }
 
 int Inbox::next_size(size_t limit, size_t &size) noexcept {
-  if (assembling_) {
-    size = size_;
+  if (assembly_.active()) {
+    size = assembly_.size();
     return 0;
   }
   uint64_t wire = 0;
@@ -106,23 +98,9 @@ int Inbox::next_into(size_t limit, void *buffer, size_t capacity,
     size = view.size;
     return 0;
   }
-  if (error == -EAGAIN && assembling_ && into_ == nullptr) {
-    if (filled_ > 0)
-      std::memcpy(buffer, apart_.data(), filled_);
-    into_ = static_cast<unsigned char *>(buffer);
-  }
+  if (error == -EAGAIN && assembly_.active() && borrowed() == nullptr)
+    assembly_.borrow(buffer);
   return error;
-}
-
-int Inbox::give_back() noexcept {
-  if (into_ == nullptr)
-    return 0;
-  if (int error = apart_.reserve(filled_))
-    return error;
-  if (filled_ > 0)
-    std::memcpy(apart_.data(), into_, filled_);
-  into_ = nullptr;
-  return 0;
 }
 
 // What receiving ahead needed is over, but for the little that is kept.
@@ -138,109 +116,98 @@ void Inbox::shrink(size_t kept) noexcept {
 
 // Room behind end_ for the next read, in a buffer that fits the traffic.
 int Inbox::make_room() noexcept {
+  const size_t room = growth_.room;
   size_t kept = end_ - begin_;
   if (kept == 0) {
     begin_ = end_ = 0;
     // Nothing has to be copied.
-    if (ahead_.capacity() != room_)
+    if (ahead_.capacity() != room)
       ahead_.release();
-    return ahead_.reserve(room_);
+    return ahead_.reserve(room);
   }
   if (ahead_.capacity() > read_ahead && kept <= read_ahead / 2)
     shrink(kept);
   size_t capacity = ahead_.capacity();
-  if (capacity - end_ >= room_ / 2)
+  if (capacity - end_ >= room / 2)
     return 0;
   // Moving costs at most as much as the bytes that were taken have cost.
   if (begin_ >= kept) {
     std::memmove(ahead_.data(), ahead_.data() + begin_, kept);
     begin_ = 0;
     end_ = kept;
-    if (capacity - end_ >= room_ / 2)
+    if (capacity - end_ >= room / 2)
       return 0;
   }
   // A full buffer only: a read that fills it comes first.
   bool full = end_ == capacity;
-  if (!full && capacity >= room_)
+  if (!full && capacity >= room)
     return 0;
   size_t wanted =
-      end_ + room_ / 2 <= room_ ? room_ : end_ + std::max(room_, kept / 2);
+      end_ + room / 2 <= room ? room : end_ + std::max(room, kept / 2);
   int error = ahead_.reserve(wanted);
   return full ? error : 0;
 }
 
 int Inbox::prepare(iovec (&areas)[2], size_t most) noexcept {
   starved_ = true;
-  if (begin_ == end_ && ahead_.capacity() == room_)
+  if (begin_ == end_ && ahead_.capacity() == growth_.room)
     begin_ = end_ = 0;
   else if (int error = make_room())
     return error;
   settle();
-  if (assembling_ && filled_ < size_) {
-    // The memory grows with the bytes that arrive, never to the size that the
-    // header claims, which may be a lie.
-    size_t room = into_ != nullptr ? size_ : apart_.capacity();
-    if (room <= filled_) {
-      room = std::min(size_, 2 * filled_ + read_ahead);
-      if (int error = apart_.reserve(room))
-        return error;
-    }
-    size_t rest = std::min(std::min(room, size_) - filled_, most);
-    areas[0] = {target() + filled_, rest};
+  if (assembly_.active() && !assembly_.complete()) {
+    if (int error = assembly_.prepare(areas[0], most, read_ahead))
+      return error;
+    size_t rest = areas[0].iov_len;
     size_t behind =
-        filled_ + rest == size_ ? std::min(past_now(), most - rest) : 0;
+        rest == assembly_.missing() ? std::min(past_now(), most - rest) : 0;
     areas[1] = {ahead_.data(), behind};
-    offered_ = rest + behind;
-    grows_ = starved_ = false;
+    growth_.offered = rest + behind;
+    growth_.grows = starved_ = false;
     return behind > 0 ? 2 : 1;
   }
-  grows_ = !after_large_ || end_ > 0;
-  size_t room = grows_ ? ahead_.capacity() - end_ : past_now();
-  offered_ = std::min(room, most);
-  grows_ = grows_ && offered_ == room;
-  areas[0] = {ahead_.data() + end_, offered_};
+  bool grows = !after_large_ || end_ > 0;
+  size_t room = grows ? ahead_.capacity() - end_ : past_now();
+  growth_.offered = std::min(room, most);
+  growth_.grows = grows && growth_.offered == room;
+  areas[0] = {ahead_.data() + end_, growth_.offered};
   after_large_ = starved_ = false;
   return 1;
 }
 
 void Inbox::commit(size_t size) noexcept {
-  full_ = size == offered_;
-  since_rest_ += size;
-  if (full_ && grows_)
-    room_ = std::min(4 * room_, read_ahead);
+  growth_.filled = size == growth_.offered;
+  growth_.since_rest += size;
+  if (growth_.filled && growth_.grows)
+    growth_.room = std::min(4 * growth_.room, read_ahead);
   // A reader that waits in the kernel never learns that it is idle.
-  if (assembling_ || size > room_ / 4) {
-    small_reads_ = 0;
-  } else if (++small_reads_ > 64) {
-    small_reads_ = 0;
-    room_ = std::max(least, room_ / 4);
-    apart_.release();
+  if (assembly_.active() || size > growth_.room / 4) {
+    growth_.small = 0;
+  } else if (++growth_.small > 64) {
+    growth_.small = 0;
+    growth_.room = std::max(least, growth_.room / 4);
+    assembly_.release();
   }
-  if (assembling_ && filled_ < size_) {
-    size_t mine = std::min(size, size_ - filled_);
-    filled_ += mine;
-    size -= mine;
-  }
-  end_ += size;
+  end_ += assembly_.commit(size);
   settle();
 }
 
 void Inbox::give_back_memory() noexcept {
-  if (since_rest_ <= room_ / 4)
-    room_ = std::max(least, room_ / 4);
+  if (growth_.since_rest <= growth_.room / 4)
+    growth_.room = std::max(least, growth_.room / 4);
   begin_ = end_ = 0;
   settle();
   if (ahead_.capacity() > least)
     ahead_.release();
   // A read that found nothing once more is no new idle time.
-  if (since_rest_ > 0 && !apart_habit_.keeps(apart_used_))
-    apart_.release();
-  apart_used_ = false;
-  since_rest_ = 0;
+  if (growth_.since_rest > 0)
+    assembly_.rest();
+  assembly_.forget_use();
+  growth_.since_rest = 0;
 }
 
 bool Inbox::whole() const noexcept {
-  if (assembling_ && filled_ < size_)
+  if (assembly_.active() && !assembly_.complete())
     return false;
   for (size_t at = begin_; at < end_;) {
     uint64_t size = 0;
@@ -253,8 +220,8 @@ bool Inbox::whole() const noexcept {
 }
 
 bool Inbox::ready(size_t limit) noexcept {
-  if (assembling_)
-    return filled_ == size_;
+  if (assembly_.active())
+    return assembly_.complete();
   uint64_t size = 0;
   int header = open_frame(limit, size);
   return header != -EAGAIN &&
@@ -267,7 +234,7 @@ size_t Inbox::wanted(size_t limit, size_t bound) noexcept {
     return 0;
   size_t held = bytes();
   size_t left = bound > held ? bound - held : 0;
-  if (!assembling_) {
+  if (!assembly_.active()) {
     uint64_t size = 0;
     int header = open_frame(limit, size);
     if (header == -EAGAIN)
@@ -282,10 +249,10 @@ size_t Inbox::wanted(size_t limit, size_t bound) noexcept {
     View none;
     if (next_slow(limit, none) != -EAGAIN)
       return 0;
-    if (!assembling_)
+    if (!assembly_.active())
       return std::max(left, static_cast<size_t>(size) - there);
   }
-  return std::max(left, size_ - filled_);
+  return std::max(left, assembly_.missing());
 }
 
 bool Inbox::lends(const void *data) const noexcept {
@@ -294,11 +261,11 @@ bool Inbox::lends(const void *data) const noexcept {
     return buffer.capacity() > 0 && byte >= buffer.data() &&
            byte < buffer.data() + buffer.capacity();
   };
-  return within(ahead_) || within(apart_);
+  return within(ahead_) || within(assembly_.own());
 }
 
 size_t Inbox::bytes() const noexcept {
-  return end_ - begin_ + (assembling_ ? filled_ : 0);
+  return end_ - begin_ + assembly_.filled();
 }
 
 } // namespace gipc

@@ -6,6 +6,7 @@
 // kernel copies directly.
 #pragma once
 
+#include "assembly.h"
 #include "buffer.h"
 #include "frame.h"
 
@@ -54,11 +55,11 @@ public:
   // GIPC_ETOOBIG here: over capacity; nothing changes.
   int next_into(size_t limit, void *buffer, size_t capacity,
                 size_t &size) noexcept;
-  const void *borrowed() const noexcept { return into_; }
+  const void *borrowed() const noexcept { return assembly_.borrowed(); }
   // Keeps the received part.  -ENOMEM: still borrowed.
-  int give_back() noexcept;
+  int give_back() noexcept { return assembly_.give_back(); }
   // The stream is over; the memory is not ours any more.
-  void forget_borrowed() noexcept { into_ = nullptr; }
+  void forget_borrowed() noexcept { assembly_.forget_borrowed(); }
 
   // Bytes layer: where received bytes go (one or two areas, of no more than
   // this many bytes), then how many they are.
@@ -67,15 +68,17 @@ public:
   void commit(size_t size) noexcept;
   // Whether the last read took all that there was room for, so that there is
   // probably more.
-  bool full() const noexcept { return full_; }
+  bool full() const noexcept { return growth_.filled; }
   // A read would block: an empty inbox gives back what a burst made it grow to.
   void rest() noexcept {
     if (at_boundary() && ahead_.capacity() > 0 &&
-        (room_ > least || memory() > ahead_.capacity()))
+        (growth_.room > least || memory() > ahead_.capacity()))
       give_back_memory();
   }
 
-  bool at_boundary() const noexcept { return begin_ == end_ && !assembling_; }
+  bool at_boundary() const noexcept {
+    return begin_ == end_ && !assembly_.active();
+  }
   // Whether what is held ends with the end of a message.
   bool whole() const noexcept;
   // Whether next() would return something else than -EAGAIN.
@@ -89,7 +92,7 @@ public:
   uint64_t messages() const noexcept { return messages_; }
   // Memory that it has, in use or not.
   size_t memory() const noexcept {
-    return ahead_.capacity() + apart_.capacity();
+    return ahead_.capacity() + assembly_.own().capacity();
   }
 
 private:
@@ -114,32 +117,29 @@ private:
 
   int next_slow(size_t limit, View &out) noexcept;
   int open_frame(size_t limit, uint64_t &size) noexcept;
-  void settle() noexcept { visible_ = assembling_ ? begin_ : end_; }
+  void settle() noexcept { visible_ = assembly_.active() ? begin_ : end_; }
   int assemble(size_t size) noexcept;
   int make_room() noexcept;
   void give_back_memory() noexcept;
   void shrink(size_t kept) noexcept;
-  unsigned char *target() const noexcept {
-    return into_ != nullptr ? into_ : apart_.data();
-  }
+
+  // How large a read-ahead buffer the traffic needs.
+  struct Growth {
+    size_t room = least;
+    size_t offered = 0;    // bytes of the areas of the last prepare()
+    size_t since_rest = 0; // bytes received
+    unsigned small = 0;    // reads, in a row
+    bool grows = false;    // when what was offered is filled
+    bool filled = false;   // by the last read
+  };
 
   Buffer ahead_;
   size_t begin_ = 0, end_ = 0;
-  size_t visible_ = 0;    // end_, or begin_ while another message comes first
-  size_t room_ = least;   // the size that traffic makes of ahead_
-  size_t offered_ = 0;    // bytes of the areas of the last prepare()
-  size_t since_rest_ = 0; // bytes received
-  bool grows_ = false;    // when what was offered is filled
-  bool full_ = false;
-  bool starved_ = false; // the last prepare() found no memory
-  Buffer apart_;
-  size_t size_ = 0, filled_ = 0; // of the message that is assembled
-  unsigned char *into_ = nullptr;
-  bool assembling_ = false;
+  size_t visible_ = 0; // end_, or begin_ while another message comes first
+  Growth growth_;
+  Assembly assembly_;
   int broken_ = 0;
-  Habit apart_habit_;
-  bool apart_used_ = false;
-  unsigned small_reads_ = 0; // in a row
+  bool starved_ = false;     // the last prepare() found no memory
   bool direct_ = false;      // messages are wanted in the caller's memory
   bool after_large_ = false; // the last message was one that was assembled
   uint64_t messages_ = 0;

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../../src"
 # One room a line; every file (its name up to a dot or _) is in one of them.
 rooms='
 fd sys os
-buffer deadline error frame generation
+buffer assembly deadline error frame generation
 inbox outbox registry control membership waker live
 transfer channel driver
 receiver sender
@@ -57,7 +57,7 @@ done
   forbid 'extern "C"[^;]*[({]|GIPC_API' 'only capi*.cc defines public functions' \
     $(but 'capi.*\.cc')
   forbid 'include ["<](sys|os|unistd|poll|sys/socket)\.h' \
-    'the frame engine knows no descriptor' {buffer,frame,inbox,outbox}.*
+    'the frame engine knows no descriptor' {buffer,assembly,frame,inbox,outbox}.*
   forbid 'include "(watch|handle|push|process)\.h' \
     'what runs between fork and exec knows no loop' {options,setup,control}.*
 }
