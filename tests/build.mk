@@ -1,0 +1,286 @@
+# Tests, demo and benchmarks: what they are built from, and how they run.
+# Included by the Makefile, whose variables it uses.
+
+# ---- Flags ------------------------------------------------------------------
+
+# cmocka hands every test a state that few use.
+test_cc := $(cc) -Wno-unused-parameter -D_GNU_SOURCE=
+test_cxx := $(cxx) -Wno-unused-parameter -Wno-missing-declarations
+test_cpp := $(cpp) -Isrc -DPROGRAMS=$(call quote,"$(here)/$(B)/programs")
+
+TEST_FLAGS := $(B)/TEST_FLAGS
+TEST_FLAGS_text := $(CC) $(test_cc) $(CFLAGS) $(CXX) $(test_cxx) $(CXXFLAGS) \
+                   $(test_cpp) $(CPPFLAGS) $(LDFLAGS) $(LDLIBS)
+
+test_libs := $(libs) -lcmocka
+with_static = $(STATIC)
+# Not -Wl: a path may contain commas.
+run_path = -Xlinker -rpath -Xlinker $(call quote,$(1))
+with_shared = -L$(B) $(call run_path,$(here)/$(B)) -lgipc
+
+LINK.c = $(CC) $(test_cc) $(CFLAGS) $(LDFLAGS)
+LINK.cc = $(CXX) $(test_cxx) $(CXXFLAGS) $(LDFLAGS)
+
+# ---- What there is ----------------------------------------------------------
+
+# programs_in(folder, pattern): the programs built from tests/folder/pattern.
+programs_in = $(addprefix $(B)/,$(basename $(wildcard \
+                tests/$(1)/$(2).c tests/$(1)/$(2).cc)))
+# support_of(folder): the objects linked into each program of a folder.
+support_of = $(addsuffix .o,$(call programs_in,$(1),support*))
+
+unit := $(call programs_in,unit,test_*)
+api := $(call programs_in,api,test_*)
+fault := $(call programs_in,fault,test_*)
+fuzz := $(call programs_in,fuzz,fuzz_*)
+long := $(call programs_in,long,test_*)
+examples := $(call programs_in,examples,*)
+bench := $(patsubst $(B)/tests/%,$(B)/%,$(call programs_in,bench,bench*))
+children := $(patsubst tests/programs/%.c,$(B)/programs/%,\
+              $(wildcard tests/programs/*.c))
+matrix := $(addprefix $(B)/tests/matrix/,parent child)
+demo := $(B)/tests/demo/demo
+demo_worker := $(B)/tests/demo/worker
+demo_shared := $(addprefix $(B)/tests/demo/,count.o message.o)
+demo_objects := $(filter-out $(demo_worker).o $(demo_shared),\
+                  $(patsubst %.c,$(B)/%.o,$(wildcard tests/demo/*.c)))
+
+# A file to work on, where the caller names none.
+FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
+
+cmocka_programs := $(unit) $(api) $(fault)
+# What needs no other language, and the rest.
+c_checks := $(cmocka_programs) $(fuzz) $(examples) \
+            $(wildcard tests/install/*.sh) tests/lint/exports.sh
+checks := $(c_checks) $(wildcard tests/examples/*.sh tests/man/run \
+            tests/matrix/run tests/launch/run)
+
+# A language's build.mk adds the files it builds for its tests to `bindings`,
+# its test runners to `binding_checks`, and its benchmarks to
+# `binding_benches`.  Each is left out, in sight, where its interpreter is not
+# there.
+bindings :=
+binding_checks :=
+binding_benches :=
+
+SWIG ?= swig
+
+.PHONY: tests demo check check-c check-san check-tsan check-valgrind \
+        check-long check-load check-root fuzz lint bench demo-programs \
+        demo-languages run-demo binding-programs check-programs run-check \
+        run-check-c run-check-long run-check-load run-fuzz bench-programs \
+        run-bench
+
+# ---- Test programs ----------------------------------------------------------
+
+$(B)/tests/%.o: tests/%.cc tests/build.mk $(TEST_FLAGS)
+	@mkdir -p $(@D)
+	$(CXX) $(test_cpp) $(CPPFLAGS) $($(*F)_CPPFLAGS) $(test_cxx) $(CXXFLAGS) \
+	  -c -o $@ $<
+
+$(B)/tests/%.o: tests/%.c tests/build.mk $(TEST_FLAGS)
+	@mkdir -p $(@D)
+	$(CC) $(test_cpp) $(CPPFLAGS) $($(*F)_CPPFLAGS) $(test_cc) $(CFLAGS) \
+	  -c -o $@ $<
+
+# Linked statically: these reach the hidden symbols.
+$(unit): $(call support_of,unit)
+$(fault): $(call support_of,fault)
+$(long): $(call support_of,long)
+$(unit) $(fault) $(long): %: %.o $(STATIC)
+	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_static) $(test_libs) $(LDLIBS)
+
+# Linked as a C program outside would be.
+$(api): $(call support_of,api)
+$(api) $(examples): %: %.o $(LIBRARY)
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(test_libs) $(LDLIBS)
+
+$(children): $(B)/programs/%: $(B)/tests/programs/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
+
+$(matrix): %: %.o $(B)/tests/matrix/peer.o $(LIBRARY)
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
+
+# In `make check` a small driver stands in for libFuzzer.
+fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/driver.o)
+driver_CPPFLAGS := -DCORPUS=$(call quote,"$(here)/tests/fuzz/corpus")
+$(fuzz): %: %.o $(fuzz_main) $(STATIC)
+	$(LINK.cc) $(if $(fuzz_main),,-fsanitize=fuzzer) -o $@ $(filter %.o,$^) \
+	  $(with_static) $(test_libs) $(LDLIBS)
+
+# flags.mk sets NAME_CPPFLAGS and NAME_LDLIBS for a program that needs more.
+-include tests/bench/flags.mk
+$(bench): $(call support_of,bench)
+$(bench): $(B)/bench/%: $(B)/tests/bench/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_shared) $(libs) \
+	  $($(@F)_LDLIBS) $(LDLIBS)
+
+# Before its release 6 the library of MessagePack for C had another name.
+msgpack_libs = $(or $(shell pkg-config --libs msgpack-c 2>/dev/null),\
+                 $(shell pkg-config --libs msgpack))
+$(demo): $(demo_objects)
+$(demo_worker): $(demo_worker).o
+$(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(msgpack_libs) \
+	  $(LDLIBS)
+
+include $(wildcard bindings/*/build.mk)
+
+tests: all $(cmocka_programs) $(fuzz) $(examples) $(children)
+	@:
+check-programs: tests $(matrix) $(bindings)
+	@:
+binding-programs: all $(bindings)
+	@:
+demo-programs: all $(demo) $(demo_worker)
+	@:
+demo-languages: $(bindings)
+	@:
+bench-programs: all $(bench) $(children) $(bindings)
+	@:
+
+# ---- Checks -----------------------------------------------------------------
+# Each target installs what it needs, builds in parallel in a make of its own
+# (which reads this file when everything is there), then runs the programs one
+# after the other.
+
+build = $(MAKE) --no-print-directory OS=$(OS)
+test_env = OS=$(OS) GIPC_TEST_OS=$(OS) \
+           GIPC_TEST_BUILD=$(call quote,$(here)/$(1)) \
+           GIPC_TEST_PROGRAMS=$(call quote,$(here)/$(1)/programs)
+asan := build/$(OS)-asan
+tsan := build/$(OS)-tsan
+
+# Two of these at once would mix their output, or build what clean removes.
+ifneq ($(filter demo check% fuzz lint bench clean,\
+         $(filter-out %-programs,$(MAKECMDGOALS))),)
+.NOTPARALLEL:
+endif
+
+demo:
+	@.ci/deps demo
+	+@$(build) demo-programs
+	+-@$(build) -k demo-languages # one that does not build is left out
+	+@$(build) run-demo
+
+# Each language finds its module where it was built.
+demo_lua = $(or $(filter 5.4,$(lua_versions)),$(lastword $(lua_versions)),5.4)
+run-demo:
+	@PYTHONPATH=$(B)/python RUBYLIB=bindings/ruby/lib:$(B)/ruby \
+	  LUA_PATH='bindings/lua/?.lua;;;/usr/share/lua/5.3/?.lua' \
+	  LUA_CPATH='$(B)/lua/$(demo_lua)/?.so;;' \
+	  $(demo) -w C=$(demo_worker) \
+	  -w 'Python=$(PYTHON) tests/demo/worker.py' \
+	  -w 'Ruby=$(RUBY) tests/demo/worker.rb' \
+	  -w 'Lua=lua$(demo_lua) tests/demo/worker.lua' $(FILES)
+
+check:
+	@.ci/deps check
+	+@$(build) check-programs
+	+@$(build) run-check
+
+# Read again when the packages are there.
+run-check:
+	@$(call test_env,$(B)) tests/run $(checks) $(binding_checks)
+
+# Without the other languages, also where they are installed.
+check-c:
+	@.ci/deps c
+	+@$(build) tests
+	+@$(build) run-check-c
+
+run-check-c:
+	@$(call test_env,$(B)) tests/run $(c_checks)
+
+# Beside busy processes, where a test that bets on the machine's speed fails.
+LOAD_RUNS ?= 20
+check-load:
+	@.ci/deps c
+	+@$(build) tests
+	+@$(build) run-check-load
+
+run-check-load:
+	@$(call test_env,$(B)) LOAD_RUNS=$(LOAD_RUNS) tests/load \
+	  $(cmocka_programs) $(fuzz)
+
+# On another release of Debian, in a root of its own under build/roots.
+ROOT ?= trixie
+CHECK ?= check
+check-root:
+	@.ci/deps root
+	@tests/roots/run $(ROOT) $(CHECK)
+
+# make check-python, check-ruby, check-lua: one language alone.
+check-%:
+	@.ci/deps check
+	+@$(build) binding-programs
+	+@$(build) run-check-$*
+
+run-check-%:
+	@$(call test_env,$(B)) tests/run $(filter tests/bindings/$*/%,\
+	  $(binding_checks))
+
+check-san:
+	@.ci/deps san
+	+@$(build) SAN=asan tests
+	@$(call test_env,$(asan)) GIPC_TEST_SAN=1 GIPC_TEST_SLOW=1 \
+	  TIMEOUT=1200 ASAN_OPTIONS=detect_stack_use_after_return=1 \
+	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	  tests/run $(patsubst $(B)/%,$(asan)/%,$(cmocka_programs) $(fuzz))
+
+# die_after_fork=0: TSan would end the children of a threaded parent.
+# report_thread_leaks=0: in a forked child every thread of the parent is one.
+threaded := $(foreach p,$(cmocka_programs),\
+              $(if $(findstring thread,$(notdir $(p))),$(p)))
+check-tsan:
+	@.ci/deps san
+	+@$(build) SAN=tsan tests
+	@$(call test_env,$(tsan)) GIPC_TEST_SAN=1 GIPC_TEST_SLOW=1 \
+	  TIMEOUT=1200 TSAN_OPTIONS=die_after_fork=0:report_thread_leaks=0 \
+	  tests/run $(patsubst $(B)/%,$(tsan)/%,$(threaded))
+
+check-valgrind:
+	@.ci/deps valgrind
+	+@$(build) tests
+	@$(call test_env,$(B)) GIPC_TEST_SLOW=1 GIPC_TEST_VALGRIND=1 TIMEOUT=1200 \
+	  WRAPPER=tests/valgrind tests/run $(cmocka_programs)
+
+check-long:
+	@.ci/deps check
+	+@$(build) check-programs $(long)
+	+@$(build) run-check-long
+
+run-check-long:
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
+	  tests/run $(long) $(binding_checks)
+
+# make fuzz SECONDS_EACH=600: new inputs stay under build/.
+SECONDS_EACH ?= 60
+fuzz:
+	@.ci/deps fuzz
+	+@$(build) SAN=fuzz CC=clang CXX=clang++ run-fuzz
+
+run-fuzz: $(fuzz)
+	@set -e; for f in $(fuzz); do \
+	  name=$${f##*/fuzz_}; mkdir -p $(B)/corpus/$$name; \
+	  echo "== fuzz_$$name"; \
+	  $$f -max_total_time=$(SECONDS_EACH) -print_final_stats=1 \
+	    -artifact_prefix=$(B)/ $(B)/corpus/$$name tests/fuzz/corpus/$$name; \
+	done
+
+lint:
+	@.ci/deps lint
+	+@$(build) all
+	@$(call test_env,$(B)) tests/run $(wildcard tests/lint/*.sh)
+
+bench:
+	@.ci/deps bench
+	+@$(build) bench-programs
+	+@$(build) run-bench
+
+# Read again when the packages are there.
+run-bench:
+	@$(call test_env,$(B)) BENCH_PROGRAMS=$(call quote,$(here)/$(B)/bench) \
+	  tests/bench/run $(binding_benches)
