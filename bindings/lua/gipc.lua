@@ -5,13 +5,14 @@
 -- @module gipc
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
+local generator = require "gipc.generator"
 local handle = require "gipc.handle"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
 local process = require "gipc.process"
 local scheduler = require "gipc.scheduler"
 
-local unpack = table.unpack or unpack
+local unpack = table.unpack or rawget(_G, "unpack")
 local gipc = {}
 
 do
@@ -23,10 +24,13 @@ end
 -- ---- Codes of results -----------------------------------------------------------
 
 for _, name in ipairs {
-  "EOF", "ETRUNCATED", "EPROTOCOL", "ETOOBIG", "EDEAD", "ESTATUSLOST", "EBADHANDLES",
-  "ETIMEDOUT", "EINPROGRESS", "EPIPE", "ECONNRESET", "EBADMSG", "ENOENT", "EACCES", "EINVAL", "EBADF", "ECLOSED",
+  "EOF", "ETRUNCATED", "EPROTOCOL", "ETOOBIG", "ECLOSED", "ELOCKED", "EWRONGPROC", "EDIRECTION", "EDEAD",
+  "ESTATUSLOST", "EBADHANDLES",
 } do
   gipc[name] = native[name]
+end
+for name, code in pairs(native.errors()) do
+  gipc[name] = code
 end
 
 -- ---- Pipes ----------------------------------------------------------------------
@@ -103,12 +107,13 @@ local function own()
 end
 
 --- Runs f(...) on gipc's own scheduler until it and all tasks have ended.
--- @return what f returns; an error in it is raised here
+-- @return what f returns; the value of an error in it is raised here, when the
+-- other tasks have been cancelled
 function gipc.run(f, ...)
   own()
   local task = scheduler.run(f, ...)
   if not task.ok then
-    error(type(task.failure) == "string" and task.trace or task.failure, 0)
+    error(task.failure, 0)
   end
   return unpack(task.results, 1, task.results.n)
 end
@@ -119,6 +124,12 @@ function gipc.spawn(f, ...)
   own()
   return scheduler.start(f, ...)
 end
+
+--- As coroutine.wrap, for a generator that uses gipc: its waits are made by the
+-- coroutine that calls it, on any loop.
+-- @tparam function f
+-- @treturn function the next values that f yields, at each call
+gipc.wrap = generator.wrap
 
 --- Sleeps; the others go on.
 -- @tparam number seconds

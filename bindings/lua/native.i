@@ -224,8 +224,8 @@ static int poll_fd(lua_State *L) {
   return 1;
 }
 
-/* A descriptor that is readable once, after that many seconds. */
-static int timer_fd(double seconds) {
+/* Makes a timer's descriptor readable once, that many seconds from now. */
+static int timer_set(int fd, double seconds) {
   struct itimerspec when = {{0, 0}, {0, 1}};
   if (seconds > 1e9)
     seconds = 1e9;
@@ -234,10 +234,18 @@ static int timer_fd(double seconds) {
     when.it_value.tv_nsec =
         (long)((seconds - (double)when.it_value.tv_sec) * 1e9) + 1;
   }
+  return timerfd_settime(fd, 0, &when, NULL) < 0 ? -errno : 0;
+}
+
+/* A descriptor that is readable once, after that many seconds. */
+static int timer_fd(double seconds) {
   int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (fd < 0 || timerfd_settime(fd, 0, &when, NULL) < 0)
+  if (fd < 0)
     return -errno;
-  return fd;
+  int result = timer_set(fd, seconds);
+  if (result < 0)
+    close(fd);
+  return result < 0 ? result : fd;
 }
 
 /* A descriptor that is readable when one of two is readable, or the other one
@@ -262,6 +270,7 @@ typedef struct scheduler gipc_scheduler;
 %}
 double now(void);
 int timer_fd(double seconds);
+int timer_set(int fd, double seconds);
 int close_fd(int fd);
 int either_fd(int read_fd, int write_fd);
 %native(poll_fd) int poll_fd(lua_State *L);
@@ -335,17 +344,44 @@ void exit_child(int code);
 
 /* ---- The module -------------------------------------------------------------- */
 
-%constant int ETIMEDOUT = -ETIMEDOUT;
-%constant int EINPROGRESS = -EINPROGRESS;
-%constant int EPIPE = -EPIPE;
-%constant int ECONNRESET = -ECONNRESET;
-%constant int EBADMSG = -EBADMSG;
-%constant int ENOENT = -ENOENT;
-%constant int EACCES = -EACCES;
-%constant int EINVAL = -EINVAL;
-%constant int EBADF = -EBADF;
-%constant int EOPNOTSUPP = -EOPNOTSUPP;
-
+%{
+/* errors(): the error codes of POSIX by their names. */
+static int errors(lua_State *L) {
+#define E(NAME) {#NAME, NAME}
+  static const struct {
+    const char *name;
+    int code;
+  } list[] = {
+      E(E2BIG),        E(EACCES),       E(EADDRINUSE),  E(EADDRNOTAVAIL),
+      E(EAFNOSUPPORT), E(EAGAIN),       E(EALREADY),    E(EBADF),
+      E(EBADMSG),      E(EBUSY),        E(ECANCELED),   E(ECHILD),
+      E(ECONNABORTED), E(ECONNREFUSED), E(ECONNRESET),  E(EDEADLK),
+      E(EDESTADDRREQ), E(EDOM),         E(EDQUOT),      E(EEXIST),
+      E(EFAULT),       E(EFBIG),        E(EHOSTUNREACH), E(EIDRM),
+      E(EILSEQ),       E(EINPROGRESS),  E(EINTR),       E(EINVAL),
+      E(EIO),          E(EISCONN),      E(EISDIR),      E(ELOOP),
+      E(EMFILE),       E(EMLINK),       E(EMSGSIZE),    E(ENAMETOOLONG),
+      E(ENETDOWN),     E(ENETRESET),    E(ENETUNREACH), E(ENFILE),
+      E(ENOBUFS),      E(ENODEV),       E(ENOENT),      E(ENOEXEC),
+      E(ENOLCK),       E(ENOMEM),       E(ENOMSG),      E(ENOPROTOOPT),
+      E(ENOSPC),       E(ENOSYS),       E(ENOTCONN),    E(ENOTDIR),
+      E(ENOTEMPTY),    E(ENOTSOCK),     E(ENOTSUP),     E(ENOTTY),
+      E(ENXIO),        E(EOPNOTSUPP),   E(EOVERFLOW),   E(EPERM),
+      E(EPIPE),        E(EPROTO),       E(EPROTONOSUPPORT), E(EPROTOTYPE),
+      E(ERANGE),       E(EROFS),        E(ESPIPE),      E(ESRCH),
+      E(ESTALE),       E(ETIMEDOUT),    E(ETXTBSY),     E(EWOULDBLOCK),
+      E(EXDEV),
+  };
+#undef E
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof list / sizeof *list; ++i) {
+    lua_pushinteger(L, -list[i].code);
+    lua_setfield(L, -2, list[i].name);
+  }
+  return 1;
+}
+%}
+%native(errors) int errors(lua_State *L);
 %{
 /* null(): what stands for null in messages; cjson has the same. */
 static int null(lua_State *L) {
@@ -355,18 +391,33 @@ static int null(lua_State *L) {
 
 SWIGEXPORT int luaopen_native(lua_State *L);
 
-/* What `require "gipc.native"` calls.  SWIG's own function leaves two helpers
- * of it in the globals. */
+static void push_globals(lua_State *L) {
+#if LUA_VERSION_NUM >= 502
+  lua_pushglobaltable(L);
+#else
+  lua_pushvalue(L, LUA_GLOBALSINDEX);
+#endif
+}
+
+/* What `require "gipc.native"` calls.  SWIG's own function writes globals, which a
+ * program may have forbidden by a metatable, and leaves two helpers of it. */
 SWIGEXPORT int luaopen_gipc_native(lua_State *L) {
   static const char *const helpers[] = {"swig_type", "swig_equals"};
   lua_settop(L, 0);
+  push_globals(L);
+  if (!lua_getmetatable(L, 1))
+    lua_pushnil(L);
+  lua_pushnil(L);
+  lua_setmetatable(L, 1);
   for (int i = 0; i < 2; ++i)
-    lua_getglobal(L, helpers[i]);
+    lua_getfield(L, 1, helpers[i]);
   luaopen_native(L);
   for (int i = 0; i < 2; ++i) {
-    lua_pushvalue(L, 1 + i);
-    lua_setglobal(L, helpers[i]);
+    lua_pushvalue(L, 3 + i);
+    lua_setfield(L, 1, helpers[i]);
   }
+  lua_pushvalue(L, 2);
+  lua_setmetatable(L, 1);
   return 1;
 }
 %}

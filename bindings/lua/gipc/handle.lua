@@ -69,7 +69,8 @@ local function flush_beside(self)
   end)
 end
 
--- Takes back what a put that was broken off had lent.
+-- Takes back what a put that was broken off, or interrupted before it had its turn,
+-- may have lent.
 local function end_put(self)
   if self.lent then
     local part_left = native.put_cancel(self.native) == 1
@@ -185,6 +186,7 @@ local function put_result(self, value, message, code)
 end
 
 local function put_in_turn(self, deadline, data)
+  end_put(self)
   self.lent = data
   return put_result(
     self,
@@ -212,21 +214,24 @@ function Handle:put(value, timeout)
   local data = encoded(self, value)
   local deadline = failure.deadline(timeout)
   local putting = self.putting
-  if putting.taken then
+  if putting.taken or self.lent then
     return succeeded(putting:take(deadline, put_in_turn, self, deadline, data))
   end
+  self.lent = data -- before the library has it, as an interrupt may come at any time
   local done, message, code = put_start(self.native, data)
   if done then
+    self.lent = nil
     spend()
     return true
   elseif message then
+    self.lent = nil
     return failure.result(message, code)
   end
-  self.lent = data
   return succeeded(putting:take(deadline, go_on_putting, self, deadline))
 end
 
 local function put_list_in_turn(self, deadline, list)
+  end_put(self)
   local next, large, code = queue(self.native, list, 1)
   while next and next <= #list do
     local sent, message
@@ -289,7 +294,10 @@ end
 -- @return true; or nil, message, code
 function Handle:flush(timeout)
   local deadline = failure.deadline(timeout)
-  return succeeded(self.putting:take(deadline, flush, self, deadline))
+  return succeeded(self.putting:take(deadline, function()
+    end_put(self)
+    return flush(self, deadline)
+  end))
 end
 
 -- ---- The rest -------------------------------------------------------------------
@@ -300,6 +308,7 @@ local function ending(self, step, timeout)
   end
   local deadline = failure.deadline(timeout)
   return succeeded(self.putting:take(deadline, function()
+    end_put(self)
     return complete(self, native.WRITE, deadline, function(h)
       native.flush_step(h) -- what is wrong with it, the step tells
       return step(h)

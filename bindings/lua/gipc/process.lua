@@ -8,7 +8,7 @@ local native = require "gipc.native"
 local options = require "gipc.options"
 local scheduler = require "gipc.scheduler"
 
-local unpack = table.unpack or unpack
+local unpack = table.unpack or rawget(_G, "unpack")
 
 --- A child; gipc.start_process and gipc.exec_process make them.
 -- @type Process
@@ -231,13 +231,15 @@ local function be_child(f, arguments)
   -- Whatever happens, nothing returns into the parent's program.
   local ok, task = xpcall(function()
     return scheduler.run(f, unpack(arguments, 1, arguments.n))
-  end, debug.traceback)
+  end, function(message)
+    return debug.traceback(failure.text(message), 2)
+  end)
   if not ok then
-    io.stderr:write(tostring(task), "\n")
+    io.stderr:write(failure.text(task), "\n")
   elseif not task.ok then
     io.stderr:write(task.trace, "\n")
   end
-  exit(ok and task.ok)
+  exit(ok and task.ok and not scheduler.any_failed())
 end
 
 local function is_callable(value)

@@ -4,6 +4,8 @@
 -- releases have no timers: a timeout is another wait, for a timer's descriptor.
 -- @module gipc.loop.copas
 local failure = require "gipc.failure"
+local generator = require "gipc.generator"
+local guard = require "gipc.guard"
 local native = require "gipc.native"
 
 local copas = {}
@@ -13,13 +15,13 @@ local highest = 1023
 
 -- A socket as copas and select see one: not ready the first time.
 local Wait = {}
-Wait.__index = Wait
+local meta = generator.yielded(Wait)
 
 local function new_wait(fd)
   if fd > highest then
     failure.misuse(("copas waits with select, which takes no descriptor over %d"):format(highest))
   end
-  return setmetatable({ fd = fd, asked = false, over = false }, Wait)
+  return setmetatable({ fd = fd, asked = false, over = false, always = false }, meta)
 end
 
 function Wait:getfd()
@@ -62,19 +64,23 @@ function copas.new()
   end
 
   local function sleep(seconds)
-    local fd = failure.check(native.timer_fd(seconds))
+    local fd = failure.check(failure.collecting(native.timer_fd, seconds))
     wait_for(new_wait(fd), "r")
     native.close_fd(fd)
   end
 
-  -- Ends the wait when its time is over, unless it has ended before.
+  -- Ends a wait when its time is over, unless it has ended before.
+  local Timer = {}
+  Timer.__index = Timer
+
   local function end_later(wait, seconds)
-    local fd = failure.check(native.timer_fd(seconds))
-    local timer = new_wait(fd)
+    local timer = setmetatable({ fd = failure.check(failure.collecting(native.timer_fd, seconds)) }, Timer)
+    local over = new_wait(timer.fd)
     library.addthread(function()
-      wait_for(timer, "r")
-      native.close_fd(fd)
-      if not timer.over then
+      wait_for(over, "r")
+      native.close_fd(timer.fd)
+      timer.fd = nil
+      if not timer.released then
         wait.over = true
         wait.fd = wait.always or wait.fd
       end
@@ -82,25 +88,31 @@ function copas.new()
     return timer
   end
 
+  -- The thread above ends at the next step, and not with the time that it had.
+  function Timer:release()
+    self.released = true
+    if self.fd then
+      native.timer_set(self.fd, 0)
+    end
+    if self.reader then
+      native.close(self.reader)
+      native.close(self.writer)
+    end
+  end
+
   local function wait(fd, direction, timeout)
     local this = new_wait(fd)
-    local reader, writer
-    if timeout then
-      if direction == "w" then
-        -- Only readers can be dirty: a writer turns to what can be written.
-        reader, writer = failure.check(native.pipe())
-        this.always = native.fd(writer, native.WRITE)
-      end
-      local timer = end_later(this, timeout)
+    if not timeout then
       wait_for(this, direction)
-      timer.over = true
-      if reader then
-        native.close(reader)
-        native.close(writer)
-      end
-    else
-      wait_for(this, direction)
+      return true
     end
+    local timer = end_later(this, timeout)
+    if direction == "w" then
+      -- Only readers can be dirty: a writer turns to what can be written.
+      timer.reader, timer.writer = failure.check(failure.collecting(native.pipe))
+      this.always = native.fd(timer.writer, native.WRITE)
+    end
+    guard(timer, wait_for, this, direction)
     return not this.over
   end
 
