@@ -12,7 +12,8 @@ comma := ,
 lua_include = $(or $(LUA_INCDIR),/usr/include/$(subst jit,jit-2.1,lua$(1)))
 lua_objects = $(addprefix $(B)/lua/$(1)/,native_wrap.o scheduler.o)
 
-$(lua_wrapper): bindings/lua/native.i bindings/gipc.i include/gipc.h
+$(lua_wrapper): bindings/lua/native.i bindings/lua/names.i bindings/gipc.i \
+                include/gipc.h
 	@mkdir -p $(@D)
 	$(SWIG) -lua -nomoduleglobal -Iinclude -o $@ $<
 

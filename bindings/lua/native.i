@@ -13,9 +13,11 @@
 #include <gipc.h>
 #include <lualib.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +82,7 @@ static int is_string(lua_State *L, int index) {
 %ignore gipc_process_report;
 %ignore gipc_process_join;
 %ignore gipc_process_stop;
+%ignore gipc_options_set_rlimit;
 
 %include "../gipc.i"
 
@@ -108,7 +111,7 @@ static int take(lua_State *L) {
 
 /* queue(handle, list, first): queues the strings of a list from index first on.
  * The index of the first one that was not taken, and whether that is because
- * it is large. */
+ * it is large; or nil, message, code, and the index of the last one taken. */
 static int queue(lua_State *L) {
   gipc_handle *h = to_handle(L, 1);
   lua_Integer i = luaL_checkinteger(L, 3);
@@ -123,8 +126,11 @@ static int queue(lua_State *L) {
     const char *data = lua_tolstring(L, -1, &size);
     int result = size >= LARGE ? -EAGAIN : gipc_try_put(h, data, size);
     lua_pop(L, 1);
-    if (result < 0 && result != -EAGAIN)
-      return push_failure(L, result);
+    if (result < 0 && result != -EAGAIN) {
+      push_failure(L, result);
+      lua_pushinteger(L, i - 1);
+      return 4;
+    }
     if (result < 0) {
       lua_pushinteger(L, i);
       lua_pushboolean(L, size >= LARGE);
@@ -286,7 +292,112 @@ int scheduler_forget(scheduler *s, int token);
 int scheduler_run(scheduler *s, int block);
 int scheduler_next(scheduler *s, int *timed_out);
 
+/* ---- Handles ----------------------------------------------------------------- */
+
+%{
+/* Closes at once; queued bytes that cannot be written now are discarded. */
+static int abort_handle(gipc_handle *h) {
+  int result = gipc_close_within(h, 0);
+  return result == -ETIMEDOUT ? 0 : result;
+}
+
+/* 1: a get returns at once.  0: it would wait. */
+static int get_returns(gipc_handle *h) {
+  size_t size, pending;
+  int result = gipc_next_size(h, &size);
+  if (result == -EAGAIN)
+    return 0;
+  if (result < 0)
+    return 1;
+  result = gipc_pending(h, GIPC_READ, &pending);
+  return result < 0 ? result : pending >= size + (size > INT32_MAX ? 12 : 4);
+}
+
+/* One more descriptor that makes an epoll's readable. */
+static int add_fd(int epoll_fd, int fd, int directions) {
+  struct epoll_event event = {0};
+  event.events = (directions & GIPC_READ ? EPOLLIN : 0) |
+                 (directions & GIPC_WRITE ? EPOLLOUT : 0);
+  if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST)
+    return -errno;
+  return 0;
+}
+
+static int epoll_fd(void) {
+  int fd = epoll_create1(EPOLL_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+%}
+int abort_handle(gipc_handle *h);
+int get_returns(gipc_handle *h);
+int add_fd(int epoll_fd, int fd, int directions);
+int epoll_fd(void);
+
+/* A set of gipc_wait(), that is only asked what is ready now. */
+%rename(WaitSet) gipc_wait_set;
+typedef struct gipc_wait_set {} gipc_wait_set;
+%extend gipc_wait_set { ~gipc_wait_set() { gipc_wait_set_free($self); } }
+OUTPUT(gipc_wait_set, set, SWIG_POINTER_OWN)
+OUTPUTS_OF(wait_set_new)
+%{
+static int wait_set_new(gipc_wait_set **set) { return gipc_wait_set_new(set); }
+static int wait_set_add_handle(gipc_wait_set *set, gipc_handle *h,
+                               int directions) {
+  return gipc_wait_set_add_handle(set, h, directions);
+}
+static int wait_set_add_process(gipc_wait_set *set, gipc_process *p) {
+  return gipc_wait_set_add_process(set, p);
+}
+
+/* ready(set): a table whose keys are the addresses of the members that are ready,
+ * as light userdata; nil: none is. */
+static int ready(lua_State *L) {
+  void *set = NULL;
+  gipc_handle *h;
+  gipc_process *p;
+  int directions;
+  if (!SWIG_IsOK(
+          SWIG_ConvertPtr(L, 1, &set, SWIGTYPE_p_gipc_wait_set, 0)))
+    return luaL_argerror(L, 1, "a set is needed");
+  int result = gipc_wait(set, 0);
+  if (result < 0)
+    return push_failure(L, result == -ETIMEDOUT ? -EAGAIN : result);
+  lua_newtable(L);
+  while (gipc_wait_set_next(set, &h, &p, &directions) >= 0) {
+    lua_pushlightuserdata(L, h ? (void *)h : (void *)p);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+  }
+  return 1;
+}
+
+/* address(object): that of a handle or a process. */
+static int address(lua_State *L) {
+  void *object = NULL;
+  if (!SWIG_IsOK(SWIG_ConvertPtr(L, 1, &object, SWIGTYPE_p_gipc_handle, 0)) &&
+      !SWIG_IsOK(SWIG_ConvertPtr(L, 1, &object, SWIGTYPE_p_gipc_process, 0)))
+    return luaL_argerror(L, 1, "a handle or a process is needed");
+  lua_pushlightuserdata(L, object);
+  return 1;
+}
+%}
+int wait_set_new(gipc_wait_set **set);
+int wait_set_add_handle(gipc_wait_set *set, gipc_handle *h, int directions);
+int wait_set_add_process(gipc_wait_set *set, gipc_process *p);
+%native(ready) int ready(lua_State *L);
+%native(address) int address(lua_State *L);
+
 /* ---- Processes --------------------------------------------------------------- */
+
+%{
+/* Numbers of Lua are signed, or doubles: < 0 is no limit. */
+static int set_rlimit(gipc_options *o, int resource, double soft, double hard) {
+  return gipc_options_set_rlimit(o, resource,
+                                 soft < 0 ? UINT64_MAX : (uint64_t)soft,
+                                 hard < 0 ? UINT64_MAX : (uint64_t)hard);
+}
+%}
+int set_rlimit(gipc_options *o, int resource, double soft, double hard);
 
 %{
 /* fork_process(options): the process, or nil alone in the child. */
@@ -344,44 +455,8 @@ void exit_child(int code);
 
 /* ---- The module -------------------------------------------------------------- */
 
-%{
-/* errors(): the error codes of POSIX by their names. */
-static int errors(lua_State *L) {
-#define E(NAME) {#NAME, NAME}
-  static const struct {
-    const char *name;
-    int code;
-  } list[] = {
-      E(E2BIG),        E(EACCES),       E(EADDRINUSE),  E(EADDRNOTAVAIL),
-      E(EAFNOSUPPORT), E(EAGAIN),       E(EALREADY),    E(EBADF),
-      E(EBADMSG),      E(EBUSY),        E(ECANCELED),   E(ECHILD),
-      E(ECONNABORTED), E(ECONNREFUSED), E(ECONNRESET),  E(EDEADLK),
-      E(EDESTADDRREQ), E(EDOM),         E(EDQUOT),      E(EEXIST),
-      E(EFAULT),       E(EFBIG),        E(EHOSTUNREACH), E(EIDRM),
-      E(EILSEQ),       E(EINPROGRESS),  E(EINTR),       E(EINVAL),
-      E(EIO),          E(EISCONN),      E(EISDIR),      E(ELOOP),
-      E(EMFILE),       E(EMLINK),       E(EMSGSIZE),    E(ENAMETOOLONG),
-      E(ENETDOWN),     E(ENETRESET),    E(ENETUNREACH), E(ENFILE),
-      E(ENOBUFS),      E(ENODEV),       E(ENOENT),      E(ENOEXEC),
-      E(ENOLCK),       E(ENOMEM),       E(ENOMSG),      E(ENOPROTOOPT),
-      E(ENOSPC),       E(ENOSYS),       E(ENOTCONN),    E(ENOTDIR),
-      E(ENOTEMPTY),    E(ENOTSOCK),     E(ENOTSUP),     E(ENOTTY),
-      E(ENXIO),        E(EOPNOTSUPP),   E(EOVERFLOW),   E(EPERM),
-      E(EPIPE),        E(EPROTO),       E(EPROTONOSUPPORT), E(EPROTOTYPE),
-      E(ERANGE),       E(EROFS),        E(ESPIPE),      E(ESRCH),
-      E(ESTALE),       E(ETIMEDOUT),    E(ETXTBSY),     E(EWOULDBLOCK),
-      E(EXDEV),
-  };
-#undef E
-  lua_newtable(L);
-  for (size_t i = 0; i < sizeof list / sizeof *list; ++i) {
-    lua_pushinteger(L, -list[i].code);
-    lua_setfield(L, -2, list[i].name);
-  }
-  return 1;
-}
-%}
-%native(errors) int errors(lua_State *L);
+%include "names.i"
+
 %{
 /* null(): what stands for null in messages; cjson has the same. */
 static int null(lua_State *L) {

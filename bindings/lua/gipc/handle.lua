@@ -1,6 +1,7 @@
 --- One end of a pipe.
 -- @module gipc.handle
 local Turn = require "gipc.turn"
+local argument = require "gipc.argument"
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
 local loop = require "gipc.loop"
@@ -28,7 +29,8 @@ local function writable(self)
       return out, "w" -- the limit, or the end, which the next get tells
     end
   end
-  self.either = self.either or native.either_fd(native.fd(self.native, native.READ) or -1, out)
+  self.either = self.either
+    or failure.collecting(native.either_fd, native.fd(self.native, native.READ) or -1, out)
   if self.either then
     return self.either, "r"
   end
@@ -82,13 +84,26 @@ local function end_put(self)
   end
 end
 
+--- The options of a handle, checked before anything is made.
+local function check_options(options, more)
+  options = argument.options(options, "the last argument", more or { codec = true })
+  codec.find(options.codec)
+  return options
+end
+
 local function wrap(native_handle, options)
-  local encode, decode = codec.find(options and options.codec)
-  local self = setmetatable({ native = native_handle, encode = encode, decode = decode }, Handle)
+  local encode, decode = codec.find(options.codec)
+  local self = setmetatable({
+    native = native_handle,
+    codec = options.codec or "msgpack",
+    encode = encode,
+    decode = decode,
+  }, Handle)
   self.duplex = native.directions(native_handle) == native.READ + native.WRITE
   self.getting = Turn.new()
   self.putting = Turn.new(function()
     if self.either then
+      loop.forget(self.either)
       native.close_fd(self.either)
       self.either = nil
     end
@@ -104,6 +119,20 @@ local function results(value, message, code)
   return value
 end
 
+-- Says more of a message over the limit than the library can.
+local function failed(self, message, code, size)
+  if code == native.ETOOBIG then
+    local limit = self.limit and self.limit .. " bytes" or "1 GiB"
+    if size then
+      message = ("a message of %d bytes exceeds the limit of %s (set_limit): nothing was put"):format(size, limit)
+    else
+      message = ("the next message exceeds the limit of %s (set_limit before the first get): nothing more can be got%s")
+        :format(limit, self.duplex and ", puts go on" or "")
+    end
+  end
+  return failure.result(message, code)
+end
+
 -- ---- Getting --------------------------------------------------------------------
 
 local function get_in_turn(self, deadline)
@@ -114,12 +143,12 @@ local function decoded(self, ok, value)
   if ok then
     return value
   end
-  return nil, "the message cannot be decoded: " .. tostring(value), native.EBADMSG
+  return nil, "the message cannot be decoded: " .. failure.text(value), native.EBADMSG
 end
 
 local function received(self, data, message, code)
   if data == nil then
-    return failure.result(message, code)
+    return failed(self, message, code)
   end
   if self.decode then
     return decoded(self, pcall(self.decode, data))
@@ -143,7 +172,7 @@ function Handle:get(timeout)
       end
       return data
     elseif message then
-      return failure.result(message, code)
+      return failed(self, message, code)
     end
   end
   return received(self, getting:take(deadline, get_in_turn, self, deadline))
@@ -165,7 +194,11 @@ end
 
 local function encoded(self, value)
   if self.encode then
-    value = self.encode(value)
+    local ok, data = pcall(self.encode, value)
+    if not ok then
+      codec.refuse(self.codec, value, data)
+    end
+    value = data
   end
   if type(value) ~= "string" then
     failure.misuse(
@@ -215,7 +248,14 @@ function Handle:put(value, timeout)
   local deadline = failure.deadline(timeout)
   local putting = self.putting
   if putting.taken or self.lent then
-    return succeeded(putting:take(deadline, put_in_turn, self, deadline, data))
+    if self.lent and Turn.is_reentrant(Handle.put, self) then
+      Turn.refuse_reentrant()
+    end
+    local done, message, code = putting:take(deadline, put_in_turn, self, deadline, data)
+    if done == nil then
+      return failed(self, message, code, #data)
+    end
+    return true
   end
   self.lent = data -- before the library has it, as an interrupt may come at any time
   local done, message, code = put_start(self.native, data)
@@ -225,14 +265,15 @@ function Handle:put(value, timeout)
     return true
   elseif message then
     self.lent = nil
-    return failure.result(message, code)
+    return failed(self, message, code, #data)
   end
+  self.lent = data
   return succeeded(putting:take(deadline, go_on_putting, self, deadline))
 end
 
 local function put_list_in_turn(self, deadline, list)
   end_put(self)
-  local next, large, code = queue(self.native, list, 1)
+  local next, large, code, taken = queue(self.native, list, 1)
   while next and next <= #list do
     local sent, message
     if large then
@@ -244,10 +285,10 @@ local function put_list_in_turn(self, deadline, list)
     if not sent then
       return nil, message, code, next - 1
     end
-    next, large, code = queue(self.native, list, next)
+    next, large, code, taken = queue(self.native, list, next)
   end
   if not next then
-    return nil, large, code, 0
+    return nil, large, code, taken
   end
   local sent, message, failed = flush(self, deadline)
   if not sent then
@@ -285,8 +326,13 @@ function Handle:put_many(list, timeout)
     spend()
     return true
   end
-  local _, words = failure.result(message, code)
-  return nil, words, code, taken or 0
+  taken = taken or 0
+  if taken > 0 then
+    flush_beside(self)
+  end
+  local refused = code == native.ETOOBIG and encoded_list[taken + 1]
+  local _, words = failed(self, message, code, refused and #refused)
+  return nil, words, code, taken
 end
 
 --- Sends what is queued.
@@ -302,10 +348,15 @@ end
 
 -- ---- The rest -------------------------------------------------------------------
 
-local function ending(self, step, timeout)
+-- Nobody gets or puts; the background flush may.
+local function check_free(self)
   if self.getting:busy() or self.putting:busy() and not self.flushing then
-    failure.result(native.strerror(native.ELOCKED), native.ELOCKED)
+    failure.misuse "a get or put of another coroutine is in progress on this handle"
   end
+end
+
+local function ending(self, step, timeout)
+  check_free(self)
   local deadline = failure.deadline(timeout)
   return succeeded(self.putting:take(deadline, function()
     end_put(self)
@@ -316,11 +367,30 @@ local function ending(self, step, timeout)
   end))
 end
 
+-- Before a descriptor is closed, a loop forgets it.
+local function forget(self)
+  loop.forget(native.fd(self.native, native.READ))
+  loop.forget(native.fd(self.native, native.WRITE))
+end
+
 --- Closes the handle; what is queued leaves first.
 -- @tparam[opt] number timeout seconds for that, as for put
 -- @return true; or nil, message, code, and it is still open
 function Handle:close(timeout)
-  return ending(self, native.close, timeout)
+  return ending(self, function(h)
+    forget(self)
+    return native.close(h)
+  end, timeout)
+end
+
+--- Closes the handle at once.  Of what is queued, what cannot be written now is
+-- discarded, so that the peer may find its stream cut inside a message.
+-- @treturn boolean true
+function Handle:abort()
+  check_free(self)
+  end_put(self)
+  forget(self)
+  return succeeded(native.abort_handle(self.native))
 end
 
 --- Ends the writing direction: the peer reads what was put, then the end of the
@@ -335,25 +405,74 @@ function Handle:closed()
   return native.directions(self.native) == nil
 end
 
+--- The directions that it is open for.
+-- @treturn ?string "r", "w" or "rw"; nil when it is closed
+function Handle:directions()
+  local open = native.directions(self.native)
+  return open and (open == native.READ and "r" or open == native.WRITE and "w" or "rw")
+end
+
+local numbers = { r = native.READ, w = native.WRITE }
+
+local function direction_number(direction, default)
+  return numbers[direction or default] or failure.misuse('a direction is "r" or "w", not ' .. failure.describe(direction))
+end
+
 --- The descriptor to poll, level-triggered.
 -- @tparam string direction "r" or "w"
 function Handle:fd(direction)
-  return results(native.fd(self.native, direction == "w" and native.WRITE or native.READ))
+  return results(native.fd(self.native, direction_number(direction, "r")))
 end
 
---- Sets the size of the largest message that is got or put, in bytes.
+--- What cqueues.poll and socket.select ask of an object: what to wait for until a
+-- get of a handle that reads, or a put of another one, can go on.
+-- @treturn string "r" or "w"
+function Handle:events()
+  return self:directions() == "w" and "w" or "r"
+end
+
+--- The descriptor for that.
+function Handle:pollfd()
+  return self:fd(self:events())
+end
+
+Handle.getfd = Handle.pollfd
+
+--- Whether a get returns at once, also if its descriptor is not readable.
+function Handle:dirty()
+  return self:events() == "r" and native.get_returns(self.native) ~= 0
+end
+
+--- The same for cqueues.poll: 0 seconds, or nil.
+function Handle:timeout()
+  return self:dirty() and 0 or nil
+end
+
+--- How many bytes are received and not yet got ("r"), or queued and not yet written
+-- ("w"), with headers.
+function Handle:pending(direction)
+  return results(native.pending(self.native, direction_number(direction, "r")))
+end
+
+--- Sets the size of the largest message that is got or put, in bytes; default 1 GiB.
 function Handle:set_limit(bytes)
-  return succeeded(native.set_limit(self.native, bytes))
+  local done = succeeded(native.set_limit(self.native, argument.integer(bytes, "the limit")))
+  self.limit = bytes
+  return done
 end
 
 --- Sets how many bytes are received and kept while a put waits; 0 turns that off.
 -- The default is 64 MiB.
 function Handle:set_read_limit(bytes)
-  return succeeded(native.set_read_limit(self.native, bytes))
+  return succeeded(native.set_read_limit(self.native, argument.integer(bytes, "the limit")))
 end
 
 --- Sets between how many queued bytes puts of a batch are refused and taken.
 function Handle:set_marks(low, high)
+  argument.integer(low, "low")
+  if argument.integer(high, "high") <= low then
+    failure.misuse(("high is more than low, not %d"):format(high))
+  end
   return succeeded(native.set_marks(self.native, low, high))
 end
 
@@ -368,10 +487,13 @@ function Handle:stats()
   return copy
 end
 
--- The end of a block on Lua 5.4.  As in the middle of an error, what cannot
--- leave is no second one.
-function Handle:__close()
-  if not self:closed() then
+-- The end of a block on Lua 5.4.  After an error it does not wait for the peer.
+function Handle:__close(why)
+  if self:closed() then
+    return
+  elseif why ~= nil then
+    self:abort()
+  else
     self:close()
   end
 end
@@ -385,4 +507,4 @@ function Handle:__tostring()
   return "gipc handle:" .. (r and " reads " .. r or "") .. (w and " writes " .. w or "")
 end
 
-return { Handle = Handle, wrap = wrap }
+return { Handle = Handle, wrap = wrap, check_options = check_options }

@@ -160,6 +160,36 @@ function loop.sleep(seconds)
   return generator.outside(sleep_here, seconds)
 end
 
+-- Whether a loop runs that is loaded, as far as it says so.
+local runs = {
+  cqueues = function(library)
+    return library.running()
+  end,
+  luv = function(library)
+    return library.loop_mode and library.loop_mode()
+  end,
+  copas = function(library)
+    return library.running
+  end,
+}
+local warned = false
+
+--- Says once on stderr that the own scheduler blocks another loop, which is a mistake
+-- of the program that otherwise shows as a slow one.
+function loop.warn_of_another()
+  if warned then
+    return
+  end
+  for library_name, is_running in pairs(runs) do
+    local library = package.loaded[library_name]
+    if library and is_running(library) then
+      warned = true
+      io.stderr:write(('gipc: this wait blocks the loop of %s, which runs: use gipc.use "%s"\n')
+        :format(library_name, library_name))
+    end
+  end
+end
+
 --- To be called for each message that needed no wait.
 function loop.spend()
   left = left - 1
@@ -228,6 +258,7 @@ function loop.start_afresh()
   inherited.luv = package.loaded.luv ~= nil
   -- copas has one set of queues for a module: the next require makes another.
   package.loaded.copas = nil
+  warned = true -- what the parent's loops say is not so here
   require("gipc.scheduler").reset()
   loop.use "own"
 end

@@ -235,6 +235,8 @@ local function new_wait(fd, direction, timeout)
   local task = running_task()
   if task then
     check_cancelled(task)
+  else
+    loop.warn_of_another()
   end
   return setmetatable({ task = task, fd = fd, direction = direction, timeout = timeout }, Wait)
 end

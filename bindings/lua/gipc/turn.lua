@@ -26,24 +26,55 @@ local function lives(who)
   return who and (who == main or coroutine.status(who) ~= "dead")
 end
 
--- Whether a coroutine is inside a body of a turn, or just before it in the line.
-local function is_inside(who, turn)
-  if who == main then
-    return true
+-- Of another coroutine, or (nil) of the one that calls them.
+local function getinfo(co, level, what)
+  if co then
+    return debug.getinfo(co, level, what)
   end
-  local level = 0
-  local info = debug.getinfo(who, level, "f")
+  return debug.getinfo(level + 2, what)
+end
+
+local function getlocal(co, level, index)
+  if co then
+    return debug.getlocal(co, level, index)
+  end
+  return debug.getlocal(level + 2, index)
+end
+
+-- How many calls matches(function, its first argument) of a coroutine are in progress.
+local function count_calls(co, matches)
+  local count, level = 0, 0
+  local info = getinfo(co, level, "f")
   while info do
-    if info.func == guard then
-      local _, object = debug.getlocal(who, level, 1)
-      if object == turn or rawget(object, "turn") == turn then
-        return true
-      end
+    local _, object = getlocal(co, level, 1)
+    if matches(info.func, object) then
+      count = count + 1
     end
     level = level + 1
-    info = debug.getinfo(who, level, "f")
+    info = getinfo(co, level, "f")
   end
-  return false
+  return count
+end
+
+-- Whether a coroutine is inside a body of a turn, or just before it in the line.
+-- own_calls: how many calls of take are in progress there that have not got it.
+local function is_inside(who, turn, own_calls)
+  if who == main and me() ~= main then
+    return true -- debug cannot look into it
+  end
+  return count_calls(who ~= me() and who or nil, function(f, object)
+    if f == guard then
+      return object == turn or rawget(object, "turn") == turn
+    end
+    return f == Turn.take and object == turn
+  end) > own_calls
+end
+
+--- Whether a call of a method is inside another call of it, by a hook.
+function Turn.is_reentrant(method, self)
+  return count_calls(nil, function(f, object)
+    return f == method and object == self
+  end) > 1
 end
 
 --- @tparam[opt] function clean_up called whenever a turn ends, however it does
@@ -56,18 +87,29 @@ function Turn.new(clean_up)
   }, Turn)
 end
 
+--- Raises the error of that.
+function Turn.refuse_reentrant()
+  failure.misuse "reentrant call: this coroutine is inside a get or put of the same handle"
+end
+
 function Turn:give_to(who)
   self.taken = true
   self.holder[1] = who
 end
 
---- Whether another coroutine, which lives, has the turn.
-function Turn:busy()
+--- Whether another coroutine, which lives, has the turn.  If this one is inside a
+-- body of it, a hook or a codec calls again: misuse.
+-- @tparam[opt=0] number own_calls
+function Turn:busy(own_calls)
   if not self.taken then
     return false
   end
   local holder = self.holder[1]
-  if holder ~= me() and lives(holder) and is_inside(holder, self) then
+  local is_mine = holder == me()
+  if lives(holder) and is_inside(holder, self, is_mine and own_calls or 0) then
+    if is_mine then
+      Turn.refuse_reentrant()
+    end
     return true
   end
   self:release()
@@ -119,7 +161,7 @@ function Place:wait(deadline)
     end
     loop.park(self.parking, math.min(left or look_again, look_again))
     if not turn:is_mine() then
-      turn:busy() -- hands on what a dead holder has
+      turn:busy(1) -- hands on what a dead holder has
     end
   until turn:is_mine()
   self.arrived = true
@@ -141,7 +183,7 @@ end
 
 -- Waits for the turn; false when the time is over first.
 function Turn:acquire(deadline)
-  if not self:busy() and not self.line[1] then
+  if not self:busy(1) and not self.line[1] then
     self:give_to(me())
     return true
   end
