@@ -230,55 +230,12 @@ static int poll_fd(lua_State *L) {
   return 1;
 }
 
-/* Makes a timer's descriptor readable once, that many seconds from now. */
-static int timer_set(int fd, double seconds) {
-  struct itimerspec when = {{0, 0}, {0, 1}};
-  if (seconds > 1e9)
-    seconds = 1e9;
-  if (seconds > 0) {
-    when.it_value.tv_sec = (time_t)seconds;
-    when.it_value.tv_nsec =
-        (long)((seconds - (double)when.it_value.tv_sec) * 1e9) + 1;
-  }
-  return timerfd_settime(fd, 0, &when, NULL) < 0 ? -errno : 0;
-}
-
-/* A descriptor that is readable once, after that many seconds. */
-static int timer_fd(double seconds) {
-  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (fd < 0)
-    return -errno;
-  int result = timer_set(fd, seconds);
-  if (result < 0)
-    close(fd);
-  return result < 0 ? result : fd;
-}
-
-/* A descriptor that is readable when one of two is readable, or the other one
- * writable, so that any loop can wait for both. */
-static int either_fd(int read_fd, int write_fd) {
-  struct epoll_event readable = {EPOLLIN, {0}}, writable = {EPOLLOUT, {0}};
-  int fd = epoll_create1(EPOLL_CLOEXEC);
-  if (fd < 0)
-    return -errno;
-  if (epoll_ctl(fd, EPOLL_CTL_ADD, read_fd, &readable) < 0 ||
-      epoll_ctl(fd, EPOLL_CTL_ADD, write_fd, &writable) < 0) {
-    int error = errno;
-    close(fd);
-    return -error;
-  }
-  return fd;
-}
-
 static int close_fd(int fd) { return close(fd) < 0 ? -errno : 0; }
 
 typedef struct scheduler gipc_scheduler;
 %}
 double now(void);
-int timer_fd(double seconds);
-int timer_set(int fd, double seconds);
 int close_fd(int fd);
-int either_fd(int read_fd, int write_fd);
 %native(poll_fd) int poll_fd(lua_State *L);
 
 %rename(Scheduler) scheduler;
@@ -291,6 +248,8 @@ int scheduler_watch(scheduler *s, int fd, int direction, double timeout);
 int scheduler_forget(scheduler *s, int token);
 int scheduler_run(scheduler *s, int block);
 int scheduler_next(scheduler *s, int *timed_out);
+
+%include "descriptors.i"
 
 /* ---- Handles ----------------------------------------------------------------- */
 
@@ -312,26 +271,9 @@ static int get_returns(gipc_handle *h) {
   result = gipc_pending(h, GIPC_READ, &pending);
   return result < 0 ? result : pending >= size + (size > INT32_MAX ? 12 : 4);
 }
-
-/* One more descriptor that makes an epoll's readable. */
-static int add_fd(int epoll_fd, int fd, int directions) {
-  struct epoll_event event = {0};
-  event.events = (directions & GIPC_READ ? EPOLLIN : 0) |
-                 (directions & GIPC_WRITE ? EPOLLOUT : 0);
-  if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST)
-    return -errno;
-  return 0;
-}
-
-static int epoll_fd(void) {
-  int fd = epoll_create1(EPOLL_CLOEXEC);
-  return fd < 0 ? -errno : fd;
-}
 %}
 int abort_handle(gipc_handle *h);
 int get_returns(gipc_handle *h);
-int add_fd(int epoll_fd, int fd, int directions);
-int epoll_fd(void);
 
 /* A set of gipc_wait(), that is only asked what is ready now. */
 %rename(WaitSet) gipc_wait_set;

@@ -15,6 +15,14 @@ local spend = loop.spend
 local Handle = {}
 Handle.__index = Handle
 
+local function either_of(read_fd, write_fd)
+  local either = failure.collecting(native.epoll_new)
+  if either and read_fd and native.epoll_add(either, read_fd, native.READ)
+    and native.epoll_add(either, write_fd, native.WRITE) then
+    return either
+  end
+end
+
 -- What to wait for until the handle is writable.  A peer that only puts, too,
 -- waits until somebody reads: what it puts is received meanwhile, by whoever
 -- gets or else here, so that the wait is for both directions.
@@ -29,10 +37,9 @@ local function writable(self)
       return out, "w" -- the limit, or the end, which the next get tells
     end
   end
-  self.either = self.either
-    or failure.collecting(native.either_fd, native.fd(self.native, native.READ) or -1, out)
+  self.either = self.either or either_of(native.fd(self.native, native.READ), out)
   if self.either then
-    return self.either, "r"
+    return native.fd_of(self.either), "r"
   end
   return out, "w"
 end
@@ -103,20 +110,13 @@ local function wrap(native_handle, options)
   self.getting = Turn.new()
   self.putting = Turn.new(function()
     if self.either then
-      loop.forget(self.either)
-      native.close_fd(self.either)
+      loop.forget(native.fd_of(self.either))
+      native.close_descriptor(self.either)
       self.either = nil
     end
     end_put(self)
   end)
   return self
-end
-
-local function results(value, message, code)
-  if value == nil then
-    return failure.result(message, code)
-  end
-  return value
 end
 
 -- Says more of a message over the limit than the library can.
@@ -288,6 +288,7 @@ local function put_list_in_turn(self, deadline, list)
     next, large, code, taken = queue(self.native, list, next)
   end
   if not next then
+    flush(self, deadline) -- what was taken before it
     return nil, large, code, taken
   end
   local sent, message, failed = flush(self, deadline)
@@ -400,93 +401,6 @@ function Handle:shutdown(timeout)
   return ending(self, native.shutdown, timeout)
 end
 
---- Whether the handle is closed, or has moved to a child.
-function Handle:closed()
-  return native.directions(self.native) == nil
-end
-
---- The directions that it is open for.
--- @treturn ?string "r", "w" or "rw"; nil when it is closed
-function Handle:directions()
-  local open = native.directions(self.native)
-  return open and (open == native.READ and "r" or open == native.WRITE and "w" or "rw")
-end
-
-local numbers = { r = native.READ, w = native.WRITE }
-
-local function direction_number(direction, default)
-  return numbers[direction or default] or failure.misuse('a direction is "r" or "w", not ' .. failure.describe(direction))
-end
-
---- The descriptor to poll, level-triggered.
--- @tparam string direction "r" or "w"
-function Handle:fd(direction)
-  return results(native.fd(self.native, direction_number(direction, "r")))
-end
-
---- What cqueues.poll and socket.select ask of an object: what to wait for until a
--- get of a handle that reads, or a put of another one, can go on.
--- @treturn string "r" or "w"
-function Handle:events()
-  return self:directions() == "w" and "w" or "r"
-end
-
---- The descriptor for that.
-function Handle:pollfd()
-  return self:fd(self:events())
-end
-
-Handle.getfd = Handle.pollfd
-
---- Whether a get returns at once, also if its descriptor is not readable.
-function Handle:dirty()
-  return self:events() == "r" and native.get_returns(self.native) ~= 0
-end
-
---- The same for cqueues.poll: 0 seconds, or nil.
-function Handle:timeout()
-  return self:dirty() and 0 or nil
-end
-
---- How many bytes are received and not yet got ("r"), or queued and not yet written
--- ("w"), with headers.
-function Handle:pending(direction)
-  return results(native.pending(self.native, direction_number(direction, "r")))
-end
-
---- Sets the size of the largest message that is got or put, in bytes; default 1 GiB.
-function Handle:set_limit(bytes)
-  local done = succeeded(native.set_limit(self.native, argument.integer(bytes, "the limit")))
-  self.limit = bytes
-  return done
-end
-
---- Sets how many bytes are received and kept while a put waits; 0 turns that off.
--- The default is 64 MiB.
-function Handle:set_read_limit(bytes)
-  return succeeded(native.set_read_limit(self.native, argument.integer(bytes, "the limit")))
-end
-
---- Sets between how many queued bytes puts of a batch are refused and taken.
-function Handle:set_marks(low, high)
-  argument.integer(low, "low")
-  if argument.integer(high, "high") <= low then
-    failure.misuse(("high is more than low, not %d"):format(high))
-  end
-  return succeeded(native.set_marks(self.native, low, high))
-end
-
---- Counters: messages_in, messages_out, bytes_in, bytes_out, reads, writes.
--- @treturn table
-function Handle:stats()
-  local stats = results(native.handle_stats(self.native))
-  local copy = {}
-  for _, name in ipairs { "messages_in", "messages_out", "bytes_in", "bytes_out", "reads", "writes" } do
-    copy[name] = stats and stats[name]
-  end
-  return copy
-end
-
 -- The end of a block on Lua 5.4.  After an error it does not wait for the peer.
 function Handle:__close(why)
   if self:closed() then
@@ -505,6 +419,10 @@ function Handle:__tostring()
     return "gipc handle: closed"
   end
   return "gipc handle:" .. (r and " reads " .. r or "") .. (w and " writes " .. w or "")
+end
+
+for name, method in pairs(require "gipc.state") do
+  Handle[name] = method
 end
 
 return { Handle = Handle, wrap = wrap, check_options = check_options }

@@ -24,7 +24,7 @@ local cancelled = setmetatable({}, {
 
 local private -- the loop, made when it is first needed
 local by_token, watched -- waits that the loop knows, and how many
-local queue, first, last -- waits that have ended
+local queue -- waits that have ended
 local tasks -- by coroutine
 local counted -- tasks that run() waits for
 local current -- the task that was resumed last
@@ -34,7 +34,7 @@ local any_failed -- whether an error in a task was printed
 function scheduler.reset()
   private = nil
   by_token, watched = {}, 0
-  queue, first, last = {}, 1, 0
+  queue = {}
   tasks, counted = {}, 0
   current, any_failed = nil, false
 end
@@ -62,12 +62,8 @@ local function remove(list, item)
   end
 end
 
--- Ends a wait, if nothing has ended it before.
-local function finish_wait(wait, outcome)
-  if wait.outcome then
-    return
-  end
-  wait.outcome = outcome
+-- Removes a wait from what could end it.
+local function retire(wait)
   if wait.token then
     native.scheduler_forget(private, wait.token)
     forget_token(wait)
@@ -75,8 +71,17 @@ local function finish_wait(wait, outcome)
   if wait.joined then
     remove(wait.joined.joiners, wait)
   end
-  last = last + 1
-  queue[last] = wait
+end
+
+-- Ends a wait, if nothing has ended it before.  The queue comes first: an interrupt
+-- after that loses nothing.
+local function finish_wait(wait, outcome)
+  if wait.outcome then
+    return
+  end
+  table.insert(queue, wait)
+  wait.outcome = outcome
+  retire(wait)
 end
 
 -- A task's coroutine was closed while it waits, or its yield failed.
@@ -193,22 +198,27 @@ local function resume(task, ...)
   resumed(task, coroutine.resume(task.coroutine, ...))
 end
 
+local function is_idle()
+  return watched == 0 and not queue[1]
+end
+
 -- Resumes everything whose wait has ended by now.
 local function round(block)
-  collect(block and first > last)
-  if block and first > last and watched == 0 then
+  collect(block and not queue[1])
+  if block and is_idle() then
     error("gipc: every task waits for another one", 0)
   end
-  local stop = last
-  while first <= stop do
-    local wait = queue[first]
-    queue[first] = nil
-    first = first + 1
+  local ended = queue
+  queue = {}
+  for _, wait in ipairs(ended) do
+    retire(wait)
     local task = wait.task
-    if task and wait.arguments then
-      resume(task, unpack(wait.arguments, 1, wait.arguments.n))
-    elseif task then
-      resume(task, wait.outcome)
+    if task and task.wait == wait then
+      if wait.arguments then
+        resume(task, unpack(wait.arguments, 1, wait.arguments.n))
+      else
+        resume(task, wait.outcome)
+      end
     end
   end
 end
@@ -274,7 +284,7 @@ end
 --- Waits until fd is ready: true, or the time is over: false.
 function scheduler.wait(fd, direction, timeout)
   local wait = new_wait(fd, direction, timeout)
-  if watched == 0 and first > last then
+  if is_idle() then
     -- There is nobody else whom the loop could serve meanwhile.
     local ready = native.poll_fd(fd, directions[direction], timeout or -1)
     if ready ~= nil then
@@ -289,7 +299,7 @@ end
 function scheduler.sleep(seconds)
   local wait = new_wait(nil, nil, seconds > 0 and seconds or nil)
   if seconds <= 0 then
-    if watched == 0 and first > last then
+    if is_idle() then
       return -- there are no others
     elseif not wait.task then
       return round(false)

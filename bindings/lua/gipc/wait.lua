@@ -21,7 +21,7 @@ end
 
 local function watch(self, fd, events)
   if fd then
-    failure.check(native.add_fd(self.fd, fd, events))
+    failure.check(native.epoll_add(self.epoll, fd, events))
   else
     self.pause = 0.05 -- a kernel that has no descriptor of a process
   end
@@ -53,8 +53,8 @@ local function add(self, i, item)
 end
 
 function Members:release()
-  loop.forget(self.fd)
-  native.close_fd(self.fd)
+  loop.forget(native.fd_of(self.epoll))
+  native.close_descriptor(self.epoll)
 end
 
 local function ready_of(self, list)
@@ -81,7 +81,7 @@ local function wait_for(self, list, deadline)
     if left and left <= 0 then
       return failure.timeout()
     end
-    loop.wait(self.fd, "r", self.pause and math.min(self.pause, left or self.pause) or left)
+    loop.wait(native.fd_of(self.epoll), "r", self.pause and math.min(self.pause, left or self.pause) or left)
     ready = ready_of(self, list)
   end
   return ready
@@ -100,7 +100,7 @@ return function(list, timeout)
   end
   local deadline = failure.deadline(timeout)
   local members = setmetatable({
-    fd = failure.check(failure.collecting(native.epoll_fd)),
+    epoll = failure.check(failure.collecting(native.epoll_new)),
     addresses = {},
   }, Members)
   return guard(members, function()

@@ -63,10 +63,16 @@ function copas.new()
     end
   end
 
+  local function new_timer(seconds)
+    local timer = failure.check(failure.collecting(native.timer_new))
+    failure.check(native.timer_set(timer, seconds))
+    return timer
+  end
+
   local function sleep(seconds)
-    local fd = failure.check(failure.collecting(native.timer_fd, seconds))
-    wait_for(new_wait(fd), "r")
-    native.close_fd(fd)
+    local timer = new_timer(seconds)
+    wait_for(new_wait(native.fd_of(timer)), "r")
+    native.close_descriptor(timer)
   end
 
   -- Ends a wait when its time is over, unless it has ended before.
@@ -74,12 +80,11 @@ function copas.new()
   Timer.__index = Timer
 
   local function end_later(wait, seconds)
-    local timer = setmetatable({ fd = failure.check(failure.collecting(native.timer_fd, seconds)) }, Timer)
-    local over = new_wait(timer.fd)
+    local timer = setmetatable({ timer = new_timer(seconds) }, Timer)
+    local over = new_wait(native.fd_of(timer.timer))
     library.addthread(function()
       wait_for(over, "r")
-      native.close_fd(timer.fd)
-      timer.fd = nil
+      native.close_descriptor(timer.timer)
       if not timer.released then
         wait.over = true
         wait.fd = wait.always or wait.fd
@@ -91,9 +96,7 @@ function copas.new()
   -- The thread above ends at the next step, and not with the time that it had.
   function Timer:release()
     self.released = true
-    if self.fd then
-      native.timer_set(self.fd, 0)
-    end
+    native.timer_set(self.timer, 0) -- EBADF: it has ended
     if self.reader then
       native.close(self.reader)
       native.close(self.writer)

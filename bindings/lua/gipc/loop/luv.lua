@@ -100,27 +100,36 @@ function luv.new()
     end
   end
 
-  local function wait(fd, direction, timeout)
+  -- Called inside a guard, so that an interrupt leaves no watcher.
+  local function poll_for(watch, fd, direction, timeout)
     forget(fd) -- of a coroutine that could not wait
-    local watch = new_watch()
-    watch.poll = assert(uv.new_poll(fd))
     watch.fd = fd
     polls[fd] = watch
+    watch.poll = assert(uv.new_poll(fd))
     watch.poll:start(direction, ends(watch, true))
     if timeout then
       start_timer(watch, timeout)
     end
-    return guard(watch, yield_for, watch)
+    return yield_for(watch)
   end
 
-  local function sleep(seconds)
-    local watch = new_watch()
+  local function sleep_for(watch, seconds)
     if seconds > 0 then
       start_timer(watch, seconds)
     else
       start_idle(watch)
     end
-    guard(watch, yield_for, watch)
+    return yield_for(watch)
+  end
+
+  local function wait(fd, direction, timeout)
+    local watch = new_watch()
+    return guard(watch, poll_for, watch, fd, direction, timeout)
+  end
+
+  local function sleep(seconds)
+    local watch = new_watch()
+    guard(watch, sleep_for, watch, seconds)
   end
 
   local Parking = {}
@@ -131,15 +140,13 @@ function luv.new()
       return true
     end
     self.watch = new_watch()
-    start_timer(self.watch, timeout)
-    return guard(self.watch, yield_for, self.watch)
+    return guard(self.watch, sleep_for, self.watch, timeout)
   end
 
   function Parking:wake()
     self.woken = true
     if self.watch and self.watch.waits then
-      close(self.watch.timer)
-      start_idle(self.watch, true)
+      start_idle(self.watch, true) -- the timer goes on until then
     end
   end
 
