@@ -12,6 +12,7 @@ local jit = rawget(_G, "jit")
 local is_51 = _VERSION == "Lua 5.1" and not jit
 
 local generators = setmetatable({}, { __mode = "k" }) -- coroutines made by wrap
+local users = setmetatable({}, { __mode = "kv" }) -- who resumed them last
 local request = {} -- what such a coroutine yields first in order to wait
 
 --- What is wrong with a wait in any other coroutine.
@@ -59,8 +60,14 @@ function generator.wrap(f)
     return first, ...
   end
   return function(...)
+    users[co] = coroutine.running()
     return resumed(coroutine.resume(co, ...))
   end
+end
+
+--- The coroutine that a generator waits for; nil of others.
+function generator.user_of(co)
+  return users[co]
 end
 
 local function raise()

@@ -24,7 +24,7 @@ local cancelled = setmetatable({}, {
 
 local private -- the loop, made when it is first needed
 local by_token, watched -- waits that the loop knows, and how many
-local queue -- waits that have ended
+local queue, in_round -- waits that have ended, and how many of them a round has yet
 local tasks -- by coroutine
 local counted -- tasks that run() waits for
 local current -- the task that was resumed last
@@ -34,7 +34,7 @@ local any_failed -- whether an error in a task was printed
 function scheduler.reset()
   private = nil
   by_token, watched = {}, 0
-  queue = {}
+  queue, in_round = {}, 0
   tasks, counted = {}, 0
   current, any_failed = nil, false
 end
@@ -199,18 +199,20 @@ local function resume(task, ...)
 end
 
 local function is_idle()
-  return watched == 0 and not queue[1]
+  return watched == 0 and in_round == 0 and not queue[1]
 end
 
 -- Resumes everything whose wait has ended by now.
 local function round(block)
+  in_round = 0
   collect(block and not queue[1])
   if block and is_idle() then
     error("gipc: every task waits for another one", 0)
   end
   local ended = queue
   queue = {}
-  for _, wait in ipairs(ended) do
+  for i, wait in ipairs(ended) do
+    in_round = #ended - i
     retire(wait)
     local task = wait.task
     if task and task.wait == wait then

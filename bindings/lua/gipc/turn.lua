@@ -6,6 +6,7 @@
 -- body, has lost it.
 -- @module gipc.turn
 local failure = require "gipc.failure"
+local generator = require "gipc.generator"
 local guard = require "gipc.guard"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
@@ -22,8 +23,13 @@ local function me()
   return coroutine.running() or main
 end
 
+-- A generator does not outlive its user, which alone resumes it.
 local function lives(who)
-  return who and (who == main or coroutine.status(who) ~= "dead")
+  if not who or who == main then
+    return who ~= nil
+  end
+  local user = generator.user_of(who)
+  return coroutine.status(who) ~= "dead" and (not user or lives(user))
 end
 
 -- Of another coroutine, or (nil) of the one that calls them.

@@ -85,6 +85,18 @@ return function(test)
     w:close()
   end)
 
+  test_own("a_task_that_waits_does_not_hold_up_one_that_is_ready", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    local task = gipc.spawn(function()
+      return r:get()
+    end)
+    gipc.sleep(0) -- in the same round, after it
+    w:put "x"
+    equal(select(2, task:join(5)), "x")
+    r:close()
+    w:close()
+  end)
+
   test("messages_that_are_there_need_no_yield", function()
     local r, w = gipc.pipe { codec = "raw" }
     local list = {}
