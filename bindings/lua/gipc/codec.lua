@@ -38,7 +38,10 @@ end
 -- The reason why a codec does not take a value, and in `place` the keys to that part
 -- of it; nil: none is found.
 local function find_refused(refuses, item, place, above)
-  local reason = refuses(item)
+  local meta = getmetatable(item)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  local is_ours = type(name) == "string" and name:find "^gipc "
+  local reason = is_ours and "a " .. name or refuses(item)
   if reason or type(item) ~= "table" or #place > DEPTH then
     return reason
   end

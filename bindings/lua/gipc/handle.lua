@@ -14,6 +14,7 @@ local spend = loop.spend
 -- @type Handle
 local Handle = {}
 Handle.__index = Handle
+Handle.__name = "gipc handle"
 
 local function either_of(read_fd, write_fd)
   local either = failure.collecting(native.epoll_new)

@@ -17,6 +17,7 @@ local unpack = table.unpack or rawget(_G, "unpack")
 -- @field name its name
 local Process = {}
 Process.__index = Process
+Process.__name = "gipc process"
 
 local function wrap(native_process)
   local fd = native.process_fd(native_process)

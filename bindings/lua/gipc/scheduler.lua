@@ -144,6 +144,7 @@ end
 -- @type Task
 local Task = {}
 Task.__index = Task
+Task.__name = "gipc task"
 
 local function print_failure(task)
   any_failed = true

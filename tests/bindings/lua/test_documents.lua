@@ -41,7 +41,8 @@ return function(test)
 
   for _, name in ipairs { "luv", "cqueues", "copas" } do
     once("the_example_of_" .. name .. "_prints_what_is_expected", function()
-      local found = support.program("os.exit(pcall(require, ...) and 0 or 1)", nil, name) -- not here: a loop has descriptors
+      -- Not in this process: a loop that is loaded has descriptors.
+      local found = support.program(("os.exit(pcall(require, %q) and 0 or 1)"):format(name))
       found:join()
       if found:exitcode() ~= 0 then
         support.not_here("no " .. name)

@@ -167,6 +167,7 @@ return function(test)
     for _, codec in ipairs { "msgpack", support.has "cjson" and "json" or nil } do
       refused("a function$", codec, print)
       refused("a function at %.list%[2%]%.f$", codec, { list = { 1, { f = print } } })
+      refused("a gipc handle at %.answer$", codec, { answer = (gipc.pipe()) })
       refused("a thread at %[1%]", codec, { coroutine.create(function() end) })
       refused("a table that is inside itself at %.me%[1%]", codec, inside)
     end
