@@ -419,5 +419,8 @@ class Duplex(_Block, _GIPCDuplexHandle):
 
     __aiter__ = messages
 
+    def __iter__(self):
+        raise TypeError("use 'async for' to iterate over messages")
+
 
 family = Family(Reader, Writer, Duplex, _Pair)

@@ -25,22 +25,29 @@ class AsyncioTasks:
     async def either(self, handle, deadline):
         """Until it is writable, or readable; for who has the turn to put."""
         handle._stop_rest()
-        # A task that gets may have the callback of the other one.
-        copy = os.dup(handle.fd(READ))
+        return await self.any(
+            [(handle.fd(READ), READ), (handle.fd(WRITE), WRITE)], deadline
+        )
+
+    async def any(self, fds, deadline):
+        """Until one of (descriptor, direction) is ready.  Any number may wait
+        for each."""
+        loop = running_loop()
+        future = loop.create_future()
+        copies, ends = [], []
         try:
-            loop = running_loop()
-            future = loop.create_future()
-            ends = [
-                _watch(loop, fd, direction, _bring, future, True)
-                for fd, direction in ((copy, READ), (handle.fd(WRITE), WRITE))
-            ]
-            try:
-                return await _by(deadline, future)
-            finally:
-                for end in ends:
-                    end()
+            for fd, direction in fds:
+                # Another task may have the callback of this one.
+                copies.append(os.dup(fd))
+                ends.append(
+                    _watch(loop, copies[-1], direction, _bring, future, True)
+                )
+            return await _by(deadline, future)
         finally:
-            os.close(copy)
+            for end in ends:
+                end()
+            for copy in copies:
+                os.close(copy)
 
     async def fd_ready(self, fd, direction, deadline):
         """False when the deadline has passed.  Any number may wait for it."""
@@ -64,6 +71,25 @@ class AsyncioTasks:
 
     def signal(self):
         return _Signal(running_loop())
+
+    async def shielded(self, function):
+        await function()  # a task is cancelled once at a time
+
+    async def open_reader(self, file):
+        """A stream, and what closes it."""
+        reader = asyncio.StreamReader()
+        transport, _ = await running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), file
+        )
+        return reader, transport.close
+
+    async def open_writer(self, file):
+        loop = running_loop()
+        transport, protocol = await loop.connect_write_pipe(
+            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), file
+        )
+        writer = asyncio.StreamWriter(transport, protocol, None, loop)
+        return writer, writer.close
 
     def runner(self):
         loop = running_loop()

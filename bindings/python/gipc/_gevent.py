@@ -44,12 +44,14 @@ class Greenlets:
 
     def either(self, handle, deadline):
         """Until it is writable, or readable."""
+        fds = [(handle.fd(direction), direction) for direction in (READ, WRITE)]
+        return self.any(fds, deadline)
+
+    def any(self, fds, deadline):
+        """Until one of (descriptor, direction) is ready."""
         hub = get_hub()
         waiter = Waiter(hub)
-        watchers = [
-            hub.loop.io(handle.fd(direction), direction)
-            for direction in (READ, WRITE)
-        ]
+        watchers = [hub.loop.io(fd, direction) for fd, direction in fds]
         try:
             for watcher in watchers:
                 watcher.start(waiter.switch, True)

@@ -6,6 +6,7 @@ from multiprocessing import context
 
 from . import _native
 from ._native import READ, WRITE
+from ._settings import Settings, WriterSettings
 from ._wait import Turn, current
 from .errors import GIPCClosed, GIPCError, GIPCLocked
 
@@ -27,7 +28,7 @@ _open = set()
 _ancestors = set()
 
 
-class _GIPCHandle:
+class _GIPCHandle(Settings):
     """What readers and writers have in common.
 
     A handle belongs to one process; in it, any number of greenlets and threads
@@ -132,23 +133,6 @@ class _GIPCHandle:
             label = self._label = os.urandom(3).hex()
         return label
 
-    def set_limit(self, size):
-        """Sets the largest message that this handle takes or puts.
-
-        :arg size: in bytes; ``None`` for no limit.  The default is 1 GiB.
-        """
-        self._validate()
-        _native.set_limit(self._h, 2**64 - 1 if size is None else size)
-
-    def set_read_limit(self, size):
-        """Sets how much is received and kept while a put waits.
-
-        :arg size: in bytes; ``None`` for no limit, 0 for nothing.  The default
-            is 64 MiB.
-        """
-        self._validate()
-        _native.set_read_limit(self._h, 2**64 - 1 if size is None else size)
-
     def close(self):
         """Closes the handle.  The peer gets what was put, then the end.
 
@@ -239,7 +223,7 @@ class Reading(_GIPCHandle):
         return 0
 
 
-class Writing(_GIPCHandle):
+class Writing(WriterSettings, _GIPCHandle):
     _direction = WRITE
     _batches = 0  # that are open
 

@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 from . import _codec, _native
+from ._adopt import adopted
 from ._native import READ, WRITE
 from ._reader import _GIPCReader
+from ._settings import DuplexSettings
 from ._writer import _GIPCWriter
 from .errors import GIPCClosed, GIPCLocked
 
@@ -24,9 +26,12 @@ class _PairContext(tuple):
             self[0].__exit__(*exception)
 
 
-class _GIPCDuplexHandle(_PairContext):
+class _GIPCDuplexHandle(DuplexSettings, _PairContext):
     """One end of a pipe that goes both ways: a reader and a writer, each of
-    which can be closed alone."""
+    which can be closed alone.
+
+    ``for message in handle`` gives the messages until the end of the stream.
+    """
 
     _reader_type = _GIPCReader
     _writer_type = _GIPCWriter
@@ -77,17 +82,31 @@ class _GIPCDuplexHandle(_PairContext):
                 handle.close()
 
     def __exit__(self, *exception):
-        if any(handle._closed or handle._turn.taken for handle in self):
+        sides = self._reader, self._writer
+        if any(side._closed or side._turn.taken for side in sides):
             super().__exit__(*exception)
         else:
             self.close()
 
-    def messages(self):
-        """The messages, until the end of the stream."""
+    def __enter__(self):
+        return self
+
+    def __iter__(self):
+        """The messages, until the end of the stream.
+
+        >>> with pipe(duplex=True) as (mine, its):
+        ...     its.put_many("ab")
+        ...     its.close()
+        ...     [message for message in mine]
+        ['a', 'b']
+        """
         return iter(self._reader)
 
+    messages = __iter__
+
     def __repr__(self):
-        return "<%s(%r, %r)>" % (type(self).__name__, *self)
+        name = type(self).__name__
+        return "<%s(%r, %r)>" % (name, self._reader, self._writer)
 
     __str__ = __repr__
 
@@ -138,10 +157,17 @@ class Family(NamedTuple):
             (self.reader(reader, decoder), self.writer(writer, encoder))
         )
 
+    def open(self, read, write, encoder, decoder):
+        codecs = _codec.find(encoder, 0), _codec.find(decoder, 1)
+        return self._of(adopted(read, write), *codecs)
+
     def adopt(self, native, encoder, decoder):
         """The handle for a native one, by the directions it is open for."""
         encoder = _codec.find(encoder, 0)
         decoder = _codec.find(decoder, 1)
+        return self._of(native, encoder, decoder)
+
+    def _of(self, native, encoder, decoder):
         directions = _native.directions(native)
         if directions == READ:
             return self.reader(native, decoder)

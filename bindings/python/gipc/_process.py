@@ -9,15 +9,18 @@ import traceback
 from multiprocessing import util
 
 from . import _child, _native
+from ._any_process import AnyProcess, open_pipes
 from ._end import End, Lost
 from ._handle import _GIPCHandle, arrive_in_child
+from ._options import Start, takes_options
 from ._pipe import _GIPCDuplexHandle
 from ._wait import current
 from .errors import GIPCLocked
 
 
-class _GProcess(multiprocessing.Process):
-    """A child process, with the API of :class:`multiprocessing.Process`.
+class _GProcess(AnyProcess, multiprocessing.Process):
+    """A child process, with the API of :class:`multiprocessing.Process`, and
+    with more of what C has.
 
     Made by :func:`start_process`, and running from then on.  ``join`` and the
     rest wait for the greenlet, not for the thread, where gevent is in use.
@@ -26,9 +29,25 @@ class _GProcess(multiprocessing.Process):
     """
 
     _method = "fork"
+    _start = None
+    _has_stdin = False
 
     def _Popen(self, process):
-        return _way(self._method)(process)
+        # It is not for a child, nor can it be pickled.
+        start, self._start = self._start, None
+        return _way(self._method)(process, start)
+
+    def _get_end(self):
+        self._check_closed()
+        if self._popen is None:
+            raise ValueError("%r is not a child of this process" % self)
+        return self._popen
+
+    def run(self):
+        if self._has_stdin:
+            # multiprocessing gives it /dev/null.
+            sys.stdin = open(0, closefd=False)
+        super().run()
 
     @property
     def exitcode(self):
@@ -97,22 +116,19 @@ class Forked(End):
 
     method = "fork"
 
-    def __init__(self, process):
+    def __init__(self, process, start):
         handles = handles_among((process._args, process._kwargs))
         check_passable(handles)
-        options = _native.options_new()
-        _native.options_set_name(options, process.name)
-        if process.daemon:
-            _native.options_set_daemon(options, 1)
         for native in natives_of(handles):
-            _native.options_pass(options, None, native)
+            _native.options_pass(start.native, None, native)
         # Whatever the child needs for its start is imported once, here.
         current()
         left = _child.what_to_leave()
         util._flush_std_streams()
-        native = _fork(options, handles)
+        with start.naming_failure(()):
+            native = _fork(start.native, handles)
         if native is None:
-            _run(process, handles, left)
+            _run(process, start, handles, left)
         super().__init__(native)
         for handle in handles:
             handle._forget()
@@ -132,11 +148,12 @@ def _fork(options, handles):
         raise
 
 
-def _run(process, handles, left):
+def _run(process, start, handles, left):
     """The whole life of the child."""
     code = 1
     try:
         _child.start_clean(left)
+        start.follow_environment()
         arrive_in_child(process._parent_pid, handles)
         code = process._bootstrap(parent_sentinel=_parent_sentinel(process))
     except BaseException:
@@ -158,8 +175,15 @@ def _parent_sentinel(process):
     return fd
 
 
+@takes_options
 def start_process(
-    target, args=(), kwargs={}, daemon=None, name=None, method="fork"
+    target,
+    args=(),
+    kwargs={},
+    daemon=None,
+    name=None,
+    method="fork",
+    **options,
 ):
     """Starts a child process that calls ``target(*args, **kwargs)``.
 
@@ -167,21 +191,26 @@ def start_process(
     dictionaries) move into the child: they are closed here.  All others are
     closed there.
 
-    :arg daemon: whether it ends with this process, however that ends; others
-        are joined when this process exits, as multiprocessing does.
-    :arg name: for messages; the default is made up.
     :arg method: ``'fork'``; or ``'spawn'``: a new interpreter, which imports
         the target by its name, as multiprocessing's method of this name does.
         It is the one to use in a process with threads.
+    :options:
+
+    Those that are no daemons are joined when this process exits, as
+    multiprocessing does.
 
     The child starts without the loop, greenlets and signal handlers of its
-    parent (SIGPIPE is left as it is).  An exception in the target prints its
-    traceback and gives exit code 1, ``sys.exit(n)`` gives n.
+    parent (SIGPIPE is left as it is).  SIGINT ends it as any signal that is not
+    handled does: a child that shall clean up after Ctrl-C sets a handler.  An
+    exception in the target prints its traceback and gives exit code 1,
+    ``sys.exit(n)`` gives n.
 
-    :returns: a started :class:`multiprocessing.Process`.
+    :returns: a started :class:`Process`.
 
     Raises:
-        - :exc:`TypeError` when args is no tuple or kwargs no dictionary
+        - :exc:`TypeError`, :exc:`ValueError`: of an argument, which they name
+        - :exc:`FileNotFoundError` when there is no directory cwd, which is
+          its ``filename``
         - :exc:`GIPCClosed`, :exc:`GIPCLocked`: of a handle that is closed, or
           in use
         - :exc:`OSError` when the system can make no process
@@ -198,17 +227,29 @@ def start_process(
     >>> p.exitcode
     0
     """
+    check_target(target)
     if not isinstance(args, tuple):
         raise TypeError("`args` must be a tuple.")
     if not isinstance(kwargs, dict):
         raise TypeError("`kwargs` must be a dictionary.")
-    p = _GProcess(target=target, name=name, args=args, kwargs=kwargs)
-    if daemon is not None:
-        p.daemon = daemon
     _way(method)  # a wrong one is an error of this call
-    p._method = method
+    p = _GProcess(target=target, name=name, args=args, kwargs=kwargs)
+    if daemon is None:
+        daemon = options.get("death_signal") is not None or p.daemon
+    p.daemon = daemon
+    start = Start(
+        "start_process", {**options, "name": p.name, "daemon": p.daemon}
+    )
+    p._method, p._start = method, start
+    p._has_stdin = "stdin" in start.given
     p.start()
+    open_pipes(p, p._popen._p, start)
     return p
+
+
+def check_target(target):
+    if not callable(target):
+        raise TypeError("`target` must be callable, not %r" % (target,))
 
 
 def _way(method):

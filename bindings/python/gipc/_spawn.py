@@ -5,6 +5,7 @@ thread of this process cannot disturb, and with handles passed by name.
 """
 
 import os
+import signal
 import sys
 from multiprocessing import context, reduction, spawn, util
 
@@ -12,7 +13,7 @@ from . import _native
 from ._end import End
 from ._pipe import family, pipe
 from ._process import check_passable, handles_among, natives_of
-from ._program import words
+from ._options import words
 
 # The first argument of the child is where it finds this package, which need
 # not be on the path of a fresh interpreter.
@@ -26,14 +27,11 @@ _OWN = "gipc.spawn"
 class Spawned(End):
     method = "spawn"
 
-    def __init__(self, process):
+    def __init__(self, process, start):
         handles = handles_among((process._args, process._kwargs))
         check_passable(handles)
         self._names = {}
-        options = _native.options_new()
-        _native.options_set_name(options, process.name)
-        if process.daemon:
-            _native.options_set_daemon(options, 1)
+        options = start.native
         for number, native in enumerate(natives_of(handles)):
             name = "gipc.%d" % number
             _native.options_pass(options, name, native)
@@ -45,12 +43,14 @@ class Spawned(End):
             context.set_spawning_popen(self)
             try:
                 preparation = reduction.ForkingPickler.dumps(
-                    spawn.get_preparation_data(process.name)
+                    _preparation(process.name, start)
                 )
                 pickled = reduction.ForkingPickler.dumps(process)
             finally:
                 context.set_spawning_popen(None)
-            native = _native.exec_process(words(_argv()), options)
+            argv = _argv()
+            with start.naming_failure(argv):
+                native = _native.exec_process(words(argv), options)
             super().__init__(native)
             reader._forget()
             for handle in handles:
@@ -62,6 +62,13 @@ class Spawned(End):
 
     def name_of(self, handle):
         return self._names[id(handle._h)]
+
+
+def _preparation(name, start):
+    data = spawn.get_preparation_data(name)
+    if "cwd" in start.given:
+        data.pop("dir", None)  # where the child would go then
+    return data
 
 
 def _argv():
@@ -77,6 +84,8 @@ def _argv():
 
 def main():
     """In the child."""
+    # As in a child of method 'fork': Python has set a handler of its own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with family.adopt(_native.inherit(_OWN), None, None) as reader:
         preparation, pickled = reader.get(), reader.get()
     spawn.prepare(reduction.pickle.loads(preparation))

@@ -60,6 +60,19 @@ class Threads:
             handle.fd(READ), handle.fd(WRITE), time_left(deadline)
         )
 
+    def any(self, fds, deadline):
+        """Until one of (descriptor, direction) is ready.  False when the
+        deadline has passed."""
+        poll = _original("select", "poll")()
+        for fd, direction in poll_events(fds):
+            poll.register(fd, direction)
+        while True:
+            left = time_left(deadline)
+            if poll.poll(None if left < 0 else min(1000 * left, 1e9)):
+                return True
+            if deadline is not None and monotonic() >= deadline:
+                return False
+
     def finish(self, handle):
         """Sees to it that queued bytes leave.  No thread is free for that: the
         next put, flush or close does it."""
@@ -75,6 +88,17 @@ class Threads:
         lock = _new_lock()
         lock.acquire()
         return _ThreadSignal(lock)
+
+
+def poll_events(fds):
+    """(descriptor, events of poll), each descriptor once."""
+    import select
+
+    events = {}
+    for fd, direction in fds:
+        event = select.POLLIN if direction == READ else select.POLLOUT
+        events[fd] = events.get(fd, 0) | event
+    return events.items()
 
 
 class _ThreadSignal:

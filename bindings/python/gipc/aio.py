@@ -26,11 +26,15 @@ order: a get loses nothing, a put is withdrawn, or finished in the background
 when a part of it has left.
 """
 
+from ._adopt import _SAME
 from ._aio_handle import Duplex, Reader, Writer, family as _family
 from ._aio_process import Process, exec_process, start_process
+from ._aio_wait import here as _here
 from ._handle import get_all_handles
 from ._native import stdio as _stdio
 from ._program import inherited as _inherited
+from ._wait import deadline_of as _deadline_of
+from ._wait_many import Members as _Members
 from .errors import (
     GIPCBadHandles,
     GIPCClosed,
@@ -63,6 +67,7 @@ __all__ = [
     "pipe",
     "start_process",
     "stdio",
+    "wait",
 ]
 
 
@@ -81,6 +86,41 @@ def pipe(duplex=False, encoder="default", decoder="default"):
     [b'a', b'b']
     """
     return _family.pipe(duplex, encoder, decoder)
+
+
+def open(read, write=_SAME, encoder="default", decoder="default"):
+    """Makes a handle of open streams, as :func:`gipc.open`."""
+    return _family.open(read, write, encoder, decoder)
+
+
+async def wait(objects, timeout=None):
+    """Waits until at least one of several handles and processes is ready, as
+    :func:`gipc.wait`.
+
+    :returns: those that are ready, in their order; ``[]`` when the time is over.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with exec_process(["sleep", "60"]) as p, pipe() as (r, w):
+    ...         await w.put("hello")
+    ...         print(await wait([p, r]) == [r])
+    ...         p.kill()
+    ...         print(await wait([p]) == [p])
+    >>> asyncio.run(main())
+    True
+    True
+    """
+    deadline = _deadline_of(timeout)
+    waits = _here()
+    return await waits.call(_wait, _Members(objects), waits, deadline)
+
+
+async def _wait(members, waits, deadline):
+    while True:
+        ready = members.ready()
+        if ready or members.are_over(deadline):
+            return ready
+        await waits.any(members.descriptors, members.next_look(deadline))
 
 
 def inherit(name, encoder="default", decoder="default"):
