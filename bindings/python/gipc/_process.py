@@ -35,6 +35,8 @@ class _GProcess(AnyProcess, multiprocessing.Process):
     def _Popen(self, process):
         # It is not for a child, nor can it be pickled.
         start, self._start = self._start, None
+        # Of one that was made and started by hand.
+        start = start or _start_of(self, {})
         return _way(self._method)(process, start)
 
     def _get_end(self):
@@ -237,14 +239,17 @@ def start_process(
     if daemon is None:
         daemon = options.get("death_signal") is not None or p.daemon
     p.daemon = daemon
-    start = Start(
-        "start_process", {**options, "name": p.name, "daemon": p.daemon}
-    )
+    start = _start_of(p, options)
     p._method, p._start = method, start
     p._has_stdin = "stdin" in start.given
     p.start()
     open_pipes(p, p._popen._p, start)
     return p
+
+
+def _start_of(process, options):
+    own = {"name": process.name, "daemon": process.daemon}
+    return Start("start_process", {**options, **own})
 
 
 def check_target(target):

@@ -94,7 +94,7 @@ def test_the_pair_is_a_tuple():
 
 def test_a_duplex_handle_is_its_reader_and_writer():
     with pipe(duplex=True) as (a, b):
-        assert isinstance(a, tuple) and tuple(a) == (a._reader, a._writer)
+        assert isinstance(a, tuple) and a[:] == (a._reader, a._writer)
         assert a._reader._fd != b._reader._fd
         assert callable(a.put) and callable(a.get) and callable(a.close)
 
