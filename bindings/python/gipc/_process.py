@@ -12,7 +12,7 @@ from . import _child, _native
 from ._any_process import AnyProcess, open_pipes
 from ._end import End, Lost
 from ._handle import _GIPCHandle, arrive_in_child
-from ._options import Start, takes_options
+from ._options import STREAMS, Start, takes_options
 from ._pipe import _GIPCDuplexHandle
 from ._wait import current
 from .errors import GIPCLocked
@@ -30,7 +30,7 @@ class _GProcess(AnyProcess, multiprocessing.Process):
 
     _method = "fork"
     _start = None
-    _has_stdin = False
+    _streams = ()  # names of those that were given
 
     def _Popen(self, process):
         # It is not for a child, nor can it be pickled.
@@ -46,9 +46,8 @@ class _GProcess(AnyProcess, multiprocessing.Process):
         return self._popen
 
     def run(self):
-        if self._has_stdin:
-            # multiprocessing gives it /dev/null.
-            sys.stdin = open(0, closefd=False)
+        for name in self._streams:
+            _follow_stream(name)
         super().run()
 
     @property
@@ -69,6 +68,19 @@ class _GProcess(AnyProcess, multiprocessing.Process):
             super().start()
         else:
             sys.stderr.write("gipc: %r has been started before\n" % self)
+
+
+def _follow_stream(name):
+    """In a child: makes Python's file one of the standard stream.
+    multiprocessing has put /dev/null into stdin, and a test runner, say, what
+    it likes into the others."""
+    number = STREAMS.index(name)
+    try:
+        if getattr(sys, name).fileno() == number:
+            return
+    except (AttributeError, OSError, ValueError):
+        pass
+    setattr(sys, name, open(number, "w" if number else "r", closefd=False))
 
 
 def handles_among(objects):
@@ -241,7 +253,7 @@ def start_process(
     p.daemon = daemon
     start = _start_of(p, options)
     p._method, p._start = method, start
-    p._has_stdin = "stdin" in start.given
+    p._streams = [name for name in STREAMS if name in start.given]
     p.start()
     open_pipes(p, p._popen._p, start)
     return p
