@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import contextmanager
 
 from . import _native
 from ._wait import _original
@@ -45,9 +46,27 @@ def fork(options, keep_fds=None):
     thread = _thread_id()
     _leaving[thread] = *what_to_leave(), keep_fds is not None
     try:
-        return _native.fork_process(options, _faulthandler_is_enabled())
+        with _keeping_tracker():
+            return _native.fork_process(options, _faulthandler_is_enabled())
     finally:
         _leaving.pop(thread, None)
+
+
+@contextmanager
+def _keeping_tracker():
+    """The child uses its parent's resource tracker, as multiprocessing's own
+    children do: one of its own would remove what the parent still uses.  From
+    Python 3.14 on this has to be said."""
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    intent = getattr(tracker, "_fork_intent", None)
+    if intent is None:
+        yield
+        return
+    intent.preserve_fd = True
+    try:
+        yield
+    finally:
+        intent.preserve_fd = False
 
 
 def check_clean():

@@ -196,7 +196,7 @@ def test_a_loop_that_is_set_outlives_a_child(program, name):
             threading.Timer(0.1, loop.call_soon_threadsafe,
                             (woken.set_result, 1)).start()
             await asyncio.wait_for(woken, 10)
-        loop = asyncio.get_event_loop_policy().get_event_loop()
+        loop = asyncio.get_event_loop()
         loop.run_until_complete(main())
         loop.close()
         """
