@@ -165,7 +165,7 @@ def _leave_executors():
 def _leave_asyncio(loop):
     import asyncio
 
-    _inherited.append((_take_current_loop(), loop, sys.get_asyncgen_hooks()))
+    _inherited.append((loop, sys.get_asyncgen_hooks()))
     if loop is not None:
         task = asyncio.current_task(loop)
         if task is not None:
@@ -173,6 +173,7 @@ def _leave_asyncio(loop):
         asyncio._set_running_loop(None)
         # They would wake that loop, which the parent runs.
         sys.set_asyncgen_hooks(None, None)
+    _inherited.append(_take_current_loop())
 
 
 def _take_current_loop():

@@ -115,6 +115,7 @@ def _argv(fd):
 
 def main(fd):
     """In the child."""
+    os.set_inheritable(fd, False)
     # Importing the main module must start no child of this kind: that one would
     # start the next.  multiprocessing's own check.
     starting = process.current_process()
