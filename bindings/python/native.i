@@ -15,35 +15,28 @@
 /* ---- Errors ---------------------------------------------------------------- */
 
 %{
-/* The package's exception classes, in the order of its table there. */
-static PyObject *error_classes[16];
-
-/* Sets the Python exception for a result of the library. */
-static void raise_error(int code) {
+/* Sets the Python exception for a result of the library.  The classes are those
+ * of the package whose module was called: its tuple `error_classes` has one for
+ * each of the library's codes, from GIPC_EOF down. */
+static void raise_error(PyObject *module, int code) {
   if (code > GIPC_EOF) {
     errno = -code;
     PyErr_SetFromErrno(PyExc_OSError);
     return;
   }
-  int index = GIPC_EOF - code;
-  PyObject *type = index < 16 ? error_classes[index] : NULL;
-  PyErr_SetString(type ? type : PyExc_RuntimeError, gipc_strerror(code));
-}
-
-/* The class for each of the library's codes, from GIPC_EOF on. */
-static PyObject *set_error_classes(PyObject *classes) {
-  for (Py_ssize_t i = 0; i < 16 && i < PyTuple_Size(classes); ++i) {
-    PyObject *type = PyTuple_GET_ITEM(classes, i);
-    Py_INCREF(type);
-    Py_XDECREF(error_classes[i]);
-    error_classes[i] = type;
-  }
-  if (PyErr_Occurred())
-    return NULL;
-  Py_RETURN_NONE;
+  PyObject *classes = PyObject_GetAttrString(module, "error_classes");
+  Py_ssize_t index = GIPC_EOF - code;
+  PyObject *type = PyExc_RuntimeError; /* of a newer library */
+  if (classes == NULL)
+    return;
+  if (PyTuple_Check(classes) && index < PyTuple_GET_SIZE(classes))
+    type = PyTuple_GET_ITEM(classes, index);
+  PyErr_SetString(type, gipc_strerror(code));
+  Py_DECREF(classes);
 }
 %}
-PyObject *set_error_classes(PyObject *classes);
+/* The module whose function is called. */
+%typemap(in, numinputs = 0) PyObject *module "$1 = self;"
 
 %typemap(out) int {
   if ($1 >= 0) {
@@ -51,13 +44,13 @@ PyObject *set_error_classes(PyObject *classes);
   } else if ($1 == -EAGAIN) {
     $result = SWIG_Py_Void();
   } else {
-    raise_error($1);
+    raise_error(self, $1);
     SWIG_fail;
   }
 }
 %typemap(out) int OUTPUTS {
   if ($1 < 0 && $1 != -EAGAIN) {
-    raise_error($1);
+    raise_error(self, $1);
     SWIG_fail;
   }
   $result = SWIG_Py_Void();
@@ -161,7 +154,7 @@ static void count_moved(size_t size) { moved += size < 64 ? 64 : size; }
 /* The next message as bytes; or, as an int, the size of a large one, which
  * get_into or get_bytes then receives; None: wait until readable (or for whom
  * is receiving it); False: let others run, then come again. */
-static PyObject *take(gipc_handle *h) {
+static PyObject *take(PyObject *module, gipc_handle *h) {
   size_t size;
   if (turn_is_over())
     Py_RETURN_FALSE;
@@ -180,7 +173,7 @@ static PyObject *take(gipc_handle *h) {
     moved = 0;
     Py_RETURN_NONE;
   }
-  raise_error(result);
+  raise_error(module, result);
   return NULL;
 }
 
@@ -194,7 +187,8 @@ static PyObject *type_error(PyObject *object) {
  * those put after it.  True: done; None: not, wait until writable (or for whom
  * is sending); False: not, let others run; 0: it is under way and lent, see
  * gipc_put_step(3): the caller keeps the object, and a view unreleased. */
-static PyObject *put(gipc_handle *h, PyObject *bytes, int at_once) {
+static PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
+                     int at_once) {
   const char *data;
   size_t size;
   if (PyBytes_Check(bytes)) {
@@ -221,7 +215,7 @@ static PyObject *put(gipc_handle *h, PyObject *bytes, int at_once) {
       return PyLong_FromLong(0);
     Py_RETURN_NONE;
   }
-  raise_error(result);
+  raise_error(module, result);
   return NULL;
 }
 
@@ -245,8 +239,8 @@ static int get_bytes(gipc_handle *h, PyObject *bytes) {
 
 /* Queues the messages of a list from index first on.  The index of the first
  * one that was not taken; some of those taken may still be queued. */
-static PyObject *try_put_many(gipc_handle *h, PyObject *list,
-                              size_t first) {
+static PyObject *try_put_many(PyObject *module, gipc_handle *h,
+                              PyObject *list, size_t first) {
   if (!PyList_CheckExact(list)) {
     PyErr_SetString(PyExc_TypeError, "a list is needed");
     return NULL;
@@ -262,7 +256,7 @@ static PyObject *try_put_many(gipc_handle *h, PyObject *list,
     if (result == -EAGAIN)
       break;
     if (result < 0) {
-      raise_error(result);
+      raise_error(module, result);
       return NULL;
     }
     count_moved((size_t)PyBytes_GET_SIZE(item));
@@ -278,7 +272,8 @@ static double now(void) {
 
 /* poll(2) without the interpreter's lock, until `end` (< 0: for ever): 1, 0 when
  * the time is over, -1 with an exception.  Python's signal handlers run. */
-static int poll_until(struct pollfd *fds, nfds_t count, double end) {
+static int poll_until(PyObject *module, struct pollfd *fds, nfds_t count,
+                      double end) {
   for (;;) {
     int milliseconds = -1;
     if (end >= 0) {
@@ -297,7 +292,7 @@ static int poll_until(struct pollfd *fds, nfds_t count, double end) {
     if (ready == 0 && end >= 0 && now() >= end)
       return 0;
     if (ready < 0 && error != EINTR) {
-      raise_error(-error);
+      raise_error(module, -error);
       return -1;
     }
     if (ready < 0 && PyErr_CheckSignals() < 0)
@@ -305,37 +300,38 @@ static int poll_until(struct pollfd *fds, nfds_t count, double end) {
   }
 }
 
-static int wait_until(int fd, int direction, double end) {
+static int wait_until(PyObject *module, int fd, int direction, double end) {
   struct pollfd p = {fd, direction == GIPC_READ ? POLLIN : POLLOUT, 0};
-  return poll_until(&p, 1, end);
+  return poll_until(module, &p, 1, end);
 }
 
 /* True when fd is ready, False when timeout seconds are over (< 0: never). */
-static PyObject *wait(int fd, int direction, double timeout) {
+static PyObject *wait(PyObject *module, int fd, int direction, double timeout) {
   int ready =
-      wait_until(fd, direction, timeout < 0 ? -1 : now() + timeout);
+      wait_until(module, fd, direction, timeout < 0 ? -1 : now() + timeout);
   return ready < 0 ? NULL : PyBool_FromLong(ready);
 }
 
 /* The same for a readable and a writable descriptor, whichever is first. */
-static PyObject *wait_either(int read_fd, int write_fd, double timeout) {
+static PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
+                             double timeout) {
   struct pollfd fds[] = {{read_fd, POLLIN, 0}, {write_fd, POLLOUT, 0}};
-  int ready = poll_until(fds, 2, timeout < 0 ? -1 : now() + timeout);
+  int ready = poll_until(module, fds, 2, timeout < 0 ? -1 : now() + timeout);
   return ready < 0 ? NULL : PyBool_FromLong(ready);
 }
 
 /* As take, but waits in this thread; None: the time is over. */
-static PyObject *receive(gipc_handle *h, double timeout) {
+static PyObject *receive(PyObject *module, gipc_handle *h, double timeout) {
   double end = timeout < 0 ? -1 : now() + timeout;
   for (;;) {
-    PyObject *message = take(h);
+    PyObject *message = take(module, h);
     if (message == Py_False) {
       Py_DECREF(message);
       continue;
     }
     if (message != Py_None)
       return message;
-    int ready = wait_until(gipc_fd(h, GIPC_READ), GIPC_READ, end);
+    int ready = wait_until(module, gipc_fd(h, GIPC_READ), GIPC_READ, end);
     if (ready == 0)
       return message;
     Py_DECREF(message);
@@ -345,14 +341,17 @@ static PyObject *receive(gipc_handle *h, double timeout) {
 }
 %}
 %constant int LARGE = LARGE;
-PyObject *take(gipc_handle *h);
-PyObject *put(gipc_handle *h, PyObject *bytes, int at_once);
+PyObject *take(PyObject *module, gipc_handle *h);
+PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
+              int at_once);
 PyObject *new_bytes(size_t size);
 int get_bytes(gipc_handle *h, PyObject *bytes);
-PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t first);
-PyObject *wait(int fd, int direction, double timeout);
-PyObject *wait_either(int read_fd, int write_fd, double timeout);
-PyObject *receive(gipc_handle *h, double timeout);
+PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
+                       size_t first);
+PyObject *wait(PyObject *module, int fd, int direction, double timeout);
+PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
+                      double timeout);
+PyObject *receive(PyObject *module, gipc_handle *h, double timeout);
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);
 
@@ -371,21 +370,38 @@ PyObject *sigchld_is_handled(void);
 /* ---- Fork ------------------------------------------------------------------ */
 
 %{
+/* The signals that faulthandler handles. */
+static const int fatal_signals[] = {SIGSEGV, SIGFPE, SIGABRT, SIGBUS, SIGILL};
+enum { FATAL_SIGNALS = sizeof(fatal_signals) / sizeof(*fatal_signals) };
+
 /* Forks as os.fork() does, with Python's own hooks, and with the library's.
- * The process, or None in the child. */
-static PyObject *fork_process(const gipc_options *options) {
+ * The process, or None in the child.  The library sets all signals back there;
+ * keep_fatal: but for those of faulthandler, which would not know of it. */
+static PyObject *fork_process(PyObject *module, const gipc_options *options,
+                              int keep_fatal) {
   gipc_fork_context *f;
   gipc_process *process;
+  struct sigaction fatal[FATAL_SIGNALS];
+  /* Python aborts in a child of another interpreter. */
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "only the main interpreter can fork: use method 'spawn'");
+    return NULL;
+  }
+  for (int i = 0; i < FATAL_SIGNALS; ++i)
+    sigaction(fatal_signals[i], NULL, &fatal[i]);
   PyOS_BeforeFork();
   int result = gipc_fork_prepare(options, &f);
   if (result < 0) {
     PyOS_AfterFork_Parent();
-    raise_error(result);
+    raise_error(module, result);
     return NULL;
   }
   pid_t pid = fork();
   if (pid == 0) {
     result = gipc_fork_child(f);
+    for (int i = 0; keep_fatal && i < FATAL_SIGNALS; ++i)
+      sigaction(fatal_signals[i], &fatal[i], NULL);
     PyOS_AfterFork_Child();
     if (result < 0)
       gipc_exit(GIPC_EXIT_ESCAPED);
@@ -396,12 +412,86 @@ static PyObject *fork_process(const gipc_options *options) {
   result = gipc_fork_parent(f, pid, &process);
   PyOS_AfterFork_Parent();
   if (result < 0) {
-    raise_error(result);
+    raise_error(module, result);
     return NULL;
   }
   return SWIG_InternalNewPointerObj(process, SWIGTYPE_p_gipc_process,
                                     SWIG_POINTER_OWN);
 }
 %}
-PyObject *fork_process(const gipc_options *options);
+PyObject *fork_process(PyObject *module, const gipc_options *options,
+                       int keep_fatal);
 %ignore gipc_fork_prepare;
+
+/* ---- The module ------------------------------------------------------------ */
+
+/* SWIG's module exists once in a process, with its types.  Each import, after
+ * one that was undone and in another interpreter, has a module of its own with
+ * copies of SWIG's functions, so that a function knows whose errors to raise.
+ * Before SWIG 4.4 the generated function makes a module, since then a
+ * definition of one. */
+%{
+#undef SWIG_init
+#define SWIG_init generated_init
+#undef SWIGEXPORT
+#define SWIGEXPORT static
+static PyObject *generated_init(void);
+
+static PyObject *generated; /* kept until the process ends */
+
+static PyObject *generate(PyObject *module) {
+  PyObject *made = generated_init();
+  if (made == NULL || PyModule_Check(made))
+    return made;
+  PyModuleDef *definition = (PyModuleDef *)made;
+  PyObject *spec = PyObject_GetAttrString(module, "__spec__");
+  if (spec == NULL)
+    return NULL;
+  made = PyModule_FromDefAndSpec(definition, spec);
+  Py_DECREF(spec);
+  if (made != NULL && PyModule_ExecDef(made, definition) < 0)
+    Py_CLEAR(made);
+  return made;
+}
+
+static int fill_module(PyObject *module) {
+  if (generated == NULL && (generated = generate(module)) == NULL)
+    return -1;
+  PyObject *own_name = PyModule_GetNameObject(module);
+  if (own_name == NULL)
+    return -1;
+  int result = 0;
+  PyObject *name, *value;
+  Py_ssize_t position = 0;
+  while (result == 0 && PyDict_Next(PyModule_GetDict(generated), &position,
+                                    &name, &value)) {
+    if (PyUnicode_READ_CHAR(name, 0) == '_')
+      continue;
+    if (PyCFunction_Check(value))
+      value = PyCFunction_NewEx(((PyCFunctionObject *)value)->m_ml, module,
+                                own_name);
+    else
+      Py_INCREF(value);
+    result = value == NULL ? -1 : PyObject_SetAttr(module, name, value);
+    Py_XDECREF(value);
+  }
+  Py_DECREF(own_name);
+  return result;
+}
+
+PyMODINIT_FUNC PyInit__native(void) {
+  static PyModuleDef_Slot slots[] = {
+      {Py_mod_exec, fill_module},
+#ifdef Py_mod_multiple_interpreters
+      /* SWIG's types are shared: only with one lock for all. */
+      {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+      {Py_mod_gil, Py_MOD_GIL_USED},
+#endif
+      {0, NULL}};
+  static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "gipc._native", NULL,
+                                   0, NULL, slots, NULL, NULL, NULL};
+  return PyModuleDef_Init(&definition);
+}
+%}

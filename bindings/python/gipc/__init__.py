@@ -31,7 +31,15 @@ from .errors import (
     GIPCTruncated,
 )
 
-__version__ = "%d.%d.%d" % (VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH)
+# The version of upstream gipc whose programs run unchanged.
+_UPSTREAM = "1.8.0"
+
+__version__ = "%s+libgipc.%d.%d.%d" % (
+    _UPSTREAM,
+    VERSION_MAJOR,
+    VERSION_MINOR,
+    VERSION_PATCH,
+)
 
 #: The version of the library that runs, a string.
 version = version_of_library()

@@ -216,6 +216,7 @@ def start_process(
     daemon: bool | None = None,
     name: str | None = None,
     method: Literal["fork", "spawn"] = "fork",
+    keep_fds: Iterable[int] | None = None,
 ) -> _GProcess: ...
 
 class _GProgram:

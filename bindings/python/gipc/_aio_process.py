@@ -1,5 +1,6 @@
 """Child processes that tasks start and wait for."""
 
+from functools import partial
 from inspect import iscoroutine
 from signal import SIGINT, default_int_handler, signal
 
@@ -196,7 +197,8 @@ def start_process(
     waits = current()
     runner = _asyncio_run if waits is None else waits.runner()
     process = _start_process(
-        _Target(target, runner), args, kwargs, daemon, name, method, **options
+        partial(_call, target, runner), args, kwargs, daemon, name, method,
+        **options,
     )
     return Process(process, process._popen)
 
@@ -207,20 +209,14 @@ def _asyncio_run(coroutine):
     return asyncio.run(coroutine)
 
 
-class _Target:
-    """A class, so that it can be pickled into a child of method 'spawn'."""
-
-    def __init__(self, target, runner):
-        self._target = target
-        self._runner = runner
-
-    def __call__(self, *args, **kwargs):
-        result = self._target(*args, **kwargs)
-        if iscoroutine(result):
-            # Both want to turn Ctrl-C into a cancellation, and do if they find
-            # Python's own handler.
-            signal(SIGINT, default_int_handler)
-            self._runner(result)
+def _call(target, runner, *args, **kwargs):
+    """In the child."""
+    result = target(*args, **kwargs)
+    if iscoroutine(result):
+        # Both want to turn Ctrl-C into a cancellation, and do if they find
+        # Python's own handler.
+        signal(SIGINT, default_int_handler)
+        runner(result)
 
 
 @takes_options

@@ -2,7 +2,6 @@
 
 import os
 import weakref
-from multiprocessing import context
 
 from . import _native
 from ._native import READ, WRITE
@@ -28,6 +27,10 @@ _open = set()
 _ancestors = set()
 
 
+def _no_handle():
+    return None
+
+
 class _GIPCHandle(Settings):
     """What readers and writers have in common.
 
@@ -43,9 +46,19 @@ class _GIPCHandle(Settings):
     def __init__(self, native, codec):
         self._h = native
         self._codec = codec
-        # The end of the other direction, where both share one native handle.
-        self._other = None
+        self._other_ref = _no_handle
         self._arrive()
+
+    @property
+    def _other(self):
+        """The handle of the other direction, where both share one native
+        handle, and while somebody refers to it.  Weak: a duplex handle is
+        closed as soon as nobody refers to it."""
+        return self._other_ref()
+
+    @_other.setter
+    def _other(self, other):
+        self._other_ref = weakref.ref(other)
 
     def _arrive(self):
         """It is this process's now."""
@@ -81,8 +94,13 @@ class _GIPCHandle(Settings):
         self._is_closed = closed
 
     def _validate(self):
-        if self._closed:
+        if self._is_closed:
             raise GIPCClosed("%r has been closed before." % self)
+        if self._closed:
+            raise GIPCClosed(
+                "%r was not passed to this process, in which it is closed: "
+                "give it among the arguments of start_process." % self
+            )
         if _pid != self._legit_pid:
             raise GIPCError(
                 "%r is not registered for current process %d: it belongs to "
@@ -90,20 +108,10 @@ class _GIPCHandle(Settings):
             )
 
     def __reduce__(self):
-        """Only into a child of method 'spawn', on its way there."""
-        popen = context.get_spawning_popen()
-        if popen is None or not hasattr(popen, "name_of"):
-            raise TypeError(
-                "%r cannot be pickled; give it to start_process." % self
-            )
-        from ._spawn import take
-
-        codecs = [None, None]  # encoder, decoder
-        for side in (self, self._other):
-            if side is not None:
-                codecs[side._direction == READ] = side._codec
-        name = popen.name_of(self)
-        return take, (name, self._direction, *codecs, self._family())
+        """Only a child's start can pass it, in a way of its own."""
+        raise TypeError(
+            "%r cannot be pickled; give it to start_process." % self
+        )
 
     def _family(self):
         from ._pipe import family

@@ -180,7 +180,7 @@ def _keep_fds(o, value):
     if value == "all":
         _native.options_keep_all_fds(o)
     else:
-        _native.options_keep_fds(o, numbers(map(descriptor, sequence(value))))
+        _native.options_keep_fds(o, numbers(value))
 
 
 def _block_signals(o, value):
@@ -294,9 +294,11 @@ OPTIONS = {
         _map_fds,
     ),
     "keep_fds": Option(
-        "the descriptors that stay open in it, beside 0 to 2 and passed "
-        "handles: a list of numbers or objects with ``fileno``, or ``'all'``.  "
-        "The default is none for a program, and for a function all that are not "
+        "the descriptors that stay open in it, beside 0 to 2, passed handles, "
+        "and, with method 'fork', those that Python itself uses: a list of "
+        "numbers or objects with ``fileno``, or ``'all'``.  An object whose "
+        "descriptor was closed under it must not be used in the child.  The "
+        "default is none for a program, and for method 'fork' all that are not "
         "those of handles and processes.",
         _keep_fds,
     ),
@@ -365,6 +367,10 @@ class Start:
         for name in given:
             _check(name, caller)
         self.given = {k: v for k, v in given.items() if v is not None}
+        if self.given.get("keep_fds", "all") != "all":
+            with naming("keep_fds"):
+                fds = sequence(self.given["keep_fds"])
+                self.given["keep_fds"] = list(map(descriptor, fds))
         for name, option in OPTIONS.items():
             if option.apply is not None and name in self.given:
                 with naming(name):
@@ -377,6 +383,12 @@ class Start:
     def is_pipe(self, stream):
         value = self.given.get(stream)
         return isinstance(value, int) and value == subprocess.PIPE
+
+    @property
+    def kept_fds(self):
+        """Of the option keep_fds the numbers; None: all that would be kept."""
+        fds = self.given.get("keep_fds", "all")
+        return None if fds == "all" else fds
 
     def follow_environment(self):
         """In a child: the library has changed the environment of C."""

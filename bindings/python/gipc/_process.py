@@ -6,7 +6,11 @@ import multiprocessing.process
 import os
 import sys
 import traceback
+from collections import deque
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing import util
+from types import MethodType, SimpleNamespace
 
 from . import _child, _native
 from ._any_process import AnyProcess, open_pipes
@@ -84,26 +88,42 @@ def _follow_stream(name):
 
 
 def handles_among(objects):
-    """The handles among objects, also inside of lists, tuples, sets and
-    dictionaries, each once."""
+    """The handles among objects, each once: those in what only holds them
+    together, as lists and dataclasses do, and in a partial or a method of a
+    handle.  An object of the program stays in use here, with what it has."""
     found, seen, rest = [], set(), [objects]
     while rest:
         o = rest.pop()
-        handle = isinstance(o, _GIPCHandle)
-        if not handle and not isinstance(
-            o, (list, tuple, set, frozenset, dict)
-        ):
-            continue
-        if id(o) in seen:
+        if type(o) in _PLAIN or id(o) in seen:
             continue
         seen.add(id(o))
-        if handle:
+        if isinstance(o, _GIPCHandle):
             found.append(o)
-        elif isinstance(o, _GIPCDuplexHandle):
-            rest += (o._reader, o._writer)
         else:
-            rest.extend(o.values() if isinstance(o, dict) else o)
+            rest.extend(_held_by(o))
     return found
+
+
+# Of which there may be millions.
+_PLAIN = frozenset((int, float, str, bytes, bool, type(None)))
+
+
+def _held_by(o):
+    if isinstance(o, _GIPCDuplexHandle):
+        return o._reader, o._writer
+    if isinstance(o, (list, tuple, set, frozenset, deque)):
+        return o
+    if isinstance(o, dict):
+        return o.values()
+    if isinstance(o, partial):
+        return o.func, o.args, o.keywords
+    if isinstance(o, MethodType):
+        handles = _GIPCHandle, _GIPCDuplexHandle
+        return (o.__self__,) if isinstance(o.__self__, handles) else ()
+    if isinstance(o, SimpleNamespace):
+        return vars(o).values()
+    fields = getattr(type(o), "__dataclass_fields__", ())
+    return [getattr(o, name, None) for name in fields]
 
 
 def check_passable(handles):
@@ -131,45 +151,48 @@ class Forked(End):
     method = "fork"
 
     def __init__(self, process, start):
-        handles = handles_among((process._args, process._kwargs))
+        handles = handles_among(
+            (process._target, process._args, process._kwargs)
+        )
         check_passable(handles)
         for native in natives_of(handles):
             _native.options_pass(start.native, None, native)
         # Whatever the child needs for its start is imported once, here.
         current()
-        left = _child.what_to_leave()
         util._flush_std_streams()
-        with start.naming_failure(()):
-            native = _fork(start.native, handles)
-        if native is None:
-            _run(process, start, handles, left)
+        with moving(handles), start.naming_failure(()):
+            native = _child.fork(start.native, start.kept_fds)
+            if native is None:
+                _run(process, start, handles)
         super().__init__(native)
-        for handle in handles:
-            handle._forget()
 
 
-def _fork(options, handles):
+@contextmanager
+def moving(handles):
+    """A block that moves them into a child, or fails."""
     # A loop must let go of a descriptor before it is closed here: the child
     # keeps the file open, and epoll would tell of it for ever.
     rests = [handle for handle in handles if handle.rest is not None]
     for handle in rests:
         handle._stop_rest()
     try:
-        return _native.fork_process(options)
+        yield
     except BaseException:
         for handle in rests:
             handle._waits().finish(handle)
         raise
+    for handle in handles:
+        handle._forget()
 
 
-def _run(process, start, handles, left):
+def _run(process, start, handles):
     """The whole life of the child."""
     code = 1
     try:
-        _child.start_clean(left)
+        _child.check_clean()
         start.follow_environment()
         arrive_in_child(process._parent_pid, handles)
-        code = process._bootstrap(parent_sentinel=_parent_sentinel(process))
+        code = process._bootstrap(parent_sentinel=parent_sentinel(process))
     except BaseException:
         traceback.print_exc()
         util._flush_std_streams()
@@ -177,7 +200,7 @@ def _run(process, start, handles, left):
         _native.exit(code)
 
 
-def _parent_sentinel(process):
+def parent_sentinel(process):
     """For multiprocessing.parent_process(): readable when the parent ends."""
     try:
         fd = os.pidfd_open(process._parent_pid)
@@ -201,23 +224,27 @@ def start_process(
 ):
     """Starts a child process that calls ``target(*args, **kwargs)``.
 
-    Handles among the arguments (also inside of lists, tuples, sets and
-    dictionaries) move into the child: they are closed here.  All others are
-    closed there.
+    Handles among the arguments move into the child: they are closed here.  All
+    others are closed there.  They are found in lists, tuples, sets,
+    dictionaries, deques, dataclasses and namespaces, and in a target that is a
+    ``functools.partial`` or a method of a handle.  What other objects refer to
+    stays here under ``'fork'``, as such an object, whose method may be the
+    target, is in use here too; under ``'spawn'``, which pickles it, it moves.
 
     :arg method: ``'fork'``; or ``'spawn'``: a new interpreter, which imports
         the target by its name, as multiprocessing's method of this name does.
-        It is the one to use in a process with threads.
+        It is the one to use in a process with threads.  The call does not wait
+        for the interpreter to start.
     :options:
 
     Those that are no daemons are joined when this process exits, as
     multiprocessing does.
 
     The child starts without the loop, greenlets and signal handlers of its
-    parent (SIGPIPE is left as it is).  SIGINT ends it as any signal that is not
-    handled does: a child that shall clean up after Ctrl-C sets a handler.  An
-    exception in the target prints its traceback and gives exit code 1,
-    ``sys.exit(n)`` gives n.
+    parent (SIGPIPE is left as it is, and faulthandler stays enabled).  SIGINT
+    ends it as any signal that is not handled does: a child that shall clean up
+    after Ctrl-C sets a handler.  An exception in the target prints its traceback
+    and gives exit code 1, ``sys.exit(n)`` gives n.
 
     :returns: a started :class:`Process`.
 
@@ -228,6 +255,9 @@ def start_process(
         - :exc:`GIPCClosed`, :exc:`GIPCLocked`: of a handle that is closed, or
           in use
         - :exc:`OSError` when the system can make no process
+        - with ``'spawn'``, :exc:`RuntimeError` in a child that imports the main
+          module, which has no ``if __name__ == "__main__":``, and what pickle
+          raises of an object that it cannot pickle
 
     In each case no handle has moved.
 

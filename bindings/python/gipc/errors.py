@@ -61,19 +61,18 @@ class GIPCBadHandles(GIPCError):
     not open here."""
 
 
-# In the order of the codes in gipc.h, from GIPC_EOF down.
-_native.set_error_classes(
-    (
-        EOFError,
-        GIPCTruncated,
-        GIPCProtocolError,
-        GIPCTooBig,
-        GIPCClosed,
-        GIPCLocked,
-        GIPCError,  # the handle belongs to another process
-        GIPCError,  # a put on a reader, or a get on a writer
-        ProcessLookupError,
-        GIPCStatusLost,
-        GIPCBadHandles,
-    )
+# In the order of the codes in gipc.h, from GIPC_EOF down: what the functions of
+# the native module raise.
+_native.error_classes = (
+    EOFError,
+    GIPCTruncated,
+    GIPCProtocolError,
+    GIPCTooBig,
+    GIPCClosed,
+    GIPCLocked,
+    GIPCError,  # the handle belongs to another process
+    GIPCError,  # a put on a reader, or a get on a writer
+    ProcessLookupError,
+    GIPCStatusLost,
+    GIPCBadHandles,
 )

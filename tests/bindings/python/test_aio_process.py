@@ -194,8 +194,9 @@ async def test_a_join_needs_no_descriptor(tasks):
                 await tasks.sleep(0.001)
 
         ticking = tasks.spawn(tick)
-        await p.join(0.05)
-        assert p.is_alive() and len(ticks) >= 3
+        while len(ticks) < 3:  # the others go on meanwhile
+            await p.join(0.01)
+        assert p.is_alive()
         await cancel(tasks, ticking)
         job = tasks.spawn(p.join)
         await w.put("end")
