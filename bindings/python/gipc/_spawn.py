@@ -33,7 +33,7 @@ class Spawned(End):
     def __init__(self, process, start):
         self._options = start.native
         self._copied = {}  # numbers in the child, by the number here
-        self._taken = {*start.given.get("map_fds", ()), *start.kept_fds or ()}
+        self._taken = {*start.given.get("map_fds", ()), *(start.kept_fds or ())}
         util._flush_std_streams()
         # The child reads it when it has started, for which nobody waits.
         with _unnamed_file() as file:
