@@ -236,7 +236,7 @@ _Duplex: TypeAlias = _PairContext[
 
 Reader = _GIPCReader
 Writer = _GIPCWriter
-Duplex = _GIPCDuplexHandle
+Duplex: TypeAlias = _GIPCDuplexHandle[_Got, _Put]
 
 @overload
 def pipe(

@@ -47,5 +47,5 @@ def set_exit_timeout(seconds):
 
     >>> set_exit_timeout(60)
     """
-    deadline_of(seconds)  # a wrong one is an error
-    _native.set_exit_timeout(-1.0 if seconds is None else float(seconds))
+    never = deadline_of(seconds) is None
+    _native.set_exit_timeout(-1.0 if never else float(seconds))

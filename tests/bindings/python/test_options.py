@@ -1,6 +1,7 @@
 """The options of a start: each takes effect, in a function and in a program, and
 what is wrong with one is told by its name."""
 
+import ast
 import inspect
 import json
 import os
@@ -396,3 +397,16 @@ def test_the_options_are_in_the_signatures_and_in_help():
             assert names <= set(inspect.signature(start).parameters)
             for name in names:
                 assert ":arg %s: " % name in start.__doc__
+
+
+def test_the_stubs_have_every_option():
+    stub = ast.parse((Path(gipc.__file__).parent / "__init__.pyi").read_text())
+    keys = {
+        node.name: {item.target.id for item in node.body}
+        for node in stub.body
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Options")
+    }
+    own = {"name", "daemon"}
+    function = own | keys["_Options"] | keys["_FunctionOptions"]
+    assert function | keys["_ProgramOptions"] == set(OPTIONS)
+    assert keys["_ProgramOptions"] == {"program"}

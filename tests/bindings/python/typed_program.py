@@ -78,7 +78,8 @@ def annotated(
     for number in both:
         assert_type(number, int)
     assert_type(both.reader.get(), int)
-    both.shutdown()
+    if isinstance(both, gipc.Duplex):
+        both.shutdown()
     assert_type(both.stats.reads, int)
     assert_type(both.limit, Optional[int])
     ready = gipc.wait([reader, both, process, program], timeout=1)
