@@ -5,17 +5,15 @@ interpreter's lock.  A *waits* object is one such way; a *deadline* is a time of
 time.monotonic(), or None.
 """
 
-import os
 import sys
 import time
 from _thread import TIMEOUT_MAX
-from collections import deque
 from contextlib import contextmanager
 from numbers import Real
 
 from . import _native
 from ._native import READ, WRITE
-from .errors import GIPCTimeout
+from .errors import GIPCLocked, GIPCTimeout
 
 monotonic = time.monotonic
 
@@ -41,6 +39,8 @@ class Threads:
     """The calling thread waits."""
 
     cooperative = False
+    # What gives the greenlet or task that a batch belongs to; here the thread.
+    current = None
 
     def receive(self, handle, deadline):
         """What the native take gives, or None when the deadline has passed."""
@@ -78,16 +78,14 @@ class Threads:
 
 
 class _ThreadSignal:
-    __slots__ = ("_lock",)
+    __slots__ = ("_lock", "set")
 
     def __init__(self, lock):
         self._lock = lock
+        self.set = lock.release  # no exception comes inside of it
 
     def wait(self, deadline):
         return self._lock.acquire(True, time_left(deadline))
-
-    def set(self):
-        self._lock.release()
 
 
 threads = Threads()
@@ -153,74 +151,31 @@ def timed_out(what, withdrawn=None):
     return error
 
 
-# Of all turns: held for a few instructions, never while something waits.
-_guard = _new_lock()
+def await_lock(handle, signal, deadline, withdrawn=None):
+    """Waits until the lock of a handle is the caller's.  signal: what Locked
+    gave; withdrawn: of the error."""
+    try:
+        if signal is False:
+            raise reentrant(handle)
+        if not signal.wait(deadline):
+            raise timed_out(_IN_USE)
+    except BaseException as error:
+        note_withdrawn(error, withdrawn)
+        raise
 
 
-def _new_guard():
-    global _guard
-    _guard = _new_lock()
+_IN_USE = "others used the handle all the time"
 
 
-# Another thread may hold it when this one forks.
-os.register_at_fork(after_in_child=_new_guard)
+def reentrant(handle):
+    return GIPCLocked(
+        "reentrant call: a caller of this call uses %r already" % (handle,)
+    )
 
 
-class Turn:
-    """One at a time, in the order of their coming, be they greenlets, threads
-    or tasks."""
-
-    __slots__ = ("taken", "_queue")
-
-    def __init__(self):
-        self.taken = False
-        self._queue = None
-
-    def take(self, waits, deadline, withdrawn=None):
-        """Waits until it is the caller's.  withdrawn: of the error."""
-        with _guard:
-            if not self.taken:
-                self.taken = True
-                return
-            signal = waits.signal()
-            if self._queue is None:
-                self._queue = deque()
-            self._queue.append(signal)
+def note_withdrawn(error, withdrawn):
+    if withdrawn is not None:
         try:
-            in_time = signal.wait(deadline)
-        except BaseException:
-            self._leave(signal)
-            raise
-        if not in_time:
-            self._leave(signal)
-            raise timed_out("others used the handle all the time", withdrawn)
-
-    def take_at_once(self):
-        with _guard:
-            if self.taken:
-                return False
-            self.taken = True
-            return True
-
-    def release(self):
-        with _guard:
-            if not self._queue:
-                self.taken = False
-                return
-            successor = self._queue.popleft()
-        successor.set()
-
-    def _leave(self, signal):
-        with _guard:
-            if signal in self._queue:
-                self._queue.remove(signal)
-                return
-        self.release()  # it had come to pass just before
-
-    @contextmanager
-    def mine(self, waits, deadline, withdrawn=None):
-        self.take(waits, deadline, withdrawn)
-        try:
-            yield
-        finally:
-            self.release()
+            error.withdrawn = withdrawn
+        except AttributeError:
+            pass  # trio's Cancelled has no room
