@@ -305,31 +305,40 @@ static int get_bytes(gipc_handle *h, PyObject *bytes) {
   return result;
 }
 
-/* Queues the messages of a list from index first on.  The index of the first
- * one that was not taken; some of those taken may still be queued. */
-static PyObject *try_put_many(gipc_handle *h, PyObject *list,
-                              size_t first) {
-  if (!PyList_CheckExact(list)) {
-    PyErr_SetString(PyExc_TypeError, "a list is needed");
+/* Queues messages of a list: behind the first (taken[0] - before) ones, which
+ * are taken already.  taken, a list of one number, counts those taken, also if
+ * an exception comes just behind the call; some of them may still be queued. */
+static PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t before,
+                              PyObject *taken) {
+  if (!PyList_CheckExact(list) || !PyList_CheckExact(taken) ||
+      PyList_GET_SIZE(taken) != 1) {
+    PyErr_SetString(PyExc_TypeError, "lists are needed");
     return NULL;
   }
-  for (; first < (size_t)PyList_GET_SIZE(list); ++first) {
-    if (turn_is_over())
+  size_t count = PyLong_AsSize_t(PyList_GET_ITEM(taken, 0));
+  size_t first = count - before, next = first;
+  PyObject *item = NULL;
+  int result = 0;
+  for (; result == 0 && next < (size_t)PyList_GET_SIZE(list); ++next) {
+    item = PyList_GET_ITEM(list, (Py_ssize_t)next);
+    if (!PyBytes_Check(item) || turn_is_over())
       break;
-    PyObject *item = PyList_GET_ITEM(list, (Py_ssize_t)first);
-    if (!PyBytes_Check(item))
-      return type_error(item);
-    int result = gipc_try_put(h, PyBytes_AS_STRING(item),
-                              (size_t)PyBytes_GET_SIZE(item));
-    if (result == -EAGAIN)
+    result = gipc_try_put(h, PyBytes_AS_STRING(item),
+                          (size_t)PyBytes_GET_SIZE(item));
+    if (result < 0)
       break;
-    if (result < 0) {
-      raise_error(result);
-      return NULL;
-    }
     count_moved((size_t)PyBytes_GET_SIZE(item));
   }
-  return PyLong_FromSize_t(first);
+  PyObject *number = PyLong_FromSize_t(count + (next - first));
+  if (number == NULL || PyList_SetItem(taken, 0, number) < 0)
+    return NULL;
+  if (item != NULL && !PyBytes_Check(item))
+    return type_error(item);
+  if (result < 0 && result != -EAGAIN) {
+    raise_error(result);
+    return NULL;
+  }
+  return PyBool_FromLong(next == (size_t)PyList_GET_SIZE(list));
 }
 
 static double now(void) {
@@ -414,7 +423,8 @@ PyObject *begin_put(gipc_handle *h, PyObject *bytes, PyObject *fair_lock);
 int discard(gipc_handle *h);
 PyObject *new_bytes(size_t size);
 int get_bytes(gipc_handle *h, PyObject *bytes);
-PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t first);
+PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t before,
+                       PyObject *taken);
 PyObject *wait(int fd, int direction, double timeout);
 PyObject *wait_either(int read_fd, int write_fd, double timeout);
 PyObject *receive(gipc_handle *h, double timeout);

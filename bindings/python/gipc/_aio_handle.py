@@ -375,13 +375,9 @@ class Writer(_Handle, Writing):
         await self._flush(waits, deadline)
 
     async def _put_chunk(self, chunk, waits, deadline, progress):
-        done = 0
-        while True:
-            before = done
-            done = _native.try_put_many(self._h, chunk, done)
-            progress.taken += done - before
-            if done == len(chunk):
-                return
+        taken = progress.taken
+        before = taken[0]
+        while not _native.try_put_many(self._h, chunk, before, taken):
             if _native.flush_step(self._h) == 0:
                 await waits.yield_()
             elif not await self._writable(waits, deadline):

@@ -68,8 +68,8 @@ class _GIPCHandle:
             self.watcher = None
         self._stop_rest()
         _open.discard(self._ref)
-        self._h = None
         self._closed = True
+        self._h = None
 
     def _stop_rest(self):
         if self.rest is not None:
@@ -180,14 +180,9 @@ class _GIPCHandle:
         >>> writer.close(timeout=5.0)
         """
         deadline = deadline_of(timeout)
-        self._validate()
-        with Locked(self._turn, None) as refused:
-            if refused is not None:
-                raise self._in_use()
-            if timeout is None:
-                self._close(_Patience(STALL))
-            else:
-                self._close(_Limit(deadline))
+        self._close_unused(
+            _Patience(STALL) if timeout is None else _Limit(deadline)
+        )
 
     def abort(self):
         """Closes the handle at once; queued bytes that cannot be written
@@ -217,7 +212,8 @@ class _GIPCHandle:
     def _close(self, wait):
         """wait: gives the deadline of each wait for bytes to leave."""
         if self._other is not None and self._other._closing is not None:
-            self._h, self._closed = None, True  # with the other one
+            self._closed = True  # with the other one
+            self._h = None
             return
         self._stop_rest()
         while self._close_step(self._h) is None:
@@ -226,8 +222,8 @@ class _GIPCHandle:
                 waits.finish(self)
                 # For everybody else it is closed.
                 self._closing = self._h
-                self._h = None
                 self._closed = True
+                self._h = None
                 return
             if not waits.ready(self, WRITE, wait.deadline()):
                 self._discard(self._h)
@@ -246,14 +242,17 @@ class _GIPCHandle:
 
     def _leave_block(self, failed):
         """As close(), for the end of a block."""
+        try:
+            self._close_unused(_Patience(0 if failed else GRACE))
+        except GIPCTimeout:
+            pass
+
+    def _close_unused(self, wait):
         self._validate()
         with Locked(self._turn, None) as refused:
             if refused is not None:
                 raise self._in_use()
-            try:
-                self._close(_Patience(0 if failed else GRACE))
-            except GIPCTimeout:
-                pass
+            self._close(wait)
 
     def _waits(self):
         return current()
@@ -395,6 +394,26 @@ def get_all_handles():
     A duplex handle is in it as its reader and its writer.
     """
     return [handle for handle in all_handles() if not handle._closed]
+
+
+def close_all():
+    """At the end of the process: closes those that nothing uses, so that the
+    children that it waits for see the end of their streams."""
+    wait = _Patience(GRACE)
+    for handle in sorted(get_all_handles(), key=_queued):
+        try:
+            handle._close_unused(wait)
+        except GIPCTimeout:
+            wait = _Patience(0)  # all of them share what it costs
+        except (GIPCError, OSError, RuntimeError):
+            pass  # it is in use, or on a loop that is closed
+
+
+def _queued(handle):
+    try:
+        return _native.pending(handle._h, WRITE)
+    except (GIPCError, OSError):
+        return 0
 
 
 def arrive_in_child(parent, passed):

@@ -8,7 +8,7 @@ import sys
 import traceback
 from multiprocessing import util
 
-from . import _child, _native
+from . import _child, _exit, _native
 from ._end import End, Lost
 from ._handle import _GIPCHandle, arrive_in_child
 from ._pipe import _GIPCDuplexHandle

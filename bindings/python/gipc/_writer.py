@@ -61,7 +61,7 @@ class Progress:
     """A block of put_many: an error in it tells what became of them."""
 
     def __init__(self):
-        self.taken = 0
+        self.taken = [0]  # of a list, so that the native call can count
 
     def __enter__(self):
         return self
@@ -69,8 +69,8 @@ class Progress:
     def __exit__(self, kind, error, trace):
         if error is not None:
             with suppress(AttributeError):  # trio's Cancelled has no room
-                error.taken = self.taken
-                error.withdrawn = self.taken == 0
+                error.taken = self.taken[0]
+                error.withdrawn = self.taken[0] == 0
 
 
 class _GIPCWriter(Writing):
@@ -236,13 +236,9 @@ class _GIPCWriter(Writing):
         self._flush(waits, deadline)
 
     def _put_chunk(self, chunk, waits, deadline, progress):
-        done = 0
-        while True:
-            before = done
-            done = _native.try_put_many(self._h, chunk, done)
-            progress.taken += done - before
-            if done == len(chunk):
-                return
+        taken = progress.taken
+        before = taken[0]
+        while not _native.try_put_many(self._h, chunk, before, taken):
             if _native.flush_step(self._h) == 0:
                 waits.yield_()
             elif not self._writable(waits, deadline):
