@@ -429,17 +429,14 @@ static PyType_Spec lock_types[] = {
     {"gipc._native.Batch", sizeof(Batch), 0, Py_TPFLAGS_DEFAULT, batch_slots},
     {"gipc._native.Lent", sizeof(Lent), 0, Py_TPFLAGS_DEFAULT, lent_slots}};
 
-static int add_lock_types(PyObject *module) {
+static void add_lock_types(PyObject *module) {
   for (size_t i = 0; i < sizeof(lock_types) / sizeof(*lock_types); ++i) {
     PyObject *type = PyType_FromSpec(&lock_types[i]);
     const char *name = strrchr(lock_types[i].name, '.') + 1;
-    if (type == NULL)
-      return -1;
-    if (PyModule_AddObject(module, name, type) < 0) {
-      Py_DECREF(type);
-      return -1;
+    if (type == NULL || PyModule_AddObject(module, name, type) < 0) {
+      Py_XDECREF(type);
+      return;
     }
   }
-  return 0;
 }
 %}

@@ -8,7 +8,6 @@ time.monotonic(), or None.
 import sys
 import time
 from _thread import TIMEOUT_MAX
-from contextlib import contextmanager
 from numbers import Real
 
 from . import _native
@@ -102,12 +101,16 @@ def current():
     return threads
 
 
+# A class in it is told from others faster than by its abstract class.
+_NUMBERS = frozenset((float, int))
+
+
 def deadline_of(timeout):
     """The moment at which `timeout` seconds are over.  None, and a number that
     is negative or infinite: never, as in C."""
     if timeout is None:
         return None
-    if not isinstance(timeout, Real):
+    if timeout.__class__ not in _NUMBERS and not isinstance(timeout, Real):
         raise TypeError(
             "the timeout must be None or a number of seconds, not %r"
             % (timeout,)
@@ -126,23 +129,31 @@ def is_gevents(timeout):
 
 def check_timeout(timeout):
     """Raises what limit() would: before anything has been got or put."""
-    if not is_gevents(timeout):
+    if timeout.__class__ in _NUMBERS or not is_gevents(timeout):
         deadline_of(timeout)
 
 
-@contextmanager
-def limit(timeout):
+class limit:
     """A block that has `timeout`: None, seconds, or a started
     gevent.Timeout, which is cancelled at its end, as upstream gipc does.  Gives
     the deadline."""
-    if not is_gevents(timeout):
-        yield deadline_of(timeout)
-        return
-    # The caller has started it, and it interrupts by itself.
-    try:
-        yield None
-    finally:
-        timeout.cancel()
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self, timeout):
+        self._timeout = timeout
+
+    def __enter__(self):
+        timeout = self._timeout
+        if timeout.__class__ in _NUMBERS or not is_gevents(timeout):
+            self._timeout = None
+            return deadline_of(timeout)
+        # The caller has started it, and it interrupts by itself.
+        return None
+
+    def __exit__(self, *exception):
+        if self._timeout is not None:
+            self._timeout.cancel()
 
 
 def timed_out(what, withdrawn=None):

@@ -121,10 +121,15 @@ class _GIPCWriter(Writing):
 
     def _put_waiting(self, data, done, timeout):
         """done: what the native put gave."""
+        if timeout is None:
+            self._put_in_turn(data, done, None)
+            return
+        with limit(timeout) as deadline:
+            self._put_in_turn(data, done, deadline)
+
+    def _put_in_turn(self, data, done, deadline):
         waits = current()
-        with limit(timeout) as deadline, Locked(
-            self._turn, waits.signal
-        ) as signal:
+        with Locked(self._turn, waits.signal) as signal:
             if signal is not None:
                 await_lock(self, signal, deadline, done != BEGUN)
             self._validate()
