@@ -131,6 +131,11 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 %ignore gipc_put_start;
 
 %include "../gipc.i"
+%include "lock.i"
+/* What it fails with is raised by the import. */
+%init %{
+  add_lock_types(m);
+%}
 
 %{
 /* From this size a message is received straight into its bytes object. */
@@ -183,41 +188,98 @@ static PyObject *type_error(PyObject *object) {
   return NULL;
 }
 
-/* Sends bytes, or the content of a memoryview, at once if asked for, else with
- * those put after it.  True: done; None: not, wait until writable (or for whom
- * is sending); False: not, let others run; 0: it is under way and lent, see
- * gipc_put_step(3): the caller keeps the object, and a view unreleased. */
+enum { BEGUN = 2 };
+
+/* The content of bytes, or of a memoryview. */
+static int content_of(PyObject *object, const char **data, size_t *size) {
+  if (PyBytes_Check(object)) {
+    *data = PyBytes_AS_STRING(object);
+    *size = (size_t)PyBytes_GET_SIZE(object);
+    return 0;
+  }
+  if (PyMemoryView_Check(object)) {
+    Py_buffer *view = PyMemoryView_GET_BUFFER(object);
+    *data = view->buf;
+    *size = (size_t)view->len;
+    return 0;
+  }
+  (void)type_error(object);
+  return -1;
+}
+
+/* Puts a message whose size is at most LARGE, and borrows nothing past the call;
+ * in a batch of the caller, into the queue.  True: done; None: not, come again
+ * with the lock; False: not, let others run; BEGUN: a part is written, and the
+ * remaining bytes are queued. */
 static PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
-                     int at_once) {
+                     PyObject *fair_lock) {
   const char *data;
   size_t size;
-  if (PyBytes_Check(bytes)) {
-    data = PyBytes_AS_STRING(bytes);
-    size = (size_t)PyBytes_GET_SIZE(bytes);
-  } else if (PyMemoryView_Check(bytes)) {
-    Py_buffer *view = PyMemoryView_GET_BUFFER(bytes);
-    data = view->buf;
-    size = (size_t)view->len;
-  } else {
-    return type_error(bytes);
-  }
+  FairLock *lock = as_lock(fair_lock);
+  if (lock == NULL || content_of(bytes, &data, &size) < 0)
+    return NULL;
+  if (lock->holder != NULL)
+    Py_RETURN_NONE;
   if (turn_is_over())
     Py_RETURN_FALSE;
-  int result =
-      at_once ? gipc_put_start(h, data, size) : gipc_try_put(h, data, size);
+  int batching = is_batching(lock), result = -EAGAIN;
+  if (batching)
+    result = gipc_try_put(h, data, size);
+  else if (size <= LARGE)
+    result = gipc_put_start(h, data, size);
   if (result == 0) {
     count_moved(size);
     Py_RETURN_TRUE;
   }
-  if (result == -EAGAIN || result == GIPC_ELOCKED) {
-    moved = 0;
-    if (at_once && result == -EAGAIN)
-      return PyLong_FromLong(0);
-    Py_RETURN_NONE;
+  if (result != -EAGAIN && result != GIPC_ELOCKED) {
+    raise_error(module, result);
+    return NULL;
   }
+  moved = 0;
+  if (result == GIPC_ELOCKED || batching || size > LARGE)
+    Py_RETURN_NONE;
+  result = gipc_put_cancel(h);
+  if (result == 1)
+    return PyLong_FromLong(BEGUN);
+  if (result == 0)
+    Py_RETURN_NONE;
+  if (result == -ENOMEM)
+    Py_INCREF(bytes); /* borrowed for good */
   raise_error(module, result);
   return NULL;
 }
+
+/* The same with the lock, in a Lent block, which keeps the bytes.  None: wait
+ * until the queue can take more; BEGUN: it is under way, and they are borrowed,
+ * see gipc_put_step(3). */
+static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
+                           PyObject *fair_lock) {
+  const char *data;
+  size_t size;
+  FairLock *lock = as_lock(fair_lock);
+  if (lock == NULL || content_of(bytes, &data, &size) < 0)
+    return NULL;
+  if (turn_is_over())
+    Py_RETURN_FALSE;
+  int batching = is_batching(lock);
+  int result =
+      batching ? gipc_try_put(h, data, size) : gipc_put_start(h, data, size);
+  if (result == 0) {
+    count_moved(size);
+    Py_RETURN_TRUE;
+  }
+  if (result != -EAGAIN) {
+    raise_error(module, result);
+    return NULL;
+  }
+  moved = 0;
+  if (batching)
+    Py_RETURN_NONE;
+  return PyLong_FromLong(BEGUN);
+}
+
+/* Closes a handle at once; what cannot be written without waiting is dropped. */
+static int discard(gipc_handle *h) { return gipc_close_within(h, 0); }
 
 /* A bytes object of any content, for get_bytes.  Its pages are not touched, so
  * that a peer that claims a size it never sends costs no memory. */
@@ -237,31 +299,41 @@ static int get_bytes(gipc_handle *h, PyObject *bytes) {
   return result;
 }
 
-/* Queues the messages of a list from index first on.  The index of the first
- * one that was not taken; some of those taken may still be queued. */
+/* Queues messages of a list: behind the first (taken[0] - before) ones, which
+ * are taken already.  taken, a list of one number, counts those taken, also if
+ * an exception comes just behind the call; some of them may still be queued. */
 static PyObject *try_put_many(PyObject *module, gipc_handle *h,
-                              PyObject *list, size_t first) {
-  if (!PyList_CheckExact(list)) {
-    PyErr_SetString(PyExc_TypeError, "a list is needed");
+                              PyObject *list, size_t before,
+                              PyObject *taken) {
+  if (!PyList_CheckExact(list) || !PyList_CheckExact(taken) ||
+      PyList_GET_SIZE(taken) != 1) {
+    PyErr_SetString(PyExc_TypeError, "lists are needed");
     return NULL;
   }
-  for (; first < (size_t)PyList_GET_SIZE(list); ++first) {
-    if (turn_is_over())
+  size_t count = PyLong_AsSize_t(PyList_GET_ITEM(taken, 0));
+  size_t first = count - before, next = first;
+  PyObject *item = NULL;
+  int result = 0;
+  for (; result == 0 && next < (size_t)PyList_GET_SIZE(list); ++next) {
+    item = PyList_GET_ITEM(list, (Py_ssize_t)next);
+    if (!PyBytes_Check(item) || turn_is_over())
       break;
-    PyObject *item = PyList_GET_ITEM(list, (Py_ssize_t)first);
-    if (!PyBytes_Check(item))
-      return type_error(item);
-    int result = gipc_try_put(h, PyBytes_AS_STRING(item),
-                              (size_t)PyBytes_GET_SIZE(item));
-    if (result == -EAGAIN)
+    result = gipc_try_put(h, PyBytes_AS_STRING(item),
+                          (size_t)PyBytes_GET_SIZE(item));
+    if (result < 0)
       break;
-    if (result < 0) {
-      raise_error(module, result);
-      return NULL;
-    }
     count_moved((size_t)PyBytes_GET_SIZE(item));
   }
-  return PyLong_FromSize_t(first);
+  PyObject *number = PyLong_FromSize_t(count + (next - first));
+  if (number == NULL || PyList_SetItem(taken, 0, number) < 0)
+    return NULL;
+  if (item != NULL && !PyBytes_Check(item))
+    return type_error(item);
+  if (result < 0 && result != -EAGAIN) {
+    raise_error(module, result);
+    return NULL;
+  }
+  return PyBool_FromLong(next == (size_t)PyList_GET_SIZE(list));
 }
 
 static double now(void) {
@@ -341,13 +413,17 @@ static PyObject *receive(PyObject *module, gipc_handle *h, double timeout) {
 }
 %}
 %constant int LARGE = LARGE;
+%constant int BEGUN = BEGUN;
 PyObject *take(PyObject *module, gipc_handle *h);
 PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
-              int at_once);
+              PyObject *fair_lock);
+PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
+                    PyObject *fair_lock);
+int discard(gipc_handle *h);
 PyObject *new_bytes(size_t size);
 int get_bytes(gipc_handle *h, PyObject *bytes);
 PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
-                       size_t first);
+                       size_t before, PyObject *taken);
 PyObject *wait(PyObject *module, int fd, int direction, double timeout);
 PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
                       double timeout);

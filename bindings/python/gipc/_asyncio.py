@@ -12,6 +12,7 @@ from ._wait import monotonic
 
 class AsyncioTasks:
     cooperative = True
+    current = staticmethod(asyncio.current_task)
 
     def call(self, function, *arguments):
         return function(*arguments)
@@ -34,18 +35,18 @@ class AsyncioTasks:
         for each."""
         loop = running_loop()
         future = loop.create_future()
-        copies, ends = [], []
+        copies, watches = [], []
         try:
             for fd, direction in fds:
                 # Another task may have the callback of this one.
                 copies.append(os.dup(fd))
-                ends.append(
-                    _watch(loop, copies[-1], direction, _bring, future, True)
-                )
+                watches.append(_Watch(loop, copies[-1], direction))
+            for watch in watches:
+                watch.start(_bring, future, True)
             return await _by(deadline, future)
         finally:
-            for end in ends:
-                end()
+            for watch in watches:
+                watch.end()
             for copy in copies:
                 os.close(copy)
 
@@ -62,6 +63,7 @@ class AsyncioTasks:
         loop = running_loop()
         if loop is not None and not loop.is_closed():
             handle.rest = _Rest(loop, handle)
+            handle.rest.start()
 
     async def pause(self, seconds):
         await asyncio.sleep(seconds)
@@ -101,29 +103,36 @@ asyncio_tasks = AsyncioTasks()
 
 async def _ready(fd, direction, deadline):
     future = running_loop().create_future()
-    end = _watch(running_loop(), fd, direction, _bring, future, True)
+    watch = _Watch(running_loop(), fd, direction)
     try:
+        watch.start(_bring, future, True)
         return await _by(deadline, future)
     finally:
-        end()
+        watch.end()
 
 
-def _watch(loop, fd, direction, call, *arguments):
-    """Calls when the descriptor is ready, until what it returns is called."""
-    if direction == READ:
-        add, remove = loop.add_reader, loop.remove_reader
-    else:
-        add, remove = loop.add_writer, loop.remove_writer
-    # libuv makes the file non-blocking, be it one of other processes too.
-    restore = not isinstance(loop, _Selecting) and os.get_blocking(fd)
-    add(fd, call, *arguments)
+class _Watch:
+    """Calls when the descriptor is ready, until it ends.  To end it is right at
+    any time, also in the middle of its start, and more than once."""
 
-    def end():
-        remove(fd)
-        if restore:
-            os.set_blocking(fd, True)
+    __slots__ = ("_fd", "_add", "_remove", "_restore")
 
-    return end
+    def __init__(self, loop, fd, direction):
+        self._fd = fd
+        if direction == READ:
+            self._add, self._remove = loop.add_reader, loop.remove_reader
+        else:
+            self._add, self._remove = loop.add_writer, loop.remove_writer
+        # libuv makes the file non-blocking, be it one of other processes too.
+        self._restore = not isinstance(loop, _Selecting) and os.get_blocking(fd)
+
+    def start(self, call, *arguments):
+        self._add(self._fd, call, *arguments)
+
+    def end(self):
+        self._remove(self._fd)
+        if self._restore:
+            os.set_blocking(self._fd, True)
 
 
 def _bring(future, result):
@@ -147,7 +156,11 @@ async def _by(deadline, future):
 class _Rest:
     def __init__(self, loop, handle):
         self._handle = handle
-        self.close = _watch(loop, handle.fd(WRITE), WRITE, self._go_on)
+        self._watch = _Watch(loop, handle.fd(WRITE), WRITE)
+        self.close = self._watch.end
+
+    def start(self):
+        self._watch.start(self._go_on)
 
     def _go_on(self):
         if self._handle._flush_quietly():

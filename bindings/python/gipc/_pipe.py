@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 from . import _codec, _native
 from ._adopt import adopted
+from ._handle import _GIPCHandle
 from ._native import READ, WRITE
 from ._reader import _GIPCReader
 from ._settings import DuplexSettings
+from ._wait import deadline_of
 from ._writer import _GIPCWriter
 from .errors import GIPCClosed, GIPCLocked
 
@@ -60,13 +62,33 @@ class _GIPCDuplexHandle(DuplexSettings, _PairContext):
     def _closed(self):
         return self._reader._closed and self._writer._closed
 
-    def close(self):
+    def close(self, timeout=None):
         """Closes what is still open of the two directions.
+
+        :arg timeout: as for a writer.
 
         Raises:
             - :exc:`GIPCClosed` when both were closed before
             - :exc:`GIPCLocked` while one of them is in use; then both stay
+            - :exc:`GIPCTimeout` when bytes were dropped; it is closed then
         """
+        deadline_of(timeout)  # a wrong one is an error before anything is closed
+        for handle in self._to_close():
+            _GIPCHandle.close(handle, timeout)
+
+    def abort(self):
+        """Closes what is still open of the two directions, at once; queued
+        bytes that cannot be written without waiting are dropped.
+
+        Raises what :meth:`close` does, but no :exc:`GIPCTimeout`.
+        """
+        if self._writer._closing is not None:
+            self._writer.abort()
+            return
+        for handle in self._to_close():
+            handle.abort()
+
+    def _to_close(self):
         if self._closed:
             raise GIPCClosed("%r has been closed before." % (self,))
         for handle in (self._writer, self._reader):
@@ -77,16 +99,15 @@ class _GIPCDuplexHandle(DuplexSettings, _PairContext):
             # Whole: to shut down one direction after the other would end the
             # stream for whoever else has the descriptor.
             self._reader._forget()
-        for handle in (self._writer, self._reader):
-            if not handle._closed:
-                handle.close()
+        return [h for h in (self._writer, self._reader) if not h._closed]
 
     def __exit__(self, *exception):
         sides = self._reader, self._writer
         if any(side._closed or side._turn.taken for side in sides):
             super().__exit__(*exception)
-        else:
-            self.close()
+            return
+        for handle in self._to_close():
+            handle._leave_block(any(exception))
 
     def __enter__(self):
         return self

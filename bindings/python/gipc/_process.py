@@ -12,7 +12,7 @@ from functools import partial
 from multiprocessing import util
 from types import MethodType, SimpleNamespace
 
-from . import _child, _native
+from . import _child, _exit, _native
 from ._any_process import AnyProcess, open_pipes
 from ._end import End, Lost
 from ._handle import _GIPCHandle, arrive_in_child

@@ -18,6 +18,7 @@ def is_running():
 
 class TrioTasks:
     cooperative = True
+    current = staticmethod(trio.lowlevel.current_task)
 
     async def call(self, function, *arguments):
         """As trio asks: whether it has to wait or not, the call is one at which

@@ -26,6 +26,8 @@ order: a get loses nothing, a put is withdrawn, or finished in the background
 when a part of it has left.
 """
 
+from asyncio import CancelledError as _CancelledError
+
 from ._adopt import _SAME
 from ._aio_handle import Duplex, Reader, Writer, family as _family
 from ._aio_process import Process, exec_process, start_process
@@ -68,6 +70,7 @@ __all__ = [
     "start_process",
     "stdio",
     "wait",
+    "withdrawn",
 ]
 
 
@@ -132,3 +135,36 @@ def inherit(name, encoder="default", decoder="default"):
 def stdio(encoder="msgpack", decoder="msgpack"):
     """The duplex handle over stdin and stdout, as :func:`gipc.stdio`."""
     return _family.adopt(_stdio(), encoder, decoder)
+
+
+def withdrawn(error):
+    """What became of a put that a cancellation or a timeout has ended: True, no
+    byte of it was sent, and none will be; False, a part was sent, and the rest
+    follows by itself; None, the error does not say.
+
+    The ``withdrawn`` of a :exc:`GIPCTimeout` or a ``CancelledError`` says so
+    itself.  ``asyncio.timeout`` and ``asyncio.wait_for`` raise an error of their
+    own, whose cause is a ``CancelledError``; and one that comes before the put
+    has begun cannot be given an attribute.  trio's ``Cancelled`` never can.
+
+    :arg error: the exception that was caught.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with pipe(encoder=None, decoder=None) as (reader, writer):
+    ...         try:
+    ...             await asyncio.wait_for(writer.put(bytes(2**22)), 0.01)
+    ...         except asyncio.TimeoutError as error:
+    ...             print(withdrawn(error))
+    ...             writer.abort()
+    >>> asyncio.run(main())
+    False
+    """
+    while error is not None:
+        result = getattr(error, "withdrawn", None)
+        if result is not None:
+            return result
+        if isinstance(error, _CancelledError):
+            return True  # it came before the put had begun
+        error = error.__cause__
+    return None
