@@ -55,5 +55,10 @@ def open_numbers(numbers):
     os.write(1, json.dumps(found).encode())
 
 
+def print_inodes(numbers):
+    """Of the files under these."""
+    print([os.fstat(number).st_ino for number in numbers])
+
+
 if __name__ == "__main__":
     say(1)

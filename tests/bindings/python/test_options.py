@@ -223,6 +223,19 @@ def test_descriptors_can_be_mapped_and_kept(method):
         os.close(w)
 
 
+def test_no_number_of_a_spawned_child_is_taken_by_its_own_file():
+    r, w = os.pipe()
+    free = [n for n in range(3, 50) if n not in support.descriptors()]
+    try:
+        p = start_process(options_child.print_inodes, (free,), method="spawn",
+                          stdout=PIPE, map_fds=dict.fromkeys(free, w))
+        seen = json.loads(p.communicate()[0])
+        assert set(seen) == {os.fstat(w).st_ino}
+    finally:
+        os.close(r)
+        os.close(w)
+
+
 PARENT = """
 import gipc, os, signal, sys, time
 SHELL = "trap 'echo TERM; exit' TERM; echo up >&2; while :; do sleep 0.1; done"

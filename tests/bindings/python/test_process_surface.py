@@ -215,6 +215,14 @@ def test_communicate_feeds_and_reads_at_once(way):
     p.close()
 
 
+MORE = "import os\nwhile d := os.read(0, 4096): os.write(1, d * 50)"
+
+
+def test_a_program_may_print_more_than_it_reads(way):
+    p = exec_process([sys.executable, "-c", MORE], stdin=PIPE, stdout=PIPE)
+    assert p.communicate(bytes(1 << 17))[0] == bytes(50 << 17)
+
+
 def test_a_communicate_that_times_out_goes_on(way):
     p = exec_process(["sh", "-c", "read x; echo $x; exec sleep 1000"],
                      stdin=PIPE, stdout=PIPE, text=True)
