@@ -4,8 +4,10 @@
 import errno
 import inspect
 import os
+import re
 import signal
 import subprocess
+import textwrap
 from contextlib import contextmanager
 from operator import index
 from typing import Any, Callable, NamedTuple, Optional
@@ -449,6 +451,18 @@ def takes_options(function):
     ]
     function.__signature__ = signature.replace(parameters=own + added)
     if function.__doc__:
-        lines = "\n".join("    :arg %s: %s" % (n, OPTIONS[n].text) for n in names)
-        function.__doc__ = function.__doc__.replace("    :options:", lines)
+        # Python 3.13 has taken the indentation away.
+        mark = re.search("( *):options:\n", function.__doc__)
+        more = mark[1] + "    "
+        lines = "".join(
+            textwrap.fill(
+                "%s:arg %s: %s" % (mark[1], name, OPTIONS[name].text),
+                width=79,
+                subsequent_indent=more,
+                break_on_hyphens=False,
+            )
+            + "\n"
+            for name in names
+        )
+        function.__doc__ = function.__doc__.replace(mark[0], lines)
     return function
