@@ -109,6 +109,8 @@ async def test_what_a_cancelled_put_left_goes_along(tasks):
         await cancel(tasks, job)
         with pytest.raises(OSError):  # a program could not be given it
             aio.exec_process([sys.executable, "-c", ""], handles={"w": w})
+        with pytest.raises(OSError):
+            aio.start_process(exits, (w,), method="spawn")
         p = aio.start_process(child, (w,))
         assert [m async for m in r] == [message, b"next"]
         await p.join()
