@@ -117,6 +117,22 @@ async def test_what_a_cancelled_put_left_goes_along(tasks):
         assert p.exitcode == 0
 
 
+@under_all
+async def test_a_start_that_fails_leaves_a_flush_in_the_background(tasks):
+    message = os.urandom(1 << 20)
+    for start in (
+        lambda w: aio.exec_process(["/no/such/program"], handles={"w": w}),
+        lambda w: aio.start_process(exits, (w,), method="spawn"),
+    ):
+        async with raw() as (r, w):
+            job = tasks.spawn(w.put, message)
+            await tasks.settle()
+            await cancel(tasks, job)
+            with pytest.raises(OSError):
+                start(w)
+            assert await r.get(timeout=30) == message
+
+
 async def exits(code):
     sys.exit(code)
 
