@@ -1,6 +1,6 @@
 /* The module object of gipc._native.
  *
- * /* SWIG's module exists once in a process, with its types.  Each import, after
+ * SWIG's module exists once in a process, with its types.  Each import, after
  * one that was undone and in another interpreter, has a module of its own with
  * copies of SWIG's functions, so that a function knows whose errors to raise.
  * Before SWIG 4.4 the generated function makes a module, since then a
