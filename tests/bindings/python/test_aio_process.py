@@ -118,6 +118,22 @@ async def test_what_a_cancelled_put_left_goes_along(tasks):
 
 
 @under_all
+async def test_a_start_does_not_stop_the_loop(tasks, stopped_interpreter):
+    async with aio.pipe() as (r, w):
+        p = aio.start_process(length, (w, bytes(3 << 20)), method="spawn")
+        await tasks.settle()
+        assert p.is_alive()
+        stopped_interpreter()
+        assert await r.get(timeout=30) == 3 << 20
+        await p.join()
+        assert p.exitcode == 0
+
+
+async def length(w, data):
+    await w.put(len(data))
+
+
+@under_all
 async def test_a_start_that_fails_leaves_a_flush_in_the_background(tasks):
     message = os.urandom(1 << 20)
     for start in (

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import types
-from multiprocessing import spawn
 
 import gipc
 import pytest
@@ -208,22 +207,6 @@ def test_the_child_knows_its_parent(method, program):
 
 def length(w, data):
     w.put(len(data))
-
-
-@pytest.fixture
-def stopped_interpreter(tmp_path):
-    """Children of method spawn wait until it is called."""
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    script = tmp_path / "python"
-    script.write_text(
-        '#!/bin/sh\nread -r _ <"%s"\nexec "%s" "$@"\n' % (fifo, sys.executable)
-    )
-    script.chmod(0o755)
-    before = spawn.get_executable()
-    spawn.set_executable(str(script))
-    yield lambda: fifo.write_text("go\n")
-    spawn.set_executable(before)
 
 
 def test_a_start_does_not_wait_for_the_interpreter(way, stopped_interpreter):
