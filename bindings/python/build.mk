@@ -29,8 +29,8 @@ binding_checks += tests/bindings/python/run
 binding_benches += tests/bench/python/run
 
 $(B)/swig/python/native_wrap.c: bindings/python/native.i \
-                                bindings/python/lock.i bindings/gipc.i \
-                                include/gipc.h
+                                $(wildcard bindings/python/*.i) \
+                                bindings/gipc.i include/gipc.h
 	@mkdir -p $(@D)
 	$(SWIG) -python -builtin -O -Iinclude -outdir $(@D) -o $@ $<
 

@@ -31,8 +31,8 @@ if ROOT is None:
 
 INTERFACE = ROOT / "bindings/python/native.i"
 CORE = sorted({*ROOT.glob("include/*.h"), *ROOT.glob("src/*.h"),
-               *ROOT.glob("src/*.cc"), ROOT / "bindings/gipc.i", INTERFACE,
-               ROOT / "bindings/python/lock.i"})
+               *ROOT.glob("src/*.cc"), ROOT / "bindings/gipc.i",
+               *INTERFACE.parent.glob("*.i")})
 
 INSTALL = """\
 gipc: it cannot be compiled here: {missing}.  What it needs:
