@@ -72,7 +72,7 @@ asyncio_tasks = AsyncioTasks()
 async def _until(watch, deadline):
     future = running_loop().create_future()
     try:
-        watch.start(_bring, future, True)
+        watch.start(watch.bring, future)
         return await _by(deadline, future)
     finally:
         watch.close()
@@ -88,7 +88,8 @@ class _Watch:
     closed: at any time, also in the middle of its start, and more than once.
 
     A descriptor is closed after its watch: loops would take the next one of
-    this number for it, and never tell that it is ready."""
+    this number for it, and never tell that it is ready.  The callback keeps the
+    watch, and the watch the file."""
 
     _also = _file = _remove = None
 
@@ -118,9 +119,11 @@ class _Watch:
                 os.set_blocking(self._fd, True)
             self._add = self._remove = self._file = None
 
-    def __del__(self):
-        if isinstance(self._file, FileIO):
-            self.close()
+    def bring(self, future):
+        if future.done():
+            self.close()  # an exception has ended what waited
+        else:
+            future.set_result(True)
 
 
 def _bring(future, result):

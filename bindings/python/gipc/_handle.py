@@ -206,6 +206,8 @@ class _GIPCHandle:
         with Locked(self._turn, None) as refused:
             if refused is not None:
                 raise self._in_use()
+            self._stop_watcher()
+            self._stop_rest()
             self._discard(self._h)
             self._forget()
 
