@@ -1,5 +1,6 @@
 """The ends of a pipe for tasks of asyncio and trio."""
 
+from asyncio import CancelledError
 from contextlib import suppress
 
 from . import _native
@@ -145,7 +146,7 @@ class Reader(_Handle, Reading):
         with Locked(self._turn, waits.signal) as signal:
             if signal is not None:
                 await await_lock(self, signal, deadline)
-            self._validate()
+                self._validate()
             if data is False:
                 await waits.yield_()
             while True:
@@ -254,36 +255,41 @@ class Writer(_Handle, Writing):
         await waits.call(self._put_in_turn, data, done, waits, deadline)
 
     async def _put_in_turn(self, data, done, waits, deadline):
+        queued = done == BEGUN  # the remaining bytes
         with Locked(self._turn, waits.signal) as signal:
             if signal is not None:
-                await await_lock(self, signal, deadline, done != BEGUN)
-            self._validate()
+                await await_lock(self, signal, deadline, not queued)
+                self._validate()
             try:
                 if done is False:
                     await waits.yield_()
-                if done == BEGUN:
+                if queued:
                     await self._flush(waits, deadline)
                 else:
-                    await self._put_locked(data, waits, deadline)
+                    # An error in the block cancels the put, and notes in
+                    # `withdrawn` what became of it.
+                    with Lent(self._h, data, WRITE):
+                        done = begin_put(self._h, data, self._turn)
+                        if done is not True:
+                            await self._put_on(data, done, waits, deadline)
             except BaseException as error:
-                if done == BEGUN:
+                if queued:
                     note_withdrawn(error, False)
+                elif isinstance(error, CancelledError):
+                    # One that came before anything was lent.
+                    error.withdrawn = getattr(error, "withdrawn", True)
                 self._leave_rest(waits)
                 raise
 
-    async def _put_locked(self, data, waits, deadline):
-        # An error in the block cancels the put, and notes in `withdrawn` what
-        # became of it.
-        with Lent(self._h, data, WRITE):
-            done = None
-            while done is not True:
-                done = begin_put(self._h, data, self._turn)
-                if done is None:
-                    await self._drain(waits, deadline)
-                elif done is False:
-                    await waits.yield_()
-                elif done == BEGUN:
-                    return await self._finish_put(waits, deadline)
+    async def _put_on(self, data, done, waits, deadline):
+        while done is not True:
+            if done == BEGUN:
+                return await self._finish_put(waits, deadline)
+            if done is None:
+                await self._drain(waits, deadline)
+            else:
+                await waits.yield_()
+            done = begin_put(self._h, data, self._turn)
 
     async def _finish_put(self, waits, deadline):
         while await self._writable(waits, deadline):
@@ -319,7 +325,7 @@ class Writer(_Handle, Writing):
         with Locked(self._turn, waits.signal) as signal:
             if signal is not None:
                 await await_lock(self, signal, deadline, False)
-            self._validate()
+                self._validate()
             try:
                 await self._flush(waits, deadline)
             except BaseException:
@@ -354,7 +360,7 @@ class Writer(_Handle, Writing):
         ) as signal:
             if signal is not None:
                 await await_lock(self, signal, deadline)
-            self._validate()
+                self._validate()
             try:
                 await self._put_all(objects, waits, deadline, progress)
             except BaseException:

@@ -4,6 +4,8 @@ others go on."""
 import asyncio
 import os
 from asyncio.selector_events import BaseSelectorEventLoop as _Selecting
+from contextlib import suppress
+from io import FileIO
 
 from ._aio_wait import running_loop
 from ._native import READ, WRITE
@@ -18,50 +20,51 @@ class AsyncioTasks:
         return function(*arguments)
 
     def ready(self, handle, direction, deadline):
-        """As fd_ready, for who has the handle's turn."""
+        """As fd_ready, for who has the handle's lock."""
         # One callback for each descriptor: another would replace it.
         handle._stop_rest()
-        return _ready(handle.fd(direction), direction, deadline)
+        handle._stop_watcher()  # of a call that an exception has ended
+        watch = _Watch(running_loop(), handle.fd(direction), direction)
+        handle.watcher = None, watch
+        return _until(watch, deadline)
 
-    async def either(self, handle, deadline):
-        """Until it is writable, or readable; for who has the turn to put."""
+    def either(self, handle, deadline):
+        """Until it is writable, or readable; for who has the lock to put."""
         handle._stop_rest()
-        return await self.any(
-            [(handle.fd(READ), READ), (handle.fd(WRITE), WRITE)], deadline
-        )
+        handle._stop_watcher()
+        loop = running_loop()
+        # A task that gets may have the callback of the other one.
+        readable = _Watch(loop, _copy(handle.fd(READ)), READ)
+        watch = _Watch(loop, handle.fd(WRITE), WRITE, readable)
+        handle.watcher = None, watch
+        return _until(watch, deadline)
 
     async def any(self, fds, deadline):
         """Until one of (descriptor, direction) is ready.  Any number may wait
         for each."""
         loop = running_loop()
         future = loop.create_future()
-        copies, watches = [], []
+        watches = []
         try:
             for fd, direction in fds:
-                # Another task may have the callback of this one.
-                copies.append(os.dup(fd))
-                watches.append(_Watch(loop, copies[-1], direction))
-            for watch in watches:
-                watch.start(_bring, future, True)
+                watch = _Watch(loop, _copy(fd), direction)
+                watches.append(watch)
+                watch.start(watch.bring, future)
             return await _by(deadline, future)
         finally:
             for watch in watches:
-                watch.end()
-            for copy in copies:
-                os.close(copy)
+                watch.close()
 
-    async def fd_ready(self, fd, direction, deadline):
+    def fd_ready(self, fd, direction, deadline):
         """False when the deadline has passed.  Any number may wait for it."""
-        copy = os.dup(fd)
-        try:
-            return await _ready(copy, direction, deadline)
-        finally:
-            os.close(copy)
+        watch = _Watch(running_loop(), _copy(fd), direction)
+        return _until(watch, deadline)
 
     def finish(self, handle):
         """Queued bytes leave in the background."""
         loop = running_loop()
         if loop is not None and not loop.is_closed():
+            handle._stop_watcher()
             handle.rest = _Rest(loop, handle)
             handle.rest.start()
 
@@ -101,38 +104,61 @@ class AsyncioTasks:
 asyncio_tasks = AsyncioTasks()
 
 
-async def _ready(fd, direction, deadline):
+async def _until(watch, deadline):
     future = running_loop().create_future()
-    watch = _Watch(running_loop(), fd, direction)
     try:
-        watch.start(_bring, future, True)
+        watch.start(watch.bring, future)
         return await _by(deadline, future)
     finally:
-        watch.end()
+        watch.close()
+
+
+def _copy(fd):
+    """One that is closed when nothing refers to it."""
+    return FileIO(os.dup(fd))
 
 
 class _Watch:
-    """Calls when the descriptor is ready, until it ends.  To end it is right at
-    any time, also in the middle of its start, and more than once."""
+    """Calls when a descriptor, or that of another watch, is ready, until it is
+    closed: at any time, also in the middle of its start, and more than once.
 
-    __slots__ = ("_fd", "_add", "_remove", "_restore")
+    A descriptor is closed after its watch: loops would take the next one of
+    this number for it, and never tell that it is ready.  The callback keeps the
+    watch, and the watch the file."""
 
-    def __init__(self, loop, fd, direction):
-        self._fd = fd
+    _also = _file = _remove = None
+
+    def __init__(self, loop, file, direction, also=None):
+        self._also = also
+        self._file = file
+        fd = self._fd = file if isinstance(file, int) else file.fileno()
+        # libuv makes the file non-blocking, be it one of other processes too.
+        self._restore = not isinstance(loop, _Selecting) and os.get_blocking(fd)
         if direction == READ:
             self._add, self._remove = loop.add_reader, loop.remove_reader
         else:
             self._add, self._remove = loop.add_writer, loop.remove_writer
-        # libuv makes the file non-blocking, be it one of other processes too.
-        self._restore = not isinstance(loop, _Selecting) and os.get_blocking(fd)
 
     def start(self, call, *arguments):
+        if self._also is not None:
+            self._also.start(call, *arguments)
         self._add(self._fd, call, *arguments)
 
-    def end(self):
-        self._remove(self._fd)
-        if self._restore:
-            os.set_blocking(self._fd, True)
+    def close(self):
+        if self._also is not None:
+            self._also.close()
+        if self._remove is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._remove(self._fd)
+            if self._restore:
+                os.set_blocking(self._fd, True)
+            self._add = self._remove = self._file = None
+
+    def bring(self, future):
+        if future.done():
+            self.close()  # an exception has ended what waited
+        else:
+            future.set_result(True)
 
 
 def _bring(future, result):
@@ -157,7 +183,7 @@ class _Rest:
     def __init__(self, loop, handle):
         self._handle = handle
         self._watch = _Watch(loop, handle.fd(WRITE), WRITE)
-        self.close = self._watch.end
+        self.close = self._watch.close
 
     def start(self):
         self._watch.start(self._go_on)

@@ -69,7 +69,7 @@ class _GIPCHandle(Settings):
         self._closed = False
         self._legit_pid = _pid
         self._turn = FairLock()
-        self.watcher = None  # gevent's, and its hub
+        self.watcher = None  # the hub, if gevent's, and what watches there
         self.rest = None  # what finishes a cancelled put
         self._ref = weakref.ref(self, _open.discard)
         _open.add(self._ref)
@@ -77,13 +77,16 @@ class _GIPCHandle(Settings):
     def _forget(self):
         """It is closed, or another process has it.  May be done again, where an
         exception came between."""
-        if self.watcher is not None:
-            self.watcher[1].close()
-            self.watcher = None
+        self._stop_watcher()
         self._stop_rest()
         _open.discard(self._ref)
         self._closed = True
         self._h = None
+
+    def _stop_watcher(self):
+        if self.watcher is not None:
+            self.watcher[1].close()
+            self.watcher = None
 
     def _stop_rest(self):
         if self.rest is not None:
@@ -195,6 +198,8 @@ class _GIPCHandle(Settings):
         with Locked(self._turn, None) as refused:
             if refused is not None:
                 raise self._in_use()
+            self._stop_watcher()
+            self._stop_rest()
             self._discard(self._h)
             self._forget()
 
@@ -207,6 +212,7 @@ class _GIPCHandle(Settings):
             self._closed = True  # with the other one
             self._h = None
             return
+        self._stop_watcher()
         self._stop_rest()
         while self._close_step(self._h) is None:
             waits = self._waits()

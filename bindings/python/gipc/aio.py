@@ -144,7 +144,7 @@ def withdrawn(error):
 
     The ``withdrawn`` of a :exc:`GIPCTimeout` or a ``CancelledError`` says so
     itself.  ``asyncio.timeout`` and ``asyncio.wait_for`` raise an error of their
-    own, whose cause is a ``CancelledError``; and one that comes before the put
+    own, in place of the ``CancelledError``; and one that comes before the put
     has begun cannot be given an attribute.  trio's ``Cancelled`` never can.
 
     :arg error: the exception that was caught.
@@ -166,5 +166,5 @@ def withdrawn(error):
             return result
         if isinstance(error, _CancelledError):
             return True  # it came before the put had begun
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return None

@@ -16,7 +16,9 @@ class GIPCClosed(GIPCError):
 
 
 class GIPCLocked(GIPCError):
-    """A handle that is in use cannot be closed, or moved into a child."""
+    """A handle that is in use cannot be closed, or moved into a child; nor used
+    again for the same direction by what the call that uses it has called: a
+    signal handler, a generator, a finalizer."""
 
 
 class GIPCTimeout(GIPCError, TimeoutError):
@@ -31,6 +33,9 @@ class GIPCTimeout(GIPCError, TimeoutError):
     ``withdrawn`` is True when there are none, else False.
 
     After a flush, ``withdrawn`` is False: the queue leaves with what comes next.
+
+    After a close, ``withdrawn`` is False: the handle is closed, and what was
+    not sent was dropped.
 
     After a get, both are None.  It has lost nothing: what has arrived of the
     message waits for the next get.

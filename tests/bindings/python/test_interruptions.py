@@ -26,9 +26,9 @@ class Hit(Exception):
 class Interrupt:
     """Raises at the nth instruction that the package executes in a call."""
 
-    def __init__(self, nth):
+    def __init__(self, nth, current=greenlet.getcurrent):
         self.left = nth
-        self._greenlet = greenlet.getcurrent()
+        self._current, self._me = current, current()
 
     def call(self, function, *arguments):
         """The error that came out of it, or None."""
@@ -36,6 +36,17 @@ class Interrupt:
         sys.settrace(self._trace)
         try:
             function(*arguments)
+        except BaseException as error:
+            return error
+        finally:
+            sys.settrace(before)
+
+    async def wait(self, coroutine):
+        """The same of a coroutine, in the task that has made this."""
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            await coroutine
         except BaseException as error:
             return error
         finally:
@@ -52,7 +63,7 @@ class Interrupt:
             return self._count
 
     def _count(self, frame, event, argument):
-        if event == "opcode" and greenlet.getcurrent() is self._greenlet:
+        if event == "opcode" and self._current() is self._me:
             self.left -= 1
             if self.left < 0:
                 sys.settrace(None)
@@ -163,6 +174,29 @@ def interrupted_put_behind_another(way):
         assert got in ([LARGE, b"second", AFTER], [LARGE, AFTER])
         if hasattr(error, "withdrawn"):
             assert error.withdrawn == (b"second" not in got)
+
+
+def interrupted_put_before_another(way):
+    """What waits for it comes next, whatever interrupts it."""
+    with raw() as (r, w):
+        ended = []
+
+        def put_behind():
+            way.wait_until(lambda: w._turn.taken or ended)
+            w.put(b"second")
+
+        peer = Peer(r, lambda: w._turn.waiting)
+        second = way.spawn(put_behind)
+        error = yield w.put, LARGE
+        ended.append(True)
+        peer.stop.set()
+        second.get()
+        w.put(AFTER)
+        w.close()
+        got = peer.all(way)
+        assert got in ([LARGE, b"second", AFTER], [b"second", AFTER])
+        if hasattr(error, "withdrawn"):
+            assert error.withdrawn == (LARGE not in got)
 
 
 def interrupted_put_many(way):
@@ -305,6 +339,7 @@ CASES = {
     "put_that_waits": interrupted_put(LARGE),
     "put_with_a_timeout": interrupted_put_with_a_timeout,
     "put_behind_another": interrupted_put_behind_another,
+    "put_before_another": interrupted_put_before_another,
     "put_many": interrupted_put_many,
     "flush": interrupted_flush,
     "batch": interrupted_batch,
