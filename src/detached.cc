@@ -36,12 +36,12 @@ struct Detached {
   static void add(Process *process) noexcept {
     registry::Lock hold;
     begin();
-    if (process->pidfd_) {
+    if (process->exit_fd_) {
       Fd made;
       if (set < 0 && os::open_exit_set(made) == 0)
         set = registry::hold(std::move(made));
       if (set >= 0 &&
-          os::enter_exit_set(set, process->pidfd_.get(), process) == 0) {
+          os::enter_exit_set(set, process->exit_fd_.get(), process) == 0) {
         ++in_set;
         return;
       }
@@ -58,7 +58,7 @@ struct Detached {
     auto *process =
         static_cast<Process *>(set < 0 ? nullptr : os::ended_of_exit_set(set));
     if (process != nullptr) {
-      os::leave_exit_set(set, process->pidfd_.get());
+      os::leave_exit_set(set, process->exit_fd_.get());
       --in_set;
       close_if_empty();
     }

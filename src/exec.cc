@@ -204,24 +204,25 @@ int Program::start(Process *&out) {
   // through it.
   bool shared = !options_.user;
   pid_t pid = -1;
-  Fd pidfd;
+  Fd exit_fd;
   {
-    registry::Making pidfd_in_making;
+    registry::Making exit_fd_in_making;
     int error, part = 0;
     {
       SignalBlock signals;
       os::Spawn child{
           in_child, this, shared, status_reader_.get(), status_writer_.get(),
           forked};
-      error = os::spawn(child, &pid, &pidfd, &part);
+      error = os::spawn(child, &pid, &exit_fd, &part);
     }
     if (error != 0) {
-      registry::Held known(std::move(pidfd)); // to the child of another thread
+      // So that the child of another thread closes its copy.
+      registry::Held known(std::move(exit_fd));
       return options_.note(static_cast<Part>(part), error);
     }
-    if (!pidfd)
-      (void)os::open_pidfd(pid, pidfd);
-    process->started(pid, std::move(pidfd), options_.leads_group());
+    if (!exit_fd)
+      (void)os::open_exit_fd(pid, exit_fd);
+    process->started(pid, std::move(exit_fd), options_.leads_group());
   }
   process->set_control(std::move(lifeline_parent_));
   for (int which = 0; which < 3; ++which)

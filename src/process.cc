@@ -36,10 +36,10 @@ Process::Process(const std::string &name) : name_(name) {
   name_.reserve(sizeof "gipc-2147483647");
 }
 
-void Process::started(pid_t pid, Fd pidfd, bool leads) noexcept {
+void Process::started(pid_t pid, Fd exit_fd, bool leads) noexcept {
   pid_ = pid;
   leads_group_ = leads;
-  pidfd_ = std::move(pidfd);
+  exit_fd_ = std::move(exit_fd);
   function_ = static_cast<bool>(control_);
   if (name_.empty()) {
     char text[sizeof "gipc-2147483647"];
@@ -57,8 +57,9 @@ Failure Process::wait_until_begun() noexcept {
     int more = read_records();
     if (begun_ || failure_.error != 0 || more != -EAGAIN || has_ended())
       return failure_;
-    pollfd signs[2] = {{control_.get(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
-    (void)sys::poll(signs, 2, pidfd_ ? -1 : 10);
+    pollfd signs[2] = {{control_.get(), POLLIN, 0},
+                       {exit_fd_.get(), POLLIN, 0}};
+    (void)sys::poll(signs, 2, exit_fd_ ? -1 : 10);
   }
 }
 
@@ -70,7 +71,7 @@ bool Process::has_ended() noexcept { return ended_ || find_status(); }
 bool Process::find_status() noexcept {
   int status = 0;
   rusage usage{};
-  int result = pidfd_ ? os::wait_pidfd(pidfd_.get(), &status, &usage) : -ENOSYS;
+  int result = exit_fd_ ? os::reap(exit_fd_.get(), &status, &usage) : -ENOSYS;
   if (result < 0 && result != -ECHILD) // P_PIDFD came later than pidfds
     result = sys::waitpid(pid_, &status, WNOHANG, &usage);
   if (result > 0) {
@@ -85,8 +86,8 @@ bool Process::find_status() noexcept {
     end(wait_status_, GIPC_STATUS_FROM_REPORTED);
     return true;
   }
-  if (pidfd_) {
-    pollfd end_of_it{pidfd_.get(), POLLIN, 0};
+  if (exit_fd_) {
+    pollfd end_of_it{exit_fd_.get(), POLLIN, 0};
     if (sys::poll(&end_of_it, 1, 0) == 0 || find_kept_status())
       return ended_;
   }
@@ -104,7 +105,7 @@ bool Process::find_status() noexcept {
 bool Process::find_kept_status() noexcept {
   int status = 0;
   for (int tries = 0; tries < 2; ++tries) {
-    int result = os::kept_status(pidfd_.get(), &status);
+    int result = os::kept_status(exit_fd_.get(), &status);
     if (result > 0)
       end(status, GIPC_STATUS_FROM_KERNEL);
     if (result != 0)
@@ -112,7 +113,7 @@ bool Process::find_kept_status() noexcept {
     // So that a loop, for which the descriptor is readable all the time, leaves
     // the processor to that thread.
     if (tries == 0) {
-      pollfd reaped{pidfd_.get(), 0, 0};
+      pollfd reaped{exit_fd_.get(), 0, 0};
       (void)sys::poll(&reaped, 1, 1);
     }
   }
@@ -161,8 +162,8 @@ int Process::join(Deadline deadline) {
     int left = deadline.milliseconds();
     if (left == 0)
       return -ETIMEDOUT;
-    pollfd end_of_it{pidfd_.get(), POLLIN, 0};
-    if (pidfd_) {
+    pollfd end_of_it{exit_fd_.get(), POLLIN, 0};
+    if (exit_fd_) {
       int result = sys::poll_cancellable(&end_of_it, 1, left);
       if (result < 0 && result != -EINTR)
         return result;
@@ -231,7 +232,8 @@ int Process::report(int wait_status) noexcept {
 int Process::kill(int number) noexcept {
   // Without a descriptor: the pid cannot have been given to a stranger before
   // this process, or a thief in it, has reaped the child.
-  int result = pidfd_ ? os::signal_pidfd(pidfd_.get(), number) : -ENOSYS;
+  int result =
+      exit_fd_ ? os::signal_by_exit_fd(exit_fd_.get(), number) : -ENOSYS;
   if (result < 0 && result != -ESRCH)
     result = sys::kill(pid_, number);
   return result == -ESRCH ? GIPC_EDEAD : result;
@@ -264,7 +266,7 @@ int Process::signal_group(int number) noexcept {
 
 // Any time ago, by any reaper in this program.
 bool Process::was_reaped() noexcept {
-  int alive = pidfd_ ? os::signal_pidfd(pidfd_.get(), 0) : -ENOSYS;
+  int alive = exit_fd_ ? os::signal_by_exit_fd(exit_fd_.get(), 0) : -ENOSYS;
   return ended_ || alive == -ESRCH || (alive < 0 && os::was_reaped(pid_));
 }
 
@@ -300,10 +302,10 @@ bool Process::wait_unreaped(Deadline &deadline) {
     int left = deadline.milliseconds();
     if (left == 0)
       return false;
-    pollfd end_of_it{pidfd_.get(), POLLIN, 0};
+    pollfd end_of_it{exit_fd_.get(), POLLIN, 0};
     constexpr int interval = 5;
-    (void)sys::poll_cancellable(&end_of_it, pidfd_ ? 1 : 0,
-                                pidfd_ ? left : std::min(left, interval));
+    (void)sys::poll_cancellable(&end_of_it, exit_fd_ ? 1 : 0,
+                                exit_fd_ ? left : std::min(left, interval));
   }
   return true;
 }
@@ -358,7 +360,7 @@ int Process::watch(struct ev_loop *loop, gipc_exit_callback callback,
     return error;
   if (watch_ != nullptr)
     return GIPC_ELOCKED;
-  watch_ = std::make_unique<ProcessWatch>(loop, pid_, pidfd_.get(),
+  watch_ = std::make_unique<ProcessWatch>(loop, pid_, exit_fd_.get(),
                                           watch_events, this);
   loop_ = loop;
   registry::enter_loop(loop);
@@ -406,7 +408,7 @@ void Process::free() noexcept {
   memberships_.end();
   if (usable() != 0) {
     // The numbers may mean other files in this process.
-    pidfd_.forget();
+    exit_fd_.forget();
     control_.forget();
     for (registry::Held &fd : stdio_)
       fd.forget();
@@ -438,7 +440,7 @@ int Process::pid() const noexcept {
 
 int Process::fd() const noexcept {
   int error = usable();
-  return error != 0 ? error : pidfd_ ? pidfd_.get() : -EOPNOTSUPP;
+  return error != 0 ? error : exit_fd_ ? exit_fd_.get() : -EOPNOTSUPP;
 }
 
 int Process::take_stdio(int which) noexcept {

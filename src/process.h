@@ -29,8 +29,8 @@ public:
     stdio_[which] = std::move(fd);
   }
   int control() const noexcept { return control_.get(); }
-  // It runs.  pidfd may be empty.  leads: a process group of its own.
-  void started(pid_t pid, Fd pidfd, bool leads) noexcept;
+  // It runs.  exit_fd may be empty.  leads: a process group of its own.
+  void started(pid_t pid, Fd exit_fd, bool leads) noexcept;
   // Waits until a function child has begun or ended (0), or could not begin:
   // what it failed with.
   Failure wait_until_begun() noexcept;
@@ -95,7 +95,7 @@ private:
   uint32_t owner_ = generation::current();
   pid_t pid_ = -1;
   std::string name_;
-  registry::Held pidfd_, control_, stdio_[3];
+  registry::Held exit_fd_, control_, stdio_[3];
   struct ev_loop *loop_ = nullptr; // that it is watched on
   bool function_ = false;          // has, or had, a control socket
   bool leads_group_ = false;

@@ -465,7 +465,7 @@ void close_changed(const Change &change,
   // it: nameless files of the kernel look the same, and so do, before
   // Linux 6.9, descriptors of processes.
   if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) ||
-      os::is_pidfd(change.fd))
+      os::is_exit_fd(change.fd))
     Fd(change.fd).reset();
 }
 

@@ -28,10 +28,6 @@ int call_setrlimit(int (*set)(Resource, const rlimit *), int resource,
   return set(static_cast<Resource>(resource), limit);
 }
 
-template <typename Call> int retry_int(const char *name, Call &&call) noexcept {
-  return static_cast<int>(retry(name, call));
-}
-
 } // namespace
 
 ssize_t recv(int fd, void *data, size_t size, int flags) noexcept {
@@ -39,7 +35,8 @@ ssize_t recv(int fd, void *data, size_t size, int flags) noexcept {
 }
 
 ssize_t send(int fd, const void *data, size_t size, int flags) noexcept {
-  return retry("send", [&] { return ::send(fd, data, size, flags); });
+  return retry("send",
+               [&] { return ::send(fd, data, size, flags | MSG_NOSIGNAL); });
 }
 
 ssize_t recvmsg(int fd, const iovec *parts, int count, int flags) noexcept {
@@ -49,7 +46,8 @@ ssize_t recvmsg(int fd, const iovec *parts, int count, int flags) noexcept {
 
 ssize_t sendmsg(int fd, const iovec *parts, int count, int flags) noexcept {
   msghdr header = message(parts, count);
-  return retry("sendmsg", [&] { return ::sendmsg(fd, &header, flags); });
+  return retry("sendmsg",
+               [&] { return ::sendmsg(fd, &header, flags | MSG_NOSIGNAL); });
 }
 
 ssize_t readv(int fd, const iovec *parts, int count) noexcept {

@@ -52,9 +52,14 @@ template <typename Call> ssize_t retry(const char *name, Call &&call) noexcept {
   return retry_cancellable(name, call);
 }
 
+template <typename Call> int retry_int(const char *name, Call &&call) noexcept {
+  return static_cast<int>(retry(name, call));
+}
+
 ssize_t recv(int fd, void *data, size_t size, int flags) noexcept;
-ssize_t send(int fd, const void *data, size_t size, int flags) noexcept;
 ssize_t recvmsg(int fd, const iovec *parts, int count, int flags) noexcept;
+// These two never raise SIGPIPE.
+ssize_t send(int fd, const void *data, size_t size, int flags) noexcept;
 ssize_t sendmsg(int fd, const iovec *parts, int count, int flags) noexcept;
 ssize_t readv(int fd, const iovec *parts, int count) noexcept;
 ssize_t writev(int fd, const iovec *parts, int count) noexcept;

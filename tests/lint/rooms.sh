@@ -8,7 +8,7 @@ rooms='
 fd sys os
 buffer deadline error frame generation
 stream inbox outbox registry control membership waker live
-watch
+watch orphaned
 handle receive send blocking push flush
 inherit
 options
@@ -47,8 +47,9 @@ done
 
 # shellcheck disable=SC2046 # no file name has a space
 {
-  forbid 'include <ev(\+\+)?\.h>' 'only watch.cc includes <ev.h>' \
-    $(but 'watch\.cc')
+  forbid 'include <ev(\+\+)?\.h>' \
+    'only watch.cc and orphaned_loops.cc include <ev.h>' \
+    $(but '(watch|orphaned_loops)\.cc')
   forbid '__(linux|gnu_linux|GLIBC|APPLE|unix|(Free|Net|Open)BSD)__|_WIN32' \
     'only os_*.cc names a kernel or a C library' $(but 'os_.*\.cc')
   forbid 'extern "C"[^;]*[({]|GIPC_API' 'only capi*.cc defines public functions' \
