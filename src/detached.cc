@@ -36,12 +36,12 @@ struct Detached {
   static void add(Process *process) noexcept {
     registry::Lock hold;
     begin();
-    if (process->exit_fd_) {
+    if (process->status_.exit_fd() >= 0) {
       Fd made;
       if (set < 0 && os::open_exit_set(made) == 0)
         set = registry::hold(std::move(made));
       if (set >= 0 &&
-          os::enter_exit_set(set, process->exit_fd_.get(), process) == 0) {
+          os::enter_exit_set(set, process->status_.exit_fd(), process) == 0) {
         ++in_set;
         return;
       }
@@ -58,7 +58,7 @@ struct Detached {
     auto *process =
         static_cast<Process *>(set < 0 ? nullptr : os::ended_of_exit_set(set));
     if (process != nullptr) {
-      os::leave_exit_set(set, process->exit_fd_.get());
+      os::leave_exit_set(set, process->status_.exit_fd());
       --in_set;
       close_if_empty();
     }
@@ -84,7 +84,7 @@ void Process::detach() noexcept { Detached::add(this); }
 void Process::reap_detached() noexcept {
   Process *running = nullptr;
   auto look_at = [&](Process *process) {
-    if (process->has_ended()) {
+    if (process->status_.reap_or_sleep()) {
       delete process;
     } else {
       process->next_detached_ = running;

@@ -13,6 +13,7 @@ handle receive send blocking push flush
 inherit
 options
 setup
+status
 process detached
 wait fork exec
 capi'
@@ -58,6 +59,8 @@ done
     'the frame engine knows no descriptor' {buffer,frame,inbox,outbox}.*
   forbid 'include "(watch|handle|push|process)\.h' \
     'what runs between fork and exec knows no loop' {options,setup,control}.*
+  forbid 'include "(watch|orphaned_loops|handle|push|process)\.h|<csignal>' \
+    'a status knows no loop and no signal' status.*
 }
 
 # The README has every file by its name, and no test that is not there.
