@@ -6,9 +6,9 @@
 #include "inherit.h"
 #include "os.h"
 #include "process.h"
-#include "registry.h"
 #include "setup.h"
 #include "sys.h"
+#include "this_process.h"
 
 #include <cstring>
 #include <memory>

@@ -6,8 +6,8 @@
 #include "orphaned_loops.h"
 #include "os.h"
 #include "process.h"
-#include "registry.h"
 #include "sys.h"
+#include "this_process.h"
 
 #include <cstdio>
 #include <cstdlib>

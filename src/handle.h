@@ -3,13 +3,12 @@
 
 #include "deadline.h"
 #include "fd.h"
-#include "generation.h"
 #include "gipc.h"
 #include "inbox.h"
 #include "membership.h"
 #include "outbox.h"
-#include "registry.h"
 #include "stream.h"
+#include "this_process.h"
 #include "waker.h"
 
 #include <atomic>

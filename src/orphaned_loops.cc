@@ -3,7 +3,7 @@
 #include "orphaned_loops.h"
 
 #include "os.h"
-#include "registry.h"
+#include "this_process.h"
 
 #include <cerrno>
 #include <ev.h>

@@ -3,12 +3,11 @@
 
 #include "deadline.h"
 #include "fd.h"
-#include "generation.h"
 #include "gipc.h"
 #include "membership.h"
 #include "options.h"
-#include "registry.h"
 #include "status.h"
+#include "this_process.h"
 #include "watch.h"
 
 #include <memory>

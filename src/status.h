@@ -7,7 +7,7 @@
 #include "fd.h"
 #include "gipc.h"
 #include "options.h"
-#include "registry.h"
+#include "this_process.h"
 
 #include <optional>
 #include <sys/resource.h>

@@ -3,7 +3,7 @@
 #include "watch.h"
 
 #include "fd.h"
-#include "generation.h"
+#include "this_process.h"
 
 #include <ev.h>
 #include <functional>

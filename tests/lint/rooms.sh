@@ -6,8 +6,8 @@ cd "$(dirname "$0")/../../src"
 # One room a line; every file (its name up to a dot or _) is in one of them.
 rooms='
 fd sys os
-buffer deadline error frame generation
-stream inbox outbox registry control membership waker live
+buffer deadline error frame this
+stream inbox outbox control membership waker live
 watch orphaned
 handle receive send blocking push flush
 inherit
