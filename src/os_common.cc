@@ -28,8 +28,9 @@ namespace gipc::os {
 size_t unread_by_peer(int fd) noexcept {
 #ifdef TIOCOUTQ
   int bytes = 0;
-  auto ask = [&] { return ::ioctl(fd, TIOCOUTQ, &bytes); };
-  return sys::retry("ioctl", ask) == 0 ? static_cast<size_t>(bytes) : 0;
+  int error =
+      sys::retry_int("ioctl", [&] { return ::ioctl(fd, TIOCOUTQ, &bytes); });
+  return error == 0 ? static_cast<size_t>(bytes) : 0;
 #else
   (void)fd;
   return 0;
@@ -179,30 +180,41 @@ int close_range(unsigned first, unsigned last) noexcept {
 
 namespace {
 
-bool has_name(int fd, const char *name) noexcept {
-  sys::ErrnoGuard guard;
+// 1, 0, or an error.
+int has_name(int fd, const char *name) noexcept {
   char path[32], target[32];
   std::snprintf(path, sizeof path, "%s/%d", descriptor_folder, fd);
-  // Where these are no symbolic links, there are no such descriptors either.
-  ssize_t size = ::readlink(path, target, sizeof target - 1);
-  target[size < 0 ? 0 : size] = '\0';
-  return std::strcmp(target, name) == 0;
+  int size = sys::read_link(path, target, sizeof target - 1);
+  // Where these are no symbolic links, there are no such descriptors either;
+  // nor is one that was closed meanwhile.
+  if (size == -EINVAL || size == -ENOENT || size == -ENOTDIR)
+    return 0;
+  if (size < 0)
+    return size;
+  target[size] = '\0';
+  return std::strcmp(target, name) == 0 ? 1 : 0;
 }
 
 } // namespace
 
-bool is_exit_fd(int fd) noexcept { return has_name(fd, "anon_inode:[pidfd]"); }
+bool is_exit_fd(int fd) noexcept {
+  return has_name(fd, "anon_inode:[pidfd]") == 1;
+}
 
 int detach_signalfds() noexcept {
   sys::ErrnoGuard guard;
   constexpr int most = 64; // of one listing
   for (;;) {
     // The folder and /dev/null may have to share the last free descriptor.
-    int found[most], count = 0;
+    int found[most], count = 0, unknown = 0;
     int error = each_descriptor([&](int fd) {
-      if (count < most && has_name(fd, "anon_inode:[signalfd]"))
+      int is_one = has_name(fd, "anon_inode:[signalfd]");
+      if (is_one < 0)
+        unknown = is_one;
+      if (is_one > 0 && count < most)
         found[count++] = fd;
     });
+    error = error != 0 ? error : unknown;
     if (error != 0 || count == 0)
       return error;
     Fd null;
@@ -292,10 +304,9 @@ void at_exec() noexcept {
 }
 
 int spawn_by_fork(const Spawn &what, pid_t *pid, int *detail) noexcept {
-  void *memory = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANON, -1, 0);
-  if (memory == MAP_FAILED)
-    return -ENOMEM;
+  void *memory;
+  if (int error = sys::map_memory(sizeof(Progress), MAP_SHARED, memory))
+    return error;
   auto *shared = new (memory) Progress{{0}, 0, {0}};
   int child = sys::fork_process();
   if (child == 0) {

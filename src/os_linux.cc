@@ -149,9 +149,8 @@ bool is_emulated() noexcept {
   constexpr size_t size = 4096;
   int known = answer.load(std::memory_order_relaxed);
   if (known == unknown) {
-    void *page =
-        ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED)
+    void *page;
+    if (sys::map_memory(size, MAP_PRIVATE, page) != 0)
       return true; // the careful ways are right everywhere
     known = advise(page, size, impossible) == 0 ? emulator : kernel;
     ::munmap(page, size);
@@ -251,9 +250,11 @@ int enter_exit_set(int set, int exit_fd, void *owner) noexcept {
 }
 
 void leave_exit_set(int set, int exit_fd) noexcept {
-  // Closing the descriptor is not enough: a forked child may have a copy.
-  sys::ErrnoGuard guard;
-  (void)::epoll_ctl(set, EPOLL_CTL_DEL, exit_fd, nullptr);
+  // Closing the descriptor is not enough: a forked child may have a copy.  It
+  // fails for what is not in the set.
+  (void)sys::retry_int("epoll_ctl", [&] {
+    return ::epoll_ctl(set, EPOLL_CTL_DEL, exit_fd, nullptr);
+  });
 }
 
 void *ended_of_exit_set(int set) noexcept {
@@ -288,10 +289,10 @@ int spawn(const Spawn &what, pid_t *pid, Fd *exit_fd, int *detail) noexcept {
     return spawn_by_fork(what, pid, detail);
   // The child's stack, with the result at its lower end.  MAP_SHARED, so that
   // the result comes back from a child that has a copy of all other memory.
-  void *memory = ::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED)
-    return -ENOMEM;
+  void *memory;
+  if (int error =
+          sys::map_memory(stack_size, MAP_SHARED | MAP_NORESERVE, memory))
+    return error;
   auto *result = new (memory) Result{&what, 0, 0};
   // CLONE_VFORK: the parent sleeps until the exec or exit, so there is no
   // status pipe, which a fork in another thread could hold open.
@@ -356,7 +357,12 @@ const char *secure_getenv(const char *name) noexcept {
   return ::secure_getenv(name);
 }
 
-int clear_environment() noexcept { return ::clearenv() == 0 ? 0 : -ENOMEM; }
+int clear_environment() noexcept {
+  return sys::retry_int("clearenv", [] {
+    errno = ENOMEM; // which it need not set
+    return ::clearenv() == 0 ? 0 : -1;
+  });
+}
 
 void take_pending(int signal) noexcept {
   sys::ErrnoGuard guard;

@@ -61,10 +61,10 @@ bool wait_for_end(int exit_fd, int *status) noexcept {
 
 // How children are started here, and what is known of their ends.
 int process_features(Made *made) noexcept {
-  void *stack = ::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (stack == MAP_FAILED)
-    return -ENOMEM;
+  void *stack;
+  if (int error =
+          sys::map_memory(stack_size, MAP_PRIVATE | MAP_NORESERVE, stack))
+    return error;
   // A handler of ours must not run in the child, in our memory.
   sigset_t all, before;
   sigfillset(&all);
@@ -112,10 +112,9 @@ int transfer_features(Made *made) noexcept {
 
 int memory_features(Made *) noexcept {
   auto size = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  void *page = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED)
-    return -ENOMEM;
+  void *page;
+  if (int error = sys::map_memory(size, MAP_PRIVATE, page))
+    return error;
   int found = wipe_on_fork(page, size) ? GIPC_FEATURE_WIPE_ON_FORK : 0;
   ::munmap(page, size);
   return found;

@@ -93,16 +93,26 @@ int list_descriptors(void (*visit)(int, void *) noexcept,
   });
   if (own < 0)
     return own;
-  sys::ErrnoGuard guard;
   CancelGuard cancel;
-  DIR *directory = ::fdopendir(own);
-  if (directory == nullptr) {
+  DIR *directory = nullptr;
+  int error = sys::retry_int("fdopendir", [&] {
+    directory = ::fdopendir(own);
+    return directory != nullptr ? 0 : -1;
+  });
+  if (error != 0) {
     ::close(own);
-    return -ENOMEM;
+    return error;
   }
   bool complete = false;
-  errno = 0;
-  while (const dirent *entry = ::readdir(directory)) {
+  for (;;) {
+    const dirent *entry = nullptr;
+    error = sys::retry_int("readdir", [&] {
+      errno = 0; // nullptr may be the end
+      entry = ::readdir(directory);
+      return entry == nullptr && errno != 0 ? -1 : 0;
+    });
+    if (error != 0 || entry == nullptr)
+      break;
     if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
       continue;
     int fd = std::atoi(entry->d_name);
@@ -110,9 +120,7 @@ int list_descriptors(void (*visit)(int, void *) noexcept,
       complete = true;
     else
       visit(fd, context);
-    errno = 0;
   }
-  int error = -errno;
   ::closedir(directory);
   // Some systems have only 0 to 2 there unless another file system is mounted:
   // a folder without the descriptor of itself is not the whole list.

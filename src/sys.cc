@@ -2,7 +2,9 @@
 #include "sys.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/wait.h>
@@ -138,7 +140,7 @@ private:
 int find_closed(pollfd *fds, nfds_t count) {
   int closed = 0;
   for (nfds_t i = 0; i < count; ++i) {
-    bool is_open = fds[i].fd < 0 || ::fcntl(fds[i].fd, F_GETFD) >= 0;
+    bool is_open = fds[i].fd < 0 || descriptor_flags(fds[i].fd) >= 0;
     fds[i].revents = is_open ? 0 : POLLNVAL;
     closed += is_open ? 0 : 1;
   }
@@ -148,7 +150,7 @@ int find_closed(pollfd *fds, nfds_t count) {
 // To select(2) a descriptor without a peer is one that can be read.
 bool is_hung_up(int fd) {
   char byte;
-  return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 // Not inlined: the sets are most of its stack.
@@ -273,6 +275,25 @@ int open_null(Fd &out) noexcept {
     return fd;
   out.reset(fd);
   return above_stdio(out);
+}
+
+int read_link(const char *path, char *target, size_t size) noexcept {
+  return retry_int("readlink", [&] { return ::readlink(path, target, size); });
+}
+
+int map_memory(size_t size, int flags, void *&out) noexcept {
+  return retry_int("mmap", [&] {
+    void *memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags | MAP_ANON, -1, 0);
+    if (memory == MAP_FAILED)
+      return -1;
+    out = memory;
+    return 0;
+  });
+}
+
+int set_variable(const char *name, const char *value) noexcept {
+  return retry_int("setenv", [&] { return ::setenv(name, value, 1); });
 }
 
 int signal_mask(int how, const sigset_t *set, sigset_t *old) noexcept {
