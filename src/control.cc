@@ -38,8 +38,7 @@ bool receive_all(int fd, void *data, size_t size) noexcept {
 } // namespace
 
 int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
-  window.settle();
-  int count = window.count();
+  int count = window.wait_until_settled();
   if (count < 0)
     return count;
   auto number = static_cast<int32_t>(count);

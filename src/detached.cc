@@ -61,12 +61,6 @@ namespace {
 
 PerProcess<Detached> detached;
 
-Process *take(Process *(Detached::*from)() noexcept) noexcept {
-  registry::Lock hold;
-  detached.renew();
-  return ((*detached).*from)();
-}
-
 } // namespace
 
 void Process::detach() noexcept {
@@ -76,7 +70,15 @@ void Process::detach() noexcept {
 }
 
 void Process::reap_detached() noexcept {
-  Process *running = nullptr;
+  Process *running = nullptr, *others = nullptr;
+  auto take_next = [&] {
+    registry::Lock hold;
+    detached.renew();
+    Process *ended = detached->take_ended();
+    if (ended == nullptr)
+      others = detached->take_others();
+    return ended;
+  };
   auto look_at = [&](Process *process) {
     if (process->status_.reap_or_sleep()) {
       delete process;
@@ -85,10 +87,10 @@ void Process::reap_detached() noexcept {
       running = process;
     }
   };
-  while (Process *process = take(&Detached::take_ended))
+  while (Process *process = take_next())
     look_at(process);
-  for (Process *next = take(&Detached::take_others); next != nullptr;)
-    look_at(std::exchange(next, next->next_detached_));
+  while (others != nullptr)
+    look_at(std::exchange(others, others->next_detached_));
   while (running != nullptr)
     std::exchange(running, running->next_detached_)->detach();
 }

@@ -33,6 +33,8 @@ int Fork::prepare(const Options *options, Fork *&out) {
   std::unique_ptr<Fork, Deleter> self(new Fork);
   self->options_ = options != nullptr ? options : &self->standard_;
   self->process_ = new Process(self->options_->name);
+  // A child that another thread forks meanwhile closes all of it.
+  registry::Lock hold;
   if (int error = self->prepare_all())
     return error;
   self->signals_ = std::make_unique<SignalBlock>();
@@ -45,8 +47,6 @@ int Fork::prepare(const Options *options, Fork *&out) {
 }
 
 int Fork::prepare_all() {
-  // A child that another thread forks meanwhile closes all of it.
-  registry::Lock hold;
   Fd parent_end, child_end;
   if (int error = setup_.prepare(*options_, false))
     return error;
@@ -107,11 +107,11 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
     delete self;
     return pid;
   }
-  self->child_end_.reset();
-  self->setup_.close_sources();
   Process *process = std::exchange(self->process_, nullptr);
   {
     registry::Lock hold;
+    self->child_end_.reset();
+    self->setup_.close_sources();
     Fd exit_fd;
     // Where there is none, the pid has to do.
     (void)os::open_exit_fd(pid, exit_fd);

@@ -396,24 +396,22 @@ ForkWindow::~ForkWindow() {
   --forks_of_thread;
 }
 
-void ForkWindow::settle() const noexcept {
+int ForkWindow::wait_until_settled() const noexcept {
   uint64_t until = 0;
-  for (bool first_look = true, busy = true; busy; first_look = false) {
+  for (bool first_look = true;; first_look = false) {
     if (!first_look)
       (void)sys::poll(nullptr, 0, 1);
     Lock hold;
     if (first_look)
       until = lists->newest_making;
-    busy = std::any_of(
+    bool busy = std::any_of(
         lists->makings, lists->makings + most_makings,
         [&](uint64_t begun) { return begun != 0 && begun <= until; });
+    if (!busy)
+      return lists->changes_lost
+                 ? -ENOMEM
+                 : static_cast<int>(lists->changes_end - begin_);
   }
-}
-
-int ForkWindow::count() const noexcept {
-  Lock hold;
-  return lists->changes_lost ? -ENOMEM
-                             : static_cast<int>(lists->changes_end - begin_);
 }
 
 void ForkWindow::copy(int first, Change *out, int count) const noexcept {

@@ -51,7 +51,6 @@ template <typename T> class PerProcess {
 public:
   bool is_own() const noexcept { return generation_ == generation::current(); }
   uint32_t owner() const noexcept { return generation_; }
-  T &operator*() noexcept { return value_; }
   T *operator->() noexcept { return &value_; }
   // What it refers to is not released: that is the parent's.
   void renew() noexcept {
@@ -181,10 +180,9 @@ public:
   ForkWindow &operator=(const ForkWindow &) = delete;
 
   // Waits until other threads have registered what they were making when this
-  // is called.
-  void settle() const noexcept;
-  // The number of changes so far; -ENOMEM: they could not all be noted.
-  int count() const noexcept;
+  // is called.  The number of changes so far; -ENOMEM: they could not all be
+  // noted.
+  int wait_until_settled() const noexcept;
   // Copies some of them.
   void copy(int first, Change *out, int count) const noexcept;
 
