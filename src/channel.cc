@@ -12,34 +12,6 @@ namespace gipc {
 
 namespace {
 
-// A write that raises SIGPIPE raises it in this thread.  It is taken back,
-// unless one was pending before, which is then the application's.
-class SigpipeGuard {
-public:
-  SigpipeGuard() noexcept {
-    sigset_t pending;
-    sigpending(&pending);
-    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe_);
-    sigaddset(&pipe_, SIGPIPE);
-    if (!was_pending_)
-      (void)sys::signal_mask(SIG_BLOCK, &pipe_, &old_);
-  }
-  ~SigpipeGuard() {
-    if (was_pending_)
-      return;
-    sys::ErrnoGuard guard;
-    if (raised_)
-      os::take_pending(SIGPIPE);
-    (void)sys::signal_mask(SIG_SETMASK, &old_, nullptr);
-  }
-  void raised() noexcept { raised_ = true; }
-
-private:
-  sigset_t pipe_, old_;
-  bool was_pending_, raised_ = false;
-};
-
 // The parts of one transfer, cut where it would take too long: a peer that is
 // as fast as this process keeps a single call busy for all of a large message,
 // past any deadline (H68).
@@ -175,11 +147,7 @@ ssize_t Channel::write(const iovec *all, int all_count) noexcept {
     parts = &promised;
     count = 1;
   }
-  SigpipeGuard guard;
-  ssize_t size = sys::writev(fd(), parts, count);
-  if (size == -EPIPE)
-    guard.raised();
-  return size;
+  return os::write_quietly(fd(), parts, count);
 }
 
 // A duplex socket has one more descriptor, so that closing this one ends

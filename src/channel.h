@@ -6,7 +6,7 @@
 // call moves no more than poll(2) promises.
 #pragma once
 
-#include "registry.h"
+#include "this_process.h"
 
 #include <atomic>
 #include <cstddef>

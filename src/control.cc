@@ -14,7 +14,7 @@ constexpr int per_batch = 64;
 int send_all(int fd, const void *data, size_t size) noexcept {
   auto *at = static_cast<const char *>(data);
   while (size > 0) {
-    ssize_t sent = sys::send(fd, at, size, MSG_NOSIGNAL);
+    ssize_t sent = sys::send(fd, at, size, 0);
     if (sent < 0)
       return sent == -ECONNRESET ? -EPIPE : static_cast<int>(sent);
     at += sent;
@@ -38,8 +38,7 @@ bool receive_all(int fd, void *data, size_t size) noexcept {
 } // namespace
 
 int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
-  window.settle();
-  int count = window.count();
+  int count = window.wait_until_settled();
   if (count < 0)
     return count;
   auto number = static_cast<int32_t>(count);
@@ -73,8 +72,7 @@ bool pass_gate(int child_end, const std::vector<int> &keep) noexcept {
 }
 
 void send(int child_end, const Record &record) noexcept {
-  (void)sys::send(child_end, &record, sizeof record,
-                  MSG_NOSIGNAL | MSG_DONTWAIT);
+  (void)sys::send(child_end, &record, sizeof record, MSG_DONTWAIT);
 }
 
 int receive(int parent_end, Record *out, int count) noexcept {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "fd.h"
-#include "registry.h"
+#include "this_process.h"
 
 #include <cstdint>
 #include <vector>

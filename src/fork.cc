@@ -3,15 +3,14 @@
 
 #include "control.h"
 #include "handle.h"
+#include "orphaned_loops.h"
 #include "os.h"
 #include "process.h"
-#include "registry.h"
 #include "sys.h"
-#include "watch.h"
+#include "this_process.h"
 
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <new>
 
 namespace gipc {
@@ -34,20 +33,20 @@ int Fork::prepare(const Options *options, Fork *&out) {
   std::unique_ptr<Fork, Deleter> self(new Fork);
   self->options_ = options != nullptr ? options : &self->standard_;
   self->process_ = new Process(self->options_->name);
+  // A child that another thread forks meanwhile closes all of it.
+  registry::Lock hold;
   if (int error = self->prepare_all())
     return error;
   self->signals_ = std::make_unique<SignalBlock>();
   self->may_fail_ = self->options_->can_fail_in_child() ||
                     !self->options_->left_loops.empty() ||
-                    watch::InheritedLoops(self->signals_->outside()).may_fail();
+                    InheritedLoops(self->signals_->outside()).may_fail();
   self->window_.emplace();
   out = self.release();
   return 0;
 }
 
 int Fork::prepare_all() {
-  // A child that another thread forks meanwhile closes all of it.
-  registry::Lock hold;
   Fd parent_end, child_end;
   if (int error = setup_.prepare(*options_, false))
     return error;
@@ -108,15 +107,15 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
     delete self;
     return pid;
   }
-  self->child_end_.reset();
-  self->setup_.close_sources();
   Process *process = std::exchange(self->process_, nullptr);
   {
     registry::Lock hold;
-    Fd pidfd;
+    self->child_end_.reset();
+    self->setup_.close_sources();
+    Fd exit_fd;
     // Where there is none, the pid has to do.
-    (void)os::open_pidfd(pid, pidfd);
-    process->started(pid, std::move(pidfd), self->options_->leads_group());
+    (void)os::open_exit_fd(pid, exit_fd);
+    process->started(pid, std::move(exit_fd), self->options_->leads_group());
   }
   self->signals_.reset();
   if (self->options_->group == GIPC_GROUP_NEW)
@@ -161,7 +160,7 @@ int Fork::child(Fork *self) noexcept {
 }
 
 int Fork::abandon_loops(struct ev_loop **known, int count) noexcept {
-  watch::InheritedLoops inherited(signals_->outside());
+  InheritedLoops inherited(signals_->outside());
   int error = 0;
   for (int i = 0; error == 0 && i < count; ++i)
     error = inherited.abandon_signals(known[i]);
@@ -224,16 +223,14 @@ run(int (*target)(struct ev_loop *, void *), void *argument) {
   // Its callers may be C, or may not expect an exception: nothing escapes.
   try {
     static struct ev_loop *fresh; // which nobody frees
-    fresh = watch::fresh_loop();
+    fresh = fresh_loop();
     if (fresh == nullptr)
       finish(127, GIPC_ENDED_BEFORE_START);
     int code = target(fresh, argument);
     finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_RETURN);
   } catch (...) {
-    // The unwinding of a thread that ends is no exception of the language.
-    finish(GIPC_EXIT_ESCAPED, std::current_exception() == nullptr
-                                  ? GIPC_ENDED_UNWOUND
-                                  : GIPC_ENDED_EXCEPTION);
+    finish(GIPC_EXIT_ESCAPED,
+           os::is_end_of_thread() ? GIPC_ENDED_UNWOUND : GIPC_ENDED_EXCEPTION);
   }
 }
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "options.h"
-#include "registry.h"
 #include "setup.h"
+#include "this_process.h"
 
 #include <memory>
 #include <optional>

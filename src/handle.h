@@ -4,12 +4,11 @@
 #include "deadline.h"
 #include "driver.h"
 #include "fd.h"
-#include "generation.h"
 #include "gipc.h"
 #include "membership.h"
 #include "receiver.h"
-#include "registry.h"
 #include "sender.h"
+#include "this_process.h"
 #include "waker.h"
 
 #include <atomic>

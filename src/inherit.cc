@@ -78,7 +78,7 @@ int take_one(const int (&fds)[2], const std::string &value,
   char *before = ::strdup((std::string(variable) + "=" + value).c_str());
   if (before == nullptr)
     return -ENOMEM;
-  int error = ::setenv(variable, rest.c_str(), 1) == 0 ? 0 : -errno;
+  int error = sys::set_variable(variable, rest.c_str());
   if (error == 0) {
     error = open_handle(fds, out);
     if (error != 0 && ::putenv(before) == 0)

@@ -2,7 +2,7 @@
 #include "live.h"
 
 #include "os.h"
-#include "registry.h"
+#include "this_process.h"
 
 #include <atomic>
 

@@ -4,6 +4,7 @@
 #include "gipc.h"
 #include "inherit.h"
 #include "os.h"
+#include "sys.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -249,9 +250,13 @@ int Options::change_environment() const noexcept {
       return error;
   for (const Variable &variable : env) {
     const char *key = variable.name.c_str();
-    if (variable.value ? ::setenv(key, variable.value->c_str(), 1) != 0
-                       : ::unsetenv(key) != 0)
-      return -errno;
+    int error = 0;
+    if (variable.value)
+      error = sys::set_variable(key, variable.value->c_str());
+    else if (::unsetenv(key) != 0)
+      error = -errno;
+    if (error != 0)
+      return error;
   }
   return 0;
 }

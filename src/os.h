@@ -36,6 +36,8 @@ int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved);
 int send_waiting(int fd, const iovec *parts, int count,
                  volatile ssize_t *moved);
+// writev(2), which may wait, but does not raise SIGPIPE.
+ssize_t write_quietly(int fd, const iovec *parts, int count) noexcept;
 // How many bytes a socket holds that its peer has not read; 0 where that cannot
 // be asked.
 size_t unread_by_peer(int fd) noexcept;
@@ -46,8 +48,8 @@ int close_range(unsigned first, unsigned last) noexcept;
 // shared with the parent.  Puts /dev/null in the place of each.  An error when
 // they cannot be found or replaced.
 int detach_signalfds() noexcept;
-// Whether this is a descriptor of a process.
-bool is_pidfd(int fd) noexcept;
+// Whether this is a descriptor that open_exit_fd() made.
+bool is_exit_fd(int fd) noexcept;
 
 // ---- Fork detection --------------------------------------------------------
 
@@ -56,27 +58,29 @@ bool wipe_on_fork(void *page, size_t size) noexcept;
 
 // ---- Processes -------------------------------------------------------------
 
-// A descriptor of a child that has not been reaped.
-int open_pidfd(pid_t pid, Fd &out) noexcept;
-int signal_pidfd(int pidfd, int signal) noexcept;
+// An exit_fd is a descriptor of a child that has not been reaped: it becomes
+// readable when the child has ended (on Linux, a pidfd).  -ENOSYS where there
+// are none.
+int open_exit_fd(pid_t pid, Fd &out) noexcept;
+int signal_by_exit_fd(int exit_fd, int signal) noexcept;
 // Whether this child has ended, or been reaped; it is not reaped here.
 bool has_ended(pid_t child) noexcept;
 // Whether it has been reaped; its number may mean another process then.
 bool was_reaped(pid_t child) noexcept;
 // Whether a child of this process may have ended, without reaping it.
 bool some_child_ended() noexcept;
-// Takes the wait status of an ended child: 1, *status, and in *usage its times
-// and most memory; 0 while it runs, -ECHILD when another reaper took it.
-int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept;
+// Reaps a child that has ended: 1, *status, and in *usage its times and most
+// memory; 0 while it runs, -ECHILD when another reaper took it.
+int reap(int exit_fd, int *status, rusage *usage) noexcept;
 // The wait status that the kernel keeps for an already reaped process:
 // 1 and *status, 0 while the reaping is in progress, < 0 where it keeps none.
-int kept_status(int pidfd, int *status) noexcept;
+int kept_status(int exit_fd, int *status) noexcept;
 
-// A set of descriptors of processes, which tells of those that have ended.
+// A set of exit_fds, which tells of those whose child has ended.
 // -ENOSYS where there is no such thing.  The owner is what the set tells.
 int open_exit_set(Fd &out) noexcept;
-int enter_exit_set(int set, int pidfd, void *owner) noexcept;
-void leave_exit_set(int set, int pidfd) noexcept;
+int enter_exit_set(int set, int exit_fd, void *owner) noexcept;
+void leave_exit_set(int set, int exit_fd) noexcept;
 void *ended_of_exit_set(int set) noexcept; // nullptr: none
 
 // How spawn() runs a child.  body must exec or _exit; what it returns is the
@@ -94,10 +98,10 @@ struct Spawn {
 };
 bool spawn_forks() noexcept;
 // Returns when the child has executed its program or ended.  0 and *pid (and
-// *pidfd, where there are any) after an exec; else the -errno that body
-// returned, with the child reaped, and *pidfd still open: a fork in another
+// *exit_fd, where there are any) after an exec; else the -errno that body
+// returned, with the child reaped, and *exit_fd still open: a fork in another
 // thread may have copied it, which only the caller can tell.
-int spawn(const Spawn &child, pid_t *pid, Fd *pidfd, int *detail) noexcept;
+int spawn(const Spawn &child, pid_t *pid, Fd *exit_fd, int *detail) noexcept;
 // body calls this before each execve(2).
 void at_exec() noexcept;
 // Who a process is to be.  What is not set stays as it is.
@@ -116,7 +120,7 @@ int set_identity(const Identity &wanted) noexcept;
 int set_terminal(int fd) noexcept;
 int set_no_new_privileges() noexcept;
 // The calling process gets signal when the other end of this socket is closed,
-// be it by the death of its owner.
+// be it by the death of its owner.  -ESRCH: it is closed already.
 int signal_on_hangup(int fd, int signal) noexcept;
 void stop_signal_on_hangup(int fd) noexcept;
 
@@ -128,13 +132,14 @@ const char *error_text(int error) noexcept;
 const char *secure_getenv(const char *name) noexcept;
 // Removes every variable; an error when it cannot.
 int clear_environment() noexcept;
-// Takes a signal that is pending and blocked, if it is.
-void take_pending(int signal) noexcept;
 // Drops what stdout and stderr have buffered.
 void discard_stdio() noexcept;
 // Calls handler with the status when the process calls exit(3), before every
 // handler that is registered already.
 void on_exit(void (*handler)(int status, void *)) noexcept;
+// In a catch (...): whether what was caught is the end of the thread
+// (pthread_exit, cancellation), which some C libraries make of unwinding.
+bool is_end_of_thread() noexcept;
 
 // ---- What is live ----------------------------------------------------------
 

@@ -7,22 +7,30 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <exception>
+#include <fcntl.h>
 #include <new>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#if __has_include(<stdio_ext.h>)
+#include <stdio_ext.h>
+#endif
 
 namespace gipc::os {
 
 size_t unread_by_peer(int fd) noexcept {
 #ifdef TIOCOUTQ
   int bytes = 0;
-  auto ask = [&] { return ::ioctl(fd, TIOCOUTQ, &bytes); };
-  return sys::retry("ioctl", ask) == 0 ? static_cast<size_t>(bytes) : 0;
+  int error =
+      sys::retry_int("ioctl", [&] { return ::ioctl(fd, TIOCOUTQ, &bytes); });
+  return error == 0 ? static_cast<size_t>(bytes) : 0;
 #else
   (void)fd;
   return 0;
@@ -38,9 +46,49 @@ ssize_t receive_by_library(int fd, const iovec *parts, int count) noexcept {
 }
 
 ssize_t send_by_library(int fd, const iovec *parts, int count) noexcept {
-  constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-  return count == 1 ? sys::send(fd, parts->iov_base, parts->iov_len, flags)
-                    : sys::sendmsg(fd, parts, count, flags);
+  return count == 1
+             ? sys::send(fd, parts->iov_base, parts->iov_len, MSG_DONTWAIT)
+             : sys::sendmsg(fd, parts, count, MSG_DONTWAIT);
+}
+
+namespace {
+
+// A write that raises SIGPIPE raises it in this thread.  It is taken back,
+// unless one was pending before, which is then the application's.
+class SigpipeGuard {
+public:
+  SigpipeGuard() noexcept {
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    if (!was_pending_)
+      (void)sys::signal_mask(SIG_BLOCK, &pipe_, &old_);
+  }
+  ~SigpipeGuard() {
+    if (was_pending_)
+      return;
+    sys::ErrnoGuard guard;
+    if (raised_)
+      take_pending(SIGPIPE);
+    (void)sys::signal_mask(SIG_SETMASK, &old_, nullptr);
+  }
+  void raised() noexcept { raised_ = true; }
+
+private:
+  sigset_t pipe_, old_;
+  bool was_pending_, raised_ = false;
+};
+
+} // namespace
+
+ssize_t write_quietly(int fd, const iovec *parts, int count) noexcept {
+  SigpipeGuard guard;
+  ssize_t size = sys::writev(fd, parts, count);
+  if (size == -EPIPE)
+    guard.raised();
+  return size;
 }
 
 // ---- Closing ----------------------------------------------------------------
@@ -84,8 +132,8 @@ int close_listed(unsigned first, unsigned last) noexcept {
 // the hard one.
 int close_up_to_limit(unsigned first, unsigned last) noexcept {
   rlimit limit;
-  int error = static_cast<int>(sys::retry(
-      "getrlimit", [&] { return ::getrlimit(RLIMIT_NOFILE, &limit); }));
+  int error = sys::retry_int(
+      "getrlimit", [&] { return ::getrlimit(RLIMIT_NOFILE, &limit); });
   if (error != 0)
     return error;
   rlim_t end = std::max(limit.rlim_max, usual_end);
@@ -132,30 +180,41 @@ int close_range(unsigned first, unsigned last) noexcept {
 
 namespace {
 
-bool has_name(int fd, const char *name) noexcept {
-  sys::ErrnoGuard guard;
+// 1, 0, or an error.
+int has_name(int fd, const char *name) noexcept {
   char path[32], target[32];
   std::snprintf(path, sizeof path, "%s/%d", descriptor_folder, fd);
-  // Where these are no symbolic links, there are no such descriptors either.
-  ssize_t size = ::readlink(path, target, sizeof target - 1);
-  target[size < 0 ? 0 : size] = '\0';
-  return std::strcmp(target, name) == 0;
+  int size = sys::read_link(path, target, sizeof target - 1);
+  // Where these are no symbolic links, there are no such descriptors either;
+  // nor is one that was closed meanwhile.
+  if (size == -EINVAL || size == -ENOENT || size == -ENOTDIR)
+    return 0;
+  if (size < 0)
+    return size;
+  target[size] = '\0';
+  return std::strcmp(target, name) == 0 ? 1 : 0;
 }
 
 } // namespace
 
-bool is_pidfd(int fd) noexcept { return has_name(fd, "anon_inode:[pidfd]"); }
+bool is_exit_fd(int fd) noexcept {
+  return has_name(fd, "anon_inode:[pidfd]") == 1;
+}
 
 int detach_signalfds() noexcept {
   sys::ErrnoGuard guard;
   constexpr int most = 64; // of one listing
   for (;;) {
     // The folder and /dev/null may have to share the last free descriptor.
-    int found[most], count = 0;
+    int found[most], count = 0, unknown = 0;
     int error = each_descriptor([&](int fd) {
-      if (count < most && has_name(fd, "anon_inode:[signalfd]"))
+      int is_one = has_name(fd, "anon_inode:[signalfd]");
+      if (is_one < 0)
+        unknown = is_one;
+      if (is_one > 0 && count < most)
         found[count++] = fd;
     });
+    error = error != 0 ? error : unknown;
     if (error != 0 || count == 0)
       return error;
     Fd null;
@@ -178,10 +237,10 @@ namespace {
 
 // 0, and in info whether it has ended; or an error.
 int look_at_child(pid_t child, siginfo_t &info) noexcept {
-  return static_cast<int>(sys::retry("waitid", [&] {
+  return sys::retry_int("waitid", [&] {
     return ::waitid(P_PID, static_cast<id_t>(child), &info,
                     WEXITED | WNOHANG | WNOWAIT);
-  }));
+  });
 }
 
 } // namespace
@@ -245,10 +304,9 @@ void at_exec() noexcept {
 }
 
 int spawn_by_fork(const Spawn &what, pid_t *pid, int *detail) noexcept {
-  void *memory = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANON, -1, 0);
-  if (memory == MAP_FAILED)
-    return -ENOMEM;
+  void *memory;
+  if (int error = sys::map_memory(sizeof(Progress), MAP_SHARED, memory))
+    return error;
   auto *shared = new (memory) Progress{{0}, 0, {0}};
   int child = sys::fork_process();
   if (child == 0) {
@@ -326,12 +384,67 @@ int set_identity(const Identity &wanted) noexcept {
 
 int set_terminal(int fd) noexcept {
 #ifdef TIOCSCTTY
-  return static_cast<int>(
-      sys::retry("ioctl", [&] { return ::ioctl(fd, TIOCSCTTY, 0); }));
+  return sys::retry_int("ioctl", [&] { return ::ioctl(fd, TIOCSCTTY, 0); });
 #else
   (void)fd;
   return -EOPNOTSUPP;
 #endif
 }
+
+// ---- The end of a parent ----------------------------------------------------
+
+namespace {
+
+int set_async(int fd, bool on) noexcept {
+  int flags = sys::status_flags(fd);
+  if (flags < 0)
+    return flags;
+  flags = on ? flags | O_ASYNC : flags & ~O_ASYNC;
+  return sys::retry_int("fcntl", [&] { return ::fcntl(fd, F_SETFL, flags); });
+}
+
+} // namespace
+
+int signal_on_hangup(int fd, int signal) noexcept {
+  // The kernel sends the signal when the peer's end goes, whatever the process
+  // is doing; PR_SET_PDEATHSIG would fire when the starting *thread* exits.
+  int error = sys::retry_int("fcntl",
+                             [&] { return ::fcntl(fd, F_SETOWN, ::getpid()); });
+  if (error == 0)
+    error = choose_hangup_signal(fd, signal);
+  if (error == 0)
+    error = set_async(fd, true);
+  // It may have gone before it was watched.
+  pollfd peer{fd, 0, 0};
+  if (error == 0 && sys::poll(&peer, 1, 0) > 0)
+    return -ESRCH;
+  return error;
+}
+
+void stop_signal_on_hangup(int fd) noexcept {
+  (void)set_async(fd, false); // at worst the signal comes
+}
+
+// ---- C library --------------------------------------------------------------
+
+void discard_stdio() noexcept {
+#if __has_include(<stdio_ext.h>)
+  ::__fpurge(stdout);
+  ::__fpurge(stderr);
+#else
+  ::fpurge(stdout);
+  ::fpurge(stderr);
+#endif
+}
+
+void on_exit(void (*handler)(int, void *)) noexcept {
+#ifdef __GLIBC__
+  (void)::on_exit(handler, nullptr); // fails for want of memory only
+#else
+  (void)handler; // atexit(3) does not tell the status
+#endif
+}
+
+bool is_end_of_thread() noexcept { return std::current_exception() == nullptr; }
 
 } // namespace gipc::os

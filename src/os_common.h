@@ -28,6 +28,11 @@ int get_groups(gid_t *groups, size_t room) noexcept; // their number
 int get_gids(gid_t (&ids)[3]) noexcept;
 int get_uids(uid_t (&ids)[3]) noexcept;
 
+// Which signal O_ASYNC sends, for signal_on_hangup().
+int choose_hangup_signal(int fd, int signal) noexcept;
+// Takes a signal that is pending and blocked, if it is.
+void take_pending(int signal) noexcept;
+
 // spawn() of os.h by fork(2), for systems where nothing else tells when a child
 // has executed its program.
 int spawn_by_fork(const Spawn &child, pid_t *pid, int *detail) noexcept;

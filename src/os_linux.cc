@@ -14,7 +14,6 @@
 #include <linux/posix_types.h>
 #include <new>
 #include <sched.h>
-#include <stdio_ext.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -59,9 +58,9 @@ long raw(const char *name, long number, Arguments... arguments) noexcept {
 
 int socket_pair(Fd &a, Fd &b) noexcept {
   int ends[2];
-  if (int error = static_cast<int>(sys::retry("socketpair", [&] {
+  if (int error = sys::retry_int("socketpair", [&] {
         return ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
-      })))
+      }))
     return error;
   a.reset(ends[0]);
   b.reset(ends[1]);
@@ -71,8 +70,8 @@ int socket_pair(Fd &a, Fd &b) noexcept {
 
 int pipe_pair(Fd &reader, Fd &writer) noexcept {
   int ends[2];
-  if (int error = static_cast<int>(
-          sys::retry("pipe", [&] { return ::pipe2(ends, O_CLOEXEC); })))
+  if (int error =
+          sys::retry_int("pipe", [&] { return ::pipe2(ends, O_CLOEXEC); }))
     return error;
   reader.reset(ends[0]);
   writer.reset(ends[1]);
@@ -105,9 +104,9 @@ int close_at_once(unsigned first, unsigned last) noexcept {
 int list_descriptors(void (*visit)(int, void *) noexcept,
                      void *context) noexcept {
   CancelGuard guard;
-  int directory = static_cast<int>(sys::retry("open", [] {
+  int directory = sys::retry_int("open", [] {
     return ::open(descriptor_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  }));
+  });
   if (directory < 0)
     return directory;
   bool complete = false;
@@ -137,8 +136,8 @@ int list_descriptors(void (*visit)(int, void *) noexcept,
 namespace {
 
 int advise(void *page, size_t size, int advice) noexcept {
-  return static_cast<int>(
-      sys::retry("madvise", [&] { return ::madvise(page, size, advice); }));
+  return sys::retry_int("madvise",
+                        [&] { return ::madvise(page, size, advice); });
 }
 
 // An emulator such as qemu-user answers 0 to any advice, and does nothing.  It
@@ -150,9 +149,8 @@ bool is_emulated() noexcept {
   constexpr size_t size = 4096;
   int known = answer.load(std::memory_order_relaxed);
   if (known == unknown) {
-    void *page =
-        ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED)
+    void *page;
+    if (sys::map_memory(size, MAP_PRIVATE, page) != 0)
       return true; // the careful ways are right everywhere
     known = advise(page, size, impossible) == 0 ? emulator : kernel;
     ::munmap(page, size);
@@ -168,7 +166,7 @@ bool wipe_on_fork(void *page, size_t size) noexcept {
          advise(page, size, MADV_WIPEONFORK) == 0;
 }
 
-int open_pidfd(pid_t pid, Fd &out) noexcept {
+int open_exit_fd(pid_t pid, Fd &out) noexcept {
   long fd = raw("pidfd_open", SYS_pidfd_open, pid, 0);
   if (fd < 0)
     return static_cast<int>(fd);
@@ -176,9 +174,9 @@ int open_pidfd(pid_t pid, Fd &out) noexcept {
   return sys::above_stdio(out);
 }
 
-int signal_pidfd(int pidfd, int signal) noexcept {
-  return static_cast<int>(raw("pidfd_send_signal", SYS_pidfd_send_signal, pidfd,
-                              signal, nullptr, 0));
+int signal_by_exit_fd(int exit_fd, int signal) noexcept {
+  return static_cast<int>(raw("pidfd_send_signal", SYS_pidfd_send_signal,
+                              exit_fd, signal, nullptr, 0));
 }
 
 namespace {
@@ -201,11 +199,11 @@ timeval to_timeval(const KernelUsage::Time &time) noexcept {
 
 } // namespace
 
-int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept {
+int reap(int exit_fd, int *status, rusage *usage) noexcept {
   siginfo_t info{};
   KernelUsage used{};
   // The system call has a fifth argument, which waitid(3) hides.
-  long result = raw("waitid", SYS_waitid, P_PIDFD, pidfd, &info,
+  long result = raw("waitid", SYS_waitid, P_PIDFD, exit_fd, &info,
                     WEXITED | __WALL | WNOHANG, &used);
   if (result < 0)
     return static_cast<int>(result);
@@ -221,10 +219,10 @@ int wait_pidfd(int pidfd, int *status, rusage *usage) noexcept {
   return 1;
 }
 
-int kept_status(int pidfd, int *status) noexcept {
+int kept_status(int exit_fd, int *status) noexcept {
   PidfdInfo info{};
   info.mask = pidfd_info_exit;
-  long result = raw("ioctl", SYS_ioctl, pidfd, pidfd_get_info, &info);
+  long result = raw("ioctl", SYS_ioctl, exit_fd, pidfd_get_info, &info);
   if (result < 0)
     return static_cast<int>(result);
   if ((info.mask & pidfd_info_exit) == 0)
@@ -234,27 +232,29 @@ int kept_status(int pidfd, int *status) noexcept {
 }
 
 int open_exit_set(Fd &out) noexcept {
-  int set = static_cast<int>(sys::retry(
-      "epoll_create1", [] { return ::epoll_create1(EPOLL_CLOEXEC); }));
+  int set = sys::retry_int("epoll_create1",
+                           [] { return ::epoll_create1(EPOLL_CLOEXEC); });
   if (set < 0)
     return set;
   out.reset(set);
   return sys::above_stdio(out);
 }
 
-int enter_exit_set(int set, int pidfd, void *owner) noexcept {
+int enter_exit_set(int set, int exit_fd, void *owner) noexcept {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.ptr = owner;
-  return static_cast<int>(sys::retry("epoll_ctl", [&] {
-    return ::epoll_ctl(set, EPOLL_CTL_ADD, pidfd, &event);
-  }));
+  return sys::retry_int("epoll_ctl", [&] {
+    return ::epoll_ctl(set, EPOLL_CTL_ADD, exit_fd, &event);
+  });
 }
 
-void leave_exit_set(int set, int pidfd) noexcept {
-  // Closing the descriptor is not enough: a forked child may have a copy.
-  sys::ErrnoGuard guard;
-  (void)::epoll_ctl(set, EPOLL_CTL_DEL, pidfd, nullptr);
+void leave_exit_set(int set, int exit_fd) noexcept {
+  // Closing the descriptor is not enough: a forked child may have a copy.  It
+  // fails for what is not in the set.
+  (void)sys::retry_int("epoll_ctl", [&] {
+    return ::epoll_ctl(set, EPOLL_CTL_DEL, exit_fd, nullptr);
+  });
 }
 
 void *ended_of_exit_set(int set) noexcept {
@@ -284,25 +284,25 @@ int spawned(void *pointer) {
 
 bool spawn_forks() noexcept { return is_emulated(); }
 
-int spawn(const Spawn &what, pid_t *pid, Fd *pidfd, int *detail) noexcept {
+int spawn(const Spawn &what, pid_t *pid, Fd *exit_fd, int *detail) noexcept {
   if (spawn_forks())
     return spawn_by_fork(what, pid, detail);
   // The child's stack, with the result at its lower end.  MAP_SHARED, so that
   // the result comes back from a child that has a copy of all other memory.
-  void *memory = ::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED)
-    return -ENOMEM;
+  void *memory;
+  if (int error =
+          sys::map_memory(stack_size, MAP_SHARED | MAP_NORESERVE, memory))
+    return error;
   auto *result = new (memory) Result{&what, 0, 0};
   // CLONE_VFORK: the parent sleeps until the exec or exit, so there is no
   // status pipe, which a fork in another thread could hold open.
   int flags = SIGCHLD | CLONE_VFORK | (what.shared ? CLONE_VM : 0);
   int fd = -1;
   auto clone_child = [&](int extra) {
-    return static_cast<int>(sys::retry("clone", [&] {
+    return sys::retry_int("clone", [&] {
       return ::clone(spawned, static_cast<char *>(memory) + stack_size,
                      flags | extra, result, &fd);
-    }));
+    });
   };
   int child = clone_child(CLONE_PIDFD);
   // Before Linux 5.2, in a sandbox that knows no such flag, or without room.
@@ -319,40 +319,19 @@ int spawn(const Spawn &what, pid_t *pid, Fd *pidfd, int *detail) noexcept {
   }
   if (child_fd)
     (void)sys::above_stdio(child_fd); // at worst it stays where it is
-  *pidfd = std::move(child_fd);
+  *exit_fd = std::move(child_fd);
   if (error == 0)
     *pid = child;
   return error;
 }
 
 int set_no_new_privileges() noexcept {
-  return static_cast<int>(sys::retry(
-      "prctl", [] { return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }));
+  return sys::retry_int(
+      "prctl", [] { return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); });
 }
 
-int signal_on_hangup(int fd, int signal) noexcept {
-  // The kernel sends the signal when the peer's end goes, whatever the process
-  // is doing; PR_SET_PDEATHSIG would fire when the starting *thread* exits.
-  auto set = [&](int command, int value) {
-    return static_cast<int>(
-        sys::retry("fcntl", [&] { return ::fcntl(fd, command, value); }));
-  };
-  int error = set(F_SETOWN, ::getpid());
-  if (error == 0)
-    error = set(F_SETSIG, signal);
-  int flags = error == 0 ? sys::status_flags(fd) : error;
-  error = flags < 0 ? flags : set(F_SETFL, flags | O_ASYNC);
-  // It may have gone before it was watched.
-  pollfd peer{fd, 0, 0};
-  if (error == 0 && sys::poll(&peer, 1, 0) > 0)
-    return -EOWNERDEAD;
-  return error;
-}
-
-void stop_signal_on_hangup(int fd) noexcept {
-  int flags = sys::status_flags(fd);
-  if (flags >= 0)
-    (void)::fcntl(fd, F_SETFL, flags & ~O_ASYNC);
+int choose_hangup_signal(int fd, int signal) noexcept {
+  return sys::retry_int("fcntl", [&] { return ::fcntl(fd, F_SETSIG, signal); });
 }
 
 #ifdef __GLIBC__
@@ -367,17 +346,10 @@ const char *error_text(int error) noexcept {
   return text != nullptr ? text : "unknown system error";
 }
 
-void on_exit(void (*handler)(int, void *)) noexcept {
-  (void)::on_exit(handler, nullptr); // fails for want of memory only
-}
-
 #else
 
 // Other C libraries have constants only.
 const char *error_text(int error) noexcept { return std::strerror(error); }
-
-// atexit(3) does not tell the status.
-void on_exit(void (*)(int, void *)) noexcept {}
 
 #endif
 
@@ -385,7 +357,12 @@ const char *secure_getenv(const char *name) noexcept {
   return ::secure_getenv(name);
 }
 
-int clear_environment() noexcept { return ::clearenv() == 0 ? 0 : -ENOMEM; }
+int clear_environment() noexcept {
+  return sys::retry_int("clearenv", [] {
+    errno = ENOMEM; // which it need not set
+    return ::clearenv() == 0 ? 0 : -1;
+  });
+}
 
 void take_pending(int signal) noexcept {
   sys::ErrnoGuard guard;
@@ -396,11 +373,6 @@ void take_pending(int signal) noexcept {
   timespec now{};
   while (::sigtimedwait(&set, nullptr, &now) < 0 && errno == EINTR) {
   }
-}
-
-void discard_stdio() noexcept {
-  ::__fpurge(stdout);
-  ::__fpurge(stderr);
 }
 
 } // namespace gipc::os

@@ -14,8 +14,7 @@ namespace {
 // clone are the parent's.
 template <typename... Arguments>
 int raw(const char *name, long number, Arguments... arguments) noexcept {
-  return static_cast<int>(
-      sys::retry(name, [&] { return ::syscall(number, arguments...); }));
+  return sys::retry_int(name, [&] { return ::syscall(number, arguments...); });
 }
 
 // On 32-bit systems that are old enough, the calls of the plain names take 16

@@ -21,9 +21,6 @@
 #include <new>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#if __has_include(<stdio_ext.h>)
-#include <stdio_ext.h>
-#endif
 
 extern "C" char **environ;
 
@@ -49,16 +46,15 @@ int adopt_pair(int (&ends)[2], Fd &a, Fd &b) noexcept {
 
 int socket_pair(Fd &a, Fd &b) noexcept {
   int ends[2];
-  int error = static_cast<int>(sys::retry("socketpair", [&] {
+  int error = sys::retry_int("socketpair", [&] {
     return ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
-  }));
+  });
   return error != 0 ? error : adopt_pair(ends, a, b);
 }
 
 int pipe_pair(Fd &reader, Fd &writer) noexcept {
   int ends[2];
-  int error =
-      static_cast<int>(sys::retry("pipe", [&] { return ::pipe(ends); }));
+  int error = sys::retry_int("pipe", [&] { return ::pipe(ends); });
   return error != 0 ? error : adopt_pair(ends, reader, writer);
 }
 
@@ -92,21 +88,31 @@ int close_at_once(unsigned, unsigned) noexcept { return -ENOSYS; }
 // though POSIX does not promise it.
 int list_descriptors(void (*visit)(int, void *) noexcept,
                      void *context) noexcept {
-  int own = static_cast<int>(sys::retry("open", [] {
+  int own = sys::retry_int("open", [] {
     return ::open(descriptor_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  }));
+  });
   if (own < 0)
     return own;
-  sys::ErrnoGuard guard;
   CancelGuard cancel;
-  DIR *directory = ::fdopendir(own);
-  if (directory == nullptr) {
+  DIR *directory = nullptr;
+  int error = sys::retry_int("fdopendir", [&] {
+    directory = ::fdopendir(own);
+    return directory != nullptr ? 0 : -1;
+  });
+  if (error != 0) {
     ::close(own);
-    return -ENOMEM;
+    return error;
   }
   bool complete = false;
-  errno = 0;
-  while (const dirent *entry = ::readdir(directory)) {
+  for (;;) {
+    const dirent *entry = nullptr;
+    error = sys::retry_int("readdir", [&] {
+      errno = 0; // nullptr may be the end
+      entry = ::readdir(directory);
+      return entry == nullptr && errno != 0 ? -1 : 0;
+    });
+    if (error != 0 || entry == nullptr)
+      break;
     if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
       continue;
     int fd = std::atoi(entry->d_name);
@@ -114,9 +120,7 @@ int list_descriptors(void (*visit)(int, void *) noexcept,
       complete = true;
     else
       visit(fd, context);
-    errno = 0;
   }
-  int error = -errno;
   ::closedir(directory);
   // Some systems have only 0 to 2 there unless another file system is mounted:
   // a folder without the descriptor of itself is not the whole list.
@@ -135,11 +139,11 @@ void *ended_of_exit_set(int) noexcept { return nullptr; }
 
 bool wipe_on_fork(void *, size_t) noexcept { return false; }
 
-int open_pidfd(pid_t, Fd &) noexcept { return -ENOSYS; }
+int open_exit_fd(pid_t, Fd &) noexcept { return -ENOSYS; }
 
-int signal_pidfd(int, int) noexcept { return -ENOSYS; }
+int signal_by_exit_fd(int, int) noexcept { return -ENOSYS; }
 
-int wait_pidfd(int, int *, rusage *) noexcept { return -ENOSYS; }
+int reap(int, int *, rusage *) noexcept { return -ENOSYS; }
 
 int kept_status(int, int *) noexcept { return -ENOSYS; }
 
@@ -149,30 +153,22 @@ int spawn(const Spawn &child, pid_t *pid, Fd *, int *detail) noexcept {
   return spawn_by_fork(child, pid, detail);
 }
 
-namespace {
-
-template <typename Call> int checked(const char *name, Call &&call) noexcept {
-  return static_cast<int>(sys::retry(name, call));
-}
-
-} // namespace
-
 int set_groups(const gid_t *groups, size_t count) noexcept {
   auto size = static_cast<int>(count);
-  return checked("setgroups", [&] { return ::setgroups(size, groups); });
+  return sys::retry_int("setgroups", [&] { return ::setgroups(size, groups); });
 }
 
 int set_gid(gid_t gid) noexcept {
-  return checked("setgid", [&] { return ::setgid(gid); });
+  return sys::retry_int("setgid", [&] { return ::setgid(gid); });
 }
 
 int set_uid(uid_t uid) noexcept {
-  return checked("setuid", [&] { return ::setuid(uid); });
+  return sys::retry_int("setuid", [&] { return ::setuid(uid); });
 }
 
 int get_groups(gid_t *groups, size_t room) noexcept {
   auto size = static_cast<int>(room);
-  return checked("getgroups", [&] { return ::getgroups(size, groups); });
+  return sys::retry_int("getgroups", [&] { return ::getgroups(size, groups); });
 }
 
 // POSIX has no way to ask for the saved ones.
@@ -192,8 +188,8 @@ int set_no_new_privileges() noexcept { return -EOPNOTSUPP; }
 
 #ifdef F_SETSIG
 
-static int choose_signal(int fd, int signal) noexcept {
-  return ::fcntl(fd, F_SETSIG, signal);
+int choose_hangup_signal(int fd, int signal) noexcept {
+  return sys::retry_int("fcntl", [&] { return ::fcntl(fd, F_SETSIG, signal); });
 }
 
 #else
@@ -202,35 +198,15 @@ static int choose_signal(int fd, int signal) noexcept {
 // only function children can be daemons.
 static volatile sig_atomic_t death_signal;
 
-static int choose_signal(int, int signal) noexcept {
+int choose_hangup_signal(int, int signal) noexcept {
   death_signal = signal;
   struct sigaction action {};
   action.sa_handler = [](int) { ::kill(::getpid(), death_signal); };
-  return ::sigaction(SIGIO, &action, nullptr);
+  return sys::retry_int("sigaction",
+                        [&] { return ::sigaction(SIGIO, &action, nullptr); });
 }
 
 #endif
-
-int signal_on_hangup(int fd, int signal) noexcept {
-  int flags = sys::status_flags(fd);
-  int error = flags < 0 ? flags : static_cast<int>(sys::retry("fcntl", [&] {
-    return ::fcntl(fd, F_SETOWN, ::getpid()) == 0 &&
-                   choose_signal(fd, signal) == 0
-               ? ::fcntl(fd, F_SETFL, flags | O_ASYNC)
-               : -1;
-  }));
-  // It may have gone before it was watched.
-  pollfd peer{fd, 0, 0};
-  if (error == 0 && sys::poll(&peer, 1, 0) > 0)
-    return -ESRCH;
-  return error;
-}
-
-void stop_signal_on_hangup(int fd) noexcept {
-  int flags = sys::status_flags(fd);
-  if (flags >= 0)
-    (void)::fcntl(fd, F_SETFL, flags & ~O_ASYNC);
-}
 
 // ---- C library --------------------------------------------------------------
 
@@ -263,24 +239,6 @@ void take_pending(int signal) noexcept {
   sigaddset(&set, signal);
   int got;
   (void)sigwait(&set, &got);
-}
-
-void discard_stdio() noexcept {
-#if __has_include(<stdio_ext.h>)
-  ::__fpurge(stdout);
-  ::__fpurge(stderr);
-#else
-  ::fpurge(stdout);
-  ::fpurge(stderr);
-#endif
-}
-
-void on_exit(void (*handler)(int, void *)) noexcept {
-#ifdef __GLIBC__
-  (void)::on_exit(handler, nullptr);
-#else
-  (void)handler; // atexit(3) does not tell the status
-#endif
 }
 
 // ---- What is live -----------------------------------------------------------

@@ -1,18 +1,17 @@
-// A child: its descriptors, its end, its stop sequence.
+// A child: its descriptors, waiting for its end, its stop sequence.
 #pragma once
 
 #include "deadline.h"
 #include "fd.h"
-#include "generation.h"
 #include "gipc.h"
 #include "membership.h"
 #include "options.h"
-#include "registry.h"
+#include "status.h"
+#include "this_process.h"
 #include "watch.h"
 
 #include <memory>
 #include <string>
-#include <sys/resource.h>
 
 namespace gipc {
 
@@ -23,17 +22,17 @@ public:
   // What it will hold: the parent's end of the control socket of a function
   // child, and of its stdio pipes.
   void set_control(registry::Held control) noexcept {
-    control_ = std::move(control);
+    status_.set_control(std::move(control));
   }
   void set_stdio(int which, registry::Held fd) noexcept {
     stdio_[which] = std::move(fd);
   }
-  int control() const noexcept { return control_.get(); }
-  // It runs.  pidfd may be empty.  leads: a process group of its own.
-  void started(pid_t pid, Fd pidfd, bool leads) noexcept;
+  int control() const noexcept { return status_.control(); }
+  // It runs.  exit_fd may be empty.  leads: a process group of its own.
+  void started(pid_t pid, Fd exit_fd, bool leads) noexcept;
   // Waits until a function child has begun or ended (0), or could not begin:
   // what it failed with.
-  Failure wait_until_begun() noexcept;
+  Failure wait_until_begun() noexcept { return status_.wait_until_begun(); }
 
   // Deletes it, now or when the child has been reaped.
   void free() noexcept;
@@ -76,11 +75,6 @@ private:
   int usable() const noexcept {
     return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
   }
-  bool has_ended() noexcept;
-  bool find_status() noexcept;
-  void end(int wait_status, int how) noexcept;
-  bool find_kept_status() noexcept;
-  int read_records() noexcept;
   void detach() noexcept;
   int kill(int number) noexcept;
   int kill_group(int number) noexcept;
@@ -93,22 +87,12 @@ private:
   static const ProcessWatch::Events watch_events;
 
   uint32_t owner_ = generation::current();
-  pid_t pid_ = -1;
   std::string name_;
-  registry::Held pidfd_, control_, stdio_[3];
-  struct ev_loop *loop_ = nullptr; // that it is watched on
-  bool function_ = false;          // has, or had, a control socket
+  Status status_;
+  registry::Held stdio_[3];
   bool leads_group_ = false;
-  bool stopping_group_ = false; // begin_stop_group() was called
-  bool begun_ = false;
-  bool ended_ = false;
-  bool reported_ = false;
-  int wait_status_ = 0; // that it ended with, or that was reported
-  int how_ = 0;
-  Failure failure_{0, Part::none}; // what a function child could not begin for
-  int recorded_code_ = -1;
-  int recorded_how_ = GIPC_ENDED_UNKNOWN;
-  rusage usage_{};
+  bool stopping_group_ = false;    // begin_stop_group() was called
+  struct ev_loop *loop_ = nullptr; // that it is watched on
   std::unique_ptr<ProcessWatch> watch_;
   gipc_exit_callback callback_ = nullptr;
   void *user_ = nullptr;        // of the callback

@@ -4,9 +4,9 @@
 
 #include "channel.h"
 #include "driver.h"
-#include "generation.h"
 #include "gipc.h"
 #include "outbox.h"
+#include "this_process.h"
 
 #include <atomic>
 #include <cstddef>

@@ -6,7 +6,7 @@
 
 #include "fd.h"
 #include "options.h"
-#include "registry.h"
+#include "this_process.h"
 
 #include <csignal>
 #include <vector>

@@ -2,7 +2,9 @@
 #include "sys.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/wait.h>
@@ -28,10 +30,6 @@ int call_setrlimit(int (*set)(Resource, const rlimit *), int resource,
   return set(static_cast<Resource>(resource), limit);
 }
 
-template <typename Call> int retry_int(const char *name, Call &&call) noexcept {
-  return static_cast<int>(retry(name, call));
-}
-
 } // namespace
 
 ssize_t recv(int fd, void *data, size_t size, int flags) noexcept {
@@ -39,7 +37,8 @@ ssize_t recv(int fd, void *data, size_t size, int flags) noexcept {
 }
 
 ssize_t send(int fd, const void *data, size_t size, int flags) noexcept {
-  return retry("send", [&] { return ::send(fd, data, size, flags); });
+  return retry("send",
+               [&] { return ::send(fd, data, size, flags | MSG_NOSIGNAL); });
 }
 
 ssize_t recvmsg(int fd, const iovec *parts, int count, int flags) noexcept {
@@ -49,7 +48,8 @@ ssize_t recvmsg(int fd, const iovec *parts, int count, int flags) noexcept {
 
 ssize_t sendmsg(int fd, const iovec *parts, int count, int flags) noexcept {
   msghdr header = message(parts, count);
-  return retry("sendmsg", [&] { return ::sendmsg(fd, &header, flags); });
+  return retry("sendmsg",
+               [&] { return ::sendmsg(fd, &header, flags | MSG_NOSIGNAL); });
 }
 
 ssize_t readv(int fd, const iovec *parts, int count) noexcept {
@@ -140,7 +140,7 @@ private:
 int find_closed(pollfd *fds, nfds_t count) {
   int closed = 0;
   for (nfds_t i = 0; i < count; ++i) {
-    bool is_open = fds[i].fd < 0 || ::fcntl(fds[i].fd, F_GETFD) >= 0;
+    bool is_open = fds[i].fd < 0 || descriptor_flags(fds[i].fd) >= 0;
     fds[i].revents = is_open ? 0 : POLLNVAL;
     closed += is_open ? 0 : 1;
   }
@@ -150,7 +150,7 @@ int find_closed(pollfd *fds, nfds_t count) {
 // To select(2) a descriptor without a peer is one that can be read.
 bool is_hung_up(int fd) {
   char byte;
-  return ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 // Not inlined: the sets are most of its stack.
@@ -275,6 +275,25 @@ int open_null(Fd &out) noexcept {
     return fd;
   out.reset(fd);
   return above_stdio(out);
+}
+
+int read_link(const char *path, char *target, size_t size) noexcept {
+  return retry_int("readlink", [&] { return ::readlink(path, target, size); });
+}
+
+int map_memory(size_t size, int flags, void *&out) noexcept {
+  return retry_int("mmap", [&] {
+    void *memory =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags | MAP_ANON, -1, 0);
+    if (memory == MAP_FAILED)
+      return -1;
+    out = memory;
+    return 0;
+  });
+}
+
+int set_variable(const char *name, const char *value) noexcept {
+  return retry_int("setenv", [&] { return ::setenv(name, value, 1); });
 }
 
 int signal_mask(int how, const sigset_t *set, sigset_t *old) noexcept {

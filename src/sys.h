@@ -2,6 +2,7 @@
 //
 // Every call that can fail goes through here or os.h, past one hook, so that a
 // test can fail the Nth of them in-process (the way SQLite does).
+// tests/lint/hook.sh holds it so, and lists what cannot fail.
 #pragma once
 
 #include "fd.h"
@@ -52,9 +53,14 @@ template <typename Call> ssize_t retry(const char *name, Call &&call) noexcept {
   return retry_cancellable(name, call);
 }
 
+template <typename Call> int retry_int(const char *name, Call &&call) noexcept {
+  return static_cast<int>(retry(name, call));
+}
+
 ssize_t recv(int fd, void *data, size_t size, int flags) noexcept;
-ssize_t send(int fd, const void *data, size_t size, int flags) noexcept;
 ssize_t recvmsg(int fd, const iovec *parts, int count, int flags) noexcept;
+// These two never raise SIGPIPE.
+ssize_t send(int fd, const void *data, size_t size, int flags) noexcept;
 ssize_t sendmsg(int fd, const iovec *parts, int count, int flags) noexcept;
 ssize_t readv(int fd, const iovec *parts, int count) noexcept;
 ssize_t writev(int fd, const iovec *parts, int count) noexcept;
@@ -87,6 +93,11 @@ int nice(int increment) noexcept;
 int setrlimit(int resource, const rlimit *limit) noexcept;
 int dup2(int from, int to) noexcept;
 int open_null(Fd &out) noexcept;
+// Of the target of a symbolic link, the first bytes: their number.
+int read_link(const char *path, char *target, size_t size) noexcept;
+// New memory; flags such as MAP_SHARED.
+int map_memory(size_t size, int flags, void *&out) noexcept;
+int set_variable(const char *name, const char *value) noexcept;
 int signal_mask(int how, const sigset_t *set, sigset_t *old) noexcept;
 int execve(const char *path, char *const argv[], char *const envp[]) noexcept;
 

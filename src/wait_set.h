@@ -2,8 +2,8 @@
 #pragma once
 
 #include "deadline.h"
-#include "generation.h"
 #include "membership.h"
+#include "this_process.h"
 #include "waker.h"
 
 #include <memory>

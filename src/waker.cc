@@ -20,7 +20,7 @@ int Waker::open() noexcept {
 int Waker::wake() noexcept {
   if (due_.exchange(true))
     return 0;
-  ssize_t sent = sys::send(writer_.get(), "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  ssize_t sent = sys::send(writer_.get(), "", 1, MSG_DONTWAIT);
   if (sent > 0)
     return 0;
   due_.store(false); // the next wake() tries again

@@ -1,7 +1,7 @@
 // What ends another thread's poll(2), from any thread or signal handler.
 #pragma once
 
-#include "registry.h"
+#include "this_process.h"
 
 #include <atomic>
 

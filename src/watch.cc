@@ -1,25 +1,31 @@
-// libev watchers with one owner.  The only file that knows <ev.h>.
+// libev watchers with one owner.  This file and orphaned_loops.cc are the only
+// ones that know <ev.h>.
 #include "watch.h"
 
 #include "fd.h"
-#include "generation.h"
-#include "os.h"
-#include "registry.h"
+#include "this_process.h"
 
-#include <cerrno>
-#include <csignal>
 #include <ev.h>
+#include <functional>
 
 namespace gipc {
 
 namespace {
 
+// Every callback of libev's: calls Function with the Watchers that the watcher
+// is one of.
+template <auto Function, typename Watchers, typename Watcher>
+void trampoline(struct ev_loop *, Watcher *watcher, int) noexcept {
+  std::invoke(Function, *static_cast<Watchers *>(watcher->data));
+}
+
 // libev's macros write through the watcher's own type.
-template <typename Watcher>
-void prepare(Watcher &watcher,
-             void (*callback)(struct ev_loop *, Watcher *, int), void *data) {
+template <auto Function, typename Watchers, typename Watcher>
+void prepare(Watcher &watcher, Watchers &all) {
+  void (*callback)(struct ev_loop *, Watcher *, int) =
+      trampoline<Function, Watchers, Watcher>;
   ev_init(&watcher, callback);
-  watcher.data = data;
+  watcher.data = &all;
 }
 
 // Calls one of our events, which may not be left by unwinding: no cancellation
@@ -31,19 +37,34 @@ void call(void (*event)(void *, Arguments...) noexcept, void *owner,
   event(owner, arguments...);
 }
 
+// ---- What both kinds of watches do ------------------------------------------
+
 // In a child that the program forked and that goes on with the loop, nothing of
-// ours is to be called, or the loop would spin on what nobody takes.  The
-// watcher that sees to it does not keep the loop running.
-void start_uncounted(struct ev_loop *loop, ev_fork &watcher) {
-  ev_fork_start(loop, &watcher);
-  ev_unref(loop);
+// ours is to be called, or the loop would spin on what nobody takes.
+template <typename Watchers> void after_fork(Watchers &all) noexcept {
+  if (generation::current() != all.generation)
+    all.stop();
 }
 
-void stop_uncounted(struct ev_loop *loop, ev_fork &watcher) {
-  if (!ev_is_active(&watcher))
-    return;
-  ev_ref(loop);
-  ev_fork_stop(loop, &watcher);
+template <typename Watchers> void end_with_loop(Watchers &all) noexcept {
+  all.stop();
+  call(all.events.loop_gone, all.owner);
+}
+
+template <typename Watchers> void start_with_loop(Watchers &all) {
+  prepare<after_fork<Watchers>>(all.fork, all);
+  prepare<end_with_loop<Watchers>>(all.cleanup, all);
+  ev_fork_start(all.loop, &all.fork);
+  ev_unref(all.loop); // it does not keep the loop running
+  ev_cleanup_start(all.loop, &all.cleanup);
+}
+
+template <typename Watchers> void stop_with_loop(Watchers &all) {
+  if (ev_is_active(&all.fork)) {
+    ev_ref(all.loop);
+    ev_fork_stop(all.loop, &all.fork);
+  }
+  ev_cleanup_stop(all.loop, &all.cleanup);
 }
 
 } // namespace
@@ -62,41 +83,18 @@ struct HandleWatch::Watchers {
   ev_fork fork;
   ev_cleanup cleanup;
 
-  static void on_read(struct ev_loop *, ev_io *io, int) noexcept {
-    auto *self = static_cast<Watchers *>(io->data);
+  void on_read() noexcept {
     // The backlog has its own turn; what is in the kernel waits for it.
-    if (!ev_is_active(&self->backlog))
-      call(self->events.readable, self->owner);
+    if (!ev_is_active(&backlog))
+      call(events.readable, owner);
   }
-  static void on_write(struct ev_loop *, ev_io *io, int) noexcept {
-    auto *self = static_cast<Watchers *>(io->data);
-    call(self->events.writable, self->owner);
-  }
-  static void on_turn(struct ev_loop *, ev_prepare *turn, int) noexcept {
-    static_cast<Watchers *>(turn->data)->end_turn();
-  }
-  static void on_turn_idle(struct ev_loop *, ev_idle *idle, int) noexcept {
-    static_cast<Watchers *>(idle->data)->end_turn();
-  }
+  void on_write() noexcept { call(events.writable, owner); }
   void end_turn() noexcept {
     ev_prepare_stop(loop, &turn);
     ev_idle_stop(loop, &turn_idle);
     call(events.turn_ends, owner);
   }
-  static void on_backlog(struct ev_loop *, ev_idle *idle, int) noexcept {
-    auto *self = static_cast<Watchers *>(idle->data);
-    call(self->events.backlog, self->owner);
-  }
-  static void on_fork(struct ev_loop *, ev_fork *fork, int) noexcept {
-    auto *self = static_cast<Watchers *>(fork->data);
-    if (generation::current() != self->generation)
-      self->stop();
-  }
-  static void on_cleanup(struct ev_loop *, ev_cleanup *cleanup, int) noexcept {
-    auto *self = static_cast<Watchers *>(cleanup->data);
-    self->stop();
-    call(self->events.loop_gone, self->owner);
-  }
+  void on_backlog() noexcept { call(events.backlog, owner); }
   void stop() noexcept {
     if (loop == nullptr)
       return;
@@ -105,8 +103,7 @@ struct HandleWatch::Watchers {
     ev_prepare_stop(loop, &turn);
     ev_idle_stop(loop, &turn_idle);
     ev_idle_stop(loop, &backlog);
-    stop_uncounted(loop, fork);
-    ev_cleanup_stop(loop, &cleanup);
+    stop_with_loop(*this);
     loop = nullptr;
   }
 };
@@ -118,21 +115,18 @@ HandleWatch::HandleWatch(struct ev_loop *loop, int read_fd, int write_fd,
   w.loop = loop;
   w.events = events;
   w.owner = owner;
-  prepare(w.read, Watchers::on_read, &w);
-  prepare(w.write, Watchers::on_write, &w);
-  prepare(w.turn, Watchers::on_turn, &w);
-  prepare(w.turn_idle, Watchers::on_turn_idle, &w);
-  prepare(w.backlog, Watchers::on_backlog, &w);
-  prepare(w.fork, Watchers::on_fork, &w);
-  prepare(w.cleanup, Watchers::on_cleanup, &w);
+  prepare<&Watchers::on_read>(w.read, w);
+  prepare<&Watchers::on_write>(w.write, w);
+  prepare<&Watchers::end_turn>(w.turn, w);
+  prepare<&Watchers::end_turn>(w.turn_idle, w);
+  prepare<&Watchers::on_backlog>(w.backlog, w);
   ev_io_set(&w.read, read_fd, EV_READ);
   ev_io_set(&w.write, write_fd, EV_WRITE);
   // Idle watchers of a priority run when nothing of the same or a higher one is
   // pending; this one must not wait until the whole loop is idle.
   ev_set_priority(&w.backlog, EV_MAXPRI);
   ev_set_priority(&w.turn_idle, EV_MAXPRI);
-  start_uncounted(loop, w.fork);
-  ev_cleanup_start(loop, &w.cleanup);
+  start_with_loop(w);
 }
 
 HandleWatch::~HandleWatch() { watchers_->stop(); }
@@ -201,48 +195,26 @@ struct ProcessWatch::Watchers {
   ev_fork fork;
   ev_cleanup cleanup;
 
-  static void on_end(struct ev_loop *, ev_io *io, int) noexcept {
-    auto *self = static_cast<Watchers *>(io->data);
-    call(self->events.ended, self->owner);
+  void on_end() noexcept { call(events.ended, owner); }
+  void on_child() noexcept {
+    ev_child_stop(loop, &child);
+    call(events.reaped, owner, child.rstatus);
   }
-  static void on_look(struct ev_loop *, ev_timer *timer, int) noexcept {
-    auto *self = static_cast<Watchers *>(timer->data);
-    call(self->events.ended, self->owner);
-  }
-  static void on_child(struct ev_loop *loop, ev_child *child, int) noexcept {
-    auto *self = static_cast<Watchers *>(child->data);
-    ev_child_stop(loop, child);
-    call(self->events.reaped, self->owner, child->rstatus);
-  }
-  static void on_grace(struct ev_loop *, ev_timer *timer, int) noexcept {
-    auto *self = static_cast<Watchers *>(timer->data);
-    call(self->events.grace_over, self->owner);
-  }
-  static void on_fork(struct ev_loop *, ev_fork *fork, int) noexcept {
-    auto *self = static_cast<Watchers *>(fork->data);
-    if (generation::current() != self->generation)
-      self->stop();
-  }
-  static void on_cleanup(struct ev_loop *, ev_cleanup *cleanup, int) noexcept {
-    auto *self = static_cast<Watchers *>(cleanup->data);
-    self->stop();
-    call(self->events.loop_gone, self->owner);
-  }
+  void on_grace() noexcept { call(events.grace_over, owner); }
   void stop() noexcept {
     if (loop == nullptr)
       return;
     ev_io_stop(loop, &end);
     ev_timer_stop(loop, &look);
     ev_timer_stop(loop, &grace);
-    stop_uncounted(loop, fork);
-    ev_cleanup_stop(loop, &cleanup);
+    stop_with_loop(*this);
     if (ev_is_active(&child))
       ev_child_stop(loop, &child);
     loop = nullptr;
   }
 };
 
-ProcessWatch::ProcessWatch(struct ev_loop *loop, pid_t pid, int pidfd,
+ProcessWatch::ProcessWatch(struct ev_loop *loop, pid_t pid, int exit_fd,
                            const Events &events, void *owner)
     : watchers_(new Watchers) {
   // A child without a descriptor is looked at this often, in seconds.
@@ -251,16 +223,13 @@ ProcessWatch::ProcessWatch(struct ev_loop *loop, pid_t pid, int pidfd,
   w.loop = loop;
   w.events = events;
   w.owner = owner;
-  prepare(w.end, Watchers::on_end, &w);
-  prepare(w.look, Watchers::on_look, &w);
-  prepare(w.child, Watchers::on_child, &w);
-  prepare(w.grace, Watchers::on_grace, &w);
-  prepare(w.fork, Watchers::on_fork, &w);
-  prepare(w.cleanup, Watchers::on_cleanup, &w);
-  start_uncounted(loop, w.fork);
-  ev_cleanup_start(loop, &w.cleanup);
-  if (pidfd >= 0) {
-    ev_io_set(&w.end, pidfd, EV_READ);
+  prepare<&Watchers::on_end>(w.end, w);
+  prepare<&Watchers::on_end>(w.look, w);
+  prepare<&Watchers::on_child>(w.child, w);
+  prepare<&Watchers::on_grace>(w.grace, w);
+  start_with_loop(w);
+  if (exit_fd >= 0) {
+    ev_io_set(&w.end, exit_fd, EV_READ);
     ev_io_start(loop, &w.end);
   } else {
     ev_timer_set(&w.look, 0., interval);
@@ -289,120 +258,5 @@ void ProcessWatch::start_grace(double seconds) noexcept {
 }
 
 void ProcessWatch::forget() noexcept { watchers_->loop = nullptr; }
-
-// ---- Loops of a child -------------------------------------------------------
-
-namespace watch {
-
-namespace {
-
-void invoke_nothing(struct ev_loop *) noexcept {}
-
-// libev keeps signal and child watchers in lists of the whole process, which a
-// destroyed loop leaves behind.  A watcher of ours in front of such a list
-// links to the application's.
-template <typename Watcher, typename Stop>
-void stop_list(struct ev_loop *loop, Watcher &ours, Stop stop) {
-  auto *list = reinterpret_cast<ev_watcher_list *>(&ours);
-  while (list->next != nullptr)
-    stop(loop, reinterpret_cast<Watcher *>(list->next));
-  stop(loop, &ours);
-}
-
-void stop_children(struct ev_loop *loop) {
-  constexpr int buckets = 16; // EV_PID_HASHSIZE
-  for (int bucket = 0; bucket < buckets; ++bucket) {
-    ev_child ours;
-    ev_child_init(&ours, nullptr, bucket, 0);
-    ev_child_start(loop, &ours);
-    stop_list(loop, ours, ev_child_stop);
-  }
-}
-
-// Destruction forgets the watchers but not their number, and the struct of the
-// default loop is used again: left so, ev_run() in the child would never see
-// the last of its watchers stop.
-void drop_references() {
-  struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
-  if (loop == nullptr)
-    return;
-  // Another thread of the parent was in ev_run() with it, it seems to libev.
-  ev_break(loop, EVBREAK_CANCEL);
-  int left = ev_run(loop, EVRUN_NOWAIT);
-  for (; left > 0; --left)
-    ev_unref(loop);
-  for (; left < 0; ++left)
-    ev_ref(loop);
-  ev_loop_destroy(loop);
-}
-
-} // namespace
-
-// libev either installs a handler for a signal, or (EVFLAG_SIGNALFD) blocks it
-// in the thread that watches it and leaves its disposition alone.
-bool InheritedLoops::by_signalfd(int number) const noexcept {
-  struct sigaction action {};
-  return sigismember(&blocked_, number) == 1 ||
-         ::sigaction(number, nullptr, &action) != 0 ||
-         ((action.sa_flags & SA_SIGINFO) == 0 &&
-          (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN));
-}
-
-bool InheritedLoops::may_fail() const noexcept {
-  for (int number = 1; number < NSIG; ++number)
-    if (sigismember(&blocked_, number) == 1)
-      return true;
-  struct ev_loop *first = ev_default_loop_uc_();
-  // Another loop's signals are blocked in its own thread, if at all.
-  return (first != nullptr && by_signalfd(SIGCHLD)) ||
-         registry::on_loop_beside(first);
-}
-
-int InheritedLoops::stop_signals(struct ev_loop *loop) noexcept {
-  for (int number = 1; number < NSIG; ++number) {
-    // Feeding asks libev whether the signal belongs to this loop: attaching to
-    // one of another loop would be an assertion failure.
-    unsigned before = ev_pending_count(loop);
-    ev_feed_signal_event(loop, number);
-    if (ev_pending_count(loop) == before)
-      continue;
-    // Once a fork: it asks for every open descriptor.
-    if (!detached_ && by_signalfd(number)) {
-      if (int error = os::detach_signalfds())
-        return error == -ENOENT ? -EOPNOTSUPP : error;
-      detached_ = true;
-    }
-    ev_signal ours;
-    ev_signal_init(&ours, nullptr, number);
-    ev_signal_start(loop, &ours);
-    stop_list(loop, ours, ev_signal_stop);
-  }
-  return 0;
-}
-
-int InheritedLoops::abandon_signals(struct ev_loop *loop) noexcept {
-  return stop_signals(loop);
-}
-
-int InheritedLoops::abandon_default_loop() noexcept {
-  struct ev_loop *loop = ev_default_loop_uc_();
-  if (loop == nullptr)
-    return 0;
-  // The fork may have come from inside a callback, with others pending, and
-  // destruction calls cleanup watchers.
-  ev_set_invoke_pending_cb(loop, invoke_nothing);
-  if (int error = stop_signals(loop))
-    return error;
-  stop_children(loop);
-  ev_loop_destroy(loop);
-  drop_references();
-  return 0;
-}
-
-struct ev_loop *fresh_loop() noexcept {
-  return ev_loop_new(EVFLAG_AUTO);
-}
-
-} // namespace watch
 
 } // namespace gipc

@@ -1,11 +1,10 @@
-// libev watchers with one owner.  watch.cc is the only file that knows <ev.h>.
+// libev watchers with one owner.
 //
 // A watch never outlives its loop: when the loop is destroyed first, loop_gone
 // is called, from within ev_loop_destroy(), and the watch is inactive from then
 // on.  Callbacks may destroy the watch.
 #pragma once
 
-#include <csignal>
 #include <memory>
 #include <sys/types.h>
 
@@ -47,15 +46,15 @@ private:
 class ProcessWatch {
 public:
   struct Events {
-    void (*ended)(void *) noexcept; // pidfd is readable, or time to look
+    void (*ended)(void *) noexcept; // exit_fd is readable, or time to look
     void (*reaped)(void *, int wait_status) noexcept; // by the default loop
     void (*grace_over)(void *) noexcept;
     void (*loop_gone)(void *) noexcept;
   };
 
-  // pidfd -1: looks again and again.  Throws bad_alloc.
-  ProcessWatch(struct ev_loop *loop, pid_t pid, int pidfd, const Events &events,
-               void *owner);
+  // exit_fd -1: looks again and again.  Throws bad_alloc.
+  ProcessWatch(struct ev_loop *loop, pid_t pid, int exit_fd,
+               const Events &events, void *owner);
   ~ProcessWatch();
   void start_grace(double seconds) noexcept;
   void forget() noexcept;
@@ -64,37 +63,5 @@ private:
   struct Watchers;
   std::unique_ptr<Watchers> watchers_;
 };
-
-namespace watch {
-
-// What a forked child does to the loops that it inherited.
-class InheritedLoops {
-public:
-  // The signals that were blocked in the thread that forked.
-  explicit InheritedLoops(const sigset_t &blocked) noexcept
-      : blocked_(blocked) {}
-
-  // In the parent: whether the child may fail at the following.
-  bool may_fail() const noexcept;
-  // The default loop, its signals and its children are gone, without any of its
-  // callbacks and without a trace in the parent.  -EOPNOTSUPP, or an error of
-  // the system: it has a signalfd, which cannot be found or replaced.
-  int abandon_default_loop() noexcept;
-  // The same for the signals of another inherited loop, which itself stays:
-  // libev lets a signal be watched on one loop only, be it an inherited one.
-  int abandon_signals(struct ev_loop *loop) noexcept;
-
-private:
-  bool by_signalfd(int number) const noexcept;
-  int stop_signals(struct ev_loop *loop) noexcept;
-
-  sigset_t blocked_;
-  bool detached_ = false; // there is no signalfd any more
-};
-
-// NULL when there are no descriptors or no memory.
-struct ev_loop *fresh_loop() noexcept;
-
-} // namespace watch
 
 } // namespace gipc

@@ -201,7 +201,8 @@ void each_call_of_the_parent_of_a_function(void **) {
 }
 
 void each_call_of_the_parent_of_a_program(void **) {
-  each_call(program, false, {"socketpair", "pipe", "open", "clone", "fstat"});
+  each_call(program, false,
+            {"socketpair", "pipe", "open", "mmap", "clone", "fstat"});
 }
 
 void each_call_of_an_adopting_parent(void **) {
@@ -209,8 +210,9 @@ void each_call_of_an_adopting_parent(void **) {
 }
 
 void each_call_of_a_function_child(void **) {
-  each_call(function, true,
-            {"dup2", "chdir", "setpgid", "nice", "setrlimit", "prctl"});
+  each_call(
+      function, true,
+      {"dup2", "chdir", "setpgid", "nice", "setrlimit", "prctl", "setenv"});
 }
 
 void each_call_of_a_programs_child(void **) {

@@ -87,12 +87,35 @@ void descriptors_are_listed_once_however_many_signalfds_there_are(void **) {
   CHECK_IS(opened_beside({EVFLAG_SIGNALFD, EVFLAG_SIGNALFD, 9}), 2);
 }
 
+int refuse_links(const char *name) noexcept {
+  bool in_child = getpid() != shared->parent;
+  return in_child && std::strcmp(name, "readlink") == 0 ? ENOMEM : 0;
+}
+
+int start_without_links(void *) {
+  gipc_process *p = nullptr;
+  CHECK(ev_default_loop(EVFLAG_SIGNALFD) != nullptr);
+  shared->parent = getpid();
+  gipc::sys::fault = refuse_links;
+  int result = gipc_start_process(return_argument, INT(0), nullptr, &p);
+  gipc::sys::fault = nullptr;
+  CHECK_IS(result, -ENOMEM);
+  CHECK(p == nullptr && !has_children());
+  return 0;
+}
+
+// The child would change what its parent's signalfd receives.
+void a_signalfd_that_cannot_be_told_from_others_fails_the_start(void **) {
+  in_own_fork(start_without_links, nullptr);
+}
+
 } // namespace
 
 int main() {
   const struct CMUnitTest tests[] = {
       TEST(no_descriptor_is_looked_for_where_no_loop_has_a_signalfd),
       TEST(descriptors_are_listed_once_however_many_signalfds_there_are),
+      TEST(a_signalfd_that_cannot_be_told_from_others_fails_the_start),
   };
   return cmocka_run_group_tests(tests, make_shared, nullptr);
 }

@@ -3,6 +3,7 @@
 #include "support_fault.h"
 #include "support_process.h"
 
+#include <fcntl.h>
 #include <string>
 #include <sys/stat.h>
 
@@ -214,6 +215,29 @@ void inheriting_fails_cleanly(void **) {
   in_own_fork(inherit_without_memory, INT(1));
 }
 
+int inherit_without_environment(void *) {
+  gipc_handle *h = nullptr;
+  int fds[2];
+  CHECK_OK(pipe(fds));
+  std::string another = handles_of("another", fds[0]);
+  std::string value = handles_of("it", fds[0]) + "," + another;
+  CHECK_OK(setenv("GIPC_HANDLES", value.c_str(), 1));
+  fault::fail_call("setenv", 1, EACCES);
+  int result = gipc_inherit("it", &h);
+  CHECK_IS(fault::stop_calls(), 1);
+  CHECK_IS(result, -EACCES);
+  CHECK(h == nullptr && getenv("GIPC_HANDLES") == value);
+  CHECK(fcntl(fds[0], F_GETFD) >= 0);
+  CHECK_OK(gipc_inherit("it", &h));
+  CHECK(getenv("GIPC_HANDLES") == another);
+  gipc_handle_free(h);
+  return 0;
+}
+
+void a_handle_is_not_inherited_where_the_environment_cannot_change(void **) {
+  in_own_fork(inherit_without_environment, nullptr);
+}
+
 } // namespace
 
 int main() {
@@ -224,6 +248,7 @@ int main() {
       TEST(setting_options_fails_cleanly),
       TEST(watching_fails_cleanly),
       TEST(inheriting_fails_cleanly),
+      TEST(a_handle_is_not_inherited_where_the_environment_cannot_change),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

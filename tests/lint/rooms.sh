@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# The rooms of src/: a file includes only its own room and those above it.
+# The rooms of src/: a file includes only its own room and those above it.  This
+# is the list that counts; the table of README.md is held to it.
 set -eu
 cd "$(dirname "$0")/../../src"
 
 # One room a line; every file (its name up to a dot or _) is in one of them.
-rooms='
-fd sys os
-buffer assembly deadline error frame generation
-inbox outbox registry control membership waker live
+rooms='fd sys os
+buffer assembly deadline error frame this
+inbox outbox control membership waker live
 transfer channel driver
 receiver sender
-watch
+watch orphaned
 handle blocking flush
 push
 inherit
 options
 setup
+program
+status
 process detached
 wait fork exec
 capi'
@@ -32,6 +34,19 @@ forbid() {
   local pattern=$1 why=$2
   shift 2
   if grep -nHE -- "$pattern" "$@"; then complain "^ $why"; fi
+}
+reached() { # the files, and all headers of ours that they come to
+  local seen=' ' queue="$*" file
+  while [ -n "$queue" ]; do
+    file=${queue%% *}
+    queue=${queue#"$file"} queue=${queue# }
+    case $seen in *" $file "*) continue ;; esac
+    seen="$seen$file "
+    queue="$queue${queue:+ }$(sed -n 's/^ *# *include "\(.*\)".*/\1/p' "$file" |
+      grep -v '^gipc\.h$' | paste -sd ' ')"
+    queue=${queue% }
+  done
+  echo "$seen"
 }
 but() { # every source file whose name does not match
   printf '%s\n' *.cc *.h | grep -vE "^($1)$"
@@ -50,17 +65,44 @@ done
 
 # shellcheck disable=SC2046 # no file name has a space
 {
-  forbid 'include <ev(\+\+)?\.h>' 'only watch.cc includes <ev.h>' \
-    $(but 'watch\.cc')
+  forbid 'include <ev(\+\+)?\.h>' \
+    'only watch.cc and orphaned_loops.cc include <ev.h>' \
+    $(but '(watch|orphaned_loops)\.cc')
   forbid '__(linux|gnu_linux|GLIBC|APPLE|unix|(Free|Net|Open)BSD)__|_WIN32' \
     'only os_*.cc names a kernel or a C library' $(but 'os_.*\.cc')
   forbid 'extern "C"[^;]*[({]|GIPC_API' 'only capi*.cc defines public functions' \
     $(but 'capi.*\.cc')
   forbid 'include ["<](sys|os|unistd|poll|sys/socket)\.h' \
     'the frame engine knows no descriptor' {buffer,assembly,frame,inbox,outbox}.*
-  forbid 'include "(watch|handle|push|process)\.h' \
-    'what runs between fork and exec knows no loop' {options,setup,control}.*
+  forbid 'include "(watch|orphaned_loops|handle|push|process)\.h|<csignal>' \
+    'a status knows no loop and no signal' status.*
 }
+
+# Nothing that runs between fork and exec comes to a loop, by any header.
+for file in {fd,sys,os,this,control,options,setup,program}[._]*; do
+  for header in $(reached "$file"); do
+    case $header in
+    watch.h | orphaned_loops.h | handle.h | push.h | process.h)
+      complain "$file, of what runs between fork and exec, comes to $header"
+      ;;
+    esac
+  done
+done
+
+# The table of the README has a row for each room, with its files.
+row=0
+while read -r names; do
+  row=$((row + 1))
+  for name in $names; do
+    [ "$(room_of "$name")" = "$row" ] ||
+      complain "README.md has $name in row $row, which is not its room"
+  done
+  for room in $(sed -n "${row}p" <<<"$rooms"); do
+    [[ " $names" =~ \ $room(_|\ |$) ]] || complain "README.md: row $row lacks $room"
+  done
+done < <(sed -n '/^| Files/,/^$/s/^| \(`[^|]*\) |.*/\1/p' ../README.md | tr -d '\`')
+[ "$row" = "$(wc -l <<<"$rooms")" ] ||
+  complain "README.md has $row rows of rooms, not as many as there are"
 
 # The README has every file by its name, and no test that is not there.
 cd ..

@@ -1,7 +1,7 @@
 // Each process has a number of its own, whatever the kernel says to madvise(2).
 #include "support_process.h"
 
-#include "generation.h"
+#include "this_process.h"
 
 #include <atomic>
 #include <pthread.h>

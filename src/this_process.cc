@@ -1,7 +1,6 @@
 // What this process holds through this library, for the rules of fork.
-#include "registry.h"
+#include "this_process.h"
 
-#include "generation.h"
 #include "os.h"
 #include "sys.h"
 
@@ -57,12 +56,28 @@ void need_mutex(uint32_t now) noexcept {
 }
 
 // ---- What the lock guards --------------------------------------------------
-// All of it is void in another generation.  A fork may copy it while another
-// thread changes it, so what the child reads is written in an order in which
-// each state makes sense.
 
-uint32_t list_generation;
-Entry *first;
+// The descriptors that are being made without the lock: when each was begun, as
+// a number; 0: a free place.  One beyond is not waited for.
+constexpr unsigned most_makings = 64;
+
+struct Lists {
+  Entry *first;
+  uint64_t makings[most_makings];
+  uint64_t newest_making;
+  // The changes while forks are under way, from those that the oldest of them
+  // needs; they have numbers that go up.
+  Change *changes;
+  size_t changes_room;
+  uint64_t changes_first, changes_end;
+  bool changes_lost;   // for want of memory
+  ForkWindow *windows; // of the forks that are under way
+};
+PerProcess<Lists> lists;
+
+// The rest is read by a child before it makes the lists anew.  A fork may copy
+// it while another thread changes it, so it is written in an order in which
+// each state makes sense.
 
 // The descriptors as bits, because a child of a process with ten thousand of
 // them should read a kilobyte, not ten thousand objects.  Untouched pages of it
@@ -81,25 +96,15 @@ struct LoopUse {
 };
 LoopUse loop_uses[most_loops];
 
-// The changes while forks are under way, from those that the oldest of them
-// needs; they have numbers that go up.
-Change *changes;
-size_t changes_room;
-uint64_t changes_first, changes_end;
-bool changes_lost;   // for want of memory
-ForkWindow *windows; // of the forks that are under way
-// Those of this thread.  Its child may lock, in the hooks of a runtime, before
-// it knows what to close.
+// The forks of this thread that are under way.  Its child may lock, in the
+// hooks of a runtime, before it knows what to close.
 thread_local unsigned forks_of_thread;
 
-// The descriptors that are being made without the lock: when each was begun, as
-// a number; 0: a free place.  One beyond is not waited for.
-constexpr unsigned most_makings = 64;
-uint64_t makings[most_makings];
-uint64_t newest_making;
-
-int control = -1;
-uint32_t control_generation;
+// What a function child reports its end to.
+struct Control {
+  int fd;
+};
+PerProcess<Control> control;
 
 bool is_held(unsigned fd) noexcept {
   return (held[fd / word_bits].load(std::memory_order_relaxed) >>
@@ -120,46 +125,39 @@ void set_bit(int fd, bool on) noexcept {
   word.store(on ? old | bit : old & ~bit, std::memory_order_release);
 }
 
-void note_change(int fd) noexcept;
-
-void forget_all(uint32_t now) noexcept {
-  first = nullptr;
+void forget_inherited() noexcept {
+  if (lists.is_own())
+    return;
   unsigned used = words.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < used; ++i)
     held[i].store(0, std::memory_order_relaxed);
   words.store(0, std::memory_order_relaxed);
   for (LoopUse &use : loop_uses)
     use.objects.store(0, std::memory_order_relaxed);
-  std::fill(makings, makings + most_makings, 0);
-  changes = nullptr; // the parent's
-  changes_room = 0;
-  changes_first = changes_end = 0;
-  changes_lost = false;
-  windows = nullptr;
-  list_generation = now;
+  lists.renew();
 }
 
 } // namespace
 
 struct Windows {
   static uint64_t oldest_begin() noexcept {
-    uint64_t oldest = changes_end;
-    for (const ForkWindow *window = windows; window != nullptr;
+    uint64_t oldest = lists->changes_end;
+    for (const ForkWindow *window = lists->windows; window != nullptr;
          window = window->next_)
       oldest = std::min(oldest, window->begin_);
     return oldest;
   }
   static void remove(const ForkWindow *window) noexcept {
-    ForkWindow **link = &windows;
+    ForkWindow **link = &lists->windows;
     while (*link != nullptr && *link != window)
       link = &(*link)->next_;
     if (*link != nullptr)
       *link = window->next_;
-    if (windows == nullptr) {
-      std::free(std::exchange(changes, nullptr));
-      changes_room = 0;
-      changes_first = changes_end;
-      changes_lost = false;
+    if (lists->windows == nullptr) {
+      std::free(std::exchange(lists->changes, nullptr));
+      lists->changes_room = 0;
+      lists->changes_first = lists->changes_end;
+      lists->changes_lost = false;
     }
   }
 };
@@ -168,40 +166,41 @@ namespace {
 
 // Room for one more: of those that no fork needs any more, or new memory.
 bool make_room_for_change() noexcept {
-  size_t used = changes_end - changes_first;
-  if (used < changes_room)
+  size_t used = lists->changes_end - lists->changes_first;
+  if (used < lists->changes_room)
     return true;
   uint64_t oldest = Windows::oldest_begin();
-  size_t needed = changes_end - oldest;
-  if (needed <= changes_room / 2 && changes_room > 0) {
-    std::memmove(changes, changes + (oldest - changes_first),
+  size_t needed = lists->changes_end - oldest;
+  if (needed <= lists->changes_room / 2 && lists->changes_room > 0) {
+    std::memmove(lists->changes,
+                 lists->changes + (oldest - lists->changes_first),
                  needed * sizeof(Change));
-    changes_first = oldest;
+    lists->changes_first = oldest;
     return true;
   }
   constexpr size_t least = 64;
-  size_t room = std::max(least, 2 * changes_room);
+  size_t room = std::max(least, 2 * lists->changes_room);
   sys::ErrnoGuard guard;
-  void *memory = std::realloc(changes, room * sizeof(Change));
+  void *memory = std::realloc(lists->changes, room * sizeof(Change));
   if (memory == nullptr)
     return false;
-  changes = static_cast<Change *>(memory);
-  changes_room = room;
+  lists->changes = static_cast<Change *>(memory);
+  lists->changes_room = room;
   return true;
 }
 
 void note_change(int fd) noexcept {
   // A child that does not know yet what to close, in the hooks of a runtime,
   // has the lists of its parent, which another thread may have been changing.
-  if (windows == nullptr || list_generation != generation::current())
+  if (lists->windows == nullptr || !lists.is_own())
     return;
   if (!make_room_for_change()) {
-    changes_lost = true;
+    lists->changes_lost = true;
     return;
   }
   struct stat info;
   bool known = sys::fstat(fd, &info) == 0;
-  changes[changes_end++ - changes_first] = {
+  lists->changes[lists->changes_end++ - lists->changes_first] = {
       known ? static_cast<uint64_t>(info.st_dev) : 0,
       known ? static_cast<uint64_t>(info.st_ino) : 0, fd, known};
 }
@@ -213,8 +212,8 @@ void lock() noexcept {
   if (mutex_generation.load(std::memory_order_acquire) != now)
     need_mutex(now);
   pthread_mutex_lock(&mutex);
-  if (list_generation != now && forks_of_thread == 0)
-    forget_all(now);
+  if (forks_of_thread == 0)
+    forget_inherited();
 }
 
 void unlock() noexcept { pthread_mutex_unlock(&mutex); }
@@ -288,23 +287,23 @@ bool holds(int fd) noexcept {
 // The links of the entries, which are nobody else's business.
 struct List {
   static void link(Entry *entry) noexcept {
-    entry->generation_ = list_generation;
+    entry->generation_ = lists.owner();
     entry->previous_ = nullptr;
-    entry->next_ = first;
-    if (first != nullptr)
-      first->previous_ = entry;
-    first = entry;
+    entry->next_ = lists->first;
+    if (entry->next_ != nullptr)
+      entry->next_->previous_ = entry;
+    lists->first = entry;
   }
 
   static void unlink(Entry *entry) noexcept {
     // An object of another generation is in no list of this process.  A child
     // still has the parent's list while the hooks of a runtime free objects.
-    if (entry->generation_ != list_generation)
+    if (entry->generation_ != lists.owner())
       return;
     if (entry->previous_ != nullptr)
       entry->previous_->next_ = entry->next_;
     else
-      first = entry->next_;
+      lists->first = entry->next_;
     if (entry->next_ != nullptr)
       entry->next_->previous_ = entry->previous_;
   }
@@ -322,7 +321,7 @@ void Entry::leave() noexcept {
   List::unlink(this);
 }
 
-Entry *first_entry() noexcept { return first; }
+Entry *first_entry() noexcept { return lists->first; }
 
 Entry *next_entry(const Entry *entry) noexcept { return List::next(entry); }
 
@@ -365,10 +364,10 @@ bool on_loop_beside(const struct ev_loop *loop) noexcept {
 
 Making::Making() noexcept {
   Lock hold;
-  uint64_t *free = std::find(makings, makings + most_makings, 0u);
-  if (free != makings + most_makings) {
+  uint64_t *free = std::find(lists->makings, lists->makings + most_makings, 0u);
+  if (free != lists->makings + most_makings) {
     place_ = free;
-    *place_ = ++newest_making;
+    *place_ = ++lists->newest_making;
   }
 }
 
@@ -383,9 +382,9 @@ ForkWindow::ForkWindow() {
   // Its own parent changes a few at least.
   if (!make_room_for_change())
     throw std::bad_alloc();
-  begin_ = changes_end;
-  next_ = windows;
-  windows = this;
+  begin_ = lists->changes_end;
+  next_ = lists->windows;
+  lists->windows = this;
   ++forks_of_thread;
 }
 
@@ -397,29 +396,28 @@ ForkWindow::~ForkWindow() {
   --forks_of_thread;
 }
 
-void ForkWindow::settle() const noexcept {
+int ForkWindow::wait_until_settled() const noexcept {
   uint64_t until = 0;
-  for (bool first_look = true, busy = true; busy; first_look = false) {
+  for (bool first_look = true;; first_look = false) {
     if (!first_look)
       (void)sys::poll(nullptr, 0, 1);
     Lock hold;
     if (first_look)
-      until = newest_making;
-    busy = std::any_of(makings, makings + most_makings, [&](uint64_t begun) {
-      return begun != 0 && begun <= until;
-    });
+      until = lists->newest_making;
+    bool busy = std::any_of(
+        lists->makings, lists->makings + most_makings,
+        [&](uint64_t begun) { return begun != 0 && begun <= until; });
+    if (!busy)
+      return lists->changes_lost
+                 ? -ENOMEM
+                 : static_cast<int>(lists->changes_end - begin_);
   }
-}
-
-int ForkWindow::count() const noexcept {
-  Lock hold;
-  return changes_lost ? -ENOMEM : static_cast<int>(changes_end - begin_);
 }
 
 void ForkWindow::copy(int first, Change *out, int count) const noexcept {
   Lock hold;
-  const Change *from =
-      changes + (begin_ + static_cast<uint64_t>(first) - changes_first);
+  const Change *from = lists->changes + (begin_ + static_cast<uint64_t>(first) -
+                                         lists->changes_first);
   std::copy(from, from + count, out);
 }
 
@@ -448,7 +446,7 @@ int forget_in_child(const std::vector<int> &keep,
     }
   }
   forks_of_thread = 0;
-  forget_all(generation::current());
+  forget_inherited();
   return count;
 }
 
@@ -465,19 +463,17 @@ void close_changed(const Change &change,
   // it: nameless files of the kernel look the same, and so do, before
   // Linux 6.9, descriptors of processes.
   if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) ||
-      os::is_pidfd(change.fd))
+      os::is_exit_fd(change.fd))
     Fd(change.fd).reset();
 }
 
 // ---- The end of a child ----------------------------------------------------
 
-int child_control() noexcept {
-  return control_generation == generation::current() ? control : -1;
-}
+int child_control() noexcept { return control.is_own() ? control->fd : -1; }
 
 void set_child_control(int fd) noexcept {
-  control = fd;
-  control_generation = generation::current();
+  control.renew();
+  control->fd = fd;
 }
 
 } // namespace gipc::registry

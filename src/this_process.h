@@ -1,5 +1,12 @@
-// What this process holds through this library, for the rules of fork: the
-// descriptors that a child closes, the objects that it flushes at its end.
+// Which process this is, and what it holds through this library, for the rules
+// of fork: the descriptors that a child closes, the objects that it flushes at
+// its end, and what it tells its own end through.
+//
+// Every object remembers the generation that owns it, so that its use in a
+// process that inherited it by a fork, of whatever kind, is an error and never
+// disturbs the owner's stream.  The number lives in a page that the kernel
+// wipes in each forked child, so asking costs one load, and no at-fork handler
+// has to be registered (those would forbid dlclose).
 //
 // No lock is held while a process forks, because a fork, with the hooks of a
 // runtime around it, may take seconds.  A child may therefore see a descriptor
@@ -11,11 +18,54 @@
 
 #include "fd.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <vector>
 
 struct ev_loop;
+
+namespace gipc::generation {
+
+struct alignas(4096) Page {
+  std::atomic<uint32_t> value;
+};
+extern Page page;
+
+uint32_t renew() noexcept;
+
+inline uint32_t current() noexcept {
+  uint32_t value = page.value.load(std::memory_order_relaxed);
+  return __builtin_expect(value != 0, 1) ? value : renew();
+}
+
+} // namespace gipc::generation
+
+namespace gipc {
+
+// What belongs to one process.  In a forked child it is what the parent left,
+// until it is made anew there.  Without a destructor, and under the registry's
+// lock or where there is one thread.
+template <typename T> class PerProcess {
+public:
+  bool is_own() const noexcept { return generation_ == generation::current(); }
+  uint32_t owner() const noexcept { return generation_; }
+  T *operator->() noexcept { return &value_; }
+  // What it refers to is not released: that is the parent's.
+  void renew() noexcept {
+    if (is_own())
+      return;
+    new (&value_) T{};
+    generation_ = generation::current();
+  }
+
+private:
+  T value_{};
+  uint32_t generation_ = 0;
+};
+
+} // namespace gipc
 
 namespace gipc::registry {
 
@@ -99,8 +149,7 @@ void leave_loop(struct ev_loop *loop) noexcept;
 // Whether an object is on any loop but this one.
 bool on_loop_beside(const struct ev_loop *loop) noexcept;
 
-// ---- Forks
-// -------------------------------------------------------------------
+// ---- Forks -----------------------------------------------------------------
 
 // A descriptor that was registered, or closed, while a fork was under way.
 struct Change {
@@ -131,10 +180,9 @@ public:
   ForkWindow &operator=(const ForkWindow &) = delete;
 
   // Waits until other threads have registered what they were making when this
-  // is called.
-  void settle() const noexcept;
-  // The number of changes so far; -ENOMEM: they could not all be noted.
-  int count() const noexcept;
+  // is called.  The number of changes so far; -ENOMEM: they could not all be
+  // noted.
+  int wait_until_settled() const noexcept;
   // Copies some of them.
   void copy(int first, Change *out, int count) const noexcept;
 

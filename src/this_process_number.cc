@@ -1,5 +1,5 @@
 // Which process this is, as a number that a fork changes.
-#include "generation.h"
+#include "this_process.h"
 
 #include "os.h"
 
