@@ -390,9 +390,17 @@ end
 -- @treturn boolean true
 function Handle:abort()
   check_free(self)
-  end_put(self)
-  forget(self)
-  return succeeded(native.abort_handle(self.native))
+  local function abort()
+    end_put(self)
+    forget(self)
+    return native.abort_handle(self.native)
+  end
+  -- A background flush waits for the descriptor; no loop can wait for a closed one.
+  local fd = self.flushing and native.fd(self.native, native.WRITE)
+  if fd and native.shut(fd) then
+    return succeeded(self.putting:take(nil, abort))
+  end
+  return succeeded(abort())
 end
 
 --- Ends the writing direction: the peer reads what was put, then the end of the

@@ -53,6 +53,9 @@ local function count_calls(co, matches)
   local info = getinfo(co, level, "f")
   while info do
     local _, object = getlocal(co, level, 1)
+    if object == nil then -- its first argument is not in a local yet
+      _, object = getlocal(co, level, -1)
+    end
     if matches(info.func, object) then
       count = count + 1
     end
@@ -70,7 +73,7 @@ local function is_inside(who, turn, own_calls)
   end
   return count_calls(who ~= me() and who or nil, function(f, object)
     if f == guard then
-      return object == turn or rawget(object, "turn") == turn
+      return object == turn or object and rawget(object, "turn") == turn
     end
     return f == Turn.take and object == turn
   end) > own_calls
