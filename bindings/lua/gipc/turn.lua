@@ -79,11 +79,12 @@ local function is_inside(who, turn, own_calls)
   end) > own_calls
 end
 
---- Whether a call of a method is inside another call of it, by a hook.
-function Turn.is_reentrant(method, self)
-  return count_calls(nil, function(f, object)
-    return f == method and object == self
-  end) > 1
+--- How many calls of a method of an object are in progress in this coroutine: a hook
+-- may make one inside another.
+function Turn.calls_of(method, object)
+  return count_calls(nil, function(f, first)
+    return f == method and first == object
+  end)
 end
 
 --- @tparam[opt] function clean_up called whenever a turn ends, however it does
@@ -102,8 +103,8 @@ function Turn.refuse_reentrant()
 end
 
 function Turn:give_to(who)
+  self.holder[1] = who -- first, as a hook may look at any time
   self.taken = true
-  self.holder[1] = who
 end
 
 --- Whether another coroutine, which lives, has the turn.  If this one is inside a
