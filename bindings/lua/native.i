@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -260,6 +261,9 @@ static int abort_handle(gipc_handle *h) {
   return result == -ETIMEDOUT ? 0 : result;
 }
 
+/* Ends all waits for a socket: it is readable and writable then. */
+static int shut(int fd) { return shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0; }
+
 /* 1: a get returns at once.  0: it would wait. */
 static int get_returns(gipc_handle *h) {
   size_t size, pending;
@@ -273,6 +277,7 @@ static int get_returns(gipc_handle *h) {
 }
 %}
 int abort_handle(gipc_handle *h);
+int shut(int fd);
 int get_returns(gipc_handle *h);
 
 /* A set of gipc_wait(), that is only asked what is ready now. */

@@ -8,6 +8,7 @@
  * does what __exit__ would have done.  For that, nothing but the `with`
  * statement may refer to the object; tracebacks keep variables alive. */
 %{
+#include <frameobject.h> /* for Python 3.9 */
 #include <structmember.h>
 
 typedef struct Locked Locked;

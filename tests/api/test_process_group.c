@@ -56,8 +56,8 @@ static void a_group_is_reached_until_its_leader_is_reaped(void **state) {
   struct family it = start_family(true, GIPC_GROUP_NEW);
   siginfo_t info;
   CHECK_OK(gipc_process_terminate(it.p));
-  CHECK_OK(waitid(P_PID, (id_t)gipc_process_pid(it.p), &info,
-                  WEXITED | WNOWAIT));
+  CHECK_OK(
+      waitid(P_PID, (id_t)gipc_process_pid(it.p), &info, WEXITED | WNOWAIT));
   CHECK_OK(gipc_process_signal_group(it.p, SIGKILL));
   all_are_gone(&it);
   CHECK_IS(end_of(it.p), -SIGTERM);

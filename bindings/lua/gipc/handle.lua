@@ -120,6 +120,14 @@ local function wrap(native_handle, options)
   return self
 end
 
+-- A hook that calls inside a put, which may not have its turn yet.
+-- own_calls: of put, by the caller.
+local function refuse_inside_put(self, own_calls)
+  if self.lent and Turn.calls_of(Handle.put, self) > own_calls then
+    Turn.refuse_reentrant()
+  end
+end
+
 -- Says more of a message over the limit than the library can.
 local function failed(self, message, code, size)
   if code == native.ETOOBIG then
@@ -249,9 +257,7 @@ function Handle:put(value, timeout)
   local deadline = failure.deadline(timeout)
   local putting = self.putting
   if putting.taken or self.lent then
-    if self.lent and Turn.is_reentrant(Handle.put, self) then
-      Turn.refuse_reentrant()
-    end
+    refuse_inside_put(self, 1)
     local done, message, code = putting:take(deadline, put_in_turn, self, deadline, data)
     if done == nil then
       return failed(self, message, code, #data)
@@ -322,6 +328,7 @@ function Handle:put_many(list, timeout)
     end
   end
   local deadline = failure.deadline(timeout)
+  refuse_inside_put(self, 0)
   local sent, message, code, taken =
     self.putting:take(deadline, put_list_in_turn, self, deadline, encoded_list)
   if sent then
@@ -342,6 +349,7 @@ end
 -- @return true; or nil, message, code
 function Handle:flush(timeout)
   local deadline = failure.deadline(timeout)
+  refuse_inside_put(self, 0)
   return succeeded(self.putting:take(deadline, function()
     end_put(self)
     return flush(self, deadline)
@@ -352,6 +360,7 @@ end
 
 -- Nobody gets or puts; the background flush may.
 local function check_free(self)
+  refuse_inside_put(self, 0)
   if self.getting:busy() or self.putting:busy() and not self.flushing then
     failure.misuse "a get or put of another coroutine is in progress on this handle"
   end
@@ -390,9 +399,17 @@ end
 -- @treturn boolean true
 function Handle:abort()
   check_free(self)
-  end_put(self)
-  forget(self)
-  return succeeded(native.abort_handle(self.native))
+  local function abort()
+    end_put(self)
+    forget(self)
+    return native.abort_handle(self.native)
+  end
+  -- A background flush waits for the descriptor; no loop can wait for a closed one.
+  local fd = self.flushing and native.fd(self.native, native.WRITE)
+  if fd and native.shut(fd) then
+    return succeeded(self.putting:take(nil, abort))
+  end
+  return succeeded(abort())
 end
 
 --- Ends the writing direction: the peer reads what was put, then the end of the

@@ -53,6 +53,9 @@ local function count_calls(co, matches)
   local info = getinfo(co, level, "f")
   while info do
     local _, object = getlocal(co, level, 1)
+    if object == nil then -- its first argument is not in a local yet
+      _, object = getlocal(co, level, -1)
+    end
     if matches(info.func, object) then
       count = count + 1
     end
@@ -70,17 +73,18 @@ local function is_inside(who, turn, own_calls)
   end
   return count_calls(who ~= me() and who or nil, function(f, object)
     if f == guard then
-      return object == turn or rawget(object, "turn") == turn
+      return object == turn or object and rawget(object, "turn") == turn
     end
     return f == Turn.take and object == turn
   end) > own_calls
 end
 
---- Whether a call of a method is inside another call of it, by a hook.
-function Turn.is_reentrant(method, self)
-  return count_calls(nil, function(f, object)
-    return f == method and object == self
-  end) > 1
+--- How many calls of a method of an object are in progress in this coroutine: a hook
+-- may make one inside another.
+function Turn.calls_of(method, object)
+  return count_calls(nil, function(f, first)
+    return f == method and first == object
+  end)
 end
 
 --- @tparam[opt] function clean_up called whenever a turn ends, however it does
@@ -99,8 +103,8 @@ function Turn.refuse_reentrant()
 end
 
 function Turn:give_to(who)
+  self.holder[1] = who -- first, as a hook may look at any time
   self.taken = true
-  self.holder[1] = who
 end
 
 --- Whether another coroutine, which lives, has the turn.  If this one is inside a

@@ -159,6 +159,17 @@ return function(test)
     w:close()
   end)
 
+  test("a_table_inside_itself_is_refused_each_time", function()
+    local r, w = gipc.pipe()
+    local inside = {}
+    inside.me = { inside }
+    for _ = 1, 30 do -- compiled code, too
+      raises("inside itself at %.me%[1%]", w.put, w, inside)
+    end
+    r:close()
+    w:close()
+  end)
+
   -- H109, H110, H111
   test("hostile_messages_are_told_and_passed_over", function()
     local hostile, w = gipc.pipe { codec = "raw" }

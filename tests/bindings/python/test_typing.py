@@ -22,6 +22,7 @@ gipc\.aio\.Process\.(close|exit_info|exitcode|is_alive|kill|returncode|send_sign
 gipc\..*\.(__new__|__init__)
 gipc\._GIPCHandle\.(fd|rest_has_left)
 gipc\._pipe\._PairContext
+gipc\._(asyncio|gevent|trio)\.\w+\.current
 """
 
 

@@ -21,7 +21,7 @@ local function new_wait(fd)
   if fd > highest then
     failure.misuse(("copas waits with select, which takes no descriptor over %d"):format(highest))
   end
-  return setmetatable({ fd = fd, asked = false, over = false, always = false }, meta)
+  return setmetatable({ fd = fd, asked = false, over = false }, meta)
 end
 
 function Wait:getfd()
@@ -41,26 +41,14 @@ function Wait:receive()
   return nil, "timeout"
 end
 
-function Wait:send()
-  if self.asked then
-    return 1
-  end
-  self.asked = true
-  return nil, "timeout", 0
-end
-
 -- copas closes the sockets of coroutines that have ended; these are not its own.
 function Wait:close() end
 
 function copas.new()
   local library = require "copas"
 
-  local function wait_for(wait, direction)
-    if direction == "w" then
-      library.send(wait, "")
-    else
-      library.receive(wait, 0)
-    end
+  local function wait_for(wait)
+    library.receive(wait, 0)
   end
 
   local function new_timer(seconds)
@@ -71,7 +59,7 @@ function copas.new()
 
   local function sleep(seconds)
     local timer = new_timer(seconds)
-    wait_for(new_wait(native.fd_of(timer)), "r")
+    wait_for(new_wait(native.fd_of(timer)))
     native.close_descriptor(timer)
   end
 
@@ -83,11 +71,10 @@ function copas.new()
     local timer = setmetatable({ timer = new_timer(seconds) }, Timer)
     local over = new_wait(native.fd_of(timer.timer))
     library.addthread(function()
-      wait_for(over, "r")
+      wait_for(over)
       native.close_descriptor(timer.timer)
       if not timer.released then
         wait.over = true
-        wait.fd = wait.always or wait.fd
       end
     end)
     return timer
@@ -97,26 +84,34 @@ function copas.new()
   function Timer:release()
     self.released = true
     native.timer_set(self.timer, 0) -- EBADF: it has ended
-    if self.reader then
-      native.close(self.reader)
-      native.close(self.writer)
+  end
+
+  local function wait_to_read(fd, timeout)
+    local this = new_wait(fd)
+    if not timeout then
+      wait_for(this)
+      return true
     end
+    guard(end_later(this, timeout), wait_for, this)
+    return not this.over
+  end
+
+  local Writable = {} -- an epoll
+  Writable.__index = Writable
+
+  function Writable:release()
+    native.close_descriptor(self.epoll)
   end
 
   local function wait(fd, direction, timeout)
-    local this = new_wait(fd)
-    if not timeout then
-      wait_for(this, direction)
-      return true
+    if direction == "r" then
+      return wait_to_read(fd, timeout)
     end
-    local timer = end_later(this, timeout)
-    if direction == "w" then
-      -- Only readers can be dirty: a writer turns to what can be written.
-      timer.reader, timer.writer = failure.check(failure.collecting(native.pipe))
-      this.always = native.fd(timer.writer, native.WRITE)
-    end
-    guard(timer, wait_for, this, direction)
-    return not this.over
+    -- Only readers can be dirty, and to select() a socket that was shut down is not
+    -- writable.
+    local epoll = failure.check(failure.collecting(native.epoll_new))
+    failure.check(native.epoll_add(epoll, fd, native.WRITE))
+    return guard(setmetatable({ epoll = epoll }, Writable), wait_to_read, native.fd_of(epoll), timeout)
   end
 
   return {
