@@ -51,6 +51,7 @@ private:
   int set_group() const noexcept;
   int restrict_process() noexcept;
   int set_identity() noexcept;
+  int next_kept(int from) const noexcept;
   int close_others() const noexcept;
 
   const Options *options_ = nullptr;
