@@ -410,6 +410,9 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_block_signal(gipc_options *o,
  * 64 loops with started handles or watched processes. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_release_signals(gipc_options *o,
                                                           struct ev_loop *loop);
+/* What the last start with o failed for, such as "program", "cwd" or "user";
+ * NULL: nothing of the kind.  Not to be freed; gipc_options(3) lists them. */
+GIPC_API const char *gipc_options_failed(const gipc_options *o);
 /* gipc_start_process() calls fork_function(user) instead of fork(2).  It
  * returns what fork(2) returns, with errno set on failure. */
 GIPC_API GIPC_MUST_CHECK int

@@ -147,6 +147,10 @@ int gipc_options_keep_all_fds(gipc_options *o) {
   return 0;
 }
 
+const char *gipc_options_failed(const gipc_options *o) {
+  return o == nullptr ? nullptr : unwrap(o)->failed_part();
+}
+
 int gipc_options_block_signal(gipc_options *o, int signal) {
   return o == nullptr ? -EINVAL
                       : guard([&] { return unwrap(o)->block_signal(signal); });

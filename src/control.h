@@ -14,7 +14,7 @@ struct Record {
   enum Kind : int32_t { none, begun, failed, ended };
   int32_t kind;
   int32_t value; // failed: -errno; ended: the exit code
-  int32_t how;   // ended: GIPC_ENDED_...
+  int32_t how;   // failed: a Part; ended: GIPC_ENDED_...
 };
 
 // The child must not end before its parent holds a descriptor of it: a reaper

@@ -42,7 +42,8 @@ public:
   int start(Process *&out);
 
 private:
-  static int in_child(void *self) noexcept;
+  static int in_child(void *self, int *part) noexcept;
+  int execute() noexcept;
   static void forked(void *self) noexcept {
     static_cast<Program *>(self)->status_writer_.reset();
   }
@@ -93,10 +94,9 @@ int Program::prepare() {
 
 int Program::prepare_handles() {
   for (const Options::Passed &passed : options_.passed) {
-    if (passed.name.empty())
-      return -EINVAL;
-    if (int error = passed.handle->check_pass(true))
-      return error;
+    if (int error =
+            passed.name.empty() ? -EINVAL : passed.handle->check_pass(true))
+      return options_.note(Part::pass, error);
     for (int direction : {GIPC_READ, GIPC_WRITE}) {
       int fd = passed.handle->fd(direction);
       if (fd < 0)
@@ -167,20 +167,28 @@ void Program::prepare_paths() {
   }
 }
 
-int Program::in_child(void *pointer) noexcept {
+int Program::in_child(void *pointer, int *part) noexcept {
   auto *self = static_cast<Program *>(pointer);
-  int error = self->setup_.apply();
-  if (error == 0 && self->lifeline_child_)
-    error = os::signal_on_hangup(self->lifeline_child_.get(),
-                                 self->options_.death_signal);
-  if (error < 0)
-    return error;
-  self->setup_.unmask();
+  Failure failure = self->setup_.apply();
+  if (failure.error == 0 && self->lifeline_child_)
+    failure = {os::signal_on_hangup(self->lifeline_child_.get(),
+                                    self->options_.death_signal),
+               Part::death_signal};
+  if (failure.error == 0)
+    failure = {self->execute(), Part::program};
+  *part = static_cast<int>(failure.part);
+  return failure.error;
+}
+
+// Returns if it fails.
+int Program::execute() noexcept {
+  setup_.unmask();
   bool forbidden = false;
-  for (const std::string &path : self->paths_) {
+  int error = 0;
+  for (const std::string &path : paths_) {
     os::at_exec();
-    error = sys::execve(path.c_str(), const_cast<char *const *>(self->argv_),
-                        self->environment_.data());
+    error = sys::execve(path.c_str(), const_cast<char *const *>(argv_),
+                        environment_.data());
     forbidden |= error == -EACCES;
     if (!is_of_the_folder(error))
       return error;
@@ -199,17 +207,17 @@ int Program::start(Process *&out) {
   Fd pidfd;
   {
     registry::Making pidfd_in_making;
-    int error;
+    int error, part = 0;
     {
       SignalBlock signals;
       os::Spawn child{
           in_child, this, shared, status_reader_.get(), status_writer_.get(),
           forked};
-      error = os::spawn(child, &pid, &pidfd);
+      error = os::spawn(child, &pid, &pidfd, &part);
     }
     if (error != 0) {
       registry::Held known(std::move(pidfd)); // to the child of another thread
-      return error;
+      return options_.note(static_cast<Part>(part), error);
     }
     if (!pidfd)
       (void)os::open_pidfd(pid, pidfd);

@@ -67,10 +67,10 @@ int Fork::prepare_all() {
 int Fork::prepare_handles() {
   for (const Options::Passed &passed : options_->passed) {
     if (int error = passed.handle->check_pass(false))
-      return error;
+      return options_->note(Part::pass, error);
     handles_.reserve(options_->passed.size());
     if (int error = passed.handle->begin_pass())
-      return error;
+      return options_->note(Part::pass, error);
     handles_.push_back({passed.handle, {}, {}});
     for (int direction : {GIPC_READ, GIPC_WRITE}) {
       int fd = passed.handle->fd(direction);
@@ -128,7 +128,7 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
   if (error != 0)
     (void)process->signal(SIGKILL); // it waits at the gate
   else if (self->may_fail_)
-    error = process->wait_until_begun();
+    error = self->options_->note(process->wait_until_begun());
   if (error != 0) {
     Deadline never;
     (void)process->join(never);
@@ -175,22 +175,24 @@ int Fork::become_child() noexcept {
   struct ev_loop *known[registry::most_loops];
   int count = registry::forget_in_child(setup_.kept(), known);
   window_.reset();
-  int error = abandon_loops(known, count);
+  Failure failure{abandon_loops(known, count), Part::none};
   os::discard_stdio();
-  if (error == 0)
-    error = setup_.apply();
+  if (failure.error == 0)
+    failure = setup_.apply();
   setup_.close_sources();
-  if (error >= 0)
-    error = options_->change_environment();
+  if (failure.error == 0)
+    failure = {options_->change_environment(), Part::env};
   if (!control::pass_gate(child_end_.get(), setup_.kept()))
     _exit(127);
-  if (error == 0 && options_->death_signal != 0)
-    error = os::signal_on_hangup(child_end_.get(), options_->death_signal);
-  if (error < 0) {
+  if (failure.error == 0 && options_->death_signal != 0)
+    failure = {os::signal_on_hangup(child_end_.get(), options_->death_signal),
+               Part::death_signal};
+  if (failure.error < 0) {
     // The parent still owns the handles, with what is queued in them.
     close_passed();
-    control::send(child_end_.get(), {control::Record::failed, error, 0});
-    return error;
+    control::send(child_end_.get(), {control::Record::failed, failure.error,
+                                     static_cast<int32_t>(failure.part)});
+    return failure.error;
   }
   // Nothing can fail any more.
   for (Passed &passed : handles_)

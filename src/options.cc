@@ -209,6 +209,42 @@ int Options::block_signal(int signal) {
   return 0;
 }
 
+const char *Options::failed_part() const noexcept {
+  switch (failed.load()) {
+  case Part::program:
+    return "program";
+  case Part::cwd:
+    return "cwd";
+  case Part::env:
+    return "env";
+  case Part::pass:
+    return "pass";
+  case Part::stdio:
+    return "stdio";
+  case Part::map_fd:
+    return "map_fd";
+  case Part::keep_fds:
+    return "keep_fds";
+  case Part::group:
+    return "group";
+  case Part::terminal:
+    return "terminal";
+  case Part::nice:
+    return "nice";
+  case Part::rlimit:
+    return "rlimit";
+  case Part::user:
+    return "user";
+  case Part::no_new_privileges:
+    return "no_new_privileges";
+  case Part::death_signal:
+    return "death_signal";
+  case Part::none:
+    break;
+  }
+  return nullptr;
+}
+
 int Options::change_environment() const noexcept {
   if (clear_env)
     if (int error = os::clear_environment())

@@ -1,6 +1,7 @@
 // How a child is to be started: the values, checked and copied.
 #pragma once
 
+#include <atomic>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,30 @@ struct ev_loop;
 namespace gipc {
 
 class Handle;
+
+// The parts of a start that can fail by themselves; names in options.cc.
+enum class Part : int32_t {
+  none,
+  program,
+  cwd,
+  env,
+  pass,
+  stdio,
+  map_fd,
+  keep_fds,
+  group,
+  terminal,
+  nice,
+  rlimit,
+  user,
+  no_new_privileges,
+  death_signal
+};
+
+struct Failure {
+  int error; // 0: none
+  Part part;
+};
 
 // The setters throw bad_alloc; a value they refuse (-EINVAL) changes nothing.
 struct Options {
@@ -66,6 +91,8 @@ struct Options {
   std::vector<struct ev_loop *> left_loops;
   pid_t (*fork_function)(void *) = nullptr;
   void *fork_user = nullptr;
+  // Of the last start with these options, which may run in several threads.
+  mutable std::atomic<Part> failed{Part::none};
 
   int set_daemon(int on) noexcept;
   int set_death_signal(int signal) noexcept;
@@ -85,6 +112,17 @@ struct Options {
   int set_rlimit(int resource, uint64_t soft, uint64_t hard);
   int keep(const int *fds, size_t count);
   int block_signal(int signal);
+
+  int note(Part part, int error) const noexcept {
+    if (error < 0)
+      failed = part;
+    return error;
+  }
+  int note(Failure failure) const noexcept {
+    return note(failure.part, failure.error);
+  }
+  // nullptr: none did.
+  const char *failed_part() const noexcept;
 
   // Gives this process the environment that was asked for, in a function child.
   int change_environment() const noexcept;

@@ -80,9 +80,9 @@ void leave_exit_set(int set, int pidfd) noexcept;
 void *ended_of_exit_set(int set) noexcept; // nullptr: none
 
 // How spawn() runs a child.  body must exec or _exit; what it returns is the
-// error of the start.
+// error of the start, and *detail a number that goes with it.
 struct Spawn {
-  int (*body)(void *argument) noexcept;
+  int (*body)(void *argument, int *detail) noexcept;
   void *argument;
   // The child runs in the parent's memory, so that its start does not cost what
   // a copy of the page tables does.
@@ -97,7 +97,7 @@ bool spawn_forks() noexcept;
 // *pidfd, where there are any) after an exec; else the -errno that body
 // returned, with the child reaped, and *pidfd still open: a fork in another
 // thread may have copied it, which only the caller can tell.
-int spawn(const Spawn &child, pid_t *pid, Fd *pidfd) noexcept;
+int spawn(const Spawn &child, pid_t *pid, Fd *pidfd, int *detail) noexcept;
 // body calls this before each execve(2).
 void at_exec() noexcept;
 // Who a process is to be.  What is not set stays as it is.

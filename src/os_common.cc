@@ -111,6 +111,7 @@ int close_run(unsigned first, unsigned last) noexcept {
 // In a child of spawn_by_fork(): what it tells its progress through.
 struct Progress {
   std::atomic<int> execs; // number of execve(2) calls begun
+  int detail;             // of body, before its error
   std::atomic<int> error; // of body
 };
 Progress *progress;
@@ -243,22 +244,23 @@ void at_exec() noexcept {
     progress->execs.fetch_add(1);
 }
 
-int spawn_by_fork(const Spawn &what, pid_t *pid) noexcept {
+int spawn_by_fork(const Spawn &what, pid_t *pid, int *detail) noexcept {
   void *memory = ::mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANON, -1, 0);
   if (memory == MAP_FAILED)
     return -ENOMEM;
-  auto *shared = new (memory) Progress{{0}, {0}};
+  auto *shared = new (memory) Progress{{0}, 0, {0}};
   int child = sys::fork_process();
   if (child == 0) {
     status_fd = what.status_writer;
     progress = shared;
-    shared->error.store(what.body(what.argument));
+    shared->error.store(what.body(what.argument, &shared->detail));
     _exit(127);
   }
   what.forked(what.argument);
   int error =
       child < 0 ? child : wait_for_exec(what.status_reader, child, *shared);
+  *detail = shared->detail;
   ::munmap(memory, sizeof(Progress));
   if (child >= 0 && error != 0) {
     int status;

@@ -30,7 +30,7 @@ int get_uids(uid_t (&ids)[3]) noexcept;
 
 // spawn() of os.h by fork(2), for systems where nothing else tells when a child
 // has executed its program.
-int spawn_by_fork(const Spawn &child, pid_t *pid) noexcept;
+int spawn_by_fork(const Spawn &child, pid_t *pid, int *detail) noexcept;
 
 template <typename Visit> int each_descriptor(Visit &&visit) noexcept {
   return list_descriptors(

@@ -271,11 +271,12 @@ constexpr size_t stack_size = 256 * 1024;
 struct Result {
   const Spawn *spawn;
   int error; // the child's errno; 0 after an exec
+  int detail;
 };
 
 int spawned(void *pointer) {
   auto *result = static_cast<Result *>(pointer);
-  result->error = result->spawn->body(result->spawn->argument);
+  result->error = result->spawn->body(result->spawn->argument, &result->detail);
   _exit(127);
 }
 
@@ -283,16 +284,16 @@ int spawned(void *pointer) {
 
 bool spawn_forks() noexcept { return is_emulated(); }
 
-int spawn(const Spawn &what, pid_t *pid, Fd *pidfd) noexcept {
+int spawn(const Spawn &what, pid_t *pid, Fd *pidfd, int *detail) noexcept {
   if (spawn_forks())
-    return spawn_by_fork(what, pid);
+    return spawn_by_fork(what, pid, detail);
   // The child's stack, with the result at its lower end.  MAP_SHARED, so that
   // the result comes back from a child that has a copy of all other memory.
   void *memory = ::mmap(nullptr, stack_size, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     return -ENOMEM;
-  auto *result = new (memory) Result{&what, 0};
+  auto *result = new (memory) Result{&what, 0, 0};
   // CLONE_VFORK: the parent sleeps until the exec or exit, so there is no
   // status pipe, which a fork in another thread could hold open.
   int flags = SIGCHLD | CLONE_VFORK | (what.shared ? CLONE_VM : 0);
@@ -309,6 +310,7 @@ int spawn(const Spawn &what, pid_t *pid, Fd *pidfd) noexcept {
     child = clone_child(0);
   Fd child_fd(child >= 0 ? fd : -1);
   int error = child < 0 ? child : result->error;
+  *detail = result->detail;
   ::munmap(memory, stack_size);
   if (child >= 0 && error != 0) {
     int status;

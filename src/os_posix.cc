@@ -145,8 +145,8 @@ int kept_status(int, int *) noexcept { return -ENOSYS; }
 
 bool spawn_forks() noexcept { return true; }
 
-int spawn(const Spawn &child, pid_t *pid, Fd *) noexcept {
-  return spawn_by_fork(child, pid);
+int spawn(const Spawn &child, pid_t *pid, Fd *, int *detail) noexcept {
+  return spawn_by_fork(child, pid, detail);
 }
 
 namespace {

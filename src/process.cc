@@ -48,14 +48,14 @@ void Process::started(pid_t pid, Fd pidfd, bool leads) noexcept {
   }
 }
 
-int Process::wait_until_begun() noexcept {
+Failure Process::wait_until_begun() noexcept {
   // A fork elsewhere in the program may hold the child's end of the socket
   // open, so the end of that stream is not what to wait for alone.  A child
   // that has ended may have told why only after it was asked: its end reads
   // what it told once more.
   for (;;) {
     int more = read_records();
-    if (begun_ || failure_ != 0 || more != -EAGAIN || has_ended())
+    if (begun_ || failure_.error != 0 || more != -EAGAIN || has_ended())
       return failure_;
     pollfd signs[2] = {{control_.get(), POLLIN, 0}, {pidfd_.get(), POLLIN, 0}};
     (void)sys::poll(signs, 2, pidfd_ ? -1 : 10);
@@ -137,7 +137,7 @@ int Process::read_records() noexcept {
   for (int i = 0; i < count; ++i) {
     begun_ |= records[i].kind == control::Record::begun;
     if (records[i].kind == control::Record::failed)
-      failure_ = records[i].value;
+      failure_ = {records[i].value, static_cast<Part>(records[i].how)};
     if (records[i].kind == control::Record::ended) {
       recorded_code_ = records[i].value & 0xff;
       recorded_how_ = records[i].how;

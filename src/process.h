@@ -6,6 +6,7 @@
 #include "generation.h"
 #include "gipc.h"
 #include "membership.h"
+#include "options.h"
 #include "registry.h"
 #include "watch.h"
 
@@ -32,7 +33,7 @@ public:
   void started(pid_t pid, Fd pidfd, bool leads) noexcept;
   // Waits until a function child has begun or ended (0), or could not begin:
   // what it failed with.
-  int wait_until_begun() noexcept;
+  Failure wait_until_begun() noexcept;
 
   // Deletes it, now or when the child has been reaped.
   void free() noexcept;
@@ -104,7 +105,7 @@ private:
   bool reported_ = false;
   int wait_status_ = 0; // that it ended with, or that was reported
   int how_ = 0;
-  int failure_ = 0; // what a function child could not begin for
+  Failure failure_{0, Part::none}; // what a function child could not begin for
   int recorded_code_ = -1;
   int recorded_how_ = GIPC_ENDED_UNKNOWN;
   rusage usage_{};

@@ -27,6 +27,7 @@ SignalBlock::~SignalBlock() {
 
 int Setup::prepare(const Options &options, bool exec) {
   options_ = &options;
+  options.failed = Part::none;
   exec_ = exec;
   close_others_ =
       options.keep_fds.has_value() || (exec && !options.keep_all_fds);
@@ -37,10 +38,11 @@ int Setup::prepare(const Options &options, bool exec) {
     found_groups_.resize(options.user->groups->size() + 1);
   int error = reserve_numbers();
   for (int which = 0; error == 0 && which < 3; ++which)
-    error = prepare_stdio(which);
+    error = options.note(Part::stdio, prepare_stdio(which));
   for (size_t i = 0; error == 0 && i < options.mapped.size(); ++i) {
     Fd copy;
-    error = sys::duplicate(options.mapped[i].fd, copy);
+    error =
+        options.note(Part::map_fd, sys::duplicate(options.mapped[i].fd, copy));
     if (error == 0)
       sources_.push_back(
           {registry::Held(std::move(copy)), options.mapped[i].child_fd});
@@ -91,11 +93,11 @@ int Setup::reserve_numbers() {
   // What is to be copied must not be taken from there.
   for (const Options::Mapping &mapping : options_->mapped)
     if (int flags = sys::status_flags(mapping.fd); flags < 0)
-      return flags;
+      return options_->note(Part::map_fd, flags);
   for (const Options::Stdio &stdio : options_->stdio)
     if (stdio.mode == GIPC_STDIO_FD)
       if (int flags = sys::status_flags(stdio.fd); flags < 0)
-        return flags;
+        return options_->note(Part::stdio, flags);
   reserved_.reserve(options_->mapped.size());
   for (const Options::Mapping &mapping : options_->mapped) {
     Fd placeholder;
@@ -124,7 +126,7 @@ void Setup::finish() { std::sort(kept_.begin(), kept_.end()); }
 
 // ---- In the child -----------------------------------------------------------
 
-int Setup::apply() noexcept {
+Failure Setup::apply() noexcept {
   // Handlers go before any signal can come; an exec would reset them but leave
   // what is ignored.  Python and others ignore SIGPIPE, which programs do not
   // expect; a function child is the same program and keeps it.
@@ -133,28 +135,38 @@ int Setup::apply() noexcept {
   for (int number = 1; number < NSIG; ++number)
     if (number != SIGKILL && number != SIGSTOP && (exec_ || number != SIGPIPE))
       (void)::sigaction(number, &standard, nullptr);
-  int error = set_group();
-  if (error == 0)
-    error = redirect();
-  if (error == 0 && !options_->cwd.empty())
-    error = sys::chdir(options_->cwd.c_str());
-  for (size_t i = 0; error == 0 && i < exposed_.size(); ++i)
-    error = sys::set_cloexec(exposed_[i], false);
-  if (error == 0 && close_others_)
-    error = close_others();
-  // Last, because the rest may need what this takes away: descriptors, rights.
-  return error == 0 ? restrict_process() : error;
+  // Limits and rights last, because the rest may need what these take away, and
+  // the user after the limits, which may need its privileges.
+  constexpr struct {
+    Part part;
+    int (Setup::*take)() noexcept;
+  } steps[] = {{Part::group, &Setup::set_group},
+               {Part::terminal, &Setup::set_terminal},
+               {Part::stdio, &Setup::redirect},
+               {Part::cwd, &Setup::change_directory},
+               {Part::keep_fds, &Setup::close_others},
+               {Part::nice, &Setup::set_mask_and_nice},
+               {Part::rlimit, &Setup::set_limits},
+               {Part::user, &Setup::set_identity},
+               {Part::no_new_privileges, &Setup::set_no_new_privileges}};
+  for (const auto &step : steps)
+    if (int error = (this->*step.take)(); error < 0)
+      return {error, step.part};
+  return {0, Part::none};
 }
 
-int Setup::set_group() const noexcept {
-  int error = 0;
+int Setup::set_group() noexcept {
   if (options_->group == GIPC_GROUP_NEW)
-    error = sys::setpgid(0, 0);
-  else if (options_->group == GIPC_GROUP_SESSION)
-    error = sys::setsid();
-  if (error < 0 || options_->terminal < 0)
-    return error < 0 ? error : 0;
-  return os::set_terminal(options_->terminal);
+    return sys::setpgid(0, 0);
+  return options_->group == GIPC_GROUP_SESSION ? sys::setsid() : 0;
+}
+
+int Setup::set_terminal() noexcept {
+  return options_->terminal < 0 ? 0 : os::set_terminal(options_->terminal);
+}
+
+int Setup::change_directory() noexcept {
+  return options_->cwd.empty() ? 0 : sys::chdir(options_->cwd.c_str());
 }
 
 int Setup::redirect() noexcept {
@@ -191,23 +203,22 @@ int Setup::fill_stdio() const noexcept {
   return 0;
 }
 
-// The user last: the others may take the privileges that go then.
-int Setup::restrict_process() noexcept {
+int Setup::set_mask_and_nice() noexcept {
   if (options_->umask)
     (void)::umask(*options_->umask); // the old one
-  if (options_->nice != 0)
-    if (int error = sys::nice(options_->nice))
-      return error;
+  return options_->nice == 0 ? 0 : sys::nice(options_->nice);
+}
+
+int Setup::set_limits() noexcept {
   for (const Options::Limit &limit : options_->limits)
     if (int error = sys::setrlimit(limit.resource, &limit.value))
       return error;
-  if (options_->user)
-    if (int error = set_identity())
-      return error;
-  return options_->no_new_privileges ? os::set_no_new_privileges() : 0;
+  return 0;
 }
 
 int Setup::set_identity() noexcept {
+  if (!options_->user)
+    return 0;
   const Options::User &user = *options_->user;
   os::Identity wanted;
   wanted.uid = user.uid ? &*user.uid : nullptr;
@@ -235,7 +246,16 @@ int Setup::next_kept(int from) const noexcept {
   return next < 0 ? *added : std::min(next, *added);
 }
 
-int Setup::close_others() const noexcept {
+int Setup::set_no_new_privileges() noexcept {
+  return options_->no_new_privileges ? os::set_no_new_privileges() : 0;
+}
+
+int Setup::close_others() noexcept {
+  for (int fd : exposed_)
+    if (int error = sys::set_cloexec(fd, false))
+      return error;
+  if (!close_others_)
+    return 0;
   int next = 3;
   for (int kept; (kept = next_kept(next)) >= 0; next = kept + 1)
     if (kept > next)

@@ -26,7 +26,7 @@ public:
   // Once all are known.
   void finish();
 
-  int apply() noexcept;
+  Failure apply() noexcept;
   // All signals are blocked before the fork; this is the child's own mask.
   void unmask() const noexcept;
   // The parent's ends of stdio pipes.
@@ -48,11 +48,15 @@ private:
   int prepare_stdio(int which);
   int redirect() noexcept;
   int fill_stdio() const noexcept;
-  int set_group() const noexcept;
-  int restrict_process() noexcept;
-  int set_identity() noexcept;
+  int set_group() noexcept;
+  int set_terminal() noexcept;
+  int change_directory() noexcept;
   int next_kept(int from) const noexcept;
-  int close_others() const noexcept;
+  int close_others() noexcept;
+  int set_mask_and_nice() noexcept;
+  int set_limits() noexcept;
+  int set_identity() noexcept;
+  int set_no_new_privileges() noexcept;
 
   const Options *options_ = nullptr;
   bool exec_ = false;

@@ -344,7 +344,7 @@ static void a_runtime_keeps_what_it_has_opened_since_the_fork(void **state) {
   CHECK_OK(gipc_fork_parent(f, pid, &p));
   CHECK_OK(gipc_process_join(p, -1));
   CHECK_OK(gipc_process_exitcode(p, &code));
-  CHECK_INT(code, 0);
+  CHECK_IS(code, 0);
   gipc_process_free(p);
   gipc_options_free(o);
   close(kept);
@@ -355,6 +355,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_fork_of_ones_own_is_adopted),
       TEST(an_adopted_child_has_the_options),
+      TEST(a_runtime_keeps_what_it_has_opened_since_the_fork),
       TEST(a_failed_fork_is_undone),
       TEST(a_failed_setup_of_an_adopted_child_is_told),
       TEST(the_runtimes_fork_function_is_called),
