@@ -4,7 +4,15 @@
 # Fiber::Scheduler: the methods to begin with.
 
 require "io/wait"
-require "gipc/loader"
+begin
+  require "gipc/loader"
+rescue LoadError => e
+  raise unless e.path == "gipc/loader"
+
+  raise LoadError, "gipc is not compiled.  Bundler does not compile a gem with path:, so " \
+                   "use git:, or build the gem and install it, or run `make` in the " \
+                   "repository and put build/linux/ruby into RUBYLIB"
+end
 
 module Gipc
   # The version of the library that runs.
@@ -12,15 +20,27 @@ module Gipc
   VERSION = [16, 8, 0].map { |bits| Native.version >> bits & 0xff }.join(".")
 end
 
+module Gipc
+  FEATURES = {pidfd: Native::FEATURE_PIDFD, kept_status: Native::FEATURE_KEPT_STATUS,
+              shared_start: Native::FEATURE_SHARED_START,
+              close_range: Native::FEATURE_CLOSE_RANGE,
+              wipe_on_fork: Native::FEATURE_WIPE_ON_FORK,
+              pipe_read: Native::FEATURE_PIPE_READ,
+              pipe_write: Native::FEATURE_PIPE_WRITE}.freeze
+  private_constant :FEATURES
+end
+
 require_relative "gipc/errors"
 require_relative "gipc/deadline"
-require_relative "gipc/turn"
+require_relative "gipc/fair_lock"
 require_relative "gipc/descriptor"
 require_relative "gipc/codec"
-require_relative "gipc/handle"
 require_relative "gipc/options"
+require_relative "gipc/transfer"
+require_relative "gipc/handle"
 require_relative "gipc/child"
 require_relative "gipc/process"
+require_relative "gipc/wait"
 
 module Gipc
   class << self
@@ -124,6 +144,26 @@ module Gipc
       Process.exec(argv, handles, options)
     end
 
+    # What of newer kernels works here, as the library has found out by using it.
+    # Without :kept_status a status can be lost to another reaper ({StatusLost}).
+    #
+    # @return [Array<Symbol>] of :pidfd, :kept_status, :shared_start, :close_range,
+    #   :wipe_on_fork, :pipe_read, :pipe_write
+    # @raise [Errno::EMFILE] and the like
+    def features
+      mask = Native.features
+      FEATURES.filter_map { |name, bit| name if mask.anybits?(bit) }
+    end
+
+    # For how long the end of a child, of this process and of its children, waits for
+    # queued messages to be sent while not a byte of them can be; 60 at first.
+    #
+    # @param seconds [Numeric, nil] nil, or negative: indefinitely; 0: not at all
+    # @raise [ArgumentError] if it is not a number
+    def exit_timeout=(seconds)
+      Native.set_exit_timeout(Deadline.after(seconds)&.left || -1)
+    end
+
     # @private
     def inherited(name)
       Native.inherit(name)
@@ -137,4 +177,7 @@ module Gipc
       sleep(0) if Fiber.current_scheduler
     end
   end
+
+  # Ruby's part of the library, and how it is done: not to be used.
+  private_constant :Native, :Child, :Deadline, :Descriptor, :FairLock, :Transfer
 end

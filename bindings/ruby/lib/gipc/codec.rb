@@ -86,6 +86,8 @@ module Gipc
       end
     end
 
+    # The modules JSON and MessagePack mean :json and :msgpack.
+    #
     # @return [#dump, #load]
     # @raise [ArgumentError] if there is none of this name
     # @raise [LoadError] if its gem is not installed
@@ -97,11 +99,18 @@ module Gipc
       when :json then json
       when :msgpack then msgpack
       else
+        return json if named?(:JSON, name)
+        return msgpack if named?(:MessagePack, name)
         return name if name.respond_to?(:dump) && name.respond_to?(:load)
 
         raise ArgumentError, "no codec: #{name.inspect}; there are :marshal, " \
                              ":raw, :json, :msgpack, and what has dump and load"
       end
+    end
+
+    # Whether it is the module of this name, if that is loaded.
+    def self.named?(name, codec)
+      Object.const_defined?(name) && Object.const_get(name).equal?(codec)
     end
 
     def self.json
@@ -116,6 +125,6 @@ module Gipc
       raise LoadError, "the codec :msgpack needs the gem msgpack: " \
                        "gem install msgpack"
     end
-    private_class_method :json, :msgpack
+    private_class_method :named?, :json, :msgpack
   end
 end
