@@ -89,6 +89,9 @@ module Gipc
     # @raise [Errno::ENOENT] if there is none of this name
     # @raise [BadHandles] if GIPC_HANDLES is malformed or stale
     def inherit(name, codec: :marshal, &block)
+      unless name.is_a?(String) || name.is_a?(Symbol)
+        raise TypeError, "name is a String or a Symbol, not #{name.inspect}"
+      end
       codec = Codec.of(codec)
       Handle.lend_to_block([Handle.new(inherited(name.to_s), codec)], &block)
     end

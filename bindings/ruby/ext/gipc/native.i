@@ -213,6 +213,7 @@ void release(VALUE object);
 %ignore gipc_fork_parent;
 %ignore gipc_fork_child;
 
+typedef unsigned int mode_t;
 %include "gipc.i"
 
 %init %{

@@ -86,6 +86,47 @@ module Gipc
       end
     end
 
+    # How deep {encode} looks for the place of what cannot be encoded.
+    DEEPEST = 100
+    private_constant :DEEPEST
+
+    # The bytes of an object.  An error says where in it that is which the codec does
+    # not take, as in <tt>(at ["jobs"][3])</tt>.
+    #
+    # @private
+    def self.encode(codec, object)
+      codec.dump(object)
+    rescue StandardError => e
+      place = place(codec, object)
+      raise if place.empty?
+
+      raise e.exception("#{e.message} (at #{place})")
+    end
+
+    def self.place(codec, object)
+      steps = []
+      while steps.size < DEEPEST
+        items = case object
+                when Array then object.each_with_index.lazy.map { |item, i| [i, item] }
+                when Hash then object.lazy
+                else break
+                end
+        key, object = items.find { |_, item| !encodes?(codec, item) }
+        break unless key
+
+        steps << "[#{key.inspect}]"
+      end
+      steps.join
+    end
+
+    def self.encodes?(codec, object)
+      codec.dump(object)
+      true
+    rescue StandardError
+      false
+    end
+    private_class_method :place, :encodes?
+
     # The modules JSON and MessagePack mean :json and :msgpack.
     #
     # @return [#dump, #load]

@@ -126,10 +126,11 @@ module Gipc
     # @raise [Errno::EPIPE] if the peer has closed its end, or is gone
     # @raise [TooBig] if it is over the limit
     # @raise [WrongDirection] on a reader
-    # @raise [TypeError] if the codec cannot take it
+    # @raise [TypeError, ArgumentError, JSON::GeneratorError] and others of the codec, if
+    #   it cannot take the object, with the place of what it does not take
     # @raise [Locked] in a trap or a hook that interrupts a put of this handle
     def put(object, timeout: nil, &accepted)
-      message = @codec.dump(object)
+      message = Codec.encode(@codec, object)
       if accepted
         masked(timeout) do |deadline|
           confirm(accepted) { send_message(message, deadline) }
@@ -177,7 +178,7 @@ module Gipc
         raise TypeError, "objects is an Enumerable, not #{objects.inspect}"
       end
       messages = []
-      objects.each_entry { |object| messages << @codec.dump(object) }
+      objects.each_entry { |object| messages << Codec.encode(@codec, object) }
       deadline = Deadline.after(timeout)
       accepted = 0
       writing(deadline) do |fd|
@@ -378,7 +379,7 @@ module Gipc
 
     # @private
     def self.adopt(reader, writer, codec)
-      fds = [reader, writer].map { |stream| stream.is_a?(IO) ? stream.fileno : stream || -1 }
+      fds = {reader: reader, writer: writer}.map { |name, stream| descriptor_of(name, stream) }
       if writer.equal?(reader)
         flags = IO.for_fd(fds.first, autoclose: false).fcntl(Fcntl::F_GETFL)
         fds[0] = -1 if flags & Fcntl::O_ACCMODE == Fcntl::O_WRONLY
@@ -391,6 +392,14 @@ module Gipc
       end
       new(native, codec)
     end
+
+    def self.descriptor_of(name, stream)
+      return stream || -1 if stream.nil? || stream.is_a?(Integer)
+      raise TypeError, "#{name} is an IO or a descriptor, not #{stream.inspect}" unless stream.is_a?(IO)
+
+      stream.fileno
+    end
+    private_class_method :descriptor_of
 
     # An exception that leaves the block goes on, also if another thread is in a get.
     # @private

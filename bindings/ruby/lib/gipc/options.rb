@@ -124,6 +124,15 @@ module Gipc
         end
       end
 
+      # A String, also of a Symbol or a path.
+      # @private
+      def text(value)
+        value = value.to_path if value.respond_to?(:to_path)
+        raise TypeError, "a String is needed, not #{value.inspect}" unless text?(value)
+
+        value.to_s
+      end
+
       # A size in bytes, for an argument of this name.
       # @private
       def count(argument, value)
@@ -143,23 +152,16 @@ module Gipc
 
       private
 
+      def text?(value)
+        value.is_a?(String) || value.is_a?(Symbol)
+      end
+
       def set(native, name, value)
         SETTERS.fetch(name).call(native, value)
       rescue TypeError, ArgumentError, RangeError, Errno::EINVAL => e
         type = e.is_a?(TypeError) ? TypeError : ArgumentError
         reason = e.is_a?(SystemCallError) ? "#{value.inspect} is not valid" : e.message
         raise type, "option #{name}: #{reason}"
-      end
-
-      def text?(value)
-        value.is_a?(String) || value.is_a?(Symbol)
-      end
-
-      def text(value)
-        value = value.to_path if value.respond_to?(:to_path)
-        raise TypeError, "a String is needed, not #{value.inspect}" unless text?(value)
-
-        value.to_s
       end
 
       def number(value)

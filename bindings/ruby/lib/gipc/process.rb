@@ -65,12 +65,14 @@ module Gipc
     end
 
     def self.words(argv)
-      raise TypeError, "argv is an Array of Strings, not #{argv.inspect}" unless argv.is_a?(Array)
-      raise ArgumentError, "argv is empty: its first word is the program" if argv.empty?
+      raise TypeError, "an Array of Strings is needed, not #{argv.inspect}" unless argv.is_a?(Array)
+      raise ArgumentError, "it is empty: its first word is the program" if argv.empty?
 
       words = Native.words_new
-      argv.each { |word| Native.words_add(words, word.to_s) }
+      argv.each { |word| Native.words_add(words, Options.text(word)) }
       words
+    rescue TypeError, ArgumentError => e
+      raise e.class, "argv: #{e.message}"
     end
 
     def self.named(handles)

@@ -27,7 +27,7 @@ module Gipc
       while true
         watched = objects.map(&:watched)
         ready = Native.ready(watched.map(&:first))
-        return objects.values_at(*ready) if !ready.empty? || deadline&.over?
+        return objects.values_at(*ready.sort) if !ready.empty? || deadline&.over?
 
         await_one(watched, deadline)
       end
