@@ -10,8 +10,8 @@ rescue LoadError => e
   raise unless e.path == "gipc/loader"
 
   raise LoadError, "gipc is not compiled.  Bundler does not compile a gem with path:, so " \
-                   "use git:, or build the gem and install it, or run `make` in the " \
-                   "repository and put build/linux/ruby into RUBYLIB"
+                   "build and install the gem (README.md), or run `make binding-programs` in " \
+                   "the repository and put its build/linux/ruby into RUBYLIB"
 end
 
 module Gipc
@@ -120,6 +120,9 @@ module Gipc
     # block or other handle of this process acts in it.  It ends with 0 after the
     # block, with n by +exit n+ (0 to 255; others become 255), and with 1 and a
     # trace on standard error by an exception.
+    #
+    # The block runs in a thread of its own, with the stack of a thread and without the
+    # thread variables of the caller.
     #
     # @param handles [Array<Handle>]
     # @param options [Hash] see {Options}
