@@ -35,7 +35,7 @@ class InterruptionsTest < GipcTest
     start(writer) { |w| count.times { |i| w.put(i) } }
     taken = []
     getting = masked_thread do
-      struck_in { reader.get { |number| taken << number } } until taken.size == count
+      struck_in { reader.get { |number| Thread.pass || taken << number } } until taken.size == count
     end
     strike_while(getting) { taken.size }
     getting.join
@@ -52,7 +52,7 @@ class InterruptionsTest < GipcTest
     until taken.size == count
       begin
         Timeout.timeout(strikes < 200 ? 0.001 : nil) do
-          reader.get { |number| taken << number } until taken.size == count
+          reader.get { |number| sleep(0.0001) && taken << number } until taken.size == count
         end
       rescue Timeout::Error
         strikes += 1
