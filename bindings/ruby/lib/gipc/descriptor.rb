@@ -4,31 +4,15 @@
 # where there is a scheduler, and other threads in any case.
 
 module Gipc
+  # Who waits for it has its lock.
+  #
   # @private
-  class Descriptor
+  class Descriptor < FairLock
     # @param event [:wait_readable, :wait_writable]
     def initialize(event)
+      super()
       @event = event
-      @lock = FairLock.new
       @io = nil
-    end
-
-    # Whether somebody waits here, or goes on after a wait.
-    def locked?
-      @lock.locked?
-    end
-
-    # (see FairLock#locked_below?)
-    def locked_below?
-      @lock.locked_below?
-    end
-
-    def exclusively(deadline, &block)
-      @lock.exclusively(deadline, &block)
-    end
-
-    def if_free(&block)
-      @lock.if_free(&block)
     end
 
     # One object for one descriptor, as schedulers and selectors know it by that.

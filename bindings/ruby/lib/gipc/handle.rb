@@ -57,7 +57,10 @@ module Gipc
     def get(timeout: nil)
       return masked(timeout) { |deadline| yield @codec.load(take(deadline)) } if block_given?
 
-      @codec.load(take(timeout && Deadline.after(timeout)))
+      deadline = timeout && Deadline.after(timeout)
+      message = Native.take(@native) unless @in.locked?
+      message = receive(message, deadline) unless message.is_a?(String)
+      @codec.load(message)
     end
 
     # Takes the next message as bytes, without the codec, into a String whose memory
