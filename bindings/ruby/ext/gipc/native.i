@@ -86,10 +86,10 @@ static VALUE append_output(VALUE result, VALUE object) {
  * that forks may need, so they wait here instead. */
 %{
 static VALUE fork_mutex;
-static VALUE forking_thread; /* 0: none */
+static VALUE forking_thread = Qfalse;
 
 static int another_thread_forks(void) {
-  return RB_UNLIKELY(forking_thread) && forking_thread != rb_thread_current();
+  return RB_UNLIKELY(forking_thread != Qfalse) && forking_thread != rb_thread_current();
 }
 
 /* Not with the mutex, which cannot be locked in a trap. */
@@ -119,7 +119,7 @@ static void free_or_keep(void (*free_now)(void *), void *object) {
 }
 
 static void fork_is_over(void) {
-  forking_thread = 0;
+  forking_thread = Qfalse;
   while (freed_later) {
     garbage *entry = freed_later;
     freed_later = entry->next;
@@ -146,6 +146,7 @@ static void free_process(void *process) {
 %init %{
   fork_mutex = rb_mutex_new();
   rb_gc_register_address(&fork_mutex);
+  rb_gc_register_address(&forking_thread);
 %}
 
 /* ---- Arguments --------------------------------------------------------------- */

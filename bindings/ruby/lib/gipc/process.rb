@@ -314,9 +314,13 @@ module Gipc
     # Waits and leaves it to be joined: until then its group keeps its number.
     def await_end(deadline)
       fd = descriptor
-      return poll(deadline) unless fd
-
-      @end.locked_below? ? @end.wait(fd, deadline) : @end.exclusively(deadline) { @end.wait(fd, deadline) }
+      if fd.nil?
+        poll(deadline)
+      elsif @end.locked_below?
+        @end.wait(fd, deadline)
+      else
+        @end.exclusively(deadline) { @end.wait(fd, deadline) unless @info }
+      end
     rescue Timeout
       raise unless deadline&.over?
     end
