@@ -50,7 +50,7 @@ end
 
 class GipcTest < Minitest::Test
   i_suck_and_my_tests_are_order_dependent! # so that a failure can be repeated
-  SECONDS = 120
+  SECONDS = 300
 
   def before_setup
     super
