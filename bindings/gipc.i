@@ -28,6 +28,7 @@
 #define __attribute__(x)
 %include <stdint.i>
 typedef int pid_t;
+typedef unsigned int mode_t;
 typedef unsigned int uid_t;
 typedef unsigned int gid_t;
 

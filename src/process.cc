@@ -259,7 +259,8 @@ int Process::signal_group(int number) noexcept {
     return error;
   if (number < 0 || number >= NSIG || !leads_group_)
     return -EINVAL;
-  return has_ended() ? GIPC_EDEAD : kill_group(number);
+  // Asked for here, its end would be reaped, and the rest of the group lost.
+  return was_reaped() ? GIPC_EDEAD : kill_group(number);
 }
 
 // Any time ago, by any reaper in this program.

@@ -6,13 +6,15 @@ lua_sources := $(wildcard $(addprefix bindings/lua/,\
 lua_modules := $(lua_sources:bindings/lua/%=%)
 lua_wrapper := $(B)/lua/native_wrap.c
 
+comma := ,
+
 # By version, where jit is LuaJIT: its headers, and the objects made with them.
 lua_include = $(or $(LUA_INCDIR),/usr/include/$(subst jit,jit-2.1,lua$(1)))
 lua_objects = $(addprefix $(B)/lua/$(1)/,native_wrap.o scheduler.o)
 
-$(lua_wrapper): bindings/lua/native.i bindings/gipc.i include/gipc.h
+$(lua_wrapper): $(wildcard bindings/lua/*.i) bindings/gipc.i include/gipc.h
 	@mkdir -p $(@D)
-	$(SWIG) -lua -nomoduleglobal -Iinclude -o $@ $<
+	$(SWIG) -lua -nomoduleglobal -Iinclude -o $@ bindings/lua/native.i
 
 # Without our warnings: most of it is what SWIG wrote.
 lua_compile = $(CC) -Iinclude -Ibindings/lua -I$(call lua_include,$*) \
@@ -28,11 +30,15 @@ $(B)/lua/%/scheduler.o: bindings/lua/scheduler.c $(lua_headers)
 	@mkdir -p $(@D)
 	$(lua_compile)
 
-lua_link = $(CC) $(CFLAGS) $(LDFLAGS) $(module_ld) -o $@ $(filter %.o,$^)
+# Never unloaded: a state that is closed in exit() would take the library's exit
+# handler away.
+lua_keep := $(if $(filter Linux GNU GNU/%,$(SYSTEM)),-Wl$(comma)-z$(comma)nodelete)
+lua_link = $(CC) $(CFLAGS) $(LDFLAGS) $(module_ld) $(lua_keep) -o $@ \
+           $(filter %.o,$^)
 
 # ---- For the tests -----------------------------------------------------------
 
-lua_versions := $(if $(shell command -v $(SWIG)),$(foreach v,5.1 5.2 5.3 5.4 jit,\
+lua_versions := $(if $(shell command -v $(SWIG)),$(foreach v,5.1 5.2 5.3 5.4 5.5 jit,\
                   $(if $(and $(wildcard $(call lua_include,$(v))/lua.h),\
                              $(shell command -v lua$(v))),$(v))))
 lua_built := $(lua_versions:%=$(B)/lua/%/gipc/native.so)
@@ -72,7 +78,6 @@ $(B)/lua/$(lua_version)/installed.so: $(call lua_objects,$(lua_version)) \
 	$(lua_link) -L$(B) -lgipc $(call run_path,$(libdir)) -lev
 
 # A rock has a library with it, where the system has none.
-comma := ,
 rock_libs := $(shell pkg-config --libs gipc 2>/dev/null)
 $(B)/lua/$(lua_version)/rock.so: $(call lua_objects,$(lua_version)) \
                                  $(if $(rock_libs),,$(STATIC)) FORCE

@@ -16,7 +16,8 @@ description = {
 }
 supported_platforms = { "unix" }
 dependencies = {
-  "lua >= 5.1, < 5.5",
+  "lua >= 5.1, < 5.6",
+  "lua-messagepack >= 0.5.1", -- the default codec
 }
 external_dependencies = {
   EV = { header = "ev.h" },

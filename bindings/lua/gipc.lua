@@ -3,15 +3,18 @@
 -- Results that a program expects to fail are nil, message, code; misuse is an
 -- error.  README.md tells it all.
 -- @module gipc
+local argument = require "gipc.argument"
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
+local generator = require "gipc.generator"
 local handle = require "gipc.handle"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
 local process = require "gipc.process"
 local scheduler = require "gipc.scheduler"
+local wait = require "gipc.wait"
 
-local unpack = table.unpack or unpack
+local unpack = table.unpack or rawget(_G, "unpack")
 local gipc = {}
 
 do
@@ -23,10 +26,13 @@ end
 -- ---- Codes of results -----------------------------------------------------------
 
 for _, name in ipairs {
-  "EOF", "ETRUNCATED", "EPROTOCOL", "ETOOBIG", "EDEAD", "ESTATUSLOST", "EBADHANDLES",
-  "ETIMEDOUT", "EINPROGRESS", "EPIPE", "ECONNRESET", "EBADMSG", "ENOENT", "EACCES", "EINVAL", "EBADF", "ECLOSED",
+  "EOF", "ETRUNCATED", "EPROTOCOL", "ETOOBIG", "ECLOSED", "ELOCKED", "EWRONGPROC", "EDIRECTION", "EDEAD",
+  "ESTATUSLOST", "EBADHANDLES",
 } do
   gipc[name] = native[name]
+end
+for name, code in pairs(native.errors()) do
+  gipc[name] = code
 end
 
 -- ---- Pipes ----------------------------------------------------------------------
@@ -37,8 +43,8 @@ end
 -- @treturn Handle the reader, or one end
 -- @treturn Handle the writer, or the other end
 function gipc.pipe(options)
-  local make = options and options.duplex and native.pipe_duplex or native.pipe
-  local a, b, code = make()
+  options = handle.check_options(options, { duplex = true, codec = true })
+  local a, b, code = failure.collecting(options.duplex and native.pipe_duplex or native.pipe)
   if not a then
     return failure.result(b, code)
   end
@@ -58,7 +64,18 @@ end
 -- @tparam[opt] table options codec
 -- @treturn Handle
 function gipc.open(read_fd, write_fd, options)
-  return wrapped(options, native.open(read_fd or -1, write_fd or -1))
+  options = handle.check_options(options)
+  if read_fd == nil and write_fd == nil then
+    failure.misuse "gipc.open takes a descriptor to read from, one to write to, or both"
+  end
+  read_fd = read_fd ~= nil and argument.integer(read_fd, "read_fd") or -1
+  write_fd = write_fd ~= nil and argument.integer(write_fd, "write_fd") or -1
+  local opened, message, code = failure.collecting(native.open, read_fd, write_fd)
+  if code == native.EINVAL then
+    failure.misuse(("descriptors %d and %d: one is not a stream, or not open for its direction")
+      :format(read_fd, write_fd))
+  end
+  return wrapped(options, opened, message, code)
 end
 
 --- The peer at stdin and stdout.  From now on what is printed goes to stderr, and
@@ -66,6 +83,7 @@ end
 -- @tparam[opt] table options codec
 -- @treturn Handle; or nil, message, code: there is none, or stderr is the same
 function gipc.stdio(options)
+  options = handle.check_options(options)
   local native_handle, message, code = native.stdio()
   if not native_handle then
     return nil, message, code -- it is for the launcher to mend
@@ -78,7 +96,11 @@ end
 -- @tparam[opt] table options codec
 -- @treturn Handle; or nil, message, gipc.ENOENT
 function gipc.inherit(name, options)
-  local inherited, message, code = native.inherit(name)
+  options = handle.check_options(options)
+  local inherited, message, code = native.inherit(argument.string(name, "name"))
+  if code == native.EINVAL then
+    failure.misuse(("%q is not a valid name of a handle"):format(name))
+  end
   if code == native.ENOENT then
     message = ("no handle was passed under the name %q"):format(name)
   end
@@ -94,6 +116,31 @@ gipc.map = codec.map
 gipc.start_process = process.start_process
 gipc.exec_process = process.exec_process
 
+gipc.wait = wait
+
+--- How long the end of a child waits for messages that nobody reads: it gives up when
+-- for so many seconds not a byte could be written.  A child inherits it.
+-- @tparam ?number seconds nil, or a negative number, never gives up; default 60
+function gipc.set_exit_timeout(seconds)
+  failure.deadline(seconds) -- a wrong one is an error
+  failure.check(native.set_exit_timeout(seconds and seconds < math.huge and seconds or -1))
+end
+
+--- What newer kernels have and this one too.
+-- @treturn table pidfd, kept_status, shared_start, close_range, wipe_on_fork,
+-- pipe_read, pipe_write: true or false
+function gipc.features()
+  local mask = failure.check(native.features())
+  local features = {}
+  for _, name in ipairs {
+    "pidfd", "kept_status", "shared_start", "close_range", "wipe_on_fork", "pipe_read", "pipe_write",
+  } do
+    local bit = native["FEATURE_" .. name:upper()]
+    features[name] = math.floor(mask / bit) % 2 == 1
+  end
+  return features
+end
+
 -- ---- Loops ------------------------------------------------------------------------
 
 local function own()
@@ -103,12 +150,13 @@ local function own()
 end
 
 --- Runs f(...) on gipc's own scheduler until it and all tasks have ended.
--- @return what f returns; an error in it is raised here
+-- @return what f returns; the value of an error in it is raised here, when the
+-- other tasks have been cancelled
 function gipc.run(f, ...)
   own()
   local task = scheduler.run(f, ...)
   if not task.ok then
-    error(type(task.failure) == "string" and task.trace or task.failure, 0)
+    error(task.failure, 0)
   end
   return unpack(task.results, 1, task.results.n)
 end
@@ -119,6 +167,12 @@ function gipc.spawn(f, ...)
   own()
   return scheduler.start(f, ...)
 end
+
+--- As coroutine.wrap, for a generator that uses gipc: its waits are made by the
+-- coroutine that calls it, on any loop.
+-- @tparam function f
+-- @treturn function the next values that f yields, at each call
+gipc.wrap = generator.wrap
 
 --- Sleeps; the others go on.
 -- @tparam number seconds

@@ -13,9 +13,11 @@
 #include <gipc.h>
 #include <lualib.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +82,7 @@ static int is_string(lua_State *L, int index) {
 %ignore gipc_process_report;
 %ignore gipc_process_join;
 %ignore gipc_process_stop;
+%ignore gipc_options_set_rlimit;
 
 %include "../gipc.i"
 
@@ -108,7 +111,7 @@ static int take(lua_State *L) {
 
 /* queue(handle, list, first): queues the strings of a list from index first on.
  * The index of the first one that was not taken, and whether that is because
- * it is large. */
+ * it is large; or nil, message, code, and the index of the last one taken. */
 static int queue(lua_State *L) {
   gipc_handle *h = to_handle(L, 1);
   lua_Integer i = luaL_checkinteger(L, 3);
@@ -123,8 +126,11 @@ static int queue(lua_State *L) {
     const char *data = lua_tolstring(L, -1, &size);
     int result = size >= LARGE ? -EAGAIN : gipc_try_put(h, data, size);
     lua_pop(L, 1);
-    if (result < 0 && result != -EAGAIN)
-      return push_failure(L, result);
+    if (result < 0 && result != -EAGAIN) {
+      push_failure(L, result);
+      lua_pushinteger(L, i - 1);
+      return 4;
+    }
     if (result < 0) {
       lua_pushinteger(L, i);
       lua_pushboolean(L, size >= LARGE);
@@ -224,46 +230,12 @@ static int poll_fd(lua_State *L) {
   return 1;
 }
 
-/* A descriptor that is readable once, after that many seconds. */
-static int timer_fd(double seconds) {
-  struct itimerspec when = {{0, 0}, {0, 1}};
-  if (seconds > 1e9)
-    seconds = 1e9;
-  if (seconds > 0) {
-    when.it_value.tv_sec = (time_t)seconds;
-    when.it_value.tv_nsec =
-        (long)((seconds - (double)when.it_value.tv_sec) * 1e9) + 1;
-  }
-  int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (fd < 0 || timerfd_settime(fd, 0, &when, NULL) < 0)
-    return -errno;
-  return fd;
-}
-
-/* A descriptor that is readable when one of two is readable, or the other one
- * writable, so that any loop can wait for both. */
-static int either_fd(int read_fd, int write_fd) {
-  struct epoll_event readable = {EPOLLIN, {0}}, writable = {EPOLLOUT, {0}};
-  int fd = epoll_create1(EPOLL_CLOEXEC);
-  if (fd < 0)
-    return -errno;
-  if (epoll_ctl(fd, EPOLL_CTL_ADD, read_fd, &readable) < 0 ||
-      epoll_ctl(fd, EPOLL_CTL_ADD, write_fd, &writable) < 0) {
-    int error = errno;
-    close(fd);
-    return -error;
-  }
-  return fd;
-}
-
 static int close_fd(int fd) { return close(fd) < 0 ? -errno : 0; }
 
 typedef struct scheduler gipc_scheduler;
 %}
 double now(void);
-int timer_fd(double seconds);
 int close_fd(int fd);
-int either_fd(int read_fd, int write_fd);
 %native(poll_fd) int poll_fd(lua_State *L);
 
 %rename(Scheduler) scheduler;
@@ -277,7 +249,97 @@ int scheduler_forget(scheduler *s, int token);
 int scheduler_run(scheduler *s, int block);
 int scheduler_next(scheduler *s, int *timed_out);
 
+%include "descriptors.i"
+
+/* ---- Handles ----------------------------------------------------------------- */
+
+%{
+/* Closes at once; queued bytes that cannot be written now are discarded. */
+static int abort_handle(gipc_handle *h) {
+  int result = gipc_close_within(h, 0);
+  return result == -ETIMEDOUT ? 0 : result;
+}
+
+/* 1: a get returns at once.  0: it would wait. */
+static int get_returns(gipc_handle *h) {
+  size_t size, pending;
+  int result = gipc_next_size(h, &size);
+  if (result == -EAGAIN)
+    return 0;
+  if (result < 0)
+    return 1;
+  result = gipc_pending(h, GIPC_READ, &pending);
+  return result < 0 ? result : pending >= size + (size > INT32_MAX ? 12 : 4);
+}
+%}
+int abort_handle(gipc_handle *h);
+int get_returns(gipc_handle *h);
+
+/* A set of gipc_wait(), that is only asked what is ready now. */
+%rename(WaitSet) gipc_wait_set;
+typedef struct gipc_wait_set {} gipc_wait_set;
+%extend gipc_wait_set { ~gipc_wait_set() { gipc_wait_set_free($self); } }
+OUTPUT(gipc_wait_set, set, SWIG_POINTER_OWN)
+OUTPUTS_OF(wait_set_new)
+%{
+static int wait_set_new(gipc_wait_set **set) { return gipc_wait_set_new(set); }
+static int wait_set_add_handle(gipc_wait_set *set, gipc_handle *h,
+                               int directions) {
+  return gipc_wait_set_add_handle(set, h, directions);
+}
+static int wait_set_add_process(gipc_wait_set *set, gipc_process *p) {
+  return gipc_wait_set_add_process(set, p);
+}
+
+/* ready(set): a table whose keys are the addresses of the members that are ready,
+ * as light userdata; nil: none is. */
+static int ready(lua_State *L) {
+  void *set = NULL;
+  gipc_handle *h;
+  gipc_process *p;
+  int directions;
+  if (!SWIG_IsOK(
+          SWIG_ConvertPtr(L, 1, &set, SWIGTYPE_p_gipc_wait_set, 0)))
+    return luaL_argerror(L, 1, "a set is needed");
+  int result = gipc_wait(set, 0);
+  if (result < 0)
+    return push_failure(L, result == -ETIMEDOUT ? -EAGAIN : result);
+  lua_newtable(L);
+  while (gipc_wait_set_next(set, &h, &p, &directions) >= 0) {
+    lua_pushlightuserdata(L, h ? (void *)h : (void *)p);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+  }
+  return 1;
+}
+
+/* address(object): that of a handle or a process. */
+static int address(lua_State *L) {
+  void *object = NULL;
+  if (!SWIG_IsOK(SWIG_ConvertPtr(L, 1, &object, SWIGTYPE_p_gipc_handle, 0)) &&
+      !SWIG_IsOK(SWIG_ConvertPtr(L, 1, &object, SWIGTYPE_p_gipc_process, 0)))
+    return luaL_argerror(L, 1, "a handle or a process is needed");
+  lua_pushlightuserdata(L, object);
+  return 1;
+}
+%}
+int wait_set_new(gipc_wait_set **set);
+int wait_set_add_handle(gipc_wait_set *set, gipc_handle *h, int directions);
+int wait_set_add_process(gipc_wait_set *set, gipc_process *p);
+%native(ready) int ready(lua_State *L);
+%native(address) int address(lua_State *L);
+
 /* ---- Processes --------------------------------------------------------------- */
+
+%{
+/* Numbers of Lua are signed, or doubles: < 0 is no limit. */
+static int set_rlimit(gipc_options *o, int resource, double soft, double hard) {
+  return gipc_options_set_rlimit(o, resource,
+                                 soft < 0 ? UINT64_MAX : (uint64_t)soft,
+                                 hard < 0 ? UINT64_MAX : (uint64_t)hard);
+}
+%}
+int set_rlimit(gipc_options *o, int resource, double soft, double hard);
 
 %{
 /* fork_process(options): the process, or nil alone in the child. */
@@ -335,16 +397,7 @@ void exit_child(int code);
 
 /* ---- The module -------------------------------------------------------------- */
 
-%constant int ETIMEDOUT = -ETIMEDOUT;
-%constant int EINPROGRESS = -EINPROGRESS;
-%constant int EPIPE = -EPIPE;
-%constant int ECONNRESET = -ECONNRESET;
-%constant int EBADMSG = -EBADMSG;
-%constant int ENOENT = -ENOENT;
-%constant int EACCES = -EACCES;
-%constant int EINVAL = -EINVAL;
-%constant int EBADF = -EBADF;
-%constant int EOPNOTSUPP = -EOPNOTSUPP;
+%include "names.i"
 
 %{
 /* null(): what stands for null in messages; cjson has the same. */
@@ -355,18 +408,33 @@ static int null(lua_State *L) {
 
 SWIGEXPORT int luaopen_native(lua_State *L);
 
-/* What `require "gipc.native"` calls.  SWIG's own function leaves two helpers
- * of it in the globals. */
+static void push_globals(lua_State *L) {
+#if LUA_VERSION_NUM >= 502
+  lua_pushglobaltable(L);
+#else
+  lua_pushvalue(L, LUA_GLOBALSINDEX);
+#endif
+}
+
+/* What `require "gipc.native"` calls.  SWIG's own function writes globals, which a
+ * program may have forbidden by a metatable, and leaves two helpers of it. */
 SWIGEXPORT int luaopen_gipc_native(lua_State *L) {
   static const char *const helpers[] = {"swig_type", "swig_equals"};
   lua_settop(L, 0);
+  push_globals(L);
+  if (!lua_getmetatable(L, 1))
+    lua_pushnil(L);
+  lua_pushnil(L);
+  lua_setmetatable(L, 1);
   for (int i = 0; i < 2; ++i)
-    lua_getglobal(L, helpers[i]);
+    lua_getfield(L, 1, helpers[i]);
   luaopen_native(L);
   for (int i = 0; i < 2; ++i) {
-    lua_pushvalue(L, 1 + i);
-    lua_setglobal(L, helpers[i]);
+    lua_pushvalue(L, 3 + i);
+    lua_setfield(L, 1, helpers[i]);
   }
+  lua_pushvalue(L, 2);
+  lua_setmetatable(L, 1);
   return 1;
 }
 %}

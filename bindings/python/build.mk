@@ -28,8 +28,9 @@ bindings += $(python_native) $(python_links)
 binding_checks += tests/bindings/python/run
 binding_benches += tests/bench/python/run
 
-$(B)/swig/python/native_wrap.c: bindings/python/native.i bindings/gipc.i \
-                                include/gipc.h
+$(B)/swig/python/native_wrap.c: bindings/python/native.i \
+                                $(wildcard bindings/python/*.i) \
+                                bindings/gipc.i include/gipc.h
 	@mkdir -p $(@D)
 	$(SWIG) -python -builtin -O -Iinclude -outdir $(@D) -o $@ $<
 

@@ -1,7 +1,7 @@
 /* gipc._native: the step tier for Python, private to the package.
  *
- * Only `wait`, `wait_either` and `receive` wait, without the interpreter's lock; every other
- * call returns at once. */
+ * Only `wait`, `wait_either` and `receive` wait, without the interpreter's lock;
+ * every other call returns at once. */
 %module(package = "gipc", threads = "1") native
 %nothread;
 
@@ -15,35 +15,28 @@
 /* ---- Errors ---------------------------------------------------------------- */
 
 %{
-/* The package's exception classes, in the order of its table there. */
-static PyObject *error_classes[16];
-
-/* Sets the Python exception for a result of the library. */
-static void raise_error(int code) {
+/* Sets the Python exception for a result of the library.  The classes are those
+ * of the package whose module was called: its tuple `error_classes` has one for
+ * each of the library's codes, from GIPC_EOF down. */
+static void raise_error(PyObject *module, int code) {
   if (code > GIPC_EOF) {
     errno = -code;
     PyErr_SetFromErrno(PyExc_OSError);
     return;
   }
-  int index = GIPC_EOF - code;
-  PyObject *type = index < 16 ? error_classes[index] : NULL;
-  PyErr_SetString(type ? type : PyExc_RuntimeError, gipc_strerror(code));
-}
-
-/* The class for each of the library's codes, from GIPC_EOF on. */
-static PyObject *set_error_classes(PyObject *classes) {
-  for (Py_ssize_t i = 0; i < 16 && i < PyTuple_Size(classes); ++i) {
-    PyObject *type = PyTuple_GET_ITEM(classes, i);
-    Py_INCREF(type);
-    Py_XDECREF(error_classes[i]);
-    error_classes[i] = type;
-  }
-  if (PyErr_Occurred())
-    return NULL;
-  Py_RETURN_NONE;
+  PyObject *classes = PyObject_GetAttrString(module, "error_classes");
+  Py_ssize_t index = GIPC_EOF - code;
+  PyObject *type = PyExc_RuntimeError; /* of a newer library */
+  if (classes == NULL)
+    return;
+  if (PyTuple_Check(classes) && index < PyTuple_GET_SIZE(classes))
+    type = PyTuple_GET_ITEM(classes, index);
+  PyErr_SetString(type, gipc_strerror(code));
+  Py_DECREF(classes);
 }
 %}
-PyObject *set_error_classes(PyObject *classes);
+/* The module whose function is called. */
+%typemap(in, numinputs = 0) PyObject *module "$1 = self;"
 
 %typemap(out) int {
   if ($1 >= 0) {
@@ -51,13 +44,13 @@ PyObject *set_error_classes(PyObject *classes);
   } else if ($1 == -EAGAIN) {
     $result = SWIG_Py_Void();
   } else {
-    raise_error($1);
+    raise_error(self, $1);
     SWIG_fail;
   }
 }
 %typemap(out) int OUTPUTS {
   if ($1 < 0 && $1 != -EAGAIN) {
-    raise_error($1);
+    raise_error(self, $1);
     SWIG_fail;
   }
   $result = SWIG_Py_Void();
@@ -138,6 +131,11 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 %ignore gipc_put_start;
 
 %include "../gipc.i"
+%include "lock.i"
+/* What it fails with is raised by the import. */
+%init %{
+  add_lock_types(m);
+%}
 
 %{
 /* From this size a message is received straight into its bytes object. */
@@ -161,7 +159,7 @@ static void count_moved(size_t size) { moved += size < 64 ? 64 : size; }
 /* The next message as bytes; or, as an int, the size of a large one, which
  * get_into or get_bytes then receives; None: wait until readable (or for whom
  * is receiving it); False: let others run, then come again. */
-static PyObject *take(gipc_handle *h) {
+static PyObject *take(PyObject *module, gipc_handle *h) {
   size_t size;
   if (turn_is_over())
     Py_RETURN_FALSE;
@@ -180,7 +178,7 @@ static PyObject *take(gipc_handle *h) {
     moved = 0;
     Py_RETURN_NONE;
   }
-  raise_error(result);
+  raise_error(module, result);
   return NULL;
 }
 
@@ -190,40 +188,98 @@ static PyObject *type_error(PyObject *object) {
   return NULL;
 }
 
-/* Sends bytes, or the content of a memoryview, at once if asked for, else with
- * those put after it.  True: done; None: not, wait until writable (or for whom
- * is sending); False: not, let others run; 0: it is under way and lent, see
- * gipc_put_step(3): the caller keeps the object, and a view unreleased. */
-static PyObject *put(gipc_handle *h, PyObject *bytes, int at_once) {
+enum { BEGUN = 2 };
+
+/* The content of bytes, or of a memoryview. */
+static int content_of(PyObject *object, const char **data, size_t *size) {
+  if (PyBytes_Check(object)) {
+    *data = PyBytes_AS_STRING(object);
+    *size = (size_t)PyBytes_GET_SIZE(object);
+    return 0;
+  }
+  if (PyMemoryView_Check(object)) {
+    Py_buffer *view = PyMemoryView_GET_BUFFER(object);
+    *data = view->buf;
+    *size = (size_t)view->len;
+    return 0;
+  }
+  (void)type_error(object);
+  return -1;
+}
+
+/* Puts a message whose size is at most LARGE, and borrows nothing past the call;
+ * in a batch of the caller, into the queue.  True: done; None: not, come again
+ * with the lock; False: not, let others run; BEGUN: a part is written, and the
+ * remaining bytes are queued. */
+static PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
+                     PyObject *fair_lock) {
   const char *data;
   size_t size;
-  if (PyBytes_Check(bytes)) {
-    data = PyBytes_AS_STRING(bytes);
-    size = (size_t)PyBytes_GET_SIZE(bytes);
-  } else if (PyMemoryView_Check(bytes)) {
-    Py_buffer *view = PyMemoryView_GET_BUFFER(bytes);
-    data = view->buf;
-    size = (size_t)view->len;
-  } else {
-    return type_error(bytes);
-  }
+  FairLock *lock = as_lock(fair_lock);
+  if (lock == NULL || content_of(bytes, &data, &size) < 0)
+    return NULL;
+  if (lock->holder != NULL)
+    Py_RETURN_NONE;
   if (turn_is_over())
     Py_RETURN_FALSE;
-  int result =
-      at_once ? gipc_put_start(h, data, size) : gipc_try_put(h, data, size);
+  int batching = is_batching(lock), result = -EAGAIN;
+  if (batching)
+    result = gipc_try_put(h, data, size);
+  else if (size <= LARGE)
+    result = gipc_put_start(h, data, size);
   if (result == 0) {
     count_moved(size);
     Py_RETURN_TRUE;
   }
-  if (result == -EAGAIN || result == GIPC_ELOCKED) {
-    moved = 0;
-    if (at_once && result == -EAGAIN)
-      return PyLong_FromLong(0);
-    Py_RETURN_NONE;
+  if (result != -EAGAIN && result != GIPC_ELOCKED) {
+    raise_error(module, result);
+    return NULL;
   }
-  raise_error(result);
+  moved = 0;
+  if (result == GIPC_ELOCKED || batching || size > LARGE)
+    Py_RETURN_NONE;
+  result = gipc_put_cancel(h);
+  if (result == 1)
+    return PyLong_FromLong(BEGUN);
+  if (result == 0)
+    Py_RETURN_NONE;
+  if (result == -ENOMEM)
+    Py_INCREF(bytes); /* borrowed for good */
+  raise_error(module, result);
   return NULL;
 }
+
+/* The same with the lock, in a Lent block, which keeps the bytes.  None: wait
+ * until the queue can take more; BEGUN: it is under way, and they are borrowed,
+ * see gipc_put_step(3). */
+static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
+                           PyObject *fair_lock) {
+  const char *data;
+  size_t size;
+  FairLock *lock = as_lock(fair_lock);
+  if (lock == NULL || content_of(bytes, &data, &size) < 0)
+    return NULL;
+  if (turn_is_over())
+    Py_RETURN_FALSE;
+  int batching = is_batching(lock);
+  int result =
+      batching ? gipc_try_put(h, data, size) : gipc_put_start(h, data, size);
+  if (result == 0) {
+    count_moved(size);
+    Py_RETURN_TRUE;
+  }
+  if (result != -EAGAIN) {
+    raise_error(module, result);
+    return NULL;
+  }
+  moved = 0;
+  if (batching)
+    Py_RETURN_NONE;
+  return PyLong_FromLong(BEGUN);
+}
+
+/* Closes a handle at once; what cannot be written without waiting is dropped. */
+static int discard(gipc_handle *h) { return gipc_close_within(h, 0); }
 
 /* A bytes object of any content, for get_bytes.  Its pages are not touched, so
  * that a peer that claims a size it never sends costs no memory. */
@@ -243,31 +299,41 @@ static int get_bytes(gipc_handle *h, PyObject *bytes) {
   return result;
 }
 
-/* Queues the messages of a list from index first on.  The index of the first
- * one that was not taken; some of those taken may still be queued. */
-static PyObject *try_put_many(gipc_handle *h, PyObject *list,
-                              size_t first) {
-  if (!PyList_CheckExact(list)) {
-    PyErr_SetString(PyExc_TypeError, "a list is needed");
+/* Queues messages of a list: behind the first (taken[0] - before) ones, which
+ * are taken already.  taken, a list of one number, counts those taken, also if
+ * an exception comes just behind the call; some of them may still be queued. */
+static PyObject *try_put_many(PyObject *module, gipc_handle *h,
+                              PyObject *list, size_t before,
+                              PyObject *taken) {
+  if (!PyList_CheckExact(list) || !PyList_CheckExact(taken) ||
+      PyList_GET_SIZE(taken) != 1) {
+    PyErr_SetString(PyExc_TypeError, "lists are needed");
     return NULL;
   }
-  for (; first < (size_t)PyList_GET_SIZE(list); ++first) {
-    if (turn_is_over())
+  size_t count = PyLong_AsSize_t(PyList_GET_ITEM(taken, 0));
+  size_t first = count - before, next = first;
+  PyObject *item = NULL;
+  int result = 0;
+  for (; result == 0 && next < (size_t)PyList_GET_SIZE(list); ++next) {
+    item = PyList_GET_ITEM(list, (Py_ssize_t)next);
+    if (!PyBytes_Check(item) || turn_is_over())
       break;
-    PyObject *item = PyList_GET_ITEM(list, (Py_ssize_t)first);
-    if (!PyBytes_Check(item))
-      return type_error(item);
-    int result = gipc_try_put(h, PyBytes_AS_STRING(item),
-                              (size_t)PyBytes_GET_SIZE(item));
-    if (result == -EAGAIN)
+    result = gipc_try_put(h, PyBytes_AS_STRING(item),
+                          (size_t)PyBytes_GET_SIZE(item));
+    if (result < 0)
       break;
-    if (result < 0) {
-      raise_error(result);
-      return NULL;
-    }
     count_moved((size_t)PyBytes_GET_SIZE(item));
   }
-  return PyLong_FromSize_t(first);
+  PyObject *number = PyLong_FromSize_t(count + (next - first));
+  if (number == NULL || PyList_SetItem(taken, 0, number) < 0)
+    return NULL;
+  if (item != NULL && !PyBytes_Check(item))
+    return type_error(item);
+  if (result < 0 && result != -EAGAIN) {
+    raise_error(module, result);
+    return NULL;
+  }
+  return PyBool_FromLong(next == (size_t)PyList_GET_SIZE(list));
 }
 
 static double now(void) {
@@ -278,7 +344,8 @@ static double now(void) {
 
 /* poll(2) without the interpreter's lock, until `end` (< 0: for ever): 1, 0 when
  * the time is over, -1 with an exception.  Python's signal handlers run. */
-static int poll_until(struct pollfd *fds, nfds_t count, double end) {
+static int poll_until(PyObject *module, struct pollfd *fds, nfds_t count,
+                      double end) {
   for (;;) {
     int milliseconds = -1;
     if (end >= 0) {
@@ -297,7 +364,7 @@ static int poll_until(struct pollfd *fds, nfds_t count, double end) {
     if (ready == 0 && end >= 0 && now() >= end)
       return 0;
     if (ready < 0 && error != EINTR) {
-      raise_error(-error);
+      raise_error(module, -error);
       return -1;
     }
     if (ready < 0 && PyErr_CheckSignals() < 0)
@@ -305,37 +372,38 @@ static int poll_until(struct pollfd *fds, nfds_t count, double end) {
   }
 }
 
-static int wait_until(int fd, int direction, double end) {
+static int wait_until(PyObject *module, int fd, int direction, double end) {
   struct pollfd p = {fd, direction == GIPC_READ ? POLLIN : POLLOUT, 0};
-  return poll_until(&p, 1, end);
+  return poll_until(module, &p, 1, end);
 }
 
 /* True when fd is ready, False when timeout seconds are over (< 0: never). */
-static PyObject *wait(int fd, int direction, double timeout) {
+static PyObject *wait(PyObject *module, int fd, int direction, double timeout) {
   int ready =
-      wait_until(fd, direction, timeout < 0 ? -1 : now() + timeout);
+      wait_until(module, fd, direction, timeout < 0 ? -1 : now() + timeout);
   return ready < 0 ? NULL : PyBool_FromLong(ready);
 }
 
 /* The same for a readable and a writable descriptor, whichever is first. */
-static PyObject *wait_either(int read_fd, int write_fd, double timeout) {
+static PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
+                             double timeout) {
   struct pollfd fds[] = {{read_fd, POLLIN, 0}, {write_fd, POLLOUT, 0}};
-  int ready = poll_until(fds, 2, timeout < 0 ? -1 : now() + timeout);
+  int ready = poll_until(module, fds, 2, timeout < 0 ? -1 : now() + timeout);
   return ready < 0 ? NULL : PyBool_FromLong(ready);
 }
 
 /* As take, but waits in this thread; None: the time is over. */
-static PyObject *receive(gipc_handle *h, double timeout) {
+static PyObject *receive(PyObject *module, gipc_handle *h, double timeout) {
   double end = timeout < 0 ? -1 : now() + timeout;
   for (;;) {
-    PyObject *message = take(h);
+    PyObject *message = take(module, h);
     if (message == Py_False) {
       Py_DECREF(message);
       continue;
     }
     if (message != Py_None)
       return message;
-    int ready = wait_until(gipc_fd(h, GIPC_READ), GIPC_READ, end);
+    int ready = wait_until(module, gipc_fd(h, GIPC_READ), GIPC_READ, end);
     if (ready == 0)
       return message;
     Py_DECREF(message);
@@ -345,14 +413,21 @@ static PyObject *receive(gipc_handle *h, double timeout) {
 }
 %}
 %constant int LARGE = LARGE;
-PyObject *take(gipc_handle *h);
-PyObject *put(gipc_handle *h, PyObject *bytes, int at_once);
+%constant int BEGUN = BEGUN;
+PyObject *take(PyObject *module, gipc_handle *h);
+PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
+              PyObject *fair_lock);
+PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
+                    PyObject *fair_lock);
+int discard(gipc_handle *h);
 PyObject *new_bytes(size_t size);
 int get_bytes(gipc_handle *h, PyObject *bytes);
-PyObject *try_put_many(gipc_handle *h, PyObject *list, size_t first);
-PyObject *wait(int fd, int direction, double timeout);
-PyObject *wait_either(int read_fd, int write_fd, double timeout);
-PyObject *receive(gipc_handle *h, double timeout);
+PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
+                       size_t before, PyObject *taken);
+PyObject *wait(PyObject *module, int fd, int direction, double timeout);
+PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
+                      double timeout);
+PyObject *receive(PyObject *module, gipc_handle *h, double timeout);
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);
 
@@ -371,21 +446,38 @@ PyObject *sigchld_is_handled(void);
 /* ---- Fork ------------------------------------------------------------------ */
 
 %{
+/* The signals that faulthandler handles. */
+static const int fatal_signals[] = {SIGSEGV, SIGFPE, SIGABRT, SIGBUS, SIGILL};
+enum { FATAL_SIGNALS = sizeof(fatal_signals) / sizeof(*fatal_signals) };
+
 /* Forks as os.fork() does, with Python's own hooks, and with the library's.
- * The process, or None in the child. */
-static PyObject *fork_process(const gipc_options *options) {
+ * The process, or None in the child.  The library sets all signals back there;
+ * keep_fatal: but for those of faulthandler, which would not know of it. */
+static PyObject *fork_process(PyObject *module, const gipc_options *options,
+                              int keep_fatal) {
   gipc_fork_context *f;
   gipc_process *process;
+  struct sigaction fatal[FATAL_SIGNALS];
+  /* Python aborts in a child of another interpreter. */
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "only the main interpreter can fork: use method 'spawn'");
+    return NULL;
+  }
+  for (int i = 0; i < FATAL_SIGNALS; ++i)
+    sigaction(fatal_signals[i], NULL, &fatal[i]);
   PyOS_BeforeFork();
   int result = gipc_fork_prepare(options, &f);
   if (result < 0) {
     PyOS_AfterFork_Parent();
-    raise_error(result);
+    raise_error(module, result);
     return NULL;
   }
   pid_t pid = fork();
   if (pid == 0) {
     result = gipc_fork_child(f);
+    for (int i = 0; keep_fatal && i < FATAL_SIGNALS; ++i)
+      sigaction(fatal_signals[i], &fatal[i], NULL);
     PyOS_AfterFork_Child();
     if (result < 0)
       gipc_exit(GIPC_EXIT_ESCAPED);
@@ -396,12 +488,15 @@ static PyObject *fork_process(const gipc_options *options) {
   result = gipc_fork_parent(f, pid, &process);
   PyOS_AfterFork_Parent();
   if (result < 0) {
-    raise_error(result);
+    raise_error(module, result);
     return NULL;
   }
   return SWIG_InternalNewPointerObj(process, SWIGTYPE_p_gipc_process,
                                     SWIG_POINTER_OWN);
 }
 %}
-PyObject *fork_process(const gipc_options *options);
+PyObject *fork_process(PyObject *module, const gipc_options *options,
+                       int keep_fatal);
 %ignore gipc_fork_prepare;
+
+%include "module.i"

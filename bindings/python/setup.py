@@ -31,7 +31,8 @@ if ROOT is None:
 
 INTERFACE = ROOT / "bindings/python/native.i"
 CORE = sorted({*ROOT.glob("include/*.h"), *ROOT.glob("src/*.h"),
-               *ROOT.glob("src/*.cc"), ROOT / "bindings/gipc.i", INTERFACE})
+               *ROOT.glob("src/*.cc"), ROOT / "bindings/gipc.i",
+               *INTERFACE.parent.glob("*.i")})
 
 INSTALL = """\
 gipc: it cannot be compiled here: {missing}.  What it needs:
@@ -41,12 +42,20 @@ gipc: it cannot be compiled here: {missing}.  What it needs:
   Arch             pacman -S gcc libev"""
 
 
-def version():
+def library_version():
     """The header is the one place that says which version this is."""
     header = (ROOT / "include/gipc.h").read_text()
     return ".".join(
         re.search(rf"GIPC_VERSION_{part} (\d+)", header)[1]
         for part in ("MAJOR", "MINOR", "PATCH"))
+
+
+def version():
+    """That of upstream gipc which the package stands in for, so that it satisfies
+    what requires that one; and, as a local version, the library's."""
+    package = (HERE / "gipc/__init__.py").read_text()
+    upstream = re.search(r'^_UPSTREAM = "(.*)"$', package, re.MULTILINE)[1]
+    return f"{upstream}+libgipc.{library_version()}"
 
 
 def core_sources():
@@ -60,13 +69,13 @@ def core_sources():
 def installed_library():
     """The options for the compiler and for the linker."""
     try:
-        return [subprocess.run(["pkg-config", option, f"gipc >= {version()}"],
+        return [subprocess.run(["pkg-config", option, f"gipc >= {library_version()}"],
                                stdout=subprocess.PIPE, text=True,
                                check=True).stdout.split()
                 for option in ("--cflags", "--libs")]
     except (OSError, subprocess.CalledProcessError) as error:
         sys.exit(f"gipc: GIPC_SYSTEM is set, but pkg-config finds no libgipc "
-                 f"{version()} or later ({error}); unset GIPC_SYSTEM to "
+                 f"{library_version()} or later ({error}); unset GIPC_SYSTEM to "
                  f"compile it in, or set PKG_CONFIG_PATH")
 
 

@@ -52,6 +52,17 @@ static void a_signal_to_the_group_reaches_all_of_it(void **state) {
   CHECK_IS(end_of(it.p), -SIGTERM);
 }
 
+static void a_group_is_reached_until_its_leader_is_reaped(void **state) {
+  struct family it = start_family(true, GIPC_GROUP_NEW);
+  siginfo_t info;
+  CHECK_OK(gipc_process_terminate(it.p));
+  CHECK_OK(waitid(P_PID, (id_t)gipc_process_pid(it.p), &info,
+                  WEXITED | WNOWAIT));
+  CHECK_OK(gipc_process_signal_group(it.p, SIGKILL));
+  all_are_gone(&it);
+  CHECK_IS(end_of(it.p), -SIGTERM);
+}
+
 static void a_stop_of_the_group_ends_those_that_ignore_it(void **state) {
   /* H55, H135: the leader ends at once, its child never would. */
   for (int group = GIPC_GROUP_NEW; group <= GIPC_GROUP_SESSION; group++) {
@@ -182,6 +193,7 @@ static void options_without_what_was_passed_start_another_child(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_signal_to_the_group_reaches_all_of_it),
+      TEST(a_group_is_reached_until_its_leader_is_reaped),
       TEST(a_stop_of_the_group_ends_those_that_ignore_it),
       TEST(a_stop_without_patience_kills_the_group),
       TEST(a_number_that_another_reaper_let_go_is_not_signalled),

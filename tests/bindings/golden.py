@@ -26,8 +26,10 @@ _KINDS = {
 
 
 _FAMILIES = {
+    "lua5.5": ["lua"],
     "lua5.4": ["lua"],
     "lua5.3": ["lua"],
+    "lua5.2": ["lua51", "lua"],
     "lua5.1": ["lua51", "lua"],
     "luajit": ["lua51", "lua"],
 }

@@ -20,10 +20,66 @@ local function load_codec(name)
   if not found then
     failure.misuse(('the codec "%s" needs the module %s: %s'):format(name, modules[name], result))
   end
-  return { result.encode, result.decode }
+  return { result.encode, result.decode, refuses = result.refuses }
 end
 
 local loaded = { raw = {} }
+
+-- What encoders allow at most; deeper they say so themselves.
+local DEPTH = 1000
+
+local function text_of_key(key)
+  if type(key) == "string" and key:find "^[%a_][%w_]*$" then
+    return "." .. key
+  end
+  return "[" .. failure.describe(key) .. "]"
+end
+
+-- The reason why a codec does not take a value, and in `place` the keys to that part
+-- of it; nil: none is found.
+local function find_refused(refuses, item, place, above)
+  local meta = getmetatable(item)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  local is_ours = type(name) == "string" and name:find "^gipc "
+  local reason = is_ours and "a " .. name or refuses(item)
+  if reason or type(item) ~= "table" or #place > DEPTH then
+    return reason
+  end
+  local kind, content = value.kind(item)
+  if kind == "binary" then
+    return nil
+  elseif above[content] then
+    return "a table that is inside itself"
+  end
+  above[content] = true
+  for key, inner in pairs(content) do
+    table.insert(place, text_of_key(key))
+    reason = refuses(key, true) or find_refused(refuses, inner, place, above)
+    if reason then
+      return reason
+    end
+    table.remove(place)
+  end
+  above[content] = nil
+end
+
+--- Raises what is wrong with a value that a codec did not encode.
+-- @param what the codec
+-- @param item the value
+-- @param message the error of its encode function; kept if it is not a string
+function codec.refuse(what, item, message)
+  if type(message) ~= "string" then
+    error(message, 0)
+  end
+  local refuses = loaded[what] and loaded[what].refuses
+  local place = {}
+  local ok, reason = pcall(find_refused, refuses or function() end, item, place, {})
+  message = message:gsub("^.-%.lua:%d+: ", ""):gsub("^gipc: ", "")
+  if ok and reason then
+    message = reason .. (place[1] and " at " .. table.concat(place) or "")
+  end
+  failure.misuse("the message cannot be encoded: " .. message)
+end
 
 --- The encode and decode functions of a codec; nothing for raw.
 -- @param what a name, or a table of two functions; nil is msgpack

@@ -4,6 +4,11 @@ local native = require "gipc.native"
 
 local failure = {}
 
+-- The codes of the system, by their names, are part of native.
+for name, code in pairs(native.errors()) do
+  rawset(native, name, code)
+end
+
 -- Words that programs compare with, the same in every release.
 local words = {
   [native.EOF] = "end of stream",
@@ -58,6 +63,36 @@ function failure.check(...)
     failure.misuse(message)
   end
   return ...
+end
+
+--- The text of any value, also of one whose __tostring fails.
+function failure.text(value)
+  local ok, text = pcall(tostring, value)
+  return ok and text or ("a %s that has no text"):format(type(value))
+end
+
+--- What a wrong argument is, for an error: a string as it is, the type of others.
+function failure.describe(value)
+  if type(value) == "string" then
+    return ("%q"):format(value)
+  elseif type(value) == "number" then
+    return tostring(value)
+  end
+  return value == nil and "nil" or "a " .. type(value)
+end
+
+local exhausted = { [native.EMFILE] = true, [native.ENFILE] = true }
+
+--- Calls make(...).  Without a free descriptor, what nobody holds any more is
+-- collected, and it is called once more.
+function failure.collecting(make, ...)
+  local result, message, code = make(...)
+  if result == nil and exhausted[code] then
+    collectgarbage()
+    collectgarbage() -- what finalizers have let go
+    return make(...)
+  end
+  return result, message, code
 end
 
 -- Longer than a timer of any loop: decades.

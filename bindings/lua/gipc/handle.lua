@@ -1,6 +1,7 @@
 --- One end of a pipe.
 -- @module gipc.handle
 local Turn = require "gipc.turn"
+local argument = require "gipc.argument"
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
 local loop = require "gipc.loop"
@@ -13,6 +14,15 @@ local spend = loop.spend
 -- @type Handle
 local Handle = {}
 Handle.__index = Handle
+Handle.__name = "gipc handle"
+
+local function either_of(read_fd, write_fd)
+  local either = failure.collecting(native.epoll_new)
+  if either and read_fd and native.epoll_add(either, read_fd, native.READ)
+    and native.epoll_add(either, write_fd, native.WRITE) then
+    return either
+  end
+end
 
 -- What to wait for until the handle is writable.  A peer that only puts, too,
 -- waits until somebody reads: what it puts is received meanwhile, by whoever
@@ -28,9 +38,9 @@ local function writable(self)
       return out, "w" -- the limit, or the end, which the next get tells
     end
   end
-  self.either = self.either or native.either_fd(native.fd(self.native, native.READ) or -1, out)
+  self.either = self.either or either_of(native.fd(self.native, native.READ), out)
   if self.either then
-    return self.either, "r"
+    return native.fd_of(self.either), "r"
   end
   return out, "w"
 end
@@ -69,7 +79,8 @@ local function flush_beside(self)
   end)
 end
 
--- Takes back what a put that was broken off had lent.
+-- Takes back what a put that was broken off, or interrupted before it had its turn,
+-- may have lent.
 local function end_put(self)
   if self.lent then
     local part_left = native.put_cancel(self.native) == 1
@@ -81,14 +92,27 @@ local function end_put(self)
   end
 end
 
+--- The options of a handle, checked before anything is made.
+local function check_options(options, more)
+  options = argument.options(options, "the last argument", more or { codec = true })
+  codec.find(options.codec)
+  return options
+end
+
 local function wrap(native_handle, options)
-  local encode, decode = codec.find(options and options.codec)
-  local self = setmetatable({ native = native_handle, encode = encode, decode = decode }, Handle)
+  local encode, decode = codec.find(options.codec)
+  local self = setmetatable({
+    native = native_handle,
+    codec = options.codec or "msgpack",
+    encode = encode,
+    decode = decode,
+  }, Handle)
   self.duplex = native.directions(native_handle) == native.READ + native.WRITE
   self.getting = Turn.new()
   self.putting = Turn.new(function()
     if self.either then
-      native.close_fd(self.either)
+      loop.forget(native.fd_of(self.either))
+      native.close_descriptor(self.either)
       self.either = nil
     end
     end_put(self)
@@ -96,11 +120,18 @@ local function wrap(native_handle, options)
   return self
 end
 
-local function results(value, message, code)
-  if value == nil then
-    return failure.result(message, code)
+-- Says more of a message over the limit than the library can.
+local function failed(self, message, code, size)
+  if code == native.ETOOBIG then
+    local limit = self.limit and self.limit .. " bytes" or "1 GiB"
+    if size then
+      message = ("a message of %d bytes exceeds the limit of %s (set_limit): nothing was put"):format(size, limit)
+    else
+      message = ("the next message exceeds the limit of %s (set_limit before the first get): nothing more can be got%s")
+        :format(limit, self.duplex and ", puts go on" or "")
+    end
   end
-  return value
+  return failure.result(message, code)
 end
 
 -- ---- Getting --------------------------------------------------------------------
@@ -113,12 +144,12 @@ local function decoded(self, ok, value)
   if ok then
     return value
   end
-  return nil, "the message cannot be decoded: " .. tostring(value), native.EBADMSG
+  return nil, "the message cannot be decoded: " .. failure.text(value), native.EBADMSG
 end
 
 local function received(self, data, message, code)
   if data == nil then
-    return failure.result(message, code)
+    return failed(self, message, code)
   end
   if self.decode then
     return decoded(self, pcall(self.decode, data))
@@ -142,7 +173,7 @@ function Handle:get(timeout)
       end
       return data
     elseif message then
-      return failure.result(message, code)
+      return failed(self, message, code)
     end
   end
   return received(self, getting:take(deadline, get_in_turn, self, deadline))
@@ -164,7 +195,11 @@ end
 
 local function encoded(self, value)
   if self.encode then
-    value = self.encode(value)
+    local ok, data = pcall(self.encode, value)
+    if not ok then
+      codec.refuse(self.codec, value, data)
+    end
+    value = data
   end
   if type(value) ~= "string" then
     failure.misuse(
@@ -185,6 +220,7 @@ local function put_result(self, value, message, code)
 end
 
 local function put_in_turn(self, deadline, data)
+  end_put(self)
   self.lent = data
   return put_result(
     self,
@@ -212,22 +248,33 @@ function Handle:put(value, timeout)
   local data = encoded(self, value)
   local deadline = failure.deadline(timeout)
   local putting = self.putting
-  if putting.taken then
-    return succeeded(putting:take(deadline, put_in_turn, self, deadline, data))
+  if putting.taken or self.lent then
+    if self.lent and Turn.is_reentrant(Handle.put, self) then
+      Turn.refuse_reentrant()
+    end
+    local done, message, code = putting:take(deadline, put_in_turn, self, deadline, data)
+    if done == nil then
+      return failed(self, message, code, #data)
+    end
+    return true
   end
+  self.lent = data -- before the library has it, as an interrupt may come at any time
   local done, message, code = put_start(self.native, data)
   if done then
+    self.lent = nil
     spend()
     return true
   elseif message then
-    return failure.result(message, code)
+    self.lent = nil
+    return failed(self, message, code, #data)
   end
   self.lent = data
   return succeeded(putting:take(deadline, go_on_putting, self, deadline))
 end
 
 local function put_list_in_turn(self, deadline, list)
-  local next, large, code = queue(self.native, list, 1)
+  end_put(self)
+  local next, large, code, taken = queue(self.native, list, 1)
   while next and next <= #list do
     local sent, message
     if large then
@@ -239,10 +286,11 @@ local function put_list_in_turn(self, deadline, list)
     if not sent then
       return nil, message, code, next - 1
     end
-    next, large, code = queue(self.native, list, next)
+    next, large, code, taken = queue(self.native, list, next)
   end
   if not next then
-    return nil, large, code, 0
+    flush(self, deadline) -- what was taken before it
+    return nil, large, code, taken
   end
   local sent, message, failed = flush(self, deadline)
   if not sent then
@@ -280,8 +328,13 @@ function Handle:put_many(list, timeout)
     spend()
     return true
   end
-  local _, words = failure.result(message, code)
-  return nil, words, code, taken or 0
+  taken = taken or 0
+  if taken > 0 then
+    flush_beside(self)
+  end
+  local refused = code == native.ETOOBIG and encoded_list[taken + 1]
+  local _, words = failed(self, message, code, refused and #refused)
+  return nil, words, code, taken
 end
 
 --- Sends what is queued.
@@ -289,17 +342,26 @@ end
 -- @return true; or nil, message, code
 function Handle:flush(timeout)
   local deadline = failure.deadline(timeout)
-  return succeeded(self.putting:take(deadline, flush, self, deadline))
+  return succeeded(self.putting:take(deadline, function()
+    end_put(self)
+    return flush(self, deadline)
+  end))
 end
 
 -- ---- The rest -------------------------------------------------------------------
 
-local function ending(self, step, timeout)
+-- Nobody gets or puts; the background flush may.
+local function check_free(self)
   if self.getting:busy() or self.putting:busy() and not self.flushing then
-    failure.result(native.strerror(native.ELOCKED), native.ELOCKED)
+    failure.misuse "a get or put of another coroutine is in progress on this handle"
   end
+end
+
+local function ending(self, step, timeout)
+  check_free(self)
   local deadline = failure.deadline(timeout)
   return succeeded(self.putting:take(deadline, function()
+    end_put(self)
     return complete(self, native.WRITE, deadline, function(h)
       native.flush_step(h) -- what is wrong with it, the step tells
       return step(h)
@@ -307,11 +369,30 @@ local function ending(self, step, timeout)
   end))
 end
 
+-- Before a descriptor is closed, a loop forgets it.
+local function forget(self)
+  loop.forget(native.fd(self.native, native.READ))
+  loop.forget(native.fd(self.native, native.WRITE))
+end
+
 --- Closes the handle; what is queued leaves first.
 -- @tparam[opt] number timeout seconds for that, as for put
 -- @return true; or nil, message, code, and it is still open
 function Handle:close(timeout)
-  return ending(self, native.close, timeout)
+  return ending(self, function(h)
+    forget(self)
+    return native.close(h)
+  end, timeout)
+end
+
+--- Closes the handle at once.  Of what is queued, what cannot be written now is
+-- discarded, so that the peer may find its stream cut inside a message.
+-- @treturn boolean true
+function Handle:abort()
+  check_free(self)
+  end_put(self)
+  forget(self)
+  return succeeded(native.abort_handle(self.native))
 end
 
 --- Ends the writing direction: the peer reads what was put, then the end of the
@@ -321,48 +402,13 @@ function Handle:shutdown(timeout)
   return ending(self, native.shutdown, timeout)
 end
 
---- Whether the handle is closed, or has moved to a child.
-function Handle:closed()
-  return native.directions(self.native) == nil
-end
-
---- The descriptor to poll, level-triggered.
--- @tparam string direction "r" or "w"
-function Handle:fd(direction)
-  return results(native.fd(self.native, direction == "w" and native.WRITE or native.READ))
-end
-
---- Sets the size of the largest message that is got or put, in bytes.
-function Handle:set_limit(bytes)
-  return succeeded(native.set_limit(self.native, bytes))
-end
-
---- Sets how many bytes are received and kept while a put waits; 0 turns that off.
--- The default is 64 MiB.
-function Handle:set_read_limit(bytes)
-  return succeeded(native.set_read_limit(self.native, bytes))
-end
-
---- Sets between how many queued bytes puts of a batch are refused and taken.
-function Handle:set_marks(low, high)
-  return succeeded(native.set_marks(self.native, low, high))
-end
-
---- Counters: messages_in, messages_out, bytes_in, bytes_out, reads, writes.
--- @treturn table
-function Handle:stats()
-  local stats = results(native.handle_stats(self.native))
-  local copy = {}
-  for _, name in ipairs { "messages_in", "messages_out", "bytes_in", "bytes_out", "reads", "writes" } do
-    copy[name] = stats and stats[name]
-  end
-  return copy
-end
-
--- The end of a block on Lua 5.4.  As in the middle of an error, what cannot
--- leave is no second one.
-function Handle:__close()
-  if not self:closed() then
+-- The end of a block on Lua 5.4.  After an error it does not wait for the peer.
+function Handle:__close(why)
+  if self:closed() then
+    return
+  elseif why ~= nil then
+    self:abort()
+  else
     self:close()
   end
 end
@@ -376,4 +422,8 @@ function Handle:__tostring()
   return "gipc handle:" .. (r and " reads " .. r or "") .. (w and " writes " .. w or "")
 end
 
-return { Handle = Handle, wrap = wrap }
+for name, method in pairs(require "gipc.state") do
+  Handle[name] = method
+end
+
+return { Handle = Handle, wrap = wrap, check_options = check_options }

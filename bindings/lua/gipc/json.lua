@@ -135,4 +135,20 @@ local function decode(text)
   return item
 end
 
-return { encode = encode, decode = decode }
+local refused = { ["function"] = true, thread = true, userdata = true }
+
+local function refuses(item, is_key)
+  local kind = type(item)
+  if is_key and kind ~= "string" and kind ~= "number" then
+    return "a key that is a " .. kind
+  elseif kind == "number" then
+    return (item ~= item or item == 1 / 0 or item == -1 / 0) and "a NaN or infinity"
+  elseif kind == "string" then
+    return not native.is_utf8(item) and "a string that is not UTF-8"
+  elseif kind == "table" then
+    return value.kind(item) == "binary" and "a binary string"
+  end
+  return refused[kind] and item ~= value.null and "a " .. kind
+end
+
+return { encode = encode, decode = decode, refuses = refuses }

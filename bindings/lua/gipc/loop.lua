@@ -6,9 +6,17 @@
 --   sleep(seconds): optional
 --   spawn(f): optional, runs f in a coroutine of the loop
 --   active(): optional, whether it can wait here; else in any coroutine
+--   parking(): optional, an object with wait(self, timeout) and wake(self): a wait
+--     without a descriptor; and close(self), which ends it early
+--   forget(fd): optional, called before a descriptor is closed
+--   waits_in_main: optional, it also waits where nothing can yield
 -- @module gipc.loop
 local failure = require "gipc.failure"
+local generator = require "gipc.generator"
 local native = require "gipc.native"
+
+local jit = rawget(_G, "jit")
+local is_51 = _VERSION == "Lua 5.1" and not jit
 
 local loop = {}
 
@@ -49,47 +57,178 @@ local none = {
 -- Loops that give only wait sleep on a pipe that nothing comes through.
 local function sleep_by(wait)
   return function(seconds)
-    local reader, writer = failure.check(native.pipe())
+    local reader, writer = failure.check(failure.collecting(native.pipe))
     wait(native.fd(reader, native.READ), "r", seconds)
     native.close(reader)
     native.close(writer)
   end
 end
 
+-- For loops that have no parking of their own: a pipe, which wake closes.
+local Pipe = {}
+Pipe.__index = Pipe
+
+local function new_pipe()
+  local reader, writer = failure.check(failure.collecting(native.pipe))
+  return setmetatable({ reader = reader, writer = writer }, Pipe)
+end
+
+function Pipe:wake()
+  if self.writer then
+    native.close(self.writer)
+    self.writer = nil
+  end
+end
+
+function Pipe:close()
+  self:wake()
+  native.close(self.reader)
+end
+
 local current = none
 local name = "none"
+
+function Pipe:wait(timeout)
+  return current.wait(native.fd(self.reader, native.READ), "r", timeout)
+end
+
+-- ---- Whether a wait is possible here ---------------------------------------------
+
+-- Lua 5.1 and 5.2 cannot say it: a C function among the callers that is not known to
+-- let yields through is in the way.  5.1 lets none through, nor the iterator of
+-- a loop, which has a name.  Metamethods of 5.1 are not recognized.
+local lets_through = is_51 and {} or { [pcall] = true, [xpcall] = true, [dofile] = true }
+
+local function no_c_among_callers()
+  local level = 2
+  local info = debug.getinfo(level, "Sfn")
+  while info do
+    local is_iterator = is_51 and info.name == "(for generator)"
+    if is_iterator or info.what == "C" and not lets_through[info.func] then
+      return false
+    end
+    level = level + 1
+    info = debug.getinfo(level, "Sfn")
+  end
+  return true
+end
+
+local isyieldable = coroutine.isyieldable or no_c_among_callers
+
+--- Raises an error where the loop would have to yield and cannot, before anything
+-- is registered with it.
+function loop.check_yieldable()
+  if not isyieldable() then
+    failure.misuse "cannot wait here: a C function that called this cannot yield (gsub, sort, require; on Lua 5.1 pcall)"
+  end
+end
+
+-- ---- Waiting ---------------------------------------------------------------------
 
 -- Messages that are there already are taken without any wait.  After so many
 -- of them the other coroutines get their turn.
 local budget = 1000
 local left = budget
 
+local function wait_here(fd, direction, timeout)
+  if not current.active() then
+    return block(fd, direction, timeout)
+  elseif not current.waits_in_main then
+    loop.check_yieldable()
+  end
+  return current.wait(fd, direction, timeout)
+end
+
+local function sleep_here(seconds)
+  if not current.active() then
+    return none.sleep(seconds)
+  elseif not current.waits_in_main then
+    loop.check_yieldable()
+  end
+  return current.sleep(seconds)
+end
+
 --- Waits on the loop in use; blocks where that cannot wait.
 function loop.wait(fd, direction, timeout)
   left = budget
-  if current.active() then
-    return current.wait(fd, direction, timeout)
-  end
-  return block(fd, direction, timeout)
+  return generator.outside(wait_here, fd, direction, timeout)
 end
 
 --- Sleeps on the loop in use.
 function loop.sleep(seconds)
   left = budget
-  if current.active() then
-    return current.sleep(seconds)
+  return generator.outside(sleep_here, seconds)
+end
+
+-- Whether a loop runs that is loaded, as far as it says so.
+local runs = {
+  cqueues = function(library)
+    return library.running()
+  end,
+  luv = function(library)
+    return library.loop_mode and library.loop_mode()
+  end,
+  copas = function(library)
+    return library.running
+  end,
+}
+local warned = false
+
+--- Says once on stderr that the own scheduler blocks another loop, which is a mistake
+-- of the program that otherwise shows as a slow one.
+function loop.warn_of_another()
+  if warned then
+    return
   end
-  return none.sleep(seconds)
+  for library_name, is_running in pairs(runs) do
+    local library = package.loaded[library_name]
+    if library and is_running(library) then
+      warned = true
+      io.stderr:write(('gipc: this wait blocks the loop of %s, which runs: use gipc.use "%s"\n')
+        :format(library_name, library_name))
+    end
+  end
 end
 
 --- To be called for each message that needed no wait.
 function loop.spend()
   left = left - 1
-  if left <= 0 then
-    left = budget
-    if current.active() then
-      current.sleep(0)
-    end
+  if left > 0 then
+    return
+  end
+  left = budget
+  -- Nothing depends on it, so it is left out where it could fail.
+  if current.active() and (isyieldable() or not loop.in_coroutine()) then
+    generator.outside(current.sleep, 0)
+  end
+end
+
+--- A wait without a descriptor, on the loop in use.
+function loop.parking()
+  return current.parking and current.parking() or new_pipe()
+end
+
+--- Waits until loop.wake(parking): true; or timeout seconds are over.
+function loop.park(parking, timeout)
+  left = budget
+  return generator.outside(parking.wait, parking, timeout)
+end
+
+function loop.wake(parking)
+  parking:wake()
+end
+
+--- What was made for a wait is released.
+function loop.unpark(parking)
+  if parking.close then
+    parking:close()
+  end
+end
+
+--- To be called before a descriptor that may have been waited for is closed.
+function loop.forget(fd)
+  if fd and current.forget then
+    current.forget(fd)
   end
 end
 
@@ -119,6 +258,7 @@ function loop.start_afresh()
   inherited.luv = package.loaded.luv ~= nil
   -- copas has one set of queues for a module: the next require makes another.
   package.loaded.copas = nil
+  warned = true -- what the parent's loops say is not so here
   require("gipc.scheduler").reset()
   loop.use "own"
 end
@@ -146,6 +286,9 @@ function loop.use(what)
     sleep = chosen.sleep or sleep_by(chosen.wait),
     spawn = chosen.spawn,
     active = chosen.active or loop.in_coroutine,
+    parking = chosen.parking,
+    forget = chosen.forget,
+    waits_in_main = chosen.waits_in_main,
   }
   name = type(what) == "string" and what or "custom"
 end

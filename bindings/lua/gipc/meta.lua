@@ -13,6 +13,11 @@
 
 ---@alias gipc.Stream "inherit"|"null"|"pipe"|"stdout"|integer|file*
 
+---A signal: its number, or its name such as "TERM".
+---@alias gipc.Signal integer|string
+
+---@alias gipc.Limit integer|"unlimited"
+
 ---@class gipc.ProcessOptions
 ---@field name? string
 ---@field daemon? boolean it ends with its parent
@@ -23,7 +28,19 @@
 ---@field stdout? gipc.Stream
 ---@field stderr? gipc.Stream
 ---@field group? "inherit"|"new"|"session"
----@field keep_fds? integer[]|"all"
+---@field keep_fds? (integer|file*)[]|"all"
+---@field map_fds? table<integer, integer|file*> by the number in the child
+---@field program? string the file that is run instead of argv[1]
+---@field terminal? integer|file* the controlling terminal of a new session
+---@field umask? integer
+---@field nice? integer added to the own nice value
+---@field user? { uid: integer, gid: integer, groups: integer[]? }
+---@field uid? integer
+---@field gid? integer
+---@field no_new_privileges? boolean
+---@field death_signal? gipc.Signal what a daemon gets; default "KILL"
+---@field rlimits? table<string, gipc.Limit|gipc.Limit[]> { nofile = 100, core = { soft, hard } }
+---@field block_signals? gipc.Signal[]
 
 ---@class gipc.ExecOptions: gipc.ProcessOptions
 ---@field handles? table<string, gipc.Handle> they move into the child
@@ -50,6 +67,8 @@
 ---@field sleep? fun(seconds: number)
 ---@field spawn? fun(f: function)
 ---@field active? fun(): boolean
+---@field parking? fun(): { wait: fun(self, timeout: number): boolean, wake: fun(self), close: fun(self)? }
+---@field forget? fun(fd: integer) called before a descriptor is closed
 
 ---One end of a pipe.
 ---@class gipc.Handle
@@ -86,12 +105,40 @@ function Handle:close(timeout) end
 ---@return true?, string?, integer?
 function Handle:shutdown(timeout) end
 
+---Closes at once; what cannot be written now is discarded.
+---@return true
+function Handle:abort() end
+
 ---@return boolean
 function Handle:closed() end
+
+---@return "r"|"w"|"rw"|nil nil: closed
+function Handle:directions() end
 
 ---@param direction "r"|"w"
 ---@return integer
 function Handle:fd(direction) end
+
+---For cqueues.poll.
+---@return "r"|"w"
+function Handle:events() end
+
+---@return integer
+function Handle:pollfd() end
+
+---For socket.select.
+---@return integer
+function Handle:getfd() end
+
+---@return boolean a get returns at once
+function Handle:dirty() end
+
+---@return 0|nil
+function Handle:timeout() end
+
+---@param direction? "r"|"w"
+---@return integer bytes
+function Handle:pending(direction) end
 
 ---@param bytes integer
 ---@return true
@@ -125,9 +172,17 @@ function Process:exitcode() end
 ---@return true?, string?, integer?
 function Process:join(timeout) end
 
----@param number integer
+---@param signal gipc.Signal
 ---@return true?, string?, integer?
-function Process:signal(number) end
+function Process:signal(signal) end
+
+---@param signal gipc.Signal
+---@return true?, string?, integer?
+function Process:signal_group(signal) end
+
+---@param grace? number seconds, default 5
+---@return true?, string?, integer?
+function Process:stop_group(grace) end
 
 ---@return true?, string?, integer?
 function Process:terminate() end
@@ -141,6 +196,15 @@ function Process:stop(grace) end
 
 ---@return integer?, string?, integer?
 function Process:fd() end
+
+---@return integer?
+function Process:pollfd() end
+
+---@return integer?
+function Process:getfd() end
+
+---@return "r"
+function Process:events() end
 
 ---@param which 0|1|2
 ---@return integer?, string?, integer?
@@ -176,18 +240,85 @@ gipc.ETRUNCATED = 0 ---@type integer
 gipc.EPROTOCOL = 0 ---@type integer
 gipc.ETOOBIG = 0 ---@type integer
 gipc.ECLOSED = 0 ---@type integer
+gipc.ELOCKED = 0 ---@type integer
+gipc.EWRONGPROC = 0 ---@type integer
+gipc.EDIRECTION = 0 ---@type integer
 gipc.EDEAD = 0 ---@type integer
 gipc.ESTATUSLOST = 0 ---@type integer
 gipc.EBADHANDLES = 0 ---@type integer
-gipc.ETIMEDOUT = 0 ---@type integer
-gipc.EINPROGRESS = 0 ---@type integer
-gipc.EPIPE = 0 ---@type integer
-gipc.ECONNRESET = 0 ---@type integer
-gipc.EBADMSG = 0 ---@type integer
-gipc.ENOENT = 0 ---@type integer
+gipc.E2BIG = 0 ---@type integer
 gipc.EACCES = 0 ---@type integer
-gipc.EINVAL = 0 ---@type integer
+gipc.EADDRINUSE = 0 ---@type integer
+gipc.EADDRNOTAVAIL = 0 ---@type integer
+gipc.EAFNOSUPPORT = 0 ---@type integer
+gipc.EAGAIN = 0 ---@type integer
+gipc.EALREADY = 0 ---@type integer
 gipc.EBADF = 0 ---@type integer
+gipc.EBADMSG = 0 ---@type integer
+gipc.EBUSY = 0 ---@type integer
+gipc.ECANCELED = 0 ---@type integer
+gipc.ECHILD = 0 ---@type integer
+gipc.ECONNABORTED = 0 ---@type integer
+gipc.ECONNREFUSED = 0 ---@type integer
+gipc.ECONNRESET = 0 ---@type integer
+gipc.EDEADLK = 0 ---@type integer
+gipc.EDESTADDRREQ = 0 ---@type integer
+gipc.EDOM = 0 ---@type integer
+gipc.EDQUOT = 0 ---@type integer
+gipc.EEXIST = 0 ---@type integer
+gipc.EFAULT = 0 ---@type integer
+gipc.EFBIG = 0 ---@type integer
+gipc.EHOSTUNREACH = 0 ---@type integer
+gipc.EIDRM = 0 ---@type integer
+gipc.EILSEQ = 0 ---@type integer
+gipc.EINPROGRESS = 0 ---@type integer
+gipc.EINTR = 0 ---@type integer
+gipc.EINVAL = 0 ---@type integer
+gipc.EIO = 0 ---@type integer
+gipc.EISCONN = 0 ---@type integer
+gipc.EISDIR = 0 ---@type integer
+gipc.ELOOP = 0 ---@type integer
+gipc.EMFILE = 0 ---@type integer
+gipc.EMLINK = 0 ---@type integer
+gipc.EMSGSIZE = 0 ---@type integer
+gipc.ENAMETOOLONG = 0 ---@type integer
+gipc.ENETDOWN = 0 ---@type integer
+gipc.ENETRESET = 0 ---@type integer
+gipc.ENETUNREACH = 0 ---@type integer
+gipc.ENFILE = 0 ---@type integer
+gipc.ENOBUFS = 0 ---@type integer
+gipc.ENODEV = 0 ---@type integer
+gipc.ENOENT = 0 ---@type integer
+gipc.ENOEXEC = 0 ---@type integer
+gipc.ENOLCK = 0 ---@type integer
+gipc.ENOMEM = 0 ---@type integer
+gipc.ENOMSG = 0 ---@type integer
+gipc.ENOPROTOOPT = 0 ---@type integer
+gipc.ENOSPC = 0 ---@type integer
+gipc.ENOSYS = 0 ---@type integer
+gipc.ENOTCONN = 0 ---@type integer
+gipc.ENOTDIR = 0 ---@type integer
+gipc.ENOTEMPTY = 0 ---@type integer
+gipc.ENOTSOCK = 0 ---@type integer
+gipc.ENOTSUP = 0 ---@type integer
+gipc.ENOTTY = 0 ---@type integer
+gipc.ENXIO = 0 ---@type integer
+gipc.EOPNOTSUPP = 0 ---@type integer
+gipc.EOVERFLOW = 0 ---@type integer
+gipc.EPERM = 0 ---@type integer
+gipc.EPIPE = 0 ---@type integer
+gipc.EPROTO = 0 ---@type integer
+gipc.EPROTONOSUPPORT = 0 ---@type integer
+gipc.EPROTOTYPE = 0 ---@type integer
+gipc.ERANGE = 0 ---@type integer
+gipc.EROFS = 0 ---@type integer
+gipc.ESPIPE = 0 ---@type integer
+gipc.ESRCH = 0 ---@type integer
+gipc.ESTALE = 0 ---@type integer
+gipc.ETIMEDOUT = 0 ---@type integer
+gipc.ETXTBSY = 0 ---@type integer
+gipc.EWOULDBLOCK = 0 ---@type integer
+gipc.EXDEV = 0 ---@type integer
 
 ---@param options? gipc.PipeOptions
 ---@return gipc.Handle reader, gipc.Handle writer
@@ -226,6 +357,24 @@ function gipc.start_process(f, ...) end
 ---@param options? gipc.ExecOptions
 ---@return gipc.Process?, string?, integer?
 function gipc.exec_process(argv, options) end
+
+---A handle, a process, or a handle with the directions that are waited for.
+---@alias gipc.Waitable gipc.Handle|gipc.Process|{ [1]: gipc.Handle, [2]: "r"|"w"|"rw" }
+
+---@param list gipc.Waitable[]
+---@param timeout? number seconds; nil, or negative, waits indefinitely
+---@return gipc.Waitable[]? ready, string?, integer?
+function gipc.wait(list, timeout) end
+
+---@param seconds? number nil, or negative: the end of a child waits indefinitely
+function gipc.set_exit_timeout(seconds) end
+
+---@return table<string, boolean>
+function gipc.features() end
+
+---@param f function
+---@return function
+function gipc.wrap(f) end
 
 ---@param f function
 ---@param ... any

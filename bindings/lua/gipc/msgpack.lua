@@ -128,7 +128,12 @@ else
   end
 end
 
+local refused = { ["function"] = true, thread = true, userdata = true }
+
 return {
+  refuses = function(item)
+    return refused[type(item)] and item ~= value.null and "a " .. type(item)
+  end,
   encode = function(item)
     depth = 0
     return library.pack(item)

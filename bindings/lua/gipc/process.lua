@@ -1,6 +1,7 @@
 --- Child processes.
 -- @module gipc.process
 local Turn = require "gipc.turn"
+local argument = require "gipc.argument"
 local failure = require "gipc.failure"
 local handle = require "gipc.handle"
 local loop = require "gipc.loop"
@@ -8,7 +9,7 @@ local native = require "gipc.native"
 local options = require "gipc.options"
 local scheduler = require "gipc.scheduler"
 
-local unpack = table.unpack or unpack
+local unpack = table.unpack or rawget(_G, "unpack")
 
 --- A child; gipc.start_process and gipc.exec_process make them.
 -- @type Process
@@ -16,6 +17,7 @@ local unpack = table.unpack or unpack
 -- @field name its name
 local Process = {}
 Process.__index = Process
+Process.__name = "gipc process"
 
 local function wrap(native_process)
   local fd = native.process_fd(native_process)
@@ -98,10 +100,21 @@ local function signalled(result, message, code)
   return true
 end
 
---- Sends a signal, by its number, to the child and never to another process.
+--- Sends a signal to the child and never to another process.
+-- @param signal its number, or its name such as "TERM"; 0 only checks
 -- @return true; or nil, message, gipc.EDEAD when it has ended
-function Process:signal(number)
-  return signalled(native.process_signal(usable(self), number))
+function Process:signal(signal)
+  return signalled(native.process_signal(usable(self), argument.signal(signal, "signal")))
+end
+
+--- The same for all processes of its group; it needs `group = "new"` or "session".
+function Process:signal_group(signal)
+  local number = argument.signal(signal, "signal")
+  local done, message, code = native.process_signal_group(usable(self), number)
+  if code == native.EINVAL then
+    failure.misuse 'the process has no group of its own: start it with group = "new" or "session"'
+  end
+  return signalled(done, message, code)
 end
 
 --- Sends SIGTERM.
@@ -114,23 +127,45 @@ function Process:kill()
   return signalled(native.process_kill(usable(self)))
 end
 
-local SIGCONT = 18
+local function checked_grace(grace)
+  if grace == nil then
+    return 5
+  elseif type(grace) ~= "number" or not (grace >= 0) then
+    failure.misuse("grace is a number of seconds, 0 or more, not " .. failure.describe(grace))
+  end
+  return grace
+end
 
 --- SIGTERM, and SIGKILL if it still runs grace seconds later; waits for the end.
 -- @tparam[opt=5] number grace 0 or more; infinite: SIGKILL is never sent
+-- @treturn boolean true
 function Process:stop(grace)
-  grace = grace or 5
-  failure.deadline(grace) -- a wrong one is an error before any signal
-  if grace < 0 then
-    failure.misuse "grace is a number of seconds, 0 or more"
-  end
+  grace = checked_grace(grace)
   if self:terminate() then
-    self:signal(SIGCONT) -- a stopped child could not act on it
+    self:signal "CONT" -- a stopped child could not act on it
     if not self:join(grace) then
       self:kill()
     end
   end
   return self:join()
+end
+
+--- The same for all processes of its group.
+-- @tparam[opt=5] number grace as for stop
+-- @return true; or nil, message, gipc.EDEAD when it was joined before
+function Process:stop_group(grace)
+  grace = checked_grace(grace)
+  local done, message, code = self:signal_group "TERM"
+  if not done then
+    return nil, message, code
+  end
+  self:signal_group "CONT"
+  -- Not join: while its leader is not reaped, the others can be signalled.
+  if self.descriptor and grace > 0 then
+    loop.wait(self.descriptor, "r", grace < math.huge and grace or nil)
+    grace = 0
+  end
+  return signalled(native.process_stop_group(usable(self), grace))
 end
 
 --- A descriptor that is readable once the child has ended.
@@ -143,10 +178,22 @@ function Process:fd()
   return fd
 end
 
+--- What cqueues.poll and socket.select ask of an object.
+function Process:pollfd()
+  return (self:fd())
+end
+
+Process.getfd = Process.pollfd
+
+function Process:events()
+  return "r"
+end
+
 --- The program's end of a standard stream that was asked for as "pipe".
 -- @tparam number which 0, 1 or 2
 -- @return a descriptor, which belongs to the caller
 function Process:stdio(which)
+  which = argument.integer(which, "the number of a stream")
   local fd, message, code = native.process_stdio(usable(self), which)
   if fd == nil then
     return failure.result(message, code)
@@ -187,6 +234,8 @@ end
 
 --- Frees what is held of a child that has ended.
 function Process:close()
+  usable(self)
+  loop.forget(self.descriptor)
   if self:is_alive() then
     failure.misuse "the process still runs: join or stop it first"
   end
@@ -231,13 +280,15 @@ local function be_child(f, arguments)
   -- Whatever happens, nothing returns into the parent's program.
   local ok, task = xpcall(function()
     return scheduler.run(f, unpack(arguments, 1, arguments.n))
-  end, debug.traceback)
+  end, function(message)
+    return debug.traceback(failure.text(message), 2)
+  end)
   if not ok then
-    io.stderr:write(tostring(task), "\n")
+    io.stderr:write(failure.text(task), "\n")
   elseif not task.ok then
     io.stderr:write(task.trace, "\n")
   end
-  exit(ok and task.ok)
+  exit(ok and task.ok and not scheduler.any_failed())
 end
 
 local function is_callable(value)
@@ -247,22 +298,23 @@ end
 
 local function start(chosen, f, ...)
   if not is_callable(f) then
-    failure.misuse "start_process takes a function, or options and a function"
-  elseif chosen.handles then
-    failure.misuse "the handles of a function are among its arguments"
+    failure.misuse("start_process takes a function, or options and a function, not " .. failure.describe(f))
   end
   local arguments = { n = select("#", ...), ... }
   local native_options = options.build(chosen)
+  if chosen.handles then
+    failure.misuse "the handles of a function are among its arguments"
+  end
   for i = 1, arguments.n do
     if getmetatable(arguments[i]) == handle.Handle then
       options.pass(native_options, nil, arguments[i])
     end
   end
-  local process, message, code = native.fork_process(native_options)
+  local process, message, code = failure.collecting(native.fork_process, native_options)
   if process then
     return wrap(process)
   elseif message then
-    return failure.result(message, code)
+    return failure.result(options.explain(native_options, chosen, "", message), code)
   end
   return be_child(f, arguments)
 end
@@ -274,6 +326,9 @@ end
 -- @treturn Process; or nil, message, code
 local function start_process(first, ...)
   if type(first) == "table" and not is_callable(first) then
+    if select("#", ...) == 0 then
+      failure.misuse "start_process takes a function after the options"
+    end
     return start(first, ...)
   end
   return start({}, first, ...)
@@ -284,16 +339,17 @@ end
 -- @tparam[opt] table chosen options; handles = { name = handle } move
 -- @treturn Process; or nil, message, code
 local function exec_process(argv, chosen)
-  chosen = chosen or {}
+  local words = options.words(argv)
   local native_options = options.build(chosen)
+  chosen = chosen or {}
   for name, h in pairs(chosen.handles or {}) do
     options.pass(native_options, name, h)
   end
-  local process, message, code = native.exec_process(options.words(argv), native_options)
+  local process, message, code = failure.collecting(native.exec_process, words, native_options)
   if process then
     return wrap(process)
   end
-  return failure.result(message, code)
+  return failure.result(options.explain(native_options, chosen, tostring(argv[1]), message), code)
 end
 
 return { Process = Process, start_process = start_process, exec_process = exec_process }

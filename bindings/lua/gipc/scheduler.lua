@@ -1,14 +1,17 @@
 --- gipc's own scheduler: tasks are coroutines that wait on a private loop.
 --
--- A wait ends once, for whatever reason comes first, and stands in a queue then;
--- a round resumes the tasks of all that stand there.  The main program, or a
--- coroutine of its own inside a task, waits by making rounds.
+-- A task yields its wait, and who resumed it registers that with the loop: where
+-- no yield is possible, nothing is registered.  A wait ends once, for whatever
+-- reason comes first, and stands in a queue then; a round resumes the tasks of all
+-- that stand there.  The main program waits by making rounds.
 -- @module gipc.scheduler
 local failure = require "gipc.failure"
+local generator = require "gipc.generator"
+local loop = require "gipc.loop"
 local native = require "gipc.native"
 
-local unpack = table.unpack or unpack
-local scheduler = {}
+local unpack = table.unpack or rawget(_G, "unpack")
+local scheduler = { waits_in_main = true }
 
 local directions = { r = native.READ, w = native.WRITE }
 
@@ -21,29 +24,28 @@ local cancelled = setmetatable({}, {
 
 local private -- the loop, made when it is first needed
 local by_token, watched -- waits that the loop knows, and how many
-local queue, first, last -- waits that have ended
+local queue, in_round -- waits that have ended, and how many of them a round has yet
 local tasks -- by coroutine
 local counted -- tasks that run() waits for
+local current -- the task that was resumed last
+local any_failed -- whether an error in a task was printed
 
 --- Forgets everything: a child starts afresh.
 function scheduler.reset()
   private = nil
   by_token, watched = {}, 0
-  queue, first, last = {}, 1, 0
+  queue, in_round = {}, 0
   tasks, counted = {}, 0
+  current, any_failed = nil, false
 end
 scheduler.reset()
 
 -- ---- Waits --------------------------------------------------------------------
 
-local function watch(wait, fd, direction, timeout)
-  private = private or native.scheduler_new() or error "gipc: no event loop"
-  wait.token = failure.check(
-    native.scheduler_watch(private, fd or -1, directions[direction or "r"], timeout or -1)
-  )
-  by_token[wait.token] = wait
-  watched = watched + 1
-end
+-- fd, direction and timeout, all optional; task: whose it is; joined: the task
+-- whose end ends it; outcome: why it ended.
+local Wait = {}
+Wait.__index = Wait
 
 local function forget_token(wait)
   by_token[wait.token] = nil
@@ -51,18 +53,74 @@ local function forget_token(wait)
   watched = watched - 1
 end
 
--- Ends a wait, if nothing has ended it before.
-local function finish_wait(wait, outcome)
-  if wait.outcome then
-    return
+local function remove(list, item)
+  for i = #list, 1, -1 do
+    if list[i] == item then
+      table.remove(list, i)
+      return
+    end
   end
-  wait.outcome = outcome
+end
+
+-- Removes a wait from what could end it.
+local function retire(wait)
   if wait.token then
     native.scheduler_forget(private, wait.token)
     forget_token(wait)
   end
-  last = last + 1
-  queue[last] = wait
+  if wait.joined then
+    remove(wait.joined.joiners, wait)
+  end
+end
+
+-- Ends a wait, if nothing has ended it before.  The queue comes first: an interrupt
+-- after that loses nothing.
+local function finish_wait(wait, outcome)
+  if wait.outcome then
+    return
+  end
+  table.insert(queue, wait)
+  wait.outcome = outcome
+  retire(wait)
+end
+
+-- A task's coroutine was closed while it waits, or its yield failed.
+function Wait:__close()
+  if self.registered then
+    finish_wait(self, "closed")
+  end
+end
+
+local function new_loop()
+  return native.scheduler_new(), "no event loop can be made", native.EMFILE
+end
+
+-- Registers a wait with what can end it.
+local function register(wait)
+  if wait.outcome then
+    return
+  end
+  wait.registered = true
+  if wait.joined then
+    table.insert(wait.joined.joiners, wait)
+  end
+  if not wait.fd and not wait.timeout then
+    return
+  end
+  private = private or failure.collecting(new_loop)
+  local token, message
+  if private then
+    token, message = native.scheduler_watch(private, wait.fd or -1,
+      directions[wait.direction or "r"], wait.timeout or -1)
+  end
+  if token then
+    wait.token = token
+    by_token[token] = wait
+    watched = watched + 1
+  else
+    wait.message = message or "no event loop can be made"
+    finish_wait(wait, "failed")
+  end
 end
 
 -- Moves what the loop knows to be ready to the queue.
@@ -86,16 +144,11 @@ end
 -- @type Task
 local Task = {}
 Task.__index = Task
+Task.__name = "gipc task"
 
-local function fail(task, message)
-  task.failure = message
-  task.trace = debug.traceback(task.coroutine, tostring(message))
-  if coroutine.close then
-    coroutine.close(task.coroutine) -- to-be-closed variables
-  end
-  if message ~= cancelled and not task.joined then
-    io.stderr:write("gipc: error in a task: ", task.trace, "\n")
-  end
+local function print_failure(task)
+  any_failed = true
+  io.stderr:write("gipc: error in a task: ", task.trace, "\n")
 end
 
 local function finish(task, ok, ...)
@@ -107,45 +160,68 @@ local function finish(task, ok, ...)
   if ok then
     task.results = { n = select("#", ...), ... }
   else
-    fail(task, (...))
+    task.failure = (...)
+    task.trace = debug.traceback(task.coroutine, failure.text(task.failure))
+    if coroutine.close then
+      coroutine.close(task.coroutine) -- to-be-closed variables
+    end
+    if task.failure ~= cancelled and not task.joined then
+      print_failure(task)
+    end
   end
-  for _, wait in ipairs(task.joiners) do
-    finish_wait(wait, "ready")
+  while task.joiners[1] do
+    finish_wait(task.joiners[1], "ready")
+  end
+end
+
+local function resumed(task, ok, ...)
+  if not ok or coroutine.status(task.coroutine) == "dead" then
+    return finish(task, ok, ...)
+  end
+  local wait = ...
+  if getmetatable(wait) == Wait and wait.task == task then
+    task.wait = wait
+    register(wait)
+  else -- a plain yield: the others go first
+    task.wait = setmetatable({ task = task }, Wait)
+    finish_wait(task.wait, "ready")
   end
 end
 
 local function resume(task, ...)
-  local function resumed(ok, ...)
-    if not ok or coroutine.status(task.coroutine) == "dead" then
-      finish(task, ok, ...)
-    elseif not task.wait then -- a plain yield: the others go first
-      task.wait = { task = task }
-      finish_wait(task.wait, "ready")
-    end
-  end
   task.wait = nil
-  if coroutine.status(task.coroutine) == "dead" then
+  if task.done then
+    return
+  elseif coroutine.status(task.coroutine) == "dead" then
     return finish(task, false, cancelled) -- somebody closed it
   end
-  resumed(coroutine.resume(task.coroutine, ...))
+  current = task
+  resumed(task, coroutine.resume(task.coroutine, ...))
+end
+
+local function is_idle()
+  return watched == 0 and in_round == 0 and not queue[1]
 end
 
 -- Resumes everything whose wait has ended by now.
 local function round(block)
-  collect(block and first > last)
-  if block and first > last and watched == 0 then
-    error "gipc: every task waits for another one"
+  in_round = 0
+  collect(block and not queue[1])
+  if block and is_idle() then
+    error("gipc: every task waits for another one", 0)
   end
-  local stop = last
-  while first <= stop do
-    local wait = queue[first]
-    queue[first] = nil
-    first = first + 1
+  local ended = queue
+  queue = {}
+  for i, wait in ipairs(ended) do
+    in_round = #ended - i
+    retire(wait)
     local task = wait.task
-    if task and wait.arguments then
-      resume(task, unpack(wait.arguments, 1, wait.arguments.n))
-    elseif task then
-      resume(task, wait.outcome)
+    if task and task.wait == wait then
+      if wait.arguments then
+        resume(task, unpack(wait.arguments, 1, wait.arguments.n))
+      else
+        resume(task, wait.outcome)
+      end
     end
   end
 end
@@ -157,35 +233,61 @@ local function check_cancelled(task)
   end
 end
 
+-- The task of this coroutine; nil in the main program, and in a coroutine of its
+-- own.  In one that a task resumes no round can be made: two of them would each
+-- wait for the other's to end, one on top of the other on the stack.
+local function running_task()
+  local task = tasks[coroutine.running() or false]
+  if not task and current and coroutine.status(current.coroutine) == "normal" then
+    failure.misuse(generator.misuse)
+  end
+  return task
+end
+
+local function new_wait(fd, direction, timeout)
+  local task = running_task()
+  if task then
+    check_cancelled(task)
+  else
+    loop.warn_of_another()
+  end
+  return setmetatable({ task = task, fd = fd, direction = direction, timeout = timeout }, Wait)
+end
+
+local yield_wait = coroutine.yield
+if _VERSION >= "Lua 5.4" then
+  yield_wait = load([[
+    local wait <close> = ...
+    return (coroutine.yield(wait))]], debug.getinfo(1, "S").source)
+end
+
 -- Goes on when the wait has ended: whether it is ready.
 local function complete(wait)
   local task = wait.task
+  local outcome
   if task then
-    task.wait = wait
-    local outcome = coroutine.yield()
+    loop.check_yieldable()
+    outcome = yield_wait(wait)
     check_cancelled(task)
-    return outcome == "ready"
+  else
+    register(wait)
+    while not wait.outcome do
+      round(true)
+    end
+    outcome = wait.outcome
   end
-  while not wait.outcome do
-    round(true)
+  if outcome == "failed" then
+    failure.misuse(wait.message)
   end
-  return wait.outcome == "ready"
-end
-
-local function new_wait()
-  local task = tasks[coroutine.running() or false]
-  if task then
-    check_cancelled(task)
-  end
-  return { task = task }
+  return outcome == "ready"
 end
 
 -- ---- What gipc.loop asks of a loop --------------------------------------------
 
 --- Waits until fd is ready: true, or the time is over: false.
 function scheduler.wait(fd, direction, timeout)
-  local wait = new_wait()
-  if watched == 0 and first > last then
+  local wait = new_wait(fd, direction, timeout)
+  if is_idle() then
     -- There is nobody else whom the loop could serve meanwhile.
     local ready = native.poll_fd(fd, directions[direction], timeout or -1)
     if ready ~= nil then
@@ -193,22 +295,44 @@ function scheduler.wait(fd, direction, timeout)
     end
     -- A signal came (Ctrl-C): its hook runs in the main program.
   end
-  watch(wait, fd, direction, timeout)
   return complete(wait)
 end
 
 --- Sleeps; with 0 only until the others that are ready have had their turn.
 function scheduler.sleep(seconds)
-  local wait = new_wait()
-  if seconds > 0 then
-    watch(wait, nil, nil, seconds)
-  else
-    finish_wait(wait, "ready")
-    if not wait.task then
+  local wait = new_wait(nil, nil, seconds > 0 and seconds or nil)
+  if seconds <= 0 then
+    if is_idle() then
+      return -- there are no others
+    elseif not wait.task then
       return round(false)
     end
+    finish_wait(wait, "ready")
   end
-  return complete(wait)
+  complete(wait)
+end
+
+-- A wait that only wake ends, or the time.
+local Parking = {}
+Parking.__index = Parking
+
+function scheduler.parking()
+  return setmetatable({ woken = false }, Parking)
+end
+
+function Parking:wait(timeout)
+  if self.woken then
+    return true
+  end
+  self.pending = new_wait(nil, nil, timeout)
+  return complete(self.pending)
+end
+
+function Parking:wake()
+  self.woken = true
+  if self.pending then
+    finish_wait(self.pending, "ready")
+  end
 end
 
 function scheduler.active()
@@ -217,7 +341,12 @@ end
 
 local function start(f, background, ...)
   if type(f) ~= "function" then
-    failure.misuse "a function is needed"
+    failure.misuse("a task is a function, not " .. failure.describe(f))
+  elseif debug.getinfo(f, "S").what == "C" then -- Lua 5.1 takes none for a coroutine
+    local c_function = f
+    f = function(...)
+      return c_function(...)
+    end
   end
   local task = setmetatable({
     coroutine = coroutine.create(f),
@@ -228,7 +357,7 @@ local function start(f, background, ...)
   if not background then
     counted = counted + 1
   end
-  task.wait = { task = task, arguments = { n = select("#", ...), ... } }
+  task.wait = setmetatable({ task = task, arguments = { n = select("#", ...), ... } }, Wait)
   finish_wait(task.wait, "ready")
   return task
 end
@@ -246,44 +375,85 @@ function scheduler.start(f, ...)
   return start(f, false, ...)
 end
 
---- Runs f(...) as a task, until that and every other one has ended.
+local function rounds(task)
+  while counted > 0 and (task.ok or not task.done) do
+    round(true)
+  end
+end
+
+-- Ends all tasks that run() waits for.  Each gets its error where it waits; one that
+-- waits again after that never goes on.
+local function abandon()
+  for _, task in pairs(tasks) do
+    if not task.background then
+      task.joined = true
+      task:cancel()
+    end
+  end
+  pcall(round, false)
+  for _, task in pairs(tasks) do
+    if not task.background then
+      local wait = task.wait
+      if wait then
+        wait.task = nil
+        finish_wait(wait, "closed")
+      end
+      finish(task, false, cancelled)
+    end
+  end
+end
+
+--- Runs f(...) as a task, until that and every other one has ended.  After an error in
+-- f, or in the main program (Ctrl-C), the others are cancelled.
 -- @treturn Task which is done
 function scheduler.run(f, ...)
-  if tasks[coroutine.running() or false] then
+  if running_task() then
     failure.misuse "the scheduler runs already: gipc.spawn starts another task"
   end
   local task = start(f, false, ...)
   task.joined = true
-  while counted > 0 do
-    round(true)
+  local ok, message = pcall(rounds, task)
+  if not ok or not task.ok then
+    abandon()
+  end
+  if not ok then
+    error(message, 0)
   end
   return task
+end
+
+--- Whether a task that nobody joined has failed.
+function scheduler.any_failed()
+  return any_failed
+end
+
+local function join(task, deadline)
+  while not task.done do
+    local left = deadline and deadline - native.now()
+    if left and left <= 0 then
+      return failure.timeout()
+    end
+    local wait = new_wait(nil, nil, left)
+    wait.joined = task
+    complete(wait)
+  end
+  if task.ok then
+    return true, unpack(task.results, 1, task.results.n)
+  elseif task.failure == cancelled then
+    return nil, tostring(cancelled)
+  end
+  return nil, task.failure
 end
 
 --- Waits for the end of a task.
 -- @tparam[opt] number timeout seconds; nil, or a negative number, waits
 -- indefinitely
--- @return true and what its function returned; or nil, message: the error in
--- it, or "cancelled"; or nil, "timeout", code
+-- @return true and what its function returned; or nil and the value of the error
+-- in it, or "cancelled"; or nil, "timeout", code
 function Task:join(timeout)
   local deadline = failure.deadline(timeout)
   self.joined = true
-  while not self.done do
-    local left = deadline and deadline - native.now()
-    if left and left <= 0 then
-      return failure.timeout()
-    end
-    local wait = new_wait()
-    if left then
-      watch(wait, nil, nil, left)
-    end
-    table.insert(self.joiners, wait)
-    complete(wait)
-  end
-  if self.ok then
-    return true, unpack(self.results, 1, self.results.n)
-  end
-  return nil, tostring(self.failure)
+  return generator.outside(join, self, deadline)
 end
 
 --- Ends a task: where it waits it gets the error "cancelled".  A handle that it
@@ -312,7 +482,7 @@ function Task:is_done()
 end
 
 function Task:__tostring()
-  local state = not self.done and "running" or self.ok and "done" or tostring(self.failure)
+  local state = not self.done and "running" or self.ok and "done" or failure.text(self.failure)
   return ("gipc task: %s"):format(state)
 end
 

@@ -7,12 +7,17 @@ written for upstream gipc 1.8 runs unchanged.
 >>> from gipc import pipe, start_process
 """
 
+from ._adopt import open
+from ._any_process import ExitInfo
 from ._handle import _GIPCHandle, get_all_handles
+from ._library import features, set_exit_timeout, version_of_library
 from ._native import VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH
 from ._pipe import _GIPCDuplexHandle, pipe
 from ._process import _GProcess, start_process
-from ._program import exec_process, inherit, stdio
+from ._program import _GProgram, exec_process, inherit, stdio
 from ._reader import _GIPCReader
+from ._settings import Stats
+from ._wait_many import wait
 from ._writer import _GIPCWriter
 from .errors import (
     GIPCBadHandles,
@@ -26,9 +31,30 @@ from .errors import (
     GIPCTruncated,
 )
 
-__version__ = "%d.%d.%d" % (VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH)
+# The version of upstream gipc whose programs run unchanged.
+_UPSTREAM = "1.8.0"
 
+__version__ = "%s+libgipc.%d.%d.%d" % (
+    _UPSTREAM,
+    VERSION_MAJOR,
+    VERSION_MINOR,
+    VERSION_PATCH,
+)
+
+#: The version of the library that runs, a string.
+version = version_of_library()
+
+# The names to annotate with; those of upstream gipc stay.
+Reader = _GIPCReader
+Writer = _GIPCWriter
+Duplex = _GIPCDuplexHandle
+Process = _GProcess
+Program = _GProgram
+
+# Without open: "from gipc import *" would take the built-in one away.
 __all__ = [
+    "Duplex",
+    "ExitInfo",
     "GIPCBadHandles",
     "GIPCClosed",
     "GIPCError",
@@ -38,10 +64,19 @@ __all__ = [
     "GIPCTimeout",
     "GIPCTooBig",
     "GIPCTruncated",
+    "Process",
+    "Program",
+    "Reader",
+    "Stats",
+    "Writer",
     "exec_process",
+    "features",
     "get_all_handles",
     "inherit",
     "pipe",
+    "set_exit_timeout",
     "start_process",
     "stdio",
+    "version",
+    "wait",
 ]

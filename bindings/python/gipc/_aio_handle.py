@@ -1,17 +1,18 @@
 """The ends of a pipe for tasks of asyncio and trio."""
 
-from contextlib import asynccontextmanager, suppress
+from asyncio import CancelledError
+from contextlib import suppress
 
 from . import _native
-from ._aio_wait import TaskTurn, current, here, running_loop
+from ._aio_wait import await_lock, current, here, running_loop
 from ._handle import Reading, Writing
-from ._native import READ
+from ._native import BEGUN, READ, WRITE, Batch, Lent, Locked, begin_put
 from ._native import put as _put
 from ._native import take as _take
 from ._pipe import Family, _GIPCDuplexHandle, _PairContext
-from ._wait import deadline_of, threads, timed_out
+from ._wait import deadline_of, note_withdrawn, threads, timed_out
 from ._writer import _NOT_TAKEN, Progress, _lendable, encoded
-from .errors import GIPCError
+from .errors import GIPCError, GIPCTimeout
 
 
 class _Block:
@@ -27,11 +28,6 @@ class _Block:
 
 
 class _Handle(_Block):
-    """Closing does not wait: what a cancelled put left behind leaves in the
-    background, and then the handle is closed."""
-
-    _turn_type = TaskTurn
-
     def _arrive(self):
         super()._arrive()
         self._closers = []  # tasks that wait for it to be closed
@@ -42,19 +38,39 @@ class _Handle(_Block):
     def _waits(self):
         return current() or threads
 
-    async def aclose(self):
-        """As :meth:`close`, and waits until what a cancelled put left behind
-        has left."""
-        self.close()
-        await self._wait_closed()
+    def close(self):
+        """Closes the handle, and does not wait: queued bytes, which a put leaves
+        behind that has timed out or was cancelled, leave in the background.
 
-    async def _wait_closed(self):
+        Raises:
+            - :exc:`GIPCClosed` when it was closed before
+            - :exc:`GIPCLocked` while another task is using it
+            - :exc:`GIPCError` in a process that does not own it
+        """
+        super().close()
+
+    async def aclose(self, timeout=None):
+        """As :meth:`close`, and waits until queued bytes have left.
+
+        :arg timeout: seconds; ``None``, or a negative number, waits for as long
+            as it takes.
+
+        Raises also :exc:`GIPCTimeout`: bytes were dropped, and the peer finds a
+        message cut off.
+        """
+        deadline = deadline_of(timeout)
+        self.close()
+        await self._wait_closed(deadline)
+
+    async def _wait_closed(self, deadline):
         waits = here()
         for side in (self, self._other):
             if side is not None and side._closing is not None:
                 left = waits.signal()
                 side._closers.append(left)
-                await left.wait(None)
+                if not await left.wait(deadline):
+                    side.abort()
+                    raise timed_out("closed before all bytes were written", False)
                 return
         await waits.yield_()
 
@@ -127,9 +143,10 @@ class Reader(_Handle, Reading):
         return await waits.call(self._get_in_turn, data, waits, deadline)
 
     async def _get_in_turn(self, data, waits, deadline):
-        await self._turn.take(waits, deadline)
-        try:
-            self._validate()
+        with Locked(self._turn, waits.signal) as signal:
+            if signal is not None:
+                await await_lock(self, signal, deadline)
+                self._validate()
             if data is False:
                 await waits.yield_()
             while True:
@@ -145,21 +162,17 @@ class Reader(_Handle, Reading):
                     data = _native.new_bytes(data)
                     await self._fill(data, _native.get_bytes, waits, deadline)
                     return data
-        finally:
-            self._turn.release()
 
     async def _fill(self, buffer, step, waits, deadline):
-        """Receives a message straight into buffer."""
-        while True:
-            size = step(self._h, buffer)
-            if size is not None:
-                return size
-            try:
+        """Receives a message straight into buffer.  An error leaves its bytes
+        for the next get."""
+        with Lent(self._h, buffer, READ):
+            while True:
+                size = step(self._h, buffer)
+                if size is not None:
+                    return size
                 if not await waits.ready(self, READ, deadline):
                     raise timed_out("no whole message came in time")
-            except BaseException:
-                _native.get_cancel(self._h)  # and the bytes stay for the next
-                raise
 
     async def get_into(self, buffer, timeout=None):
         """Receives the next message into writable memory of the caller.
@@ -180,8 +193,9 @@ class Reader(_Handle, Reading):
         return await waits.call(self._into_in_turn, buffer, waits, deadline)
 
     async def _into_in_turn(self, buffer, waits, deadline):
-        await self._turn.take(waits, deadline)
-        try:
+        with Locked(self._turn, waits.signal) as signal:
+            if signal is not None:
+                await await_lock(self, signal, deadline)
             # Messages that are all there must not keep the others waiting.
             await waits.yield_()
             self._validate()
@@ -190,8 +204,6 @@ class Reader(_Handle, Reading):
                 return await self._fill(
                     view, _native.get_into, waits, deadline
                 )
-        finally:
-            self._turn.release()
 
 
 class Writer(_Handle, Writing):
@@ -226,9 +238,9 @@ class Writer(_Handle, Writing):
         if timeout is not None:
             deadline_of(timeout)  # a wrong one is an error before anything is put
         done = None
-        if not self._turn.taken and running_loop() is not None:
+        if running_loop() is not None:
             try:
-                done = _put(self._h, data, self._batches == 0)
+                done = _put(self._h, data, self._turn)
             except (GIPCError, OSError):
                 self._validate()
                 raise
@@ -236,68 +248,66 @@ class Writer(_Handle, Writing):
             await self._put_waiting(data, done, timeout)
 
     async def _put_waiting(self, data, done, timeout):
-        if done is None or done is False:
-            deadline = deadline_of(timeout)
-            self._validate()
-            waits = here()
-            await waits.call(self._put_in_turn, data, done, waits, deadline)
-            return
-        # It is under way.  Unless another thread was quicker, this is whose
-        # turn it is.
-        mine = self._turn.take_at_once()
-        try:
-            await self._finish_put(here(), timeout=timeout)
-        finally:
-            if mine:
-                self._turn.release()
+        """done: what the native put gave, or None."""
+        deadline = deadline_of(timeout)
+        self._validate()
+        waits = here()
+        await waits.call(self._put_in_turn, data, done, waits, deadline)
 
     async def _put_in_turn(self, data, done, waits, deadline):
-        await self._turn.take(waits, deadline, withdrawn=True)
-        try:
-            self._validate()
-            while done is not True:
+        queued = done == BEGUN  # the remaining bytes
+        with Locked(self._turn, waits.signal) as signal:
+            if signal is not None:
+                await await_lock(self, signal, deadline, not queued)
+                self._validate()
+            try:
                 if done is False:
                     await waits.yield_()
-                done = _put(self._h, data, self._batches == 0)
-                if done is None:
-                    await self._drain(waits, deadline)
-                elif done is not True and done is not False:
-                    await self._finish_put(waits, deadline)
-                    return
-        finally:
-            self._turn.release()
+                if queued:
+                    await self._flush(waits, deadline)
+                else:
+                    # An error in the block cancels the put, and notes in
+                    # `withdrawn` what became of it.
+                    with Lent(self._h, data, WRITE):
+                        done = begin_put(self._h, data, self._turn)
+                        if done is not True:
+                            await self._put_on(data, done, waits, deadline)
+            except BaseException as error:
+                if queued:
+                    note_withdrawn(error, False)
+                elif isinstance(error, CancelledError):
+                    # One that came before anything was lent.
+                    error.withdrawn = getattr(error, "withdrawn", True)
+                self._leave_rest(waits)
+                raise
 
-    async def _finish_put(self, waits, deadline=None, timeout=None):
-        """Steps of a put that has begun; its bytes are the caller's."""
-        try:
-            if timeout is not None:
-                deadline = deadline_of(timeout)
-            while True:
-                if not await self._writable(waits, deadline):
-                    raise timed_out(_NOT_TAKEN, True)
-                if _native.put_step(self._h) is not None:
-                    return
-        except BaseException as error:
-            with suppress(GIPCError, OSError):  # of a stream that has ended
-                withdrawn = _native.put_cancel(self._h) == 0
-                with suppress(AttributeError):  # trio's exception has no room
-                    error.withdrawn = withdrawn
-            self._leave_rest(waits)
-            raise
+    async def _put_on(self, data, done, waits, deadline):
+        while done is not True:
+            if done == BEGUN:
+                return await self._finish_put(waits, deadline)
+            if done is None:
+                await self._drain(waits, deadline)
+            else:
+                await waits.yield_()
+            done = begin_put(self._h, data, self._turn)
+
+    async def _finish_put(self, waits, deadline):
+        while await self._writable(waits, deadline):
+            if _native.put_step(self._h) is not None:
+                return
+        raise timed_out(_NOT_TAKEN, True)
 
     def _leave_rest(self, waits):
+        """What an error has left behind leaves at once, or in the
+        background."""
         if not self._closed and not self._flush_quietly():
             waits.finish(self)
 
     async def _drain(self, waits, deadline):
         """Waits until the queue can take more."""
         if _native.flush_step(self._h) is None:
-            try:
-                if not await self._writable(waits, deadline):
-                    raise timed_out(_NOT_TAKEN, True)
-            except BaseException:
-                self._leave_rest(waits)
-                raise
+            if not await self._writable(waits, deadline):
+                raise timed_out(_NOT_TAKEN, True)
 
     async def flush(self, timeout=None):
         """Waits until all that was put in a batch is with the kernel.
@@ -312,21 +322,20 @@ class Writer(_Handle, Writing):
         await waits.call(self._flush_in_turn, waits, deadline)
 
     async def _flush_in_turn(self, waits, deadline):
-        await self._turn.take(waits, deadline, withdrawn=False)
-        try:
-            self._validate()
-            await self._flush(waits, deadline)
-        finally:
-            self._turn.release()
+        with Locked(self._turn, waits.signal) as signal:
+            if signal is not None:
+                await await_lock(self, signal, deadline, False)
+                self._validate()
+            try:
+                await self._flush(waits, deadline)
+            except BaseException:
+                self._leave_rest(waits)
+                raise
 
     async def _flush(self, waits, deadline):
-        try:
-            while _native.flush_step(self._h) is None:
-                if not await self._writable(waits, deadline):
-                    raise timed_out("the queue did not leave in time", False)
-        except BaseException:
-            self._leave_rest(waits)
-            raise
+        while _native.flush_step(self._h) is None:
+            if not await self._writable(waits, deadline):
+                raise timed_out("the queue did not leave in time", False)
 
     async def put_many(self, objects, timeout=None):
         """Puts every object of an iterable, with as few system calls as they
@@ -346,54 +355,72 @@ class Writer(_Handle, Writing):
         await waits.call(self._put_many_in_turn, objects, waits, deadline)
 
     async def _put_many_in_turn(self, objects, waits, deadline):
-        with Progress() as progress:
-            await self._turn.take(waits, deadline)
-            try:
+        with Progress() as progress, Locked(
+            self._turn, waits.signal
+        ) as signal:
+            if signal is not None:
+                await await_lock(self, signal, deadline)
                 self._validate()
+            try:
                 await self._put_all(objects, waits, deadline, progress)
-                await self._flush(waits, deadline)
             except BaseException:
                 self._leave_rest(waits)
                 raise
-            finally:
-                self._turn.release()
 
     async def _put_all(self, objects, waits, deadline, progress):
-        while True:
-            chunk = encoded(objects, self._codec)
-            if not chunk:
-                return
-            done = 0
-            while True:
-                before = done
-                done = _native.try_put_many(self._h, chunk, done)
-                progress.taken += done - before
-                if done == len(chunk):
-                    break
-                if _native.flush_step(self._h) == 0:
-                    await waits.yield_()
-                elif not await self._writable(waits, deadline):
-                    raise timed_out("not all were taken in time")
+        try:
+            while chunk := encoded(objects, self._codec):
+                await self._put_chunk(chunk, waits, deadline, progress)
+        except GIPCTimeout:
+            raise
+        except Exception:
+            # Of the iterable or the encoder: what came before it is put.
+            with suppress(GIPCError, OSError):
+                await self._flush(waits, deadline)
+            raise
+        await self._flush(waits, deadline)
 
-    @asynccontextmanager
-    async def batch(self):
-        """A block in which many small puts leave together.
+    async def _put_chunk(self, chunk, waits, deadline, progress):
+        taken = progress.taken
+        before = taken[0]
+        while not _native.try_put_many(self._h, chunk, before, taken):
+            if _native.flush_step(self._h) == 0:
+                await waits.yield_()
+            elif not await self._writable(waits, deadline):
+                raise timed_out("not all were taken in time")
+
+    def batch(self):
+        """A block (``async with``) in which many small puts leave together:
+        those of the task that runs it.  What others put meanwhile leaves at
+        once, after what is queued.
 
         They are with the kernel when the block is left.  Where an error or a
         cancellation leaves it, they leave in the background.
         """
-        self._validate()
-        waits = here()
-        self._batches += 1
-        try:
-            yield self
-        except BaseException:
-            if not self._turn.taken:  # else that task does it
-                self._leave_rest(waits)
-            raise
-        finally:
-            self._batches -= 1
-        await self.flush()
+        return _BatchBlock(self)
+
+
+class _BatchBlock:
+    def __init__(self, writer):
+        self._writer = writer
+
+    async def __aenter__(self):
+        self._writer._validate()
+        self._batch = Batch(self._writer._turn, here().current)
+        self._batch.__enter__()
+        return self._writer
+
+    async def __aexit__(self, kind, error, trace):
+        self._batch.__exit__(kind, error, trace)
+        writer = self._writer
+        if writer._closed:
+            return
+        if kind is None:
+            await writer.flush()
+            return
+        with Locked(writer._turn, None) as refused:
+            if refused is None:  # else that task sees to it
+                writer._leave_rest(here())
 
 
 class _Pair(_Block, _PairContext):
@@ -407,17 +434,31 @@ class Duplex(_Block, _GIPCDuplexHandle):
     _reader_type = Reader
     _writer_type = Writer
 
-    async def aclose(self):
-        """As :meth:`close`, and waits until what a cancelled put left behind
-        has left."""
+    def close(self):
+        """Closes what is still open of the two directions, and does not wait.
+
+        Raises as that of a writer; while one of the directions is in use, both
+        stay open.
+        """
+        super().close()
+
+    async def aclose(self, timeout=None):
+        """As :meth:`close`, and waits until queued bytes have left.
+
+        :arg timeout: as for a writer.
+        """
+        deadline = deadline_of(timeout)
         self.close()
-        await self._writer._wait_closed()
+        await self._writer._wait_closed(deadline)
 
     def messages(self):
         """The messages, for ``async for``."""
         return self._reader
 
     __aiter__ = messages
+
+    def __iter__(self):
+        raise TypeError("use 'async for' to iterate over messages")
 
 
 family = Family(Reader, Writer, Duplex, _Pair)

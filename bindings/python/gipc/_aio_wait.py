@@ -1,11 +1,9 @@
-"""What runs this code, asyncio or trio, and turns that tasks take."""
+"""What runs this code, asyncio or trio, and how tasks wait for a lock."""
 
 import sys
 from asyncio import _get_running_loop as running_loop
-from collections import deque
 
-from . import _wait
-from ._wait import Turn, timed_out
+from ._wait import _IN_USE, note_withdrawn, reentrant, timed_out
 
 
 def current():
@@ -30,37 +28,14 @@ def here():
     return waits
 
 
-class TaskTurn(Turn):
-    """One task at a time, in the order of their coming."""
-
-    __slots__ = ()
-
-    async def take(self, waits, deadline, withdrawn=None):
-        """Waits until it is the caller's.  withdrawn: of the error."""
-        with _wait._guard:
-            if not self.taken:
-                self.taken = True
-                return
-            signal = waits.signal()
-            if self._queue is None:
-                self._queue = deque()
-            self._queue.append(signal)
-        try:
-            in_time = await signal.wait(deadline)
-        except BaseException:
-            self._leave(signal)
-            raise
-        if not in_time:
-            self._leave(signal)
-            raise timed_out("others used the handle all the time", withdrawn)
-
-    def release(self):
-        """Passes it on, past those whose loop has been closed meanwhile."""
-        while True:
-            with _wait._guard:
-                if not self._queue:
-                    self.taken = False
-                    return
-                successor = self._queue.popleft()
-            if successor.set():
-                return
+async def await_lock(handle, signal, deadline, withdrawn=None):
+    """Waits until the lock of a handle is the task's.  signal: what Locked gave;
+    withdrawn: of the error."""
+    try:
+        if signal is False:
+            raise reentrant(handle)
+        if not await signal.wait(deadline):
+            raise timed_out(_IN_USE)
+    except BaseException as error:
+        note_withdrawn(error, withdrawn)
+        raise

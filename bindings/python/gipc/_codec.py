@@ -1,13 +1,57 @@
 """What turns objects into the bytes of a message, and back."""
 
 import pickle
+import reprlib
 import sys
 
 from .errors import GIPCError
 
 
-def default_encoder(o):
+def _tell_where(error, o, encode):
+    """Adds to an error where in the object it occurred."""
+    where = list(_way_to_cause(o, encode))
+    if not where or len(where) == _FAR:
+        return
+    where = " (at %s)" % "".join(where)
+    if isinstance(error, UnicodeError):
+        error.reason += where
+    elif len(error.args) == 1:
+        error.args = ("%s%s" % (error.args[0], where),)
+
+
+_FAR = 20  # an object may be its own part
+
+
+def _way_to_cause(o, encode):
+    """The indices of the innermost part that cannot be encoded."""
+    for _ in range(_FAR):
+        if isinstance(o, dict):
+            parts = o.items()
+        elif isinstance(o, (list, tuple)):
+            parts = enumerate(o)
+        else:
+            return
+        for key, part in parts:
+            try:
+                encode(part)
+            except Exception:
+                yield "[%s]" % reprlib.repr(key)
+                o = part
+                break
+        else:
+            return
+
+
+def _pickled(o):
     return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
+
+
+def default_encoder(o):
+    try:
+        return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        _tell_where(error, o, _pickled)
+        raise
 
 
 default_decoder = pickle.loads
@@ -55,7 +99,7 @@ def _check_json(o):
 def _json():
     import json
 
-    def encode(o):
+    def plain(o):
         try:
             # Infinity and NaN are no JSON: other languages would refuse them.
             text = json.dumps(
@@ -65,6 +109,13 @@ def _json():
             raise ValueError(_TOO_DEEP) from None
         _check_json(o)
         return text.encode()
+
+    def encode(o):
+        try:
+            return plain(o)
+        except Exception as error:
+            _tell_where(error, o, plain)
+            raise
 
     def refuse(name):
         raise ValueError("%s is not JSON" % name)
@@ -90,8 +141,15 @@ def _msgpack():
             "pip install msgpack"
         ) from None
 
-    def encode(o):
+    def plain(o):
         return msgpack.packb(o, use_bin_type=True)
+
+    def encode(o):
+        try:
+            return msgpack.packb(o, use_bin_type=True)
+        except Exception as error:
+            _tell_where(error, o, plain)
+            raise
 
     def decode(data):
         try:

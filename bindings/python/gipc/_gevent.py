@@ -7,6 +7,7 @@ import threading
 import gevent
 from gevent._hub_local import get_hub_if_exists as hub_if_exists
 from gevent.hub import Waiter, get_hub, set_hub
+from greenlet import getcurrent
 
 from . import _native
 from ._native import READ, WRITE, take
@@ -15,6 +16,7 @@ from ._wait import monotonic
 
 class Greenlets:
     cooperative = True
+    current = staticmethod(getcurrent)
 
     def receive(self, handle, deadline):
         while True:
@@ -44,12 +46,14 @@ class Greenlets:
 
     def either(self, handle, deadline):
         """Until it is writable, or readable."""
+        fds = [(handle.fd(direction), direction) for direction in (READ, WRITE)]
+        return self.any(fds, deadline)
+
+    def any(self, fds, deadline):
+        """Until one of (descriptor, direction) is ready."""
         hub = get_hub()
         waiter = Waiter(hub)
-        watchers = [
-            hub.loop.io(handle.fd(direction), direction)
-            for direction in (READ, WRITE)
-        ]
+        watchers = [hub.loop.io(fd, direction) for fd, direction in fds]
         try:
             for watcher in watchers:
                 watcher.start(waiter.switch, True)
@@ -91,7 +95,7 @@ class Greenlets:
 
     def finish(self, handle):
         """Queued bytes leave in the background."""
-        if handle.rest is not None:
+        if handle.rest is not None and handle.rest.active:
             return
         watcher = get_hub().loop.io(handle.fd(WRITE), WRITE)
 

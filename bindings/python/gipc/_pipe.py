@@ -3,8 +3,12 @@
 from typing import NamedTuple
 
 from . import _codec, _native
+from ._adopt import adopted
+from ._handle import _GIPCHandle
 from ._native import READ, WRITE
 from ._reader import _GIPCReader
+from ._settings import DuplexSettings
+from ._wait import deadline_of
 from ._writer import _GIPCWriter
 from .errors import GIPCClosed, GIPCLocked
 
@@ -24,9 +28,12 @@ class _PairContext(tuple):
             self[0].__exit__(*exception)
 
 
-class _GIPCDuplexHandle(_PairContext):
+class _GIPCDuplexHandle(DuplexSettings, _PairContext):
     """One end of a pipe that goes both ways: a reader and a writer, each of
-    which can be closed alone."""
+    which can be closed alone.
+
+    ``for message in handle`` gives the messages until the end of the stream.
+    """
 
     _reader_type = _GIPCReader
     _writer_type = _GIPCWriter
@@ -55,13 +62,33 @@ class _GIPCDuplexHandle(_PairContext):
     def _closed(self):
         return self._reader._closed and self._writer._closed
 
-    def close(self):
+    def close(self, timeout=None):
         """Closes what is still open of the two directions.
+
+        :arg timeout: as for a writer.
 
         Raises:
             - :exc:`GIPCClosed` when both were closed before
             - :exc:`GIPCLocked` while one of them is in use; then both stay
+            - :exc:`GIPCTimeout` when bytes were dropped; it is closed then
         """
+        deadline_of(timeout)  # a wrong one is an error before anything is closed
+        for handle in self._to_close():
+            _GIPCHandle.close(handle, timeout)
+
+    def abort(self):
+        """Closes what is still open of the two directions, at once; queued
+        bytes that cannot be written without waiting are dropped.
+
+        Raises what :meth:`close` does, but no :exc:`GIPCTimeout`.
+        """
+        if self._writer._closing is not None:
+            self._writer.abort()
+            return
+        for handle in self._to_close():
+            handle.abort()
+
+    def _to_close(self):
         if self._closed:
             raise GIPCClosed("%r has been closed before." % (self,))
         for handle in (self._writer, self._reader):
@@ -72,22 +99,35 @@ class _GIPCDuplexHandle(_PairContext):
             # Whole: to shut down one direction after the other would end the
             # stream for whoever else has the descriptor.
             self._reader._forget()
-        for handle in (self._writer, self._reader):
-            if not handle._closed:
-                handle.close()
+        return [h for h in (self._writer, self._reader) if not h._closed]
 
     def __exit__(self, *exception):
-        if any(handle._closed or handle._turn.taken for handle in self):
+        sides = self._reader, self._writer
+        if any(side._closed or side._turn.taken for side in sides):
             super().__exit__(*exception)
-        else:
-            self.close()
+            return
+        for handle in self._to_close():
+            handle._leave_block(any(exception))
 
-    def messages(self):
-        """The messages, until the end of the stream."""
+    def __enter__(self):
+        return self
+
+    def __iter__(self):
+        """The messages, until the end of the stream.
+
+        >>> with pipe(duplex=True) as (mine, its):
+        ...     its.put_many("ab")
+        ...     its.close()
+        ...     [message for message in mine]
+        ['a', 'b']
+        """
         return iter(self._reader)
 
+    messages = __iter__
+
     def __repr__(self):
-        return "<%s(%r, %r)>" % (type(self).__name__, *self)
+        name = type(self).__name__
+        return "<%s(%r, %r)>" % (name, self._reader, self._writer)
 
     __str__ = __repr__
 
@@ -138,10 +178,17 @@ class Family(NamedTuple):
             (self.reader(reader, decoder), self.writer(writer, encoder))
         )
 
+    def open(self, read, write, encoder, decoder):
+        codecs = _codec.find(encoder, 0), _codec.find(decoder, 1)
+        return self._of(adopted(read, write), *codecs)
+
     def adopt(self, native, encoder, decoder):
         """The handle for a native one, by the directions it is open for."""
         encoder = _codec.find(encoder, 0)
         decoder = _codec.find(decoder, 1)
+        return self._of(native, encoder, decoder)
+
+    def _of(self, native, encoder, decoder):
         directions = _native.directions(native)
         if directions == READ:
             return self.reader(native, decoder)

@@ -2,52 +2,39 @@
 
 import errno
 import os
-import subprocess
 import sys
 
 from . import _native
+from ._any_process import AnyProcess, open_pipes
 from ._end import End, Lost
+from ._options import (
+    Start,
+    mapping,
+    naming,
+    path,
+    sequence,
+    takes_options,
+    words,
+)
 from ._pipe import family
 from ._process import check_passable, handles_among, natives_of
-from ._wait import current
 
 
-def words(items):
-    """A list of strings for the library."""
-    result = _native.words_new()
-    for item in items:
-        _native.words_add(result, item)
-    return result
-
-
-class _GProgram:
+class _GProgram(AnyProcess):
     """A child process that runs a program, made by :func:`exec_process`.
 
-    Has the methods of a :class:`multiprocessing.Process`, and
-    ``stdin``, ``stdout``, ``stderr`` as a :class:`subprocess.Popen` has them.
+    Has the methods of a :class:`multiprocessing.Process`, and those of a
+    :class:`subprocess.Popen`: ``stdin``, ``stdout``, ``stderr``,
+    ``communicate``, ``wait``, ``returncode``.
     """
 
-    def __init__(self, native, pipes):
+    def __init__(self, native, start):
         self.name = _native.process_name(native)
         self._end = End(native)
         self.pid = self.ident = self._end.pid
-        self.stdin, self.stdout, self.stderr = (
-            self._file(native, which) if piped else None
-            for which, piped in enumerate(pipes)
-        )
+        open_pipes(self, native, start)
 
-    def _file(self, native, which):
-        fd = _native.process_stdio(native, which)
-        mode = "wb" if which == 0 else "rb"
-        if current().cooperative:
-            from gevent.fileobject import FileObject
-
-            return FileObject(fd, mode)
-        # The library's end is one for loops.
-        os.set_blocking(fd, True)
-        return open(fd, mode)
-
-    def _open(self):
+    def _get_end(self):
         if self._end is None:
             raise ValueError("process object is closed")
         return self._end
@@ -55,7 +42,7 @@ class _GProgram:
     @property
     def sentinel(self):
         """A descriptor that is readable once the process has ended."""
-        fd = self._open().sentinel
+        fd = self._get_end().sentinel
         if fd is None:
             raise OSError(errno.EOPNOTSUPP, "this system has no pidfd")
         return fd
@@ -64,30 +51,26 @@ class _GProgram:
     def exitcode(self):
         """``None`` while it runs; the exit code, or minus the signal that
         ended it.  Raises :exc:`GIPCStatusLost`."""
-        code = self._open().poll()
+        code = self._get_end().poll()
         return code.told() if isinstance(code, Lost) else code
 
     def is_alive(self):
-        return self._open().poll() is None
+        return self._get_end().poll() is None
 
     def join(self, timeout=None):
         """Waits for its end, or until timeout seconds are over.
 
         :arg timeout: ``None``, or a negative number, to wait for the end.
         """
-        self._open().wait(timeout)
+        self._get_end().wait(timeout)
 
     def terminate(self):
         """Sends SIGTERM; nothing when it has ended."""
-        self._open().terminate()
+        self._get_end().terminate()
 
     def kill(self):
         """Sends SIGKILL; nothing when it has ended."""
-        self._open().kill()
-
-    def send_signal(self, number):
-        """Sends a signal; nothing when it has ended."""
-        self._open().signal(number)
+        self._get_end().kill()
 
     def close(self):
         """Releases what the object holds.  ValueError while it runs."""
@@ -113,6 +96,7 @@ class _GProgram:
         )
 
 
+@takes_options
 def exec_process(
     argv,
     handles={},
@@ -123,6 +107,7 @@ def exec_process(
     stderr=None,
     name=None,
     daemon=False,
+    **options,
 ):
     """Runs a program, never through a shell.
 
@@ -131,76 +116,74 @@ def exec_process(
     :arg handles: those that move into the child, by the name under which
         ``gipc.inherit`` (or ``gipc_inherit()``, in any language) finds them
         there.  No other descriptor reaches it, except 0 to 2.
-    :arg env: its whole environment as a dictionary; the default is this one's.
-    :arg stdin, stdout, stderr: ``None`` (this process's), a descriptor, an
-        object with ``fileno`` (a handle too, which stays open here), or
-        ``subprocess.PIPE``, ``DEVNULL``, and for stderr ``STDOUT``.
-    :arg daemon: whether it is killed when this process ends.
+    :options:
 
-    :returns: a process object.
+    :returns: a :class:`Program`.
 
     Raises:
+        - :exc:`TypeError`, :exc:`ValueError`: of an argument, which they name
         - :exc:`FileNotFoundError`, :exc:`PermissionError` and other
-          :exc:`OSError` when the program cannot be run
+          :exc:`OSError` when the program cannot be run; ``filename`` is the
+          program, or the directory cwd
         - :exc:`GIPCClosed`, :exc:`GIPCLocked`: of a handle that is closed, or
           in use
 
     In each case no handle has moved and no child is left.
 
-    >>> p = exec_process(["sh", "-c", "exit 3"])
+    >>> p = exec_process(["sh", "-c", "exit $1", "sh", "3"], umask=0o077)
     >>> p.join()
     >>> p.exitcode
     3
     """
+    argv = _checked(argv)
+    native_argv = words(argv)
+    options.update(env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+    options["name"] = name or os.path.basename(os.fsdecode(argv[0])) or None
+    start = Start("exec_process", {**options, "daemon": daemon or None})
+    with naming("handles"):
+        given = _pass(handles, start.native)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    with start.naming_failure(argv):
+        native = _native.exec_process(native_argv, start.native)
+    for handle in given:
+        handle._forget()
+    return _GProgram(native, start)
+
+
+def _checked(argv):
     if isinstance(argv, (str, bytes)):
-        raise TypeError("argv must be a list, not one string")
-    options = _native.options_new()
+        raise TypeError(
+            "argv must be a list such as %r, not one string"
+            % (argv.split() or ["ls", "-l"],)
+        )
+    with naming("argv"):
+        argv = list(sequence(argv))
+        if not argv:
+            raise ValueError("it must have the program at least")
+    return argv
+
+
+def _pass(handles, options):
     given = []
-    for key, handle in dict(handles).items():
+    for key, handle in mapping(handles):
         sides = handles_among([handle])
         if not sides:
             raise TypeError("%r is not a handle" % (handle,))
         check_passable(sides)
         given += sides
         for native in natives_of(sides):
-            _native.options_pass(options, key, native)
-    argv = list(argv)
-    name = name or os.path.basename(os.fsdecode(argv[0])) if argv else name
-    if name:
-        _native.options_set_name(options, name)
-    if daemon:
-        _native.options_set_daemon(options, 1)
-    if cwd is not None:
-        _native.options_set_cwd(options, cwd)
-    if env is not None:
-        _native.options_clear_env(options)
-        for key, value in env.items():
-            _native.options_set_env(options, key, value)
-    targets = (stdin, stdout, stderr)
-    for which, target in enumerate(targets):
-        _native.options_set_stdio(options, which, *_stdio(which, target))
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
-    native = _native.exec_process(words(argv), options)
-    for handle in given:
-        handle._forget()
-    return _GProgram(native, [t == subprocess.PIPE for t in targets])
-
-
-def _stdio(which, target):
-    if target is None:
-        return _native.STDIO_INHERIT, -1
-    if target == subprocess.PIPE:
-        return _native.STDIO_PIPE, -1
-    if target == subprocess.DEVNULL:
-        return _native.STDIO_NULL, -1
-    if target == subprocess.STDOUT:
-        if which != 2:
-            raise ValueError("STDOUT is for stderr only")
-        return _native.STDIO_STDOUT, -1
-    fd = target if isinstance(target, int) else target.fileno()
-    return _native.STDIO_FD, fd
+            try:
+                _native.options_pass(options, path(key), native)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                raise ValueError(
+                    "%r must be a name of letters, digits, '_', '-' and '.', "
+                    "and its handle be given once" % (key,)
+                ) from None
+    return given
 
 
 def inherit(name, encoder="default", decoder="default"):

@@ -2,8 +2,8 @@
 
 from . import _native
 from ._handle import Reading
-from ._native import READ, take as _take
-from ._wait import check_timeout, current, limit, timed_out
+from ._native import READ, Lent, Locked, take as _take
+from ._wait import await_lock, check_timeout, current, limit, timed_out
 from .errors import GIPCError
 
 
@@ -26,7 +26,11 @@ class _GIPCReader(Reading):
             - :exc:`GIPCTruncated`, :exc:`GIPCProtocolError`,
               :exc:`GIPCTooBig`: the stream is over, and why
             - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
+            - :exc:`GIPCLocked` in a signal handler, a generator or a finalizer
+              that runs inside of a get of this handle
             - what the decoder raises; the message is taken then
+
+        A message is lost if a signal handler raises just as the get returns.
 
         >>> reader, writer = pipe()
         >>> writer.put("hello")
@@ -63,8 +67,9 @@ class _GIPCReader(Reading):
         return self._get_in_turn(waits, None, data is False)
 
     def _get_in_turn(self, waits, deadline, yields):
-        self._turn.take(waits, deadline)
-        try:
+        with Locked(self._turn, waits.signal) as signal:
+            if signal is not None:
+                await_lock(self, signal, deadline)
             if self._closed:
                 self._validate()
             if yields:
@@ -78,22 +83,17 @@ class _GIPCReader(Reading):
             data = _native.new_bytes(data)
             self._fill(data, _native.get_bytes, waits, deadline)
             return data
-        finally:
-            self._turn.release()
 
     def _fill(self, buffer, step, waits, deadline):
         """Receives a message straight into buffer, whose pages see each byte
-        once."""
-        while True:
-            size = step(self._h, buffer)
-            if size is not None:
-                return size
-            try:
+        once.  An error leaves its bytes for the next get."""
+        with Lent(self._h, buffer, READ):
+            while True:
+                size = step(self._h, buffer)
+                if size is not None:
+                    return size
                 if not waits.ready(self, READ, deadline):
                     raise timed_out("no whole message came in time")
-            except BaseException:
-                _native.get_cancel(self._h)  # and the bytes stay for the next
-                raise
 
     def get_into(self, buffer, timeout=None):
         """Receives the next message into writable memory of the caller.
@@ -116,7 +116,11 @@ class _GIPCReader(Reading):
         """
         self._validate()
         waits = current()
-        with limit(timeout) as deadline, self._turn.mine(waits, deadline):
+        with limit(timeout) as deadline, Locked(
+            self._turn, waits.signal
+        ) as signal:
+            if signal is not None:
+                await_lock(self, signal, deadline)
             self._validate()
             # The view keeps the memory where it is.
             with memoryview(buffer) as view:

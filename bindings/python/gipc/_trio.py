@@ -18,6 +18,7 @@ def is_running():
 
 class TrioTasks:
     cooperative = True
+    current = staticmethod(trio.lowlevel.current_task)
 
     async def call(self, function, *arguments):
         """As trio asks: whether it has to wait or not, the call is one at which
@@ -36,12 +37,22 @@ class TrioTasks:
     async def either(self, handle, deadline):
         """Until it is writable, or readable; for who has the turn to put."""
         handle._stop_rest()
-        # A task that gets may wait for the other one.
-        copy = os.dup(handle.fd(READ))
+        return await self.any(
+            [(handle.fd(READ), READ), (handle.fd(WRITE), WRITE)], deadline
+        )
+
+    async def any(self, fds, deadline):
+        """Until one of (descriptor, direction) is ready.  Any number may wait
+        for each."""
+        copies = []
         try:
-            return await _by(deadline, _either, copy, handle.fd(WRITE))
+            for fd, direction in fds:
+                # Another task may wait for this one.
+                copies.append((os.dup(fd), direction))
+            return await _by(deadline, _any, copies)
         finally:
-            os.close(copy)
+            for copy, _ in copies:
+                os.close(copy)
 
     async def fd_ready(self, fd, direction, deadline):
         """False when the deadline has passed.  Any number may wait for it."""
@@ -68,6 +79,18 @@ class TrioTasks:
     def signal(self):
         return _Signal()
 
+    async def shielded(self, function):
+        with trio.CancelScope(shield=True):
+            await function()
+
+    async def open_reader(self, file):
+        """A stream, and what closes it."""
+        stream = trio.lowlevel.FdStream(os.dup(file.fileno()))
+        file.close()
+        return stream, stream.close
+
+    open_writer = open_reader
+
     def runner(self):
         return _run
 
@@ -76,21 +99,25 @@ trio_tasks = TrioTasks()
 
 
 async def _ready(fd, direction, deadline):
-    if direction == READ:
-        wait = trio.lowlevel.wait_readable
-    else:
-        wait = trio.lowlevel.wait_writable
-    return await _by(deadline, wait, fd)
+    return await _by(deadline, _wait_for(direction), fd)
 
 
-async def _either(read_fd, write_fd):
+async def _any(fds):
     async def until(wait, fd):
         await wait(fd)
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(until, trio.lowlevel.wait_readable, read_fd)
-        nursery.start_soon(until, trio.lowlevel.wait_writable, write_fd)
+        if not fds:
+            nursery.start_soon(trio.sleep_forever)
+        for fd, direction in fds:
+            nursery.start_soon(until, _wait_for(direction), fd)
+
+
+def _wait_for(direction):
+    if direction == READ:
+        return trio.lowlevel.wait_readable
+    return trio.lowlevel.wait_writable
 
 
 async def _by(deadline, wait, *arguments):

@@ -5,17 +5,14 @@ interpreter's lock.  A *waits* object is one such way; a *deadline* is a time of
 time.monotonic(), or None.
 """
 
-import os
 import sys
 import time
 from _thread import TIMEOUT_MAX
-from collections import deque
-from contextlib import contextmanager
 from numbers import Real
 
 from . import _native
 from ._native import READ, WRITE
-from .errors import GIPCTimeout
+from .errors import GIPCLocked, GIPCTimeout
 
 monotonic = time.monotonic
 
@@ -41,6 +38,8 @@ class Threads:
     """The calling thread waits."""
 
     cooperative = False
+    # What gives the greenlet or task that a batch belongs to; here the thread.
+    current = None
 
     def receive(self, handle, deadline):
         """What the native take gives, or None when the deadline has passed."""
@@ -60,6 +59,19 @@ class Threads:
             handle.fd(READ), handle.fd(WRITE), time_left(deadline)
         )
 
+    def any(self, fds, deadline):
+        """Until one of (descriptor, direction) is ready.  False when the
+        deadline has passed."""
+        poll = _original("select", "poll")()
+        for fd, direction in poll_events(fds):
+            poll.register(fd, direction)
+        while True:
+            left = time_left(deadline)
+            if poll.poll(None if left < 0 else min(1000 * left, 1e9)):
+                return True
+            if deadline is not None and monotonic() >= deadline:
+                return False
+
     def finish(self, handle):
         """Sees to it that queued bytes leave.  No thread is free for that: the
         next put, flush or close does it."""
@@ -77,17 +89,26 @@ class Threads:
         return _ThreadSignal(lock)
 
 
+def poll_events(fds):
+    """(descriptor, events of poll), each descriptor once."""
+    import select
+
+    events = {}
+    for fd, direction in fds:
+        event = select.POLLIN if direction == READ else select.POLLOUT
+        events[fd] = events.get(fd, 0) | event
+    return events.items()
+
+
 class _ThreadSignal:
-    __slots__ = ("_lock",)
+    __slots__ = ("_lock", "set")
 
     def __init__(self, lock):
         self._lock = lock
+        self.set = lock.release  # no exception comes inside of it
 
     def wait(self, deadline):
         return self._lock.acquire(True, time_left(deadline))
-
-    def set(self):
-        self._lock.release()
 
 
 threads = Threads()
@@ -104,12 +125,16 @@ def current():
     return threads
 
 
+# A class in it is told from others faster than by its abstract class.
+_NUMBERS = frozenset((float, int))
+
+
 def deadline_of(timeout):
     """The moment at which `timeout` seconds are over.  None, and a number that
     is negative or infinite: never, as in C."""
     if timeout is None:
         return None
-    if not isinstance(timeout, Real):
+    if timeout.__class__ not in _NUMBERS and not isinstance(timeout, Real):
         raise TypeError(
             "the timeout must be None or a number of seconds, not %r"
             % (timeout,)
@@ -128,23 +153,31 @@ def is_gevents(timeout):
 
 def check_timeout(timeout):
     """Raises what limit() would: before anything has been got or put."""
-    if not is_gevents(timeout):
+    if timeout.__class__ in _NUMBERS or not is_gevents(timeout):
         deadline_of(timeout)
 
 
-@contextmanager
-def limit(timeout):
+class limit:
     """A block that has `timeout`: None, seconds, or a started
     gevent.Timeout, which is cancelled at its end, as upstream gipc does.  Gives
     the deadline."""
-    if not is_gevents(timeout):
-        yield deadline_of(timeout)
-        return
-    # The caller has started it, and it interrupts by itself.
-    try:
-        yield None
-    finally:
-        timeout.cancel()
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self, timeout):
+        self._timeout = timeout
+
+    def __enter__(self):
+        timeout = self._timeout
+        if timeout.__class__ in _NUMBERS or not is_gevents(timeout):
+            self._timeout = None
+            return deadline_of(timeout)
+        # The caller has started it, and it interrupts by itself.
+        return None
+
+    def __exit__(self, *exception):
+        if self._timeout is not None:
+            self._timeout.cancel()
 
 
 def timed_out(what, withdrawn=None):
@@ -153,74 +186,31 @@ def timed_out(what, withdrawn=None):
     return error
 
 
-# Of all turns: held for a few instructions, never while something waits.
-_guard = _new_lock()
+def await_lock(handle, signal, deadline, withdrawn=None):
+    """Waits until the lock of a handle is the caller's.  signal: what Locked
+    gave; withdrawn: of the error."""
+    try:
+        if signal is False:
+            raise reentrant(handle)
+        if not signal.wait(deadline):
+            raise timed_out(_IN_USE)
+    except BaseException as error:
+        note_withdrawn(error, withdrawn)
+        raise
 
 
-def _new_guard():
-    global _guard
-    _guard = _new_lock()
+_IN_USE = "others used the handle all the time"
 
 
-# Another thread may hold it when this one forks.
-os.register_at_fork(after_in_child=_new_guard)
+def reentrant(handle):
+    return GIPCLocked(
+        "reentrant call: a caller of this call uses %r already" % (handle,)
+    )
 
 
-class Turn:
-    """One at a time, in the order of their coming, be they greenlets, threads
-    or tasks."""
-
-    __slots__ = ("taken", "_queue")
-
-    def __init__(self):
-        self.taken = False
-        self._queue = None
-
-    def take(self, waits, deadline, withdrawn=None):
-        """Waits until it is the caller's.  withdrawn: of the error."""
-        with _guard:
-            if not self.taken:
-                self.taken = True
-                return
-            signal = waits.signal()
-            if self._queue is None:
-                self._queue = deque()
-            self._queue.append(signal)
+def note_withdrawn(error, withdrawn):
+    if withdrawn is not None:
         try:
-            in_time = signal.wait(deadline)
-        except BaseException:
-            self._leave(signal)
-            raise
-        if not in_time:
-            self._leave(signal)
-            raise timed_out("others used the handle all the time", withdrawn)
-
-    def take_at_once(self):
-        with _guard:
-            if self.taken:
-                return False
-            self.taken = True
-            return True
-
-    def release(self):
-        with _guard:
-            if not self._queue:
-                self.taken = False
-                return
-            successor = self._queue.popleft()
-        successor.set()
-
-    def _leave(self, signal):
-        with _guard:
-            if signal in self._queue:
-                self._queue.remove(signal)
-                return
-        self.release()  # it had come to pass just before
-
-    @contextmanager
-    def mine(self, waits, deadline, withdrawn=None):
-        self.take(waits, deadline, withdrawn)
-        try:
-            yield
-        finally:
-            self.release()
+            error.withdrawn = withdrawn
+        except AttributeError:
+            pass  # trio's Cancelled has no room

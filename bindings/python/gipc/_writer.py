@@ -1,13 +1,29 @@
 """The end of a pipe that messages are put into."""
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 
 from . import _native
 from ._handle import Writing
-from ._native import LARGE, put as _put
-from ._wait import check_timeout, current, limit, timed_out
-from .errors import GIPCError
+from ._native import (
+    BEGUN,
+    LARGE,
+    WRITE,
+    Batch,
+    Lent,
+    Locked,
+    begin_put,
+    put as _put,
+)
+from ._wait import (
+    await_lock,
+    check_timeout,
+    current,
+    limit,
+    note_withdrawn,
+    timed_out,
+)
+from .errors import GIPCError, GIPCTimeout
 
 
 def _as_bytes(data):
@@ -45,7 +61,7 @@ class Progress:
     """A block of put_many: an error in it tells what became of them."""
 
     def __init__(self):
-        self.taken = 0
+        self.taken = [0]  # of a list, so that the native call can count
 
     def __enter__(self):
         return self
@@ -53,8 +69,8 @@ class Progress:
     def __exit__(self, kind, error, trace):
         if error is not None:
             with suppress(AttributeError):  # trio's Cancelled has no room
-                error.taken = self.taken
-                error.withdrawn = self.taken == 0
+                error.taken = self.taken[0]
+                error.withdrawn = self.taken[0] == 0
 
 
 class _GIPCWriter(Writing):
@@ -78,7 +94,12 @@ class _GIPCWriter(Writing):
               caller) does not give bytes
             - :exc:`GIPCTooBig`: over the limit; nothing was sent
             - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
+            - :exc:`GIPCLocked` in a signal handler, a generator or a finalizer
+              that runs inside of a put of this handle; nothing was sent
             - what the encoder raises; nothing was sent then
+
+        Whatever exception ends it, also one that a signal handler raises, the
+        handle stays usable.
         """
         encode = self._codec
         data = o if encode is None else encode(o)
@@ -86,14 +107,12 @@ class _GIPCWriter(Writing):
             data = _lendable(data)
         if timeout is not None:
             check_timeout(timeout)
-        done = None
-        if not self._turn.taken:
-            try:
-                done = _put(self._h, data, self._batches == 0)
-            except (GIPCError, OSError):
-                with limit(timeout):
-                    self._validate()
-                    raise
+        try:
+            done = _put(self._h, data, self._turn)
+        except (GIPCError, OSError):
+            with limit(timeout):
+                self._validate()
+                raise
         if done is not True:
             self._put_waiting(data, done, timeout)
         elif timeout is not None:
@@ -101,55 +120,56 @@ class _GIPCWriter(Writing):
                 pass
 
     def _put_waiting(self, data, done, timeout):
-        if done is not None and done is not False:
-            # It is under way.  Unless another thread was quicker, this is
-            # whose turn it is.
-            mine = self._turn.take_at_once()
-            try:
-                self._finish_put(timeout)
-            finally:
-                if mine:
-                    self._turn.release()
+        """done: what the native put gave."""
+        if timeout is None:
+            self._put_in_turn(data, done, None)
             return
+        with limit(timeout) as deadline:
+            self._put_in_turn(data, done, deadline)
+
+    def _put_in_turn(self, data, done, deadline):
         waits = current()
-        with limit(timeout) as deadline, self._turn.mine(
-            waits, deadline, withdrawn=True
-        ):
+        with Locked(self._turn, waits.signal) as signal:
+            if signal is not None:
+                await_lock(self, signal, deadline, done != BEGUN)
             self._validate()
-            if done is False:
-                waits.yield_()
+            try:
+                if done is False:
+                    waits.yield_()
+                if done == BEGUN:
+                    self._flush(waits, deadline)
+                else:
+                    self._put_locked(data, waits, deadline)
+            except BaseException as error:
+                if done == BEGUN:
+                    note_withdrawn(error, False)
+                self._leave_rest(waits)
+                raise
+
+    def _put_locked(self, data, waits, deadline):
+        # An error in the block cancels the put, and notes in `withdrawn` what
+        # became of it.
+        with Lent(self._h, data, WRITE):
+            done = None
             while done is not True:
-                done = _put(self._h, data, self._batches == 0)
+                done = begin_put(self._h, data, self._turn)
                 if done is None:
                     self._drain(waits, deadline)
                 elif done is False:
                     waits.yield_()
-                elif done is not True:
-                    self._finish_put(deadline=deadline)
-                    return
+                elif done == BEGUN:
+                    return self._finish_put(waits, deadline)
 
-    def _finish_put(self, timeout=None, deadline=None):
-        """Steps of a put that has begun; its bytes are the caller's."""
-        waits = current()
-        try:
-            with limit(timeout) as end:
-                end = deadline if end is None else end
-                while True:
-                    if not self._writable(waits, end):
-                        raise timed_out(_NOT_TAKEN, True)
-                    if _native.put_step(self._h) is not None:
-                        return
-        except BaseException as error:
-            self._cancel_put(waits, error)
-            raise
+    def _finish_put(self, waits, deadline):
+        while self._writable(waits, deadline):
+            if _native.put_step(self._h) is not None:
+                return
+        raise timed_out(_NOT_TAKEN, True)
 
-    def _cancel_put(self, waits, error):
-        try:
-            withdrawn = _native.put_cancel(self._h) == 0
-        except (GIPCError, OSError):
-            return  # the stream has ended: error says why
-        error.withdrawn = withdrawn
-        if not withdrawn:
+    def _leave_rest(self, waits):
+        """What an error has left behind leaves at once, or in the
+        background."""
+        if not self._closed and not self._flush_quietly():
             waits.finish(self)
 
     def _drain(self, waits, deadline):
@@ -167,9 +187,11 @@ class _GIPCWriter(Writing):
         """
         self._validate()
         waits = current()
-        with limit(timeout) as deadline, self._turn.mine(
-            waits, deadline, withdrawn=False
-        ):
+        with limit(timeout) as deadline, Locked(
+            self._turn, waits.signal
+        ) as signal:
+            if signal is not None:
+                await_lock(self, signal, deadline, False)
             self._validate()
             self._flush(waits, deadline)
 
@@ -184,47 +206,57 @@ class _GIPCWriter(Writing):
 
         :arg timeout: as for :meth:`put`, for all of them.
 
-        Raises what :meth:`put` does.  Messages are taken in order, so when it
-        fails the reader gets the first ones: ``error.taken`` is their number,
-        whatever the error is.  ``withdrawn`` is True where it is 0.
+        Raises what :meth:`put` does, and what the iterable raises.  Messages
+        are taken in order, so when it fails the reader gets the first ones:
+        ``error.taken`` is their number, whatever the error is.  ``withdrawn``
+        is True where it is 0.
         """
         self._validate()
         waits = current()
         objects = iter(objects)
         progress = Progress()
-        with progress, limit(timeout) as deadline:
-            with self._turn.mine(waits, deadline):
-                self._validate()
-                try:
-                    self._put_all(objects, waits, deadline, progress)
-                    self._flush(waits, deadline)
-                except BaseException:
-                    if not self._closed:
-                        waits.finish(self)
-                    raise
+        with progress, limit(timeout) as deadline, Locked(
+            self._turn, waits.signal
+        ) as signal:
+            if signal is not None:
+                await_lock(self, signal, deadline)
+            self._validate()
+            try:
+                self._put_all(objects, waits, deadline, progress)
+            except BaseException:
+                self._leave_rest(waits)
+                raise
 
     def _put_all(self, objects, waits, deadline, progress):
-        while True:
-            chunk = encoded(objects, self._codec)
-            if not chunk:
-                return
-            done = 0
-            while True:
-                before = done
-                done = _native.try_put_many(self._h, chunk, done)
-                progress.taken += done - before
-                if done == len(chunk):
-                    break
-                if _native.flush_step(self._h) == 0:
-                    waits.yield_()
-                elif not self._writable(waits, deadline):
-                    raise timed_out("not all were taken in time")
+        try:
+            while chunk := encoded(objects, self._codec):
+                self._put_chunk(chunk, waits, deadline, progress)
+        except GIPCTimeout:
+            raise
+        except Exception:
+            # Of the iterable or the encoder: what came before it is put.
+            with suppress(GIPCError, OSError):
+                self._flush(waits, deadline)
+            raise
+        self._flush(waits, deadline)
 
-    @contextmanager
+    def _put_chunk(self, chunk, waits, deadline, progress):
+        taken = progress.taken
+        before = taken[0]
+        while not _native.try_put_many(self._h, chunk, before, taken):
+            if _native.flush_step(self._h) == 0:
+                waits.yield_()
+            elif not self._writable(waits, deadline):
+                raise timed_out("not all were taken in time")
+
     def batch(self):
-        """A block in which many small puts leave together.
+        """A block in which many small puts leave together: those of the
+        greenlet or thread that runs it.  What others put meanwhile leaves at
+        once, after what is queued.
 
-        They are with the kernel when the block is left.
+        They are with the kernel when the block is left.  If an exception leaves
+        it, what cannot be written at once follows as after a put that has timed
+        out.
 
         >>> reader, writer = pipe()
         >>> with writer.batch():
@@ -234,10 +266,26 @@ class _GIPCWriter(Writing):
         [0, 1, 2]
         """
         self._validate()
-        self._batches += 1
-        try:
-            yield self
-        finally:
-            self._batches -= 1
-            if not self._closed:
-                self.flush()
+        return _BatchBlock(self)
+
+
+class _BatchBlock:
+    def __init__(self, writer):
+        self._writer = writer
+
+    def __enter__(self):
+        self._batch = Batch(self._writer._turn, current().current)
+        self._batch.__enter__()
+        return self._writer
+
+    def __exit__(self, kind, error, trace):
+        self._batch.__exit__(kind, error, trace)
+        writer = self._writer
+        if writer._closed:
+            return
+        if kind is None:
+            writer.flush()
+            return
+        with Locked(writer._turn, None) as refused:
+            if refused is None:  # else what has the lock sees to it
+                writer._leave_rest(current())

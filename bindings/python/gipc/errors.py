@@ -16,7 +16,9 @@ class GIPCClosed(GIPCError):
 
 
 class GIPCLocked(GIPCError):
-    """A handle that is in use cannot be closed, or moved into a child."""
+    """A handle that is in use cannot be closed, or moved into a child; nor used
+    again for the same direction by what the call that uses it has called: a
+    signal handler, a generator, a finalizer."""
 
 
 class GIPCTimeout(GIPCError, TimeoutError):
@@ -31,6 +33,9 @@ class GIPCTimeout(GIPCError, TimeoutError):
     ``withdrawn`` is True when there are none, else False.
 
     After a flush, ``withdrawn`` is False: the queue leaves with what comes next.
+
+    After a close, ``withdrawn`` is False: the handle is closed, and what was
+    not sent was dropped.
 
     After a get, both are None.  It has lost nothing: what has arrived of the
     message waits for the next get.
@@ -61,19 +66,18 @@ class GIPCBadHandles(GIPCError):
     not open here."""
 
 
-# In the order of the codes in gipc.h, from GIPC_EOF down.
-_native.set_error_classes(
-    (
-        EOFError,
-        GIPCTruncated,
-        GIPCProtocolError,
-        GIPCTooBig,
-        GIPCClosed,
-        GIPCLocked,
-        GIPCError,  # the handle belongs to another process
-        GIPCError,  # a put on a reader, or a get on a writer
-        ProcessLookupError,
-        GIPCStatusLost,
-        GIPCBadHandles,
-    )
+# In the order of the codes in gipc.h, from GIPC_EOF down: what the functions of
+# the native module raise.
+_native.error_classes = (
+    EOFError,
+    GIPCTruncated,
+    GIPCProtocolError,
+    GIPCTooBig,
+    GIPCClosed,
+    GIPCLocked,
+    GIPCError,  # the handle belongs to another process
+    GIPCError,  # a put on a reader, or a get on a writer
+    ProcessLookupError,
+    GIPCStatusLost,
+    GIPCBadHandles,
 )

@@ -70,6 +70,15 @@ a_rock_works() { # LUA VERSION WHICH [PREFIX of an installed library]
   [ $linked = "$3" ]
 }
 
+the_rock_names_the_module_of_its_codec() { # LUA
+  "$1" -e 'local spec = {}
+    assert(loadfile("bindings/lua/gipc-scm-1.rockspec", "t", spec))()
+    for _, name in ipairs(spec.dependencies) do
+      if name:find "^lua%-messagepack" then os.exit(0) end
+    end
+    os.exit(1)'
+}
+
 for native in "$build"/lua/*/gipc/native.so; do
   name=${native%/gipc/native.so} name=${name##*/}
   version=${name/jit/5.1} lua=lua$name
@@ -77,7 +86,8 @@ for native in "$build"/lua/*/gipc/native.so; do
   try "the_default_is_where_${lua}_looks" lua_looks_there "$lua" "$version"
   try "make_install_respects_destdir_for_$lua" destdir_is_respected "$lua" "$version"
   if [ "$name" = 5.4 ]; then
-    if command -v luarocks >/dev/null && [ -z "${OS#linux}" ]; then
+    try the_rock_names_the_module_of_its_codec the_rock_names_the_module_of_its_codec "$lua"
+    if command -v luarocks >/dev/null && [ "${OS:-linux}" = linux ]; then
       try a_rock_carries_the_library a_rock_works "$lua" "$version" carried
       try a_rock_finds_an_installed_library a_rock_works "$lua" "$version" \
         installed "$tmp/usr"

@@ -11,7 +11,10 @@ support.suite = arg[0]
 support.interpreter = arg[-1]
 
 local tests = {}
-for _, file in ipairs { "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "documents" } do
+for _, file in ipairs {
+  "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "waits", "failures",
+  "surface", "interruptions", "documents",
+} do
   require("test_" .. file)(function(name, body)
     table.insert(tests, { name = name, body = body })
   end)

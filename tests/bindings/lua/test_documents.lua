@@ -39,6 +39,19 @@ return function(test)
     end)
   end
 
+  for _, name in ipairs { "luv", "cqueues", "copas" } do
+    once("the_example_of_" .. name .. "_prints_what_is_expected", function()
+      -- Not in this process: a loop that is loaded has descriptors.
+      local found = support.program(("os.exit(pcall(require, %q) and 0 or 1)"):format(name))
+      found:join()
+      if found:exitcode() ~= 0 then
+        support.not_here("no " .. name)
+      end
+      local path = top .. "tests/examples/lua/loop_" .. name
+      equal(printed(path .. ".lua"), read(path .. ".expected"))
+    end)
+  end
+
   once("the_programs_of_the_readme_print_what_they_say", function()
     local found = 0
     for program in read(top .. "bindings/lua/README.md"):gmatch "```lua\n(.-)```" do

@@ -293,12 +293,25 @@ return function(test)
   test("a_limit_is_kept", function()
     local r, w = gipc.pipe { codec = "raw" }
     w:set_limit(10)
-    fails(gipc.ETOOBIG, "larger", w:put "eleven bytes")
+    fails(gipc.ETOOBIG, "a message of 12 bytes exceeds the limit of 10 bytes", w:put "eleven bytes")
+    local sent, message, code, taken = w:put_many { "a", "eleven bytes", "b" }
+    fails(gipc.ETOOBIG, "12 bytes exceeds", sent, message, code)
+    equal(taken, 1)
+    equal(r:get(), "a")
     assert(w:put "ten bytes.")
     r:set_limit(9)
-    fails(gipc.ETOOBIG, "larger", r:get())
+    fails(gipc.ETOOBIG, "the limit of 9 bytes.*nothing more can be got", r:get())
     w:close()
     r:close()
+    -- One direction of a duplex handle.
+    local a, b = gipc.pipe { duplex = true, codec = "raw" }
+    a:set_limit(3)
+    assert(b:put "four")
+    fails(gipc.ETOOBIG, "puts go on", a:get())
+    assert(a:put "yes")
+    equal(b:get(), "yes")
+    a:close()
+    b:close()
   end)
 
   test("puts_in_a_batch_leave_together", function()

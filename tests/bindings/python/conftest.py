@@ -3,6 +3,9 @@ left no handle, descriptor, zombie or child behind."""
 
 import faulthandler
 import gc
+import os
+import sys
+from multiprocessing import spawn
 
 import gevent
 import pytest
@@ -74,3 +77,19 @@ def program(tmp_path):
         return support.run_program(tmp_path, source, arguments, **options)
 
     return run
+
+
+@pytest.fixture
+def stopped_interpreter(tmp_path):
+    """Children of method spawn wait until it is called."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    script = tmp_path / "python"
+    script.write_text(
+        '#!/bin/sh\nread -r _ <"%s"\nexec "%s" "$@"\n' % (fifo, sys.executable)
+    )
+    script.chmod(0o755)
+    before = spawn.get_executable()
+    spawn.set_executable(str(script))
+    yield lambda: fifo.write_text("go\n")
+    spawn.set_executable(before)

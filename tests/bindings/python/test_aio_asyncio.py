@@ -93,21 +93,37 @@ async def test_the_timeouts_of_asyncio_lose_nothing(tasks):  # H69
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
                 await r.get()
-        lost = 0
+        lost, loop = 0, asyncio.get_running_loop()
         for i in range(300):
-            # The message comes at about the time that the timer does.
-            asyncio.get_running_loop().call_later(i % 10 * 1e-4, put_now, w, i)
+            # The message comes before the timer does, behind it, or in the same
+            # iteration of the loop, where either may be first.
+            if i % 3 == 0:
+                put_now(w, i)
+            elif i % 3 == 1:
+                # Once the get waits.
+                loop.call_soon(loop.call_soon, put_and_expire, w, i)
             try:
-                assert await asyncio.wait_for(r.get(), 0.0005) == b"%d" % i
+                assert await asyncio.wait_for(r.get(), 0.002) == b"%d" % i
+                assert i % 3 != 2
             except asyncio.TimeoutError:
                 lost += 1
+                assert i % 3 != 0
+                if i % 3 == 2:
+                    put_now(w, i)
                 assert await r.get(timeout=10) == b"%d" % i
-        assert 0 < lost < 300
+        assert 100 <= lost <= 200
 
 
 def put_now(writer, number):
     with pytest.raises(StopIteration):
         writer.put(b"%d" % number).send(None)
+
+
+def put_and_expire(writer, number):
+    put_now(writer, number)
+    end = time.monotonic() + 0.004
+    while time.monotonic() < end:
+        pass
 
 
 @under_both

@@ -178,17 +178,30 @@ async def test_the_child_has_a_loop_of_its_own(tasks):
         assert p.exitcode == 0
 
 
+@pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("name", ["asyncio", "uvloop"])
-def test_a_loop_that_is_set_outlives_a_child(program, name):
+def test_a_loop_that_is_set_outlives_a_child(program, name, inside):
+    """Also one that is started while another loop runs."""
     pytest.importorskip(name)
     program(
         """
-        import asyncio, gipc, threading
+        import gipc, threading
+        import asyncio
         from %s import new_event_loop
         asyncio.set_event_loop(new_event_loop())
-        p = gipc.start_process(int)
-        p.join()
-        assert p.exitcode == 0
+        async def start():
+            p = gipc.start_process(int)
+            p.join()
+            assert p.exitcode == 0
+        if %s:
+            other = new_event_loop()
+            other.run_until_complete(start())
+            other.close()
+        else:
+            try:
+                start().send(None)
+            except StopIteration:
+                pass
         async def main():
             # A thread wakes the loop, through what a child shares with it.
             loop = asyncio.get_running_loop()
@@ -196,11 +209,11 @@ def test_a_loop_that_is_set_outlives_a_child(program, name):
             threading.Timer(0.1, loop.call_soon_threadsafe,
                             (woken.set_result, 1)).start()
             await asyncio.wait_for(woken, 10)
-        loop = asyncio.get_event_loop_policy().get_event_loop()
+        loop = asyncio.get_event_loop()
         loop.run_until_complete(main())
         loop.close()
         """
-        % name
+        % (name, inside)
     )
 
 

@@ -290,7 +290,7 @@ async def test_a_handle_may_be_used_by_loops_of_two_threads(tasks):
         second = tasks.spawn(
             tasks.in_thread, type(tasks)().run, r.get
         )
-        while not r._turn._queue:
+        while not r._turn.waiting:
             await tasks.sleep(0.001)
         await w.put(b"first")
         assert await result_of(tasks, first) == b"first"

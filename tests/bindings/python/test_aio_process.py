@@ -109,10 +109,44 @@ async def test_what_a_cancelled_put_left_goes_along(tasks):
         await cancel(tasks, job)
         with pytest.raises(OSError):  # a program could not be given it
             aio.exec_process([sys.executable, "-c", ""], handles={"w": w})
+        with pytest.raises(OSError):
+            aio.start_process(exits, (w,), method="spawn")
         p = aio.start_process(child, (w,))
         assert [m async for m in r] == [message, b"next"]
         await p.join()
         assert p.exitcode == 0
+
+
+@under_all
+async def test_a_start_does_not_stop_the_loop(tasks, stopped_interpreter):
+    async with aio.pipe() as (r, w):
+        p = aio.start_process(length, (w, bytes(3 << 20)), method="spawn")
+        await tasks.settle()
+        assert p.is_alive()
+        stopped_interpreter()
+        assert await r.get(timeout=30) == 3 << 20
+        await p.join()
+        assert p.exitcode == 0
+
+
+async def length(w, data):
+    await w.put(len(data))
+
+
+@under_all
+async def test_a_start_that_fails_leaves_a_flush_in_the_background(tasks):
+    message = os.urandom(1 << 20)
+    for start in (
+        lambda w: aio.exec_process(["/no/such/program"], handles={"w": w}),
+        lambda w: aio.start_process(exits, (w,), method="spawn"),
+    ):
+        async with raw() as (r, w):
+            job = tasks.spawn(w.put, message)
+            await tasks.settle()
+            await cancel(tasks, job)
+            with pytest.raises(OSError):
+                start(w)
+            assert await r.get(timeout=30) == message
 
 
 async def exits(code):
@@ -194,8 +228,9 @@ async def test_a_join_needs_no_descriptor(tasks):
                 await tasks.sleep(0.001)
 
         ticking = tasks.spawn(tick)
-        await p.join(0.05)
-        assert p.is_alive() and len(ticks) >= 3
+        while len(ticks) < 3:  # the others go on meanwhile
+            await p.join(0.01)
+        assert p.is_alive()
         await cancel(tasks, ticking)
         job = tasks.spawn(p.join)
         await w.put("end")

@@ -27,9 +27,11 @@ pip_installed = pytest.mark.skipif(
     reason="the virtual environment's run tests the packaging")
 
 
-def header_version():
+def package_version():
+    """Upstream gipc's, with the library's as a local version."""
     header = (ROOT / "include/gipc.h").read_text()
-    return ".".join(re.findall(r"define GIPC_VERSION_M?P?\w+ (\d+)", header))
+    return "1.8.0+libgipc." + ".".join(
+        re.findall(r"define GIPC_VERSION_M?P?\w+ (\d+)", header))
 
 
 def run(*command, cwd="/", check=True, **env):
@@ -85,15 +87,15 @@ def wheel(tarball, tmp_path_factory):
     return next(out.glob("*.whl"))
 
 
-def test_the_package_says_the_version_of_the_header():
+def test_the_package_says_its_version():
     import gipc
-    assert gipc.__version__ == header_version()
+    assert gipc.__version__ == package_version()
 
 
 @pip_installed
 def test_what_pip_knows_of_the_package():
     about = metadata.metadata("gipc")
-    assert about["Version"] == header_version()
+    assert about["Version"] == package_version()
     assert about["Requires-Python"] == ">=3.9"
     assert "Typing :: Typed" in about.get_all("Classifier")
     assert {"gevent", "msgpack", "trio", "test"} <= set(
@@ -119,7 +121,7 @@ def test_the_tarball_carries_all_it_is_built_from(tarball, tree):
     core = {f"core/{path.relative_to(tree)}"
             for path in [*tree.glob("src/*.cc"), *tree.glob("src/*.h"),
                          *tree.glob("include/*"), tree / "bindings/gipc.i",
-                         tree / "bindings/python/native.i"]}
+                         *tree.glob("bindings/python/*.i")]}
     package = {f"gipc/{path.name}"
                for path in (tree / "bindings/python/gipc").iterdir()}
     own = {"LICENSE", "README.md", "pyproject.toml", "setup.py"}
@@ -141,8 +143,11 @@ def test_a_wheel_from_the_tarball_works_in_a_bare_environment(wheel, tmp_path):
     run(sys.executable, "-m", "venv", tmp_path / "bare")
     python = tmp_path / "bare/bin/python"
     run(python, "-m", "pip", "install", "--no-index", wheel)
+    # What programs for upstream gipc require is there.
+    run(python, "-m", "pip", "install", "--no-index", "gipc>=1.1,<2",
+        "gipc==1.8.0")
     assert run(python, "-c", SAMPLE).split() == [
-        "installed", header_version(),
+        "installed", package_version(),
         str(next(tmp_path.glob("bare/lib/python*/site-packages/gipc"))
             / "__init__.py")]
     module = next(tmp_path.glob("bare/lib/python*/site-packages/gipc/_native*"))

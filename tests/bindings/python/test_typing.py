@@ -18,7 +18,7 @@ PACKAGE = Path(gipc.__file__).parent
 # users: the constructors, and how waits work.
 ALLOWED = r"""
 gipc\.(_GIPCDuplexHandle|aio\.Duplex)\.(batch|fileno|flush|get|get_into|put|put_many|set_limit|set_read_limit)
-gipc\.aio\.Process\.(close|exitcode|is_alive|kill|send_signal|sentinel|terminate)
+gipc\.aio\.Process\.(close|exit_info|exitcode|is_alive|kill|returncode|send_signal|sentinel|signal_group|terminate)
 gipc\..*\.(__new__|__init__)
 gipc\._GIPCHandle\.(fd|rest_has_left)
 gipc\._pipe\._PairContext

@@ -58,9 +58,40 @@ process = gipc.start_process(child, (raw_reader, 3), daemon=True, name="typed")
 gipc.start_process(child, [raw_reader])  # type: ignore[arg-type]
 process.join(1.0)
 assert_type(process.exitcode, Optional[int])
+gipc.start_process(child, umask=0o77, cwd="/", rlimits={"nofile": 64})
+gipc.start_process(child, umaks=0o77)  # type: ignore[call-arg]
+gipc.start_process(child, block_signals="TERM", group="new")
+gipc.start_process(child, group="mine")  # type: ignore[arg-type]
+process.stop(grace=1)
+process.signal_group("TERM")
+if process.exit_info is not None:
+    assert_type(process.exit_info.how, str)
+    assert_type(process.exit_info.max_rss, Optional[int])
+
+
+def annotated(
+    reader: "gipc.Reader[bytes]",
+    both: "gipc.Duplex[int, str]",
+    process: gipc.Process,
+    program: gipc.Program,
+) -> None:
+    for number in both:
+        assert_type(number, int)
+    assert_type(both.reader.get(), int)
+    if isinstance(both, gipc.Duplex):
+        both.shutdown()
+    assert_type(both.stats.reads, int)
+    assert_type(both.limit, Optional[int])
+    ready = gipc.wait([reader, both, process, program], timeout=1)
+    print(len(ready))
+    with program as same:
+        assert_type(same, gipc.Program)
+        assert_type(same.wait(), int)
 
 program = gipc.exec_process(["cat", b"-"], handles={"in": raw_reader})
 program.join()
+with gipc.exec_process(["cat"], program="/bin/cat", user="nobody") as cat:
+    cat.communicate(b"input")
 assert_type(program.exitcode, Optional[int])
 assert_type(gipc.stdio().get(), Any)
 
@@ -90,3 +121,7 @@ async def main() -> None:
     await mine.put({"a": 1})
     assert_type([message async for message in theirs], List[Dict[str, int]])
     await gipc.aio.exec_process(["true"], handles={"x": mine}).join()
+    async with gipc.aio.exec_process(["cat"], nice=1) as cat:
+        stdin, stdout, _ = await cat.open_streams()
+        await gipc.aio.wait([cat], 1)
+        await cat.stop(0)

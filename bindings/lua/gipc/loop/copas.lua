@@ -4,6 +4,8 @@
 -- releases have no timers: a timeout is another wait, for a timer's descriptor.
 -- @module gipc.loop.copas
 local failure = require "gipc.failure"
+local generator = require "gipc.generator"
+local guard = require "gipc.guard"
 local native = require "gipc.native"
 
 local copas = {}
@@ -13,13 +15,13 @@ local highest = 1023
 
 -- A socket as copas and select see one: not ready the first time.
 local Wait = {}
-Wait.__index = Wait
+local meta = generator.yielded(Wait)
 
 local function new_wait(fd)
   if fd > highest then
     failure.misuse(("copas waits with select, which takes no descriptor over %d"):format(highest))
   end
-  return setmetatable({ fd = fd, asked = false, over = false }, Wait)
+  return setmetatable({ fd = fd, asked = false, over = false, always = false }, meta)
 end
 
 function Wait:getfd()
@@ -61,20 +63,29 @@ function copas.new()
     end
   end
 
-  local function sleep(seconds)
-    local fd = failure.check(native.timer_fd(seconds))
-    wait_for(new_wait(fd), "r")
-    native.close_fd(fd)
+  local function new_timer(seconds)
+    local timer = failure.check(failure.collecting(native.timer_new))
+    failure.check(native.timer_set(timer, seconds))
+    return timer
   end
 
-  -- Ends the wait when its time is over, unless it has ended before.
+  local function sleep(seconds)
+    local timer = new_timer(seconds)
+    wait_for(new_wait(native.fd_of(timer)), "r")
+    native.close_descriptor(timer)
+  end
+
+  -- Ends a wait when its time is over, unless it has ended before.
+  local Timer = {}
+  Timer.__index = Timer
+
   local function end_later(wait, seconds)
-    local fd = failure.check(native.timer_fd(seconds))
-    local timer = new_wait(fd)
+    local timer = setmetatable({ timer = new_timer(seconds) }, Timer)
+    local over = new_wait(native.fd_of(timer.timer))
     library.addthread(function()
-      wait_for(timer, "r")
-      native.close_fd(fd)
-      if not timer.over then
+      wait_for(over, "r")
+      native.close_descriptor(timer.timer)
+      if not timer.released then
         wait.over = true
         wait.fd = wait.always or wait.fd
       end
@@ -82,25 +93,29 @@ function copas.new()
     return timer
   end
 
+  -- The thread above ends at the next step, and not with the time that it had.
+  function Timer:release()
+    self.released = true
+    native.timer_set(self.timer, 0) -- EBADF: it has ended
+    if self.reader then
+      native.close(self.reader)
+      native.close(self.writer)
+    end
+  end
+
   local function wait(fd, direction, timeout)
     local this = new_wait(fd)
-    local reader, writer
-    if timeout then
-      if direction == "w" then
-        -- Only readers can be dirty: a writer turns to what can be written.
-        reader, writer = failure.check(native.pipe())
-        this.always = native.fd(writer, native.WRITE)
-      end
-      local timer = end_later(this, timeout)
+    if not timeout then
       wait_for(this, direction)
-      timer.over = true
-      if reader then
-        native.close(reader)
-        native.close(writer)
-      end
-    else
-      wait_for(this, direction)
+      return true
     end
+    local timer = end_later(this, timeout)
+    if direction == "w" then
+      -- Only readers can be dirty: a writer turns to what can be written.
+      timer.reader, timer.writer = failure.check(failure.collecting(native.pipe))
+      this.always = native.fd(timer.writer, native.WRITE)
+    end
+    guard(timer, wait_for, this, direction)
     return not this.over
   end
 

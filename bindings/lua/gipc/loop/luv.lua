@@ -1,10 +1,20 @@
 --- Waiting on luv's loop.
 -- @module gipc.loop.luv
+local generator = require "gipc.generator"
+local guard = require "gipc.guard"
+
 local luv = {}
 
+-- No yield crosses pcall on Lua 5.1, so a yield that failed leaves its watchers.
+local is_51 = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
+
+-- What the coroutine gives to who resumed it: luv itself, or a program that takes
+-- it for a value.
+local yielded = setmetatable({}, generator.yielded())
+
 local function resume(co)
-  if coroutine.status(co) == "dead" then
-    return -- it was closed while it waited
+  if coroutine.status(co) ~= "suspended" then
+    return
   end
   local ok, message = coroutine.resume(co)
   if not ok then
@@ -13,77 +23,142 @@ local function resume(co)
   end
 end
 
-local function close(watcher)
-  watcher:stop()
-  watcher:close()
-end
-
 local function milliseconds(seconds)
   return math.min(math.ceil(seconds * 1000), 2 ^ 31)
+end
+
+local function close(watcher)
+  if watcher and not watcher:is_closing() then
+    watcher:stop()
+    watcher:close()
+  end
+end
+
+-- One wait of a coroutine, with watchers that end with it.
+local Watch = {}
+Watch.__index = Watch
+
+function Watch:release()
+  close(self.poll)
+  close(self.timer)
+  close(self.idle)
+  if self.fd and self.polls[self.fd] == self then
+    self.polls[self.fd] = nil
+  end
+end
+
+local function yield_for(watch)
+  watch.waits = true
+  coroutine.yield(yielded)
+  watch.waits = false
+  return watch.ready
+end
+
+local function still_waits(watch)
+  local info = is_51 and debug.getinfo(watch.co, 1, "f")
+  return watch.waits and (not info or info.func == yield_for)
+end
+
+function Watch:ended(ready)
+  self:release()
+  if still_waits(self) then
+    self.ready = ready
+    resume(self.co)
+  end
 end
 
 function luv.new()
   local uv = require "luv"
   local polls = {} -- by descriptor, of which luv allows one each
 
-  local function wait(fd, direction, timeout)
-    local co = coroutine.running()
-    local poll, timer, ready
+  local function new_watch()
+    return setmetatable({ co = coroutine.running(), polls = polls, waits = false }, Watch)
+  end
+
+  local function ends(watch, ready)
+    return function()
+      watch:ended(ready)
+    end
+  end
+
+  local function start_timer(watch, seconds)
+    uv.update_time()
+    watch.timer = uv.new_timer()
+    watch.timer:start(milliseconds(seconds), 0, ends(watch, false))
+  end
+
+  -- At the next iteration.  A timer of 0 that starts another one keeps luv from
+  -- looking at descriptors.
+  local function start_idle(watch, ready)
+    watch.idle = uv.new_idle()
+    watch.idle:start(ends(watch, ready))
+  end
+
+  local function forget(fd)
     if polls[fd] then
-      close(polls[fd]) -- of a coroutine that was closed while it waited
+      polls[fd]:release()
     end
-    local function ended(how)
-      if polls[fd] == poll then
-        polls[fd] = nil
-        close(poll)
-      end
-      if timer then
-        close(timer)
-      end
-      ready = how
-      resume(co)
-    end
-    poll = assert(uv.new_poll(fd))
-    polls[fd] = poll
-    poll:start(direction, function()
-      ended(true)
-    end)
+  end
+
+  -- Called inside a guard, so that an interrupt leaves no watcher.
+  local function poll_for(watch, fd, direction, timeout)
+    forget(fd) -- of a coroutine that could not wait
+    watch.fd = fd
+    polls[fd] = watch
+    watch.poll = assert(uv.new_poll(fd))
+    watch.poll:start(direction, ends(watch, true))
     if timeout then
-      uv.update_time()
-      timer = uv.new_timer()
-      timer:start(milliseconds(timeout), 0, function()
-        ended(false)
-      end)
+      start_timer(watch, timeout)
     end
-    coroutine.yield()
-    return ready
+    return yield_for(watch)
+  end
+
+  local function sleep_for(watch, seconds)
+    if seconds > 0 then
+      start_timer(watch, seconds)
+    else
+      start_idle(watch)
+    end
+    return yield_for(watch)
+  end
+
+  local function wait(fd, direction, timeout)
+    local watch = new_watch()
+    return guard(watch, poll_for, watch, fd, direction, timeout)
   end
 
   local function sleep(seconds)
-    local co = coroutine.running()
-    local watcher
-    local function ended()
-      close(watcher)
-      resume(co)
+    local watch = new_watch()
+    guard(watch, sleep_for, watch, seconds)
+  end
+
+  local Parking = {}
+  Parking.__index = Parking
+
+  function Parking:wait(timeout)
+    if self.woken then
+      return true
     end
-    if seconds > 0 then
-      uv.update_time()
-      watcher = uv.new_timer()
-      watcher:start(milliseconds(seconds), 0, ended)
-    else
-      -- A timer of 0 that starts another one keeps luv from looking at
-      -- descriptors.
-      watcher = uv.new_idle()
-      watcher:start(ended)
+    self.watch = new_watch()
+    return guard(self.watch, sleep_for, self.watch, timeout)
+  end
+
+  function Parking:wake()
+    self.woken = true
+    if self.watch and self.watch.waits then
+      start_idle(self.watch, true) -- the timer goes on until then
     end
-    coroutine.yield()
+  end
+
+  local function parking()
+    return setmetatable({ woken = false }, Parking)
   end
 
   local function spawn(f)
     resume(coroutine.create(f))
   end
 
-  return { wait = wait, sleep = sleep, spawn = spawn }
+  return { wait = wait, sleep = sleep, spawn = spawn, parking = parking, forget = forget }
 end
 
 return luv

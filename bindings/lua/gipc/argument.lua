@@ -1,0 +1,74 @@
+--- Checks of arguments: a wrong one is an error that says which and what is right.
+-- @module gipc.argument
+local failure = require "gipc.failure"
+local native = require "gipc.native"
+
+local argument = {}
+
+local signals = native.signals()
+
+local function refuse(what, right, value)
+  failure.misuse(("%s is %s, not %s"):format(what, right, failure.describe(value)))
+end
+
+--- An integer that is not less than low (by default 0).
+function argument.integer(value, what, low)
+  low = low or 0
+  if type(value) ~= "number" or value % 1 ~= 0 or value < low or value >= 2 ^ 53 then
+    refuse(what, low == 0 and "an integer, 0 or more" or "an integer", value)
+  end
+  return value
+end
+
+function argument.string(value, what)
+  if type(value) ~= "string" or value:find("\0", 1, true) then
+    refuse(what, "a string without NUL", value)
+  end
+  return value
+end
+
+function argument.boolean(value, what)
+  if type(value) ~= "boolean" then
+    refuse(what, "true or false", value)
+  end
+  return value
+end
+
+function argument.table(value, what, right)
+  if type(value) ~= "table" then
+    refuse(what, right or "a table", value)
+  end
+  return value
+end
+
+--- The number of a signal, from that or its name: "TERM" or "SIGTERM".
+function argument.signal(value, what)
+  local number = type(value) == "string" and signals[value:gsub("^SIG", "")] or value
+  if type(number) ~= "number" then
+    refuse(what, 'a signal, such as "TERM"', value)
+  end
+  return argument.integer(number, what)
+end
+
+--- A descriptor, from that or a file of Lua.
+function argument.fd(value, what)
+  return argument.integer(native.file_fd(value) or value, what)
+end
+
+--- A table of options, with no other names than these.
+-- @return the table, or an empty one for nil
+function argument.options(value, what, names)
+  if value == nil then
+    return {}
+  elseif type(value) ~= "table" or getmetatable(value) then
+    refuse(what, "a table of options", value)
+  end
+  for name in pairs(value) do
+    if not names[name] then
+      failure.misuse(("there is no option %s"):format(failure.describe(name)))
+    end
+  end
+  return value
+end
+
+return argument

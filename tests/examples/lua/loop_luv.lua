@@ -1,0 +1,28 @@
+-- The same on the loop of luv: a child answers while another coroutine goes on.
+local gipc = require "gipc"
+local luv = require "luv"
+
+gipc.use "luv"
+
+local function main()
+  local mine, yours = gipc.pipe { duplex = true, codec = "raw" }
+  local child = gipc.start_process(function(pipe)
+    while true do
+      local question = pipe:get()
+      if not question then
+        break
+      end
+      pipe:put(question:upper())
+    end
+  end, yours)
+  for _, word in ipairs { "one", "two" } do
+    mine:put(word)
+    print(mine:get(10))
+  end
+  mine:close()
+  child:join()
+  print("exit code", child:exitcode())
+end
+
+coroutine.wrap(main)()
+luv.run()
