@@ -196,7 +196,9 @@ int Options::keep(const int *fds, size_t count) {
   for (size_t i = 0; i < count; ++i)
     if (fds[i] < 0)
       return -EINVAL;
-  keep_fds = std::vector<int>(fds, fds + count);
+  std::vector<int> sorted(fds, fds + count);
+  std::sort(sorted.begin(), sorted.end());
+  keep_fds = std::move(sorted);
   keep_all_fds = false;
   return 0;
 }

@@ -232,6 +232,20 @@ int Setup::set_identity() noexcept {
   return os::set_identity(wanted);
 }
 
+// The lowest number >= from that stays open, or -1.  The options may have
+// changed since prepare(): a runtime adds what it has opened after its fork.
+int Setup::next_kept(int from) const noexcept {
+  auto kept = std::lower_bound(kept_.begin(), kept_.end(), from);
+  int next = kept != kept_.end() ? *kept : -1;
+  if (!options_->keep_fds)
+    return next;
+  const std::vector<int> &fds = *options_->keep_fds;
+  auto added = std::lower_bound(fds.begin(), fds.end(), from);
+  if (added == fds.end())
+    return next;
+  return next < 0 ? *added : std::min(next, *added);
+}
+
 int Setup::set_no_new_privileges() noexcept {
   return options_->no_new_privileges ? os::set_no_new_privileges() : 0;
 }
@@ -242,14 +256,11 @@ int Setup::close_others() noexcept {
       return error;
   if (!close_others_)
     return 0;
-  unsigned next = 3;
-  for (int fd : kept_) {
-    auto number = static_cast<unsigned>(fd);
-    if (number > next)
-      if (int error = os::close_range(next, number - 1))
+  int next = 3;
+  for (int kept; (kept = next_kept(next)) >= 0; next = kept + 1)
+    if (kept > next)
+      if (int error = os::close_range(next, kept - 1))
         return error;
-    next = std::max(next, number + 1);
-  }
   return os::close_range(next, ~0u);
 }
 

@@ -51,6 +51,7 @@ private:
   int set_group() noexcept;
   int set_terminal() noexcept;
   int change_directory() noexcept;
+  int next_kept(int from) const noexcept;
   int close_others() noexcept;
   int set_mask_and_nice() noexcept;
   int set_limits() noexcept;

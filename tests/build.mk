@@ -132,7 +132,9 @@ tests: all $(cmocka_programs) $(fuzz) $(examples) $(children)
 	@:
 check-programs: tests $(matrix) $(bindings)
 	@:
-binding-programs: all $(bindings)
+# BINDINGS: one language.
+binding-programs: all $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
+                         $(bindings))
 	@:
 demo-programs: all $(demo) $(demo_worker)
 	@:
@@ -214,8 +216,8 @@ check-root:
 
 # make check-python, check-ruby, check-lua: one language alone.
 check-%:
-	@.ci/deps check
-	+@$(build) binding-programs
+	@.ci/deps binding $*
+	+@$(build) binding-programs BINDINGS=$*
 	+@$(build) run-check-$*
 
 run-check-%:

@@ -22,10 +22,11 @@ bindings += $(ruby_native) $(ruby_loader)
 binding_checks += tests/bindings/ruby/run
 binding_benches += tests/bench/ruby/run
 
-$(B)/swig/ruby/native_wrap.c: bindings/ruby/ext/gipc/native.i bindings/gipc.i \
-                              include/gipc.h
+$(B)/swig/ruby/native_wrap.c: bindings/ruby/ext/gipc/native.i \
+                              $(wildcard bindings/ruby/ext/gipc/*.i) \
+                              bindings/gipc.i include/gipc.h
 	@mkdir -p $(@D)
-	$(SWIG) -ruby -Iinclude -Ibindings -o $@ $<
+	$(SWIG) -ruby -Iinclude -Ibindings -Ibindings/ruby/ext/gipc -o $@ $<
 
 # Without our warnings: SWIG wrote it.
 $(ruby_native): $(B)/swig/ruby/native_wrap.c $(LIBRARY)

@@ -15,7 +15,7 @@ Dir.chdir(__dir__) do
   FileUtils.cp(Dir["#{root}/src/*.{h,cc}"], "#{core}/src")
   FileUtils.cp("#{root}/LICENSE", ".")
   swig = ENV.fetch("SWIG", "swig")
-  system(swig, "-ruby", "-I#{root}/include", "-I#{root}/bindings",
+  system(swig, "-ruby", "-I#{root}/include", "-I#{root}/bindings", "-Iext/gipc",
          "-o", "ext/gipc/native_wrap.c", "ext/gipc/native.i") ||
     abort("gipc: the gem is built with #{swig}, which is missing or failed")
 end

@@ -321,10 +321,41 @@ static void gipc_exit_elsewhere_is__exit(void **state) {
   CHECK_IS(status, 7 << 8);
 }
 
+/* As the runtime of a language does, which opens descriptors of its own in the
+ * child, in the fork. */
+static void a_runtime_keeps_what_it_has_opened_since_the_fork(void **state) {
+  gipc_options *o = new_options();
+  gipc_fork_context *f;
+  gipc_process *p;
+  int code, kept = dup(2), other = dup(2);
+  CHECK_OK(gipc_options_keep_fds(o, &kept, 1));
+  CHECK_OK(gipc_fork_prepare(o, &f));
+  pid_t pid = fork();
+  if (pid == 0) {
+    int fds[] = {dup(2), kept}, lost = dup(2);
+    if (gipc_options_keep_fds(o, fds, 2) < 0 || gipc_fork_child(f) < 0)
+      gipc_exit(1);
+    gipc_exit(fcntl(fds[0], F_GETFD) < 0   ? 2
+              : fcntl(kept, F_GETFD) < 0   ? 3
+              : fcntl(lost, F_GETFD) >= 0  ? 4
+              : fcntl(other, F_GETFD) >= 0 ? 5
+                                           : 0);
+  }
+  CHECK_OK(gipc_fork_parent(f, pid, &p));
+  CHECK_OK(gipc_process_join(p, -1));
+  CHECK_OK(gipc_process_exitcode(p, &code));
+  CHECK_IS(code, 0);
+  gipc_process_free(p);
+  gipc_options_free(o);
+  close(kept);
+  close(other);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_fork_of_ones_own_is_adopted),
       TEST(an_adopted_child_has_the_options),
+      TEST(a_runtime_keeps_what_it_has_opened_since_the_fork),
       TEST(a_failed_fork_is_undone),
       TEST(a_failed_setup_of_an_adopted_child_is_told),
       TEST(the_runtimes_fork_function_is_called),

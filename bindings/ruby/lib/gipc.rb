@@ -4,7 +4,15 @@
 # Fiber::Scheduler: the methods to begin with.
 
 require "io/wait"
-require "gipc/loader"
+begin
+  require "gipc/loader"
+rescue LoadError => e
+  raise unless e.path == "gipc/loader"
+
+  raise LoadError, "gipc is not compiled.  Bundler does not compile a gem with path:, so " \
+                   "build and install the gem (README.md), or run `make binding-programs` in " \
+                   "the repository and put its build/linux/ruby into RUBYLIB"
+end
 
 module Gipc
   # The version of the library that runs.
@@ -12,15 +20,27 @@ module Gipc
   VERSION = [16, 8, 0].map { |bits| Native.version >> bits & 0xff }.join(".")
 end
 
+module Gipc
+  FEATURES = {pidfd: Native::FEATURE_PIDFD, kept_status: Native::FEATURE_KEPT_STATUS,
+              shared_start: Native::FEATURE_SHARED_START,
+              close_range: Native::FEATURE_CLOSE_RANGE,
+              wipe_on_fork: Native::FEATURE_WIPE_ON_FORK,
+              pipe_read: Native::FEATURE_PIPE_READ,
+              pipe_write: Native::FEATURE_PIPE_WRITE}.freeze
+  private_constant :FEATURES
+end
+
 require_relative "gipc/errors"
 require_relative "gipc/deadline"
-require_relative "gipc/turn"
+require_relative "gipc/fair_lock"
 require_relative "gipc/descriptor"
 require_relative "gipc/codec"
-require_relative "gipc/handle"
 require_relative "gipc/options"
+require_relative "gipc/transfer"
+require_relative "gipc/handle"
 require_relative "gipc/child"
 require_relative "gipc/process"
+require_relative "gipc/wait"
 
 module Gipc
   class << self
@@ -69,6 +89,9 @@ module Gipc
     # @raise [Errno::ENOENT] if there is none of this name
     # @raise [BadHandles] if GIPC_HANDLES is malformed or stale
     def inherit(name, codec: :marshal, &block)
+      unless name.is_a?(String) || name.is_a?(Symbol)
+        raise TypeError, "name is a String or a Symbol, not #{name.inspect}"
+      end
       codec = Codec.of(codec)
       Handle.lend_to_block([Handle.new(inherited(name.to_s), codec)], &block)
     end
@@ -98,6 +121,9 @@ module Gipc
     # block, with n by +exit n+ (0 to 255; others become 255), and with 1 and a
     # trace on standard error by an exception.
     #
+    # The block runs in a thread of its own, with the stack of a thread and without the
+    # thread variables of the caller.
+    #
     # @param handles [Array<Handle>]
     # @param options [Hash] see {Options}
     # @yield [*handles] in the child
@@ -124,6 +150,26 @@ module Gipc
       Process.exec(argv, handles, options)
     end
 
+    # What of newer kernels works here, as the library has found out by using it.
+    # Without :kept_status a status can be lost to another reaper ({StatusLost}).
+    #
+    # @return [Array<Symbol>] of :pidfd, :kept_status, :shared_start, :close_range,
+    #   :wipe_on_fork, :pipe_read, :pipe_write
+    # @raise [Errno::EMFILE] and the like
+    def features
+      mask = Native.features
+      FEATURES.filter_map { |name, bit| name if mask.anybits?(bit) }
+    end
+
+    # For how long the end of a child, of this process and of its children, waits for
+    # queued messages to be sent while not a byte of them can be; 60 at first.
+    #
+    # @param seconds [Numeric, nil] nil, or negative: indefinitely; 0: not at all
+    # @raise [ArgumentError] if it is not a number
+    def exit_timeout=(seconds)
+      Native.set_exit_timeout(Deadline.after(seconds)&.left || -1)
+    end
+
     # @private
     def inherited(name)
       Native.inherit(name)
@@ -137,4 +183,7 @@ module Gipc
       sleep(0) if Fiber.current_scheduler
     end
   end
+
+  # Ruby's part of the library, and how it is done: not to be used.
+  private_constant :Native, :Child, :Deadline, :Descriptor, :FairLock, :Transfer
 end

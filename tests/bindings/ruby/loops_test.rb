@@ -40,7 +40,8 @@ class LoopsTest < GipcTest
       third.wait
       assert_raises(Async::TimeoutError) { sixth.wait }
       [first, fourth].each(&:stop) # who waits, and who is in line
-      assert_equal %i[stopped stopped], [first, fourth].map(&:status)
+      # Async 2 calls it cancelled from 2.37 on.
+      assert_empty [first, fourth].map(&:status) - %i[stopped cancelled]
       writer.put(:a).put(:b)
       assert_equal %i[a b], [second.wait, fifth.wait]
     end

@@ -183,39 +183,6 @@ class MessagesTest < GipcTest
     end
   end
 
-  # As the README tells: where an exception strikes only in what waits.
-  def test_threads_that_raise_lose_nothing_where_they_strike_in_waits_only
-    count = 20_000
-    reader, writer = pipe
-    Thread.report_on_exception = false
-    start(writer) do |w|
-      count.times { |i| (i % 7).zero? ? w.put(i) : w.put(i, timeout: 20) }
-    end
-    getting = nil
-    raiser = Thread.new do
-      until @taken.size == count
-        getting&.raise("off") if getting&.alive?
-        Thread.pass
-      end
-    end
-    until @taken.size == count
-      getting = Thread.new do
-        Thread.handle_interrupt(RuntimeError => :on_blocking) do
-          @taken << reader.get until @taken.size == count
-        end
-      end
-      begin
-        getting.join
-      rescue RuntimeError
-        nil
-      end
-    end
-    raiser.join
-    assert_equal (0...count).to_a, @taken
-  ensure
-    Thread.report_on_exception = true
-  end
-
   # H83
   def test_the_end_of_the_stream_is_told
     reader, writer = pipe

@@ -329,7 +329,7 @@ class ProcessesTest < GipcTest
     end
     run.call(200)
     before = [descriptors.size, resident]
-    run.call(long? ? 20_000 : 2_000)
+    run.call(long? ? 20_000 : 1_000)
     assert_equal before.first, descriptors.size
     assert_operator resident - before.last, :<, 4 << 20
   end

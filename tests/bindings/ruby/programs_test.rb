@@ -43,7 +43,7 @@ class ProgramsTest < GipcTest
     assert_raises(Errno::ENOENT) { exec(["no-such-program"], handles: {a: writer}) }
     assert_raises(Errno::EACCES) { exec(["/etc/passwd"]) }
     assert_raises(Errno::ENOENT) { exec(["true"], chdir: "/no/such/place") }
-    assert_raises(Errno::EINVAL) { exec([]) }
+    assert_raises(ArgumentError) { exec([]) }
     writer.put("still ours")
     assert_equal "still ours", reader.get
     writer.put("not taken")
@@ -95,7 +95,7 @@ class ProgramsTest < GipcTest
       }.join.exitcode
       assert_equal "printed\n\"\"\nwarned\n", File.read(file.path)
     end
-    assert_raises(KeyError) { exec(["true"], stdin: :nonsense) }
+    assert_raises(ArgumentError) { exec(["true"], stdin: :nonsense) }
     assert_raises(ArgumentError) { exec(["true"], nonsense: 1) }
   end
 

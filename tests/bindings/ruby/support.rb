@@ -13,6 +13,9 @@ require "minitest"
 require "socket"
 require "timeout"
 
+# What is private to the library.
+NATIVE = Gipc.const_get(:Native)
+
 # The command of a Ruby program that finds the library.
 RUBY = [RbConfig.ruby, "-W1", *LIBRARY.map { |folder| "-I#{folder}" }].freeze
 
@@ -47,7 +50,7 @@ end
 
 class GipcTest < Minitest::Test
   i_suck_and_my_tests_are_order_dependent! # so that a failure can be repeated
-  SECONDS = 120
+  SECONDS = 300
 
   def before_setup
     super
@@ -64,7 +67,7 @@ class GipcTest < Minitest::Test
       process.join
       process.close
     end
-    @handles.each { |handle| handle.abandon unless handle.closed? }
+    @handles.each { |handle| handle.abort unless handle.closed? }
     @streams.each { |stream| stream.close unless stream.closed? }
     @watchdog.kill.join
     if passed? && descriptors != @descriptors

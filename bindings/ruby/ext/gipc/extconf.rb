@@ -24,9 +24,9 @@ else
   unless have_header("ev.h") && have_library("ev", "ev_loop_new", "ev.h")
     abort <<~HELP
       gipc: libev is missing.  What it needs:
-        Debian, Ubuntu   apt install g++ ruby-dev libev-dev
-        Fedora           dnf install gcc-c++ ruby-devel libev-devel
-        Alpine           apk add g++ ruby-dev libev-dev
+        Debian, Ubuntu   apt install g++ make ruby-dev libev-dev
+        Fedora           dnf install gcc-c++ make ruby-devel libev-devel
+        Alpine           apk add g++ make ruby-dev libev-dev
     HELP
   end
   os = with_config("os", RUBY_PLATFORM.include?("linux") ? "linux" : "posix")

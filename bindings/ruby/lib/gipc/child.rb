@@ -45,9 +45,17 @@ module Gipc
     end
 
     def self.report(error)
-      STDERR.write(error.full_message(highlight: STDERR.tty?))
+      STDERR.write(text_of(error))
     rescue SystemCallError, IOError
       nil # there is nobody to tell
+    end
+
+    # As the interpreter prints it, also one whose message raises.
+    def self.text_of(error)
+      error.full_message(highlight: STDERR.tty?)
+    rescue Exception # rubocop:disable Lint/RescueException
+      place, *others = error.backtrace || ["unknown place"]
+      ["#{place}: #{error.class}", *others].join("\n\tfrom ") << "\n"
     end
 
     def self.finish(status, signal)
@@ -70,6 +78,6 @@ module Gipc
     rescue ArgumentError
       nil
     end
-    private_class_method :reset_traps, :report, :finish, :end_by
+    private_class_method :reset_traps, :report, :text_of, :finish, :end_by
   end
 end

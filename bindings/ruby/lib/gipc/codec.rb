@@ -86,6 +86,49 @@ module Gipc
       end
     end
 
+    # How deep {encode} looks for the place of what cannot be encoded.
+    DEEPEST = 100
+    private_constant :DEEPEST
+
+    # The bytes of an object.  An error says where in it that is which the codec does
+    # not take, as in <tt>(at ["jobs"][3])</tt>.
+    #
+    # @private
+    def self.encode(codec, object)
+      codec.dump(object)
+    rescue StandardError => e
+      place = place(codec, object)
+      raise if place.empty?
+
+      raise e.exception("#{e.message} (at #{place})")
+    end
+
+    def self.place(codec, object)
+      steps = []
+      while steps.size < DEEPEST
+        items = case object
+                when Array then object.each_with_index.lazy.map { |item, i| [i, item] }
+                when Hash then object.lazy
+                else break
+                end
+        key, object = items.find { |_, item| !encodes?(codec, item) }
+        break unless key
+
+        steps << "[#{key.inspect}]"
+      end
+      steps.join
+    end
+
+    def self.encodes?(codec, object)
+      codec.dump(object)
+      true
+    rescue StandardError
+      false
+    end
+    private_class_method :place, :encodes?
+
+    # The modules JSON and MessagePack mean :json and :msgpack.
+    #
     # @return [#dump, #load]
     # @raise [ArgumentError] if there is none of this name
     # @raise [LoadError] if its gem is not installed
@@ -97,11 +140,18 @@ module Gipc
       when :json then json
       when :msgpack then msgpack
       else
+        return json if named?(:JSON, name)
+        return msgpack if named?(:MessagePack, name)
         return name if name.respond_to?(:dump) && name.respond_to?(:load)
 
         raise ArgumentError, "no codec: #{name.inspect}; there are :marshal, " \
                              ":raw, :json, :msgpack, and what has dump and load"
       end
+    end
+
+    # Whether it is the module of this name, if that is loaded.
+    def self.named?(name, codec)
+      Object.const_defined?(name) && Object.const_get(name).equal?(codec)
     end
 
     def self.json
@@ -116,6 +166,6 @@ module Gipc
       raise LoadError, "the codec :msgpack needs the gem msgpack: " \
                        "gem install msgpack"
     end
-    private_class_method :json, :msgpack
+    private_class_method :named?, :json, :msgpack
   end
 end

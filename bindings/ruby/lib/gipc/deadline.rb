@@ -10,28 +10,45 @@ module Gipc
     private_constant :LONGEST
 
     # @param seconds [Numeric, nil] nil, negative or infinite: never, as in C
-    # @return [Deadline, nil]
+    # @param masked [Boolean] whether the caller holds interrupts back, which are to
+    #   strike while it waits
+    # @return [Deadline, nil] nil: there is nothing to know
     # @raise [ArgumentError] if it is not a number
-    def self.after(seconds)
-      return if seconds.nil?
-
-      unless seconds.is_a?(Numeric) && seconds.real? && !(seconds.respond_to?(:nan?) && seconds.nan?)
+    def self.after(seconds, masked: false)
+      unless seconds.nil? || number?(seconds)
         raise ArgumentError, "a timeout is a number of seconds, or nil, not #{seconds.inspect}"
       end
-      new(seconds) unless seconds.negative? || seconds > LONGEST
+      seconds = nil if seconds && (seconds.negative? || seconds > LONGEST)
+      new(seconds, masked) if seconds || masked
     end
 
-    def initialize(seconds)
-      @at = now + seconds
+    def self.number?(seconds)
+      seconds.is_a?(Numeric) && seconds.real? && !(seconds.respond_to?(:nan?) && seconds.nan?)
+    end
+    private_class_method :number?
+
+    # Lets interrupts strike in the block, which waits and has done nothing, where
+    # they are held back.
+    def self.interruptible(deadline, &block)
+      deadline&.masked? ? Thread.handle_interrupt(Object => :on_blocking, &block) : yield
     end
 
-    # Seconds, never negative.
+    def initialize(seconds, masked)
+      @at = now + seconds if seconds
+      @masked = masked
+    end
+
+    def masked?
+      @masked
+    end
+
+    # Seconds, never negative; nil: there is no end.
     def left
-      [@at - now, 0].max
+      [@at - now, 0].max if @at
     end
 
     def over?
-      now >= @at
+      !@at.nil? && now >= @at
     end
 
     private

@@ -4,26 +4,15 @@
 # where there is a scheduler, and other threads in any case.
 
 module Gipc
+  # Who waits for it has its lock.
+  #
   # @private
-  class Descriptor
+  class Descriptor < FairLock
     # @param event [:wait_readable, :wait_writable]
     def initialize(event)
+      super()
       @event = event
-      @turn = Turn.new
       @io = nil
-    end
-
-    # Whether somebody waits here, or goes on after a wait.
-    def taken?
-      @turn.taken?
-    end
-
-    def exclusively(deadline, &block)
-      @turn.exclusively(deadline, &block)
-    end
-
-    def if_free(&block)
-      @turn.if_free(&block)
     end
 
     # One object for one descriptor, as schedulers and selectors know it by that.
@@ -34,7 +23,7 @@ module Gipc
 
     # @raise [Timeout] at the deadline
     def wait(fd, deadline)
-      check(io(fd).public_send(@event, deadline&.left), deadline)
+      wait_for(io(fd), @event, deadline)
     end
 
     # Until this one is writable, or the other one readable.
@@ -42,10 +31,18 @@ module Gipc
     # @param other [Integer]
     # @raise [Timeout] at the deadline
     def wait_either(fd, other, deadline)
+      Descriptor.wait_any([other], [fd], deadline)
+    end
+
+    # Until one of these is readable, or one of those writable.
+    #
+    # @param readable [Array<Integer>]
+    # @param writable [Array<Integer>]
+    # @raise [Timeout] at the deadline
+    def self.wait_any(readable, writable, deadline)
       # A scheduler knows one event of one object.
-      IO.open(Native.either_fd(other, fd), "rb") do |either|
-        check(either.wait_readable(deadline&.left), deadline)
-      end
+      all = Native.polled_together(readable, writable)
+      IO.open(all, "rb") { |io| new(:wait_readable).wait_for(io, :wait_readable, deadline) }
     end
 
     # Before the descriptor is closed, whose number may come back as another one.
@@ -54,17 +51,24 @@ module Gipc
       @io = nil
     end
 
+    # @raise [Timeout] at the deadline
+    def wait_for(io, event, deadline)
+      until Deadline.interruptible(deadline) { io.public_send(event, deadline&.left) }
+        # Timers may be early by a little.
+        raise Timeout, "timed out" if deadline&.left&.<(0.001)
+
+        raise_timeout_of(Fiber.current_scheduler)
+      end
+    end
+
     private
 
-    def check(ready, deadline)
-      return if ready
-
-      # Timers may be early by a little.
-      raise Timeout, "timed out" if deadline && deadline.left < 0.001
-
-      # A scheduler may end a wait for a timeout around it, and tell it so.
-      raise defined?(::Async::TimeoutError) ? ::Async::TimeoutError : Timeout,
-            "timed out"
+    # Async 1 ends a wait for a timeout around it, and does not raise the exception
+    # of that.  Without a scheduler, nothing has happened.
+    def raise_timeout_of(scheduler)
+      name = scheduler.class.name.to_s[/.+(?=::)/] or return
+      library = Object.const_get(name)
+      raise library.const_get(:TimeoutError), "timed out" if library.const_defined?(:TimeoutError, false)
     end
   end
 end

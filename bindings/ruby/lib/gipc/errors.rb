@@ -9,7 +9,7 @@ module Gipc
   # The handle, or its direction, is closed.
   class Closed < Error; end
 
-  # Another fiber or thread is using it.
+  # Another fiber or thread is using it; or this one is, below a trap or a hook.
   class Locked < Error; end
 
   # The time is over.
@@ -21,8 +21,15 @@ module Gipc
       @in_progress || false
     end
 
+    # How many messages are sent or queued, from the first one on: of a put_many any
+    # number, of a put in progress 1, else 0.  Do not put these again.
+    # @return [Integer]
+    def accepted
+      @accepted || (in_progress? ? 1 : 0)
+    end
+
     # @private
-    attr_writer :in_progress
+    attr_writer :accepted
   end
 
   # It belongs to another process.

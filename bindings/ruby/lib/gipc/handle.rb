@@ -18,6 +18,10 @@ module Gipc
   # process that did not get the handle) and Errno::*.
   class Handle
     include Enumerable
+    include Transfer
+
+    # What {#limit} is at first: 1 GiB.
+    DEFAULT_LIMIT = 1 << 30
 
     # @return [#dump, #load] how an object becomes a message
     attr_reader :codec
@@ -30,24 +34,50 @@ module Gipc
       @in = Descriptor.new(:wait_readable)
       @out = Descriptor.new(:wait_writable)
       @flusher = nil
-      @flushing = false
     end
 
     # Takes the next object.
     #
-    # @param timeout [Numeric, nil] nil, or negative: waits indefinitely; 0: takes
-    #   what is there
-    # @return [Object] of a raw pipe a binary String
+    # With a block, calls it with the object, which is lost to nobody: an exception
+    # of another thread (Thread#raise, Timeout.timeout, Thread#kill) strikes while
+    # this waits and nothing is taken, or after the block has ended.
+    #
+    #   Timeout.timeout(5) { reader.get { |job| jobs << job } }
+    #
+    # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely;
+    #   0: takes what is there
+    # @yield [Object]
+    # @return [Object] of a raw pipe a binary String; or what the block returns
     # @raise [EOFError] at the end of the stream, and at every get after it
     # @raise [Timeout]
     # @raise [Truncated] if the stream ended inside a message
     # @raise [Protocol, TooBig] if the peer breaks the format or the limit
     # @raise [WrongDirection] on a writer
+    # @raise [Locked] in a trap or a hook that interrupts a get of this handle
     def get(timeout: nil)
+      return masked(timeout) { |deadline| yield @codec.load(take(deadline)) } if block_given?
+
       deadline = timeout && Deadline.after(timeout)
-      message = Native.take(@native) unless @in.taken?
+      message = Native.take(@native) unless @in.locked?
       message = receive(message, deadline) unless message.is_a?(String)
       @codec.load(message)
+    end
+
+    # Takes the next message as bytes, without the codec, into a String whose memory
+    # is used again.  The String cannot be changed meanwhile.
+    #
+    # @param buffer [String] what it holds is lost; empty after an exception
+    # @param timeout [Numeric, nil] (see #get)
+    # @return [String] buffer, which is binary from then on
+    # @raise (see #get)
+    def get_into(buffer, timeout: nil)
+      raise TypeError, "buffer is a String, not #{buffer.inspect}" unless buffer.is_a?(String)
+
+      deadline = Deadline.after(timeout)
+      buffer.clear.force_encoding(Encoding::BINARY)
+      message = Native.take(@native) unless @in.locked?
+      message = receive(message, deadline, buffer) unless message.is_a?(String)
+      message.equal?(buffer) ? buffer : buffer.replace(message)
     end
 
     # Takes the next object if it is there, in the manner of IO#read_nonblock.
@@ -86,19 +116,48 @@ module Gipc
 
     # Puts an object.  It is with the kernel when this returns.
     #
-    # @param timeout [Numeric, nil] nil, or negative: waits indefinitely
+    # With a block, calls it once the message is on its way, also where an exception
+    # of another thread (Thread#raise, Timeout.timeout) ends the wait for the rest of
+    # it.  If the block is not called, nothing of the message is sent.
+    #
+    #   Timeout.timeout(5) { writer.put(job) { jobs.delete(job) } }
+    #
+    # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely
+    # @yield []
     # @return [self]
     # @raise [Timeout] see {Timeout#in_progress?}
     # @raise [Errno::EPIPE] if the peer has closed its end, or is gone
     # @raise [TooBig] if it is over the limit
     # @raise [WrongDirection] on a reader
-    # @raise [TypeError] if the codec cannot take it
-    def put(object, timeout: nil)
-      message = @codec.dump(object)
-      deadline = timeout && Deadline.after(timeout)
-      result = Native.put(@native, message) unless @out.taken?
-      finish_put(message, result, deadline) unless result == true
+    # @raise [TypeError, ArgumentError, JSON::GeneratorError] and others of the codec, if
+    #   it cannot take the object, with the place of what it does not take
+    # @raise [Locked] in a trap or a hook that interrupts a put of this handle
+    def put(object, timeout: nil, &accepted)
+      message = Codec.encode(@codec, object)
+      if accepted
+        masked(timeout) do |deadline|
+          confirm(accepted) { send_message(message, deadline) }
+        end
+      else
+        send_message(message, timeout && Deadline.after(timeout))
+      end
       self
+    end
+
+    # Puts an object if that needs no wait, in the manner of IO#write_nonblock: it is
+    # sent, or sent in the background from then on.
+    #
+    # @param exception [Boolean] false: returns :wait_writable instead of raising
+    # @return [self, :wait_writable]
+    # @raise [IO::EAGAINWaitWritable] if nothing of it was taken
+    # @raise (see #put)
+    def put_nonblock(object, exception: true)
+      put(object, timeout: 0)
+    rescue Timeout => e
+      return self if e.in_progress?
+      return :wait_writable unless exception
+
+      raise IO::EAGAINWaitWritable, "no room for the message yet"
     end
 
     # Puts an object, with all the time there is.
@@ -111,18 +170,22 @@ module Gipc
 
     # Puts many objects, in as few system calls as they fit in.  They are with
     # the kernel when this returns.  If it is broken off, a first part of them is
-    # sent or queued.
+    # sent or queued ({Timeout#accepted}).
     #
-    # @param objects [Enumerable]
+    # @param objects [Enumerable] also a lazy one; all of it is encoded first
     # @param timeout [Numeric, nil] for all of them (see #put)
     # @return [self]
     # @raise (see #put)
     def put_many(objects, timeout: nil)
-      messages = objects.map { |object| @codec.dump(object) }
+      unless objects.respond_to?(:each_entry)
+        raise TypeError, "objects is an Enumerable, not #{objects.inspect}"
+      end
+      messages = []
+      objects.each_entry { |object| messages << Codec.encode(@codec, object) }
       deadline = Deadline.after(timeout)
+      accepted = 0
       writing(deadline) do |fd|
-        taken = 0
-        while (taken = Native.queue(@native, messages, taken)) < messages.size
+        while (accepted = Native.queue(@native, messages, accepted)) < messages.size
           messages.map! { |message| unchanging(message) }
           send_queued(fd, deadline)
           Gipc.let_others_run
@@ -130,6 +193,9 @@ module Gipc
         send_queued(fd, deadline)
       end
       self
+    rescue Timeout => e
+      e.accepted = accepted
+      raise
     end
 
     # Waits until all that is queued, by a put that was broken off, is with the
@@ -146,15 +212,36 @@ module Gipc
 
     # Closes it.  The peer gets all that was put, then the end of the stream.
     #
+    # @param timeout [Numeric, nil] seconds to wait until what is queued is sent;
+    #   nil, or negative: indefinitely
     # @return [nil]
+    # @raise [Timeout] if the rest was not sent in time: it is discarded, and the
+    #   handle is closed
     # @raise [Locked] if a fiber or thread is using it
     # @raise [Closed] if it was closed before
-    def close
+    def close(timeout: nil)
+      deadline = Deadline.after(timeout)
       check_unused
-      finish_writing do
-        forget_descriptors
-        Native.close(@native)
+      begin
+        finish_writing(deadline) do
+          forget_descriptors
+          Native.close(@native)
+        end
+      rescue Timeout
+        abort
+        raise
       end
+      Native.release(@native)
+    end
+
+    # Closes it without waiting: what is queued and cannot leave at once is lost,
+    # which the peer is told ({Truncated}) if a part of a message has left.
+    #
+    # @return [nil]
+    # @raise [Locked] if a fiber or thread is using it
+    def abort
+      check_unused
+      forget_descriptors
       Native.release(@native)
     end
 
@@ -164,9 +251,9 @@ module Gipc
     # @raise (see #close)
     def close_write
       stop_flushing
-      raise Locked, "another fiber or thread is using it" if @out.taken?
+      raise Locked, "another fiber or thread is using it" if @out.locked?
 
-      finish_writing do
+      finish_writing(nil) do
         @out.forget
         Native.shutdown(@native)
       end
@@ -202,16 +289,54 @@ module Gipc
       @out.io(Native.fd(@native, Native::WRITE))
     end
 
-    # The largest message, in bytes, that it gets or puts; 1 GiB at first.  What
-    # a peer claims costs memory only as it arrives.
+    # What {#to_io} is to be waited for: :r or :w, as nio4r calls them.
+    #
+    # @return [:r, :w]
+    def events
+      readable? ? :r : :w
+    end
+
+    # The largest message, in bytes, that it gets or puts.
+    #
+    # @return [Integer] {DEFAULT_LIMIT} at first
+    def limit
+      @limit || DEFAULT_LIMIT
+    end
+
+    # Sets the limit.  What a peer claims costs memory only as it arrives.
+    #
+    # @param bytes [Integer]
+    # @raise [TypeError] if it is not a number of bytes
     def limit=(bytes)
-      Native.set_limit(@native, bytes)
+      Native.set_limit(@native, Options.count(:limit, bytes))
+      @limit = bytes
     end
 
     # How many bytes are received and kept while a put waits; 64 MiB at first, and
     # 0 turns it off.  Beyond it the peer waits.
     def read_limit=(bytes)
-      Native.set_read_limit(@native, bytes)
+      Native.set_read_limit(@native, Options.count(:read_limit, bytes))
+    end
+
+    # Sets the water marks of what may be queued to be sent: puts are taken while
+    # less than +high+ bytes are queued, 256 KiB at first.
+    #
+    # @param low [Integer] bytes; 64 KiB at first
+    # @param high [Integer] bytes
+    # @return [self]
+    # @raise [Errno::EINVAL] if low is not below high
+    def set_marks(low, high)
+      Native.set_marks(@native, Options.count(:low, low), Options.count(:high, high))
+      self
+    end
+
+    # How many bytes it holds, with headers: received and not yet taken, and queued
+    # and not yet sent.
+    #
+    # @return [Hash{Symbol => Integer}] read and write, where it is open for it
+    def pending
+      directions = {read: readable? && Native::READ, write: writable? && Native::WRITE}
+      directions.filter_map { |name, one| [name, Native.pending(@native, one)] if one }.to_h
     end
 
     # What it has done so far.
@@ -251,13 +376,13 @@ module Gipc
         result
       ensure
         open = handles.reject(&:closed?)
-        open.each { |handle| completed ? handle.close : handle.abandon }
+        completed ? open.each(&:close) : open.each { |handle| handle.abort_unless_locked }
       end
     end
 
     # @private
     def self.adopt(reader, writer, codec)
-      fds = [reader, writer].map { |stream| stream.is_a?(IO) ? stream.fileno : stream || -1 }
+      fds = {reader: reader, writer: writer}.map { |name, stream| descriptor_of(name, stream) }
       if writer.equal?(reader)
         flags = IO.for_fd(fds.first, autoclose: false).fcntl(Fcntl::F_GETFL)
         fds[0] = -1 if flags & Fcntl::O_ACCMODE == Fcntl::O_WRONLY
@@ -271,13 +396,29 @@ module Gipc
       new(native, codec)
     end
 
-    # Closes it without waiting: what is queued and cannot leave at once is lost,
-    # which the peer is told (Truncated) if a part of a message has left.
+    def self.descriptor_of(name, stream)
+      return stream || -1 if stream.nil? || stream.is_a?(Integer)
+      raise TypeError, "#{name} is an IO or a descriptor, not #{stream.inspect}" unless stream.is_a?(IO)
+
+      stream.fileno
+    end
+    private_class_method :descriptor_of
+
+    # An exception that leaves the block goes on, also if another thread is in a get.
     # @private
-    def abandon
-      check_unused
-      forget_descriptors
-      Native.release(@native)
+    def abort_unless_locked
+      abort
+    rescue Locked
+      nil
+    end
+
+    # What {Gipc.wait} looks at: it, and its descriptor for reading, or for writing.
+    # @private
+    def watched
+      return [@native] if closed?
+      return [@native, Native.fd(@native, Native::READ)] if readable?
+
+      [@native, nil, Native.fd(@native, Native::WRITE)]
     end
 
     # ---- The way to a child: for this library only
@@ -316,149 +457,11 @@ module Gipc
 
     def check_unused
       stop_flushing
-      return unless @in.taken? || @out.taken?
+      return unless @in.locked? || @out.locked?
       return if closed?
 
-      flush_in_background unless @out.taken?
+      @out.if_free { flush_in_background }
       raise Locked, "another fiber or thread is using it"
-    end
-
-    # ---- Getting
-
-    # A get that could not be done at once, with what it has come to so far.
-    def receive(result, deadline)
-      Gipc.let_others_run if result == false
-      fd = Native.fd(@native, Native::READ)
-      @in.exclusively(deadline) do
-        # Saves a look into the kernel, which has just had nothing.
-        @in.wait(fd, deadline) if result.nil? && Native.pending(@native, Native::READ).zero?
-        loop do
-          case message = Native.take(@native)
-          when String then return message
-          when Integer then return receive_large(message, fd, deadline)
-          when nil then @in.wait(fd, deadline)
-          else Gipc.let_others_run
-          end
-        end
-      end
-    end
-
-    # Straight into a String, which nobody else sees before it is whole.
-    def receive_large(size, fd, deadline)
-      @borrowed = Native.new_buffer(size)
-      until (done = Native.receive(@native, @borrowed, size))
-        done.nil? ? @in.wait(fd, deadline) : Gipc.let_others_run
-      end
-      @borrowed
-    ensure
-      Native.get_cancel(@native) unless done
-      @borrowed = nil
-    end
-
-    # ---- Putting
-
-    # Waits for its turn, then yields the descriptor.
-    def writing(deadline)
-      fd = Native.fd(@native, Native::WRITE)
-      @out.exclusively(deadline) do
-        yield fd
-      ensure
-        flush_in_background
-      end
-    end
-
-    # A put that could not be done at once, with what it has come to so far.
-    def finish_put(message, result, deadline)
-      message = unchanging(message)
-      writing(deadline) do |fd|
-        return put_large(message, fd, deadline) if Native.is_large(message)
-
-        until result
-          result.nil? ? wait_writable(fd, deadline) : Gipc.let_others_run
-          result = Native.put(@native, message)
-        end
-        send_queued(fd, deadline) if result == :queued
-      end
-    rescue Timeout => e
-      e.in_progress = true if result == :queued
-      raise
-    end
-
-    # What the caller does with the String while it waits here changes nothing.
-    # Both share their bytes until then.
-    def unchanging(message)
-      message.frozen? ? message : message.dup.freeze
-    end
-
-    # Straight from the String, which is kept until the library lets go of it.
-    def put_large(message, fd, deadline)
-      @lent = message
-      done = Native.lend(@native, message)
-      until done
-        wait_writable(fd, deadline)
-        done = Native.put_step(@native)
-      end
-    rescue Timeout => e
-      e.in_progress = Native.take_back(@native)
-      raise
-    ensure
-      Native.take_back(@native) unless done
-      @lent = nil
-    end
-
-    def send_queued(fd, deadline)
-      wait_writable(fd, deadline) until Native.flush_step(@native)
-    end
-
-    # What a put that was broken off has left in the queue leaves meanwhile.
-    def flush_in_background
-      return if @flushing || Native.pending(@native, Native::WRITE).zero?
-
-      @flushing = true
-      @flusher = Thread.new do
-        @out.exclusively(nil) do
-          send_queued(Native.fd(@native, Native::WRITE), nil)
-          @flushing = false
-        end
-      rescue Error, SystemCallError
-        nil # which the next put tells
-      end
-    rescue Error
-      nil # it is closed
-    end
-
-    def stop_flushing
-      return unless @flushing
-
-      @flusher.kill.join
-      @flushing = false
-    end
-
-    # Two peers that put at once, and only put, would wait for each other: what the
-    # other one puts is received meanwhile, by whoever gets or else here, so that
-    # the wait is for both directions.
-    def wait_writable(fd, deadline)
-      if receives_ahead?
-        @out.wait_either(fd, Native.fd(@native, Native::READ), deadline)
-      else
-        @out.wait(fd, deadline)
-      end
-    end
-
-    def receives_ahead?
-      return false unless @duplex && readable?
-
-      @in.if_free { Native.read_ahead(@native) }
-      true
-    rescue Error, SystemCallError
-      false # the limit, or the end, which the next get tells
-    end
-
-    # Repeats what cannot be done while bytes are queued.
-    def finish_writing
-      until yield
-        writing(nil) { |fd| send_queued(fd, nil) }
-      end
     end
   end
 end

@@ -3,7 +3,11 @@
 # The options of a start, from keywords to the library's own.
 
 module Gipc
-  # The keywords of {Gipc.start_process} and {Gipc.exec_process}.
+  # The keywords of {Gipc.start_process} and {Gipc.exec_process}.  nil is the
+  # default of each.  A name that is not here is an ArgumentError; a value of
+  # another type is a TypeError, and one that cannot be an ArgumentError, each with
+  # the name of the option.  What fails at the start is an Errno::* that names the
+  # program, the directory, or the option.
   #
   # [name:] what {Process#name} tells; default "gipc-<pid>"
   # [daemon:] true: the child is killed when this process ends, however it ends
@@ -11,85 +15,207 @@ module Gipc
   # [env:] a Hash of variables to set; nil removes one
   # [clear_env:] true: the child gets no variable but those of +env+
   # [chdir:] its working directory
+  # [program:] the file that {Gipc.exec_process} runs instead of the first word
   # [stdin:, stdout:, stderr:] :inherit, the default; :null; :pipe, whose other
-  #   end {Process#stdin} and its like are; an IO; and for stderr :stdout
+  #   end {Process#stdin} and its like are; an IO or the number of a descriptor; and
+  #   for stderr :stdout
+  # [map_fds:] a Hash: the child has a copy of each value (an IO or a number) under
+  #   the number that is its key
   # [group:] :inherit, :new (a process group) or :session
+  # [terminal:] an IO or a number: the controlling terminal of a new session
   # [user:] [uid, gid, groups], numbers: most often needs the superuser
+  # [uid:, gid:] a number: that one alone
   # [no_new_privileges:] true: nothing that it executes gains privileges (Linux)
+  # [umask:] 0 to 0777
+  # [nice:] what is added to the nice value
   # [rlimits:] a Hash as {nofile: 64, core: [0, 0]}: soft and hard limit
+  # [block_signals:] names or numbers of signals that it starts with blocked
   # [keep_fds:] numbers: the descriptors that stay open beside 0 to 2.  Without
-  #   it a program gets none, and a block all that are not this library's
+  #   it a program gets none, and a block all that are not this library's.  Those
+  #   that Ruby itself needs stay open, too
   # [keep_all_fds:] true: a program keeps all that are not closed on exec
   module Options
     STDIO = {inherit: Native::STDIO_INHERIT, null: Native::STDIO_NULL,
              pipe: Native::STDIO_PIPE, stdout: Native::STDIO_STDOUT}.freeze
     GROUPS = {inherit: Native::GROUP_INHERIT, new: Native::GROUP_NEW,
               session: Native::GROUP_SESSION}.freeze
-    private_constant :STDIO, :GROUPS
-
-    # @param handles [Array<Array(String, Handle)>] with their names, or nil
-    # @return [Native::Options]
-    # @private
-    def self.build(handles, name: nil, daemon: false, death_signal: nil,
-                   env: {}, clear_env: false, chdir: nil, stdin: :inherit,
-                   stdout: :inherit, stderr: :inherit, group: :inherit, user: nil,
-                   no_new_privileges: false, rlimits: {}, keep_fds: nil,
-                   keep_all_fds: false)
-      o = Native.options_new
-      Native.options_set_name(o, name.to_s) if name
-      Native.options_set_daemon(o, 1) if daemon
-      Native.options_set_death_signal(o, signal(death_signal)) if death_signal
-      Native.options_clear_env(o) if clear_env
-      env.each { |key, value| Native.options_set_env(o, key.to_s, value&.to_s) }
-      Native.options_set_cwd(o, chdir.to_s) if chdir
-      [stdin, stdout, stderr].each_with_index { |to, which| stdio(o, which, to) }
-      Native.options_set_group(o, GROUPS.fetch(group))
-      set_user(o, *user) if user
-      Native.options_set_no_new_privileges(o, 1) if no_new_privileges
-      rlimits.each { |resource, limit| rlimit(o, resource, *limit) }
-      Native.options_keep_fds(o, numbers(keep_fds)) if keep_fds
-      Native.options_keep_all_fds(o) if keep_all_fds
-      handles.each { |key, handle| handle.pass(o, key) }
-      o
-    end
-
-    # @return [Integer]
-    # @private
-    def self.signal(name)
-      return name if name.is_a?(Integer)
-
-      Signal.list.fetch(name.to_s.delete_prefix("SIG")) do
-        raise ArgumentError, "no signal: #{name}"
-      end
-    end
+    # How each option is set.
+    SETTERS = {
+      name: ->(o, name) { Native.options_set_name(o, text(name)) },
+      daemon: ->(o, on) { Native.options_set_daemon(o, on ? 1 : 0) },
+      death_signal: ->(o, name) { Native.options_set_death_signal(o, signal(name)) },
+      env: ->(o, env) { set_env(o, env) },
+      clear_env: ->(o, on) { Native.options_clear_env(o) if on },
+      chdir: ->(o, path) { Native.options_set_cwd(o, text(path)) },
+      program: ->(o, path) { Native.options_set_program(o, text(path)) },
+      stdin: ->(o, to) { set_stdio(o, 0, to) },
+      stdout: ->(o, to) { set_stdio(o, 1, to) },
+      stderr: ->(o, to) { set_stdio(o, 2, to) },
+      map_fds: ->(o, map) { pairs(map) { |to, from| Native.options_map_fd(o, fd(from), number(to)) } },
+      group: ->(o, group) { Native.options_set_group(o, one_of(GROUPS, group)) },
+      terminal: ->(o, terminal) { Native.options_set_terminal(o, fd(terminal)) },
+      user: ->(o, user) { set_user(o, *list(user)) },
+      uid: ->(o, uid) { Native.options_set_uid(o, number(uid)) },
+      gid: ->(o, gid) { Native.options_set_gid(o, number(gid)) },
+      no_new_privileges: ->(o, on) { Native.options_set_no_new_privileges(o, on ? 1 : 0) },
+      umask: ->(o, mask) { Native.options_set_umask(o, number(mask)) },
+      nice: ->(o, step) { Native.options_set_nice(o, number(step)) },
+      rlimits: ->(o, limits) { pairs(limits) { |resource, limit| rlimit(o, resource, *limit) } },
+      block_signals: ->(o, names) { list(names).each { |name| Native.options_block_signal(o, signal(name)) } },
+      keep_fds: ->(o, fds) { Native.options_keep_fds(o, numbers(fds)) },
+      keep_all_fds: ->(o, on) { Native.options_keep_all_fds(o) if on }
+    }.freeze
+    # The options that a part of a start belongs to, as the library calls it.
+    OF_PART = {"program" => %i[program], "cwd" => %i[chdir], "env" => %i[env clear_env],
+               "stdio" => %i[stdin stdout stderr], "map_fd" => %i[map_fds], "nice" => %i[nice],
+               "rlimit" => %i[rlimits], "user" => %i[user uid gid]}.freeze
+    private_constant :STDIO, :GROUPS, :SETTERS, :OF_PART
 
     class << self
+      # The names of all options.
+      #
+      # @return [Array<Symbol>]
+      def names
+        SETTERS.keys
+      end
+
+      # @param handles [Array<Array(String, Handle)>] with their names, or nil
+      # @return [Native::Options]
+      # @private
+      def build(handles, options)
+        unknown = options.keys - names
+        unless unknown.empty?
+          raise ArgumentError, "unknown option: #{unknown.join(", ")} (there are: #{names.join(", ")})"
+        end
+        o = Native.options_new
+        options.each { |name, value| set(o, name, value) unless value.nil? }
+        handles.each do |key, handle|
+          raise TypeError, "a Gipc::Handle is needed, not #{handle.inspect}" unless handle.is_a?(Handle)
+
+          handle.pass(o, key)
+        end
+        o
+      end
+
+      # Calls the block, which starts a child, and names in its error what it failed
+      # for.
+      # @private
+      def naming(native, options, program = nil)
+        yield
+      rescue SystemCallError => e
+        part = Native.options_failed(native) or raise
+        names = OF_PART.fetch(part, [part.to_sym])
+        given = options.slice(*names).compact
+        what = if part == "program" then given[:program] || program
+               elsif part == "cwd" then given[:chdir]
+               else given.empty? ? part : given.map { |name, value| "#{name}: #{value.inspect}" }.join(", ")
+               end
+        raise SystemCallError.new(what.to_s, e.errno)
+      end
+
+      # @return [Integer]
+      # @private
+      def signal(name)
+        return name if name.is_a?(Integer)
+        raise TypeError, "a signal is a name or a number, not #{name.inspect}" unless text?(name)
+
+        Signal.list.fetch(name.to_s.delete_prefix("SIG")) do
+          raise ArgumentError, "no signal: #{name}"
+        end
+      end
+
+      # A String, also of a Symbol or a path.
+      # @private
+      def text(value)
+        value = value.to_path if value.respond_to?(:to_path)
+        raise TypeError, "a String is needed, not #{value.inspect}" unless text?(value)
+
+        value.to_s
+      end
+
+      # A size in bytes, for an argument of this name.
+      # @private
+      def count(argument, value)
+        raise TypeError, "#{argument} is an Integer, not #{value.inspect}" unless value.is_a?(Integer)
+        raise ArgumentError, "#{argument} is 0 or more, not #{value}" if value.negative?
+
+        value
+      end
+
+      # @return [Native::Numbers]
+      # @private
+      def numbers(values)
+        numbers = Native.numbers_new
+        list(values).each { |value| Native.numbers_add(numbers, number(value)) }
+        numbers
+      end
+
       private
 
-      def stdio(options, which, target)
+      def text?(value)
+        value.is_a?(String) || value.is_a?(Symbol)
+      end
+
+      def set(native, name, value)
+        SETTERS.fetch(name).call(native, value)
+      rescue TypeError, ArgumentError, RangeError, Errno::EINVAL => e
+        type = e.is_a?(TypeError) ? TypeError : ArgumentError
+        reason = e.is_a?(SystemCallError) ? "#{value.inspect} is not valid" : e.message
+        raise type, "option #{name}: #{reason}"
+      end
+
+      def number(value)
+        raise TypeError, "a number is needed, not #{value.inspect}" unless value.is_a?(Integer)
+
+        value
+      end
+
+      def fd(value)
+        value.respond_to?(:to_io) ? value.to_io.fileno : number(value)
+      end
+
+      def list(values)
+        raise TypeError, "an Array is needed, not #{values.inspect}" unless values.is_a?(Array)
+
+        values
+      end
+
+      def pairs(map, &block)
+        raise TypeError, "a Hash is needed, not #{map.inspect}" unless map.is_a?(Hash)
+
+        map.each(&block)
+      end
+
+      def one_of(table, name)
+        table.fetch(name) do
+          raise ArgumentError, "#{name.inspect} is none of #{table.keys.map(&:inspect).join(", ")}"
+        end
+      end
+
+      def set_env(native, env)
+        pairs(env) { |name, value| Native.options_set_env(native, text(name), value && text(value)) }
+      end
+
+      def set_stdio(native, which, target)
         if target.is_a?(Symbol)
-          Native.options_set_stdio(options, which, STDIO.fetch(target), -1)
+          Native.options_set_stdio(native, which, one_of(STDIO, target), -1)
         else
-          fd = target.is_a?(Integer) ? target : target.to_io.fileno
-          Native.options_set_stdio(options, which, Native::STDIO_FD, fd)
+          Native.options_set_stdio(native, which, Native::STDIO_FD, fd(target))
         end
       end
 
-      def rlimit(options, resource, soft, hard = soft)
+      def rlimit(native, resource, soft, hard = soft)
         unless resource.is_a?(Integer)
-          resource = ::Process.const_get("RLIMIT_#{resource.to_s.upcase}")
+          name = "RLIMIT_#{resource.to_s.upcase}"
+          raise ArgumentError, "no limit: #{resource.inspect}" unless ::Process.const_defined?(name)
+
+          resource = ::Process.const_get(name)
         end
-        Native.options_set_rlimit(options, resource, soft, hard)
+        Native.options_set_rlimit(native, resource, number(soft), number(hard))
       end
 
-      def set_user(options, uid, gid, groups = [])
-        Native.options_set_user(options, uid, gid, numbers(groups))
-      end
-
-      def numbers(list)
-        numbers = Native.numbers_new
-        list.each { |number| Native.numbers_add(numbers, number) }
-        numbers
+      def set_user(native, uid, gid, groups = [])
+        Native.options_set_user(native, number(uid), number(gid), numbers(groups))
       end
     end
   end

@@ -43,32 +43,54 @@ module Gipc
     def self.start(handles, options, &block)
       raise ArgumentError, "a block is needed, to call in the child" unless block
 
-      native_options = Options.build(handles.map { |handle| [nil, handle] }, **options)
-      process = new(fork(native_options, handles, options[:name], &block), options)
+      native_options = Options.build(handles.map { |handle| [nil, handle] }, options)
+      native = Options.naming(native_options, options) do
+        fork(native_options, handles, options, &block)
+      end
+      process = new(native, options)
       handles.each(&:depart)
       process
     end
 
     # @private
     def self.exec(argv, handles, options)
-      words = Native.words_new
-      argv.each { |word| Native.words_add(words, word.to_s) }
-      handles = handles.transform_keys(&:to_s)
-      native_options = Options.build(handles.to_a, **options)
-      process = new(Native.exec_process(words, native_options), options)
+      native_options = Options.build(named(handles), options)
+      words = words(argv)
+      native = Options.naming(native_options, options, argv.first) do
+        Native.exec_process(words, native_options)
+      end
+      process = new(native, options)
       handles.each_value(&:depart)
       process
+    end
+
+    def self.words(argv)
+      raise TypeError, "an Array of Strings is needed, not #{argv.inspect}" unless argv.is_a?(Array)
+      raise ArgumentError, "it is empty: its first word is the program" if argv.empty?
+
+      words = Native.words_new
+      argv.each { |word| Native.words_add(words, Options.text(word)) }
+      words
+    rescue TypeError, ArgumentError => e
+      raise e.class, "argv: #{e.message}"
+    end
+
+    def self.named(handles)
+      raise TypeError, "handles is a Hash of handles, not #{handles.inspect}" unless handles.is_a?(Hash)
+
+      handles.map { |name, handle| [name.to_s, handle] }
     end
 
     # Forks in a fresh thread, so that no fiber of this one comes along.  It is
     # not to be broken off, nor left for another fiber: then nobody would have
     # the child.
-    def self.fork(options, handles, name, &block)
+    def self.fork(native_options, handles, options, &block)
+      kept = Options.numbers(options[:keep_fds]) if options[:keep_fds]
       Thread.handle_interrupt(Object => :never) do
         thread = Thread.new do
           Thread.current.report_on_exception = false
-          Thread.current.name = name || "ruby" # which top and pgrep show of the child
-          outcome = Native.fork_process(options)
+          Thread.current.name = (options[:name] || "ruby").to_s # which top and pgrep show of the child
+          outcome = Native.fork_process(native_options, kept)
           next outcome if outcome.is_a?(Native::Process)
 
           Child.run(handles, outcome, &block)
@@ -76,7 +98,7 @@ module Gipc
         Fiber.new(blocking: true) { thread.value }.resume
       end
     end
-    private_class_method :fork
+    private_class_method :fork, :words, :named
 
     # @private
     def initialize(native, options)
@@ -114,7 +136,7 @@ module Gipc
       @info ||= Native.process_info(@native)&.then { |info| translate(info) }
     end
 
-    # Waits until it has ended.
+    # Waits until it has ended.  In a trap, too, whatever that interrupts.
     #
     # @param timeout [Numeric, nil] seconds; nil, or negative: until it ends
     # @return [self, nil] nil if it still runs after timeout, as Thread#join
@@ -122,7 +144,7 @@ module Gipc
       deadline = Deadline.after(timeout)
       wait(deadline) if alive?
       exit_info
-      release unless @sentinel
+      release unless @sentinel || @end.locked?
       self
     rescue Timeout
       raise unless deadline&.over?
@@ -162,20 +184,49 @@ module Gipc
       self
     end
 
+    # Sends a signal to all processes of its group.
+    #
+    # @param (see #signal)
+    # @return [self]
+    # @raise [Dead] if it has been joined
+    # @raise [Errno::EINVAL] if it was not started with +group+
+    def signal_group(signal)
+      raise Dead, Native.strerror(Native::EDEAD) if @info
+
+      Native.process_signal_group(@native, Options.signal(signal))
+      self
+    end
+
     # Asks it to end, and ends it if it still runs after a while.
     #
     # @param grace [Numeric] seconds; infinite: it is never killed
     # @return [self]
     # @raise [ArgumentError] if grace is negative or not a number; no signal is sent
     def stop(grace: 5)
-      Deadline.after(grace)
-      raise ArgumentError, "grace is 0 seconds or more, not #{grace}" if grace&.negative?
-
+      check_grace(grace)
       signal(:TERM)
       signal(:CONT) # in case it is stopped
       return self if join(grace)
 
       kill
+      join
+    rescue Dead
+      join
+    end
+
+    # Asks all processes of its group to end.  When it has ended, or still runs after
+    # a while, all that are left are killed.
+    #
+    # @param (see #stop)
+    # @return (see #stop)
+    # @raise [ArgumentError] (see #stop)
+    # @raise [Errno::EINVAL] if it was not started with +group+
+    def stop_group(grace: 5)
+      check_grace(grace)
+      signal_group(:TERM)
+      signal_group(:CONT)
+      await_end(Deadline.after(grace))
+      signal_group(:KILL)
       join
     rescue Dead
       join
@@ -214,6 +265,14 @@ module Gipc
                 "ended with #{exitcode}"
               end
       "#<#{self.class} #{name} #{pid} #{state}>"
+    rescue WrongProcess # after a plain fork
+      "#<#{self.class} #{name} #{pid} of another process>"
+    end
+
+    # (see Handle#watched)
+    # @private
+    def watched
+      alive? ? [@native, descriptor] : [nil]
     end
 
     # @private
@@ -234,11 +293,36 @@ module Gipc
       number unless number.negative?
     end
 
+    def check_grace(grace)
+      Deadline.after(grace)
+      raise ArgumentError, "grace is 0 seconds or more, not #{grace}" if grace&.negative?
+    end
+
+    # What this call interrupts may wait already, which cannot go on before: then
+    # the descriptor is not waited for in a scheduler, and stays open.
     def wait(deadline)
       fd = descriptor
-      return poll(deadline) unless fd
+      if fd.nil?
+        poll(deadline)
+      elsif @end.locked_below?
+        @end.wait(fd, deadline) while alive?
+      else
+        @end.exclusively(deadline) { @end.wait(fd, deadline) while alive? }
+      end
+    end
 
-      @end.exclusively(deadline) { @end.wait(fd, deadline) while alive? }
+    # Waits and leaves it to be joined: until then its group keeps its number.
+    def await_end(deadline)
+      fd = descriptor
+      if fd.nil?
+        poll(deadline)
+      elsif @end.locked_below?
+        @end.wait(fd, deadline)
+      else
+        @end.exclusively(deadline) { @end.wait(fd, deadline) unless @info }
+      end
+    rescue Timeout
+      raise unless deadline&.over?
     end
 
     def descriptor
