@@ -101,7 +101,7 @@ typedef struct gipc_handle gipc_handle;
  * programs may compute it. */
 typedef enum gipc_direction { GIPC_READ = 1, GIPC_WRITE = 2 } gipc_direction;
 
-/* Makes a one-way pipe: what is put into writer is got from reader.  Both are
+/* Makes a one-way pipe: reader gets the messages put into writer.  Both are
  * closed on exec.  Release each with gipc_handle_free().  -EMFILE, -ENFILE,
  * -ENOBUFS, -ENOMEM: nothing was made. */
 GIPC_API GIPC_MUST_CHECK int gipc_pipe(gipc_handle **reader,
@@ -150,7 +150,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_set_limit(gipc_handle *h, size_t limit);
 #define GIPC_DEFAULT_READ_LIMIT ((size_t)64 << 20)
 /* Sets how many bytes h receives ahead while a put waits, and in any case one
  * whole message; default 64 MiB.  Beyond it the put waits for writability
- * alone, and the peer's puts block.  0 turns receiving ahead off. */
+ * alone, and the peer's puts block.  0 disables receiving ahead. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_read_limit(gipc_handle *h, size_t bytes);
 /* Sets the water marks of the write queue in bytes.  low (default 64 KiB):
  * after a refused put, on_drain is called at this length or less.  high
@@ -223,7 +223,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_read_ahead(gipc_handle *h);
  * iteration; for others call gipc_flush_step(). */
 GIPC_API GIPC_MUST_CHECK int gipc_try_put(gipc_handle *h, const void *data,
                                           size_t size);
-/* Writes a message straight from the caller's memory, after what is queued.  0:
+/* Writes a message straight from the caller's memory, after queued bytes.  0:
  * all of it is written.  -EAGAIN: h borrows the memory; wait until writable and
  * call gipc_put_step() until it returns 0, or gipc_put_cancel().  The memory
  * must not be a message that a get of h returned. */
@@ -388,7 +388,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_set_gid(gipc_options *o, gid_t gid);
  * Linux: -EOPNOTSUPP of the start. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_no_new_privileges(gipc_options *o,
                                                                 int on);
-/* As setrlimit(2); UINT64_MAX is no limit. */
+/* As setrlimit(2); UINT64_MAX stands for no limit. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_rlimit(gipc_options *o,
                                                      int resource,
                                                      uint64_t soft,
