@@ -43,7 +43,7 @@ static int fds_before;
 
 static void too_late(int signal_number) {
   (void)signal_number;
-  say("deadline of the test is over\n");
+  say("deadline of the test has expired\n");
   signal(SIGABRT, SIG_DFL);
   abort();
 }

@@ -1,7 +1,7 @@
-/* What every test program shares: checks, leaks, deadlines, children.
+/* Used by every test program: checks, leaks, deadlines, children.
  *
  * List a test as TEST(name): its setup counts descriptors and starts the
- * deadline, its teardown fails when a descriptor or a child is left. */
+ * deadline, its teardown fails if a descriptor or a child is left. */
 #ifndef GIPC_TESTS_SUPPORT_H
 #define GIPC_TESTS_SUPPORT_H
 
@@ -22,7 +22,8 @@ extern "C" {
 #ifdef __cplusplus
 }
 #endif
-/* A macro of cmocka 2.0, where functions of ours and of std have that name. */
+/* A macro of cmocka 2.0; functions of the tests and of std have the same name.
+ */
 #undef stop
 
 #include <errno.h>
@@ -47,8 +48,8 @@ void check_result(long got, long expected, const char *call, const char *file,
   check_result((call), (expected), #call, __FILE__, __LINE__)
 #define OK(call) RESULT(call, 0)
 
-/* In a forked child, which must not return into cmocka: tells where on stderr
- * and ends it with 1. */
+/* In a forked child, which must not return into cmocka: prints the position on
+ * stderr and ends the child with 1. */
 void child_check(bool holds, const char *what, const char *file, int line);
 #define CHILD_CHECK(condition)                                                 \
   child_check((condition), #condition, __FILE__, __LINE__)

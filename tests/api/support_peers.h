@@ -21,7 +21,7 @@ void draw(struct side *s, uint64_t *seed, size_t largest);
 /* Both return the first failure. */
 int put_all(struct side *s);
 int get_all(struct side *s);
-/* Bytes received by h and not taken. */
+/* Bytes received by h and not yet returned. */
 size_t held(const gipc_handle *h);
 
 /* A duplex pipe, adopted sockets, two pipes. */

@@ -21,7 +21,7 @@ void check_at(bool holds, const char *what, const char *file, int line);
 void check_is_at(long got, long expected, const char *what, const char *file,
                  int line);
 #define CHECK(condition) check_at((condition), #condition, __FILE__, __LINE__)
-/* Tells both values. */
+/* Prints both values. */
 #define CHECK_IS(got, expected)                                                \
   check_is_at((got), (expected), #got, __FILE__, __LINE__)
 #define CHECK_OK(call) CHECK_IS(call, 0)
@@ -49,7 +49,7 @@ void in_own_fork(int (*body)(void *argument), void *argument);
 void destroy(gipc_process *p);
 /* The letter of /proc/PID/stat; X when there is none. */
 char state_of(pid_t pid);
-/* Waits until a process, which need not be our child, has ended. */
+/* Waits until a process, which need not be a child, has ended. */
 bool gone_within(pid_t pid, double seconds);
 
 /* ---- Targets ------------------------------------------------------------ */
@@ -57,7 +57,7 @@ bool gone_within(pid_t pid, double seconds);
 /* Returns its argument, an int cast to a pointer. */
 int return_argument(struct ev_loop *fresh, void *argument);
 #define INT(value) ((void *)(intptr_t)(value))
-/* Waits for a signal for ever. */
+/* Waits for a signal indefinitely. */
 int wait_for_signal(struct ev_loop *fresh, void *argument);
 
 /* ---- Looking ------------------------------------------------------------ */

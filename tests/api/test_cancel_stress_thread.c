@@ -1,5 +1,5 @@
-/* Threads that are cancelled at any moment, while others go on with their
- * handle: not a byte is lost, doubled or out of order (H66, H67, H117). */
+/* Threads that are cancelled at any moment, while others continue to use the
+ * handle: no byte is lost, doubled or out of order (H66, H67, H117). */
 #include "support_process.h"
 
 #include <pthread.h>
@@ -71,8 +71,9 @@ static size_t run_and_cancel(void *(*body)(void *), struct side *s) {
     pthread_t thread;
     void *result = NULL;
     CHECK_OK(pthread_create(&thread, NULL, body, s));
-    uint64_t spin = random_next(&seed) % 200000, turns = random_next(&seed) % 8;
-    for (; turns > 0; turns--) {
+    uint64_t spin = random_next(&seed) % 200000,
+             rounds = random_next(&seed) % 8;
+    for (; rounds > 0; rounds--) {
       for (volatile uint64_t i = 0; i < spin / 8; i++)
         ;
       sched_yield();

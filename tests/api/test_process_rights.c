@@ -32,7 +32,7 @@ static int drop_is_complete(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void a_function_drops_its_user_for_good(void **state) {
+static void a_function_drops_its_user_permanently(void **state) {
   /* H18 */
   const gid_t groups[] = {4711, 4712};
   if (geteuid() != 0)
@@ -45,7 +45,7 @@ static void a_function_drops_its_user_for_good(void **state) {
   gipc_options_free(o);
 }
 
-static void a_program_drops_its_user_for_good(void **state) {
+static void a_program_drops_its_user_permanently(void **state) {
   /* H18, H3 */
   const gid_t groups[] = {4711, 4712};
   char text[256];
@@ -127,7 +127,7 @@ static int ignored_setuid(void *argument) {
   return 0;
 }
 
-static void a_drop_that_did_not_happen_starts_nothing(void **state) {
+static void a_drop_without_effect_starts_nothing(void **state) {
   if (geteuid() != 0)
     skip();
   for (int i = 0; i < 3; i++)
@@ -154,7 +154,7 @@ static int is_identity(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void every_bit_of_an_id_counts(void **state) {
+static void every_bit_of_an_id_is_used(void **state) {
   /* H118: in the low 16 bits many of them are root. */
   static const struct identity table[] = {
       {65535, 65535, {1, 2, 3}},
@@ -267,13 +267,13 @@ static void a_limit_may_be_bigger_than_32_bits(void **state) {
 }
 
 static int burn(struct ev_loop *fresh, void *argument) {
-  volatile unsigned long turns = 0;
-  while (turns < (unsigned long)-1)
-    turns++;
+  volatile unsigned long count = 0;
+  while (count < (unsigned long)-1)
+    count++;
   return 0;
 }
 
-static void a_limit_ends_a_child_that_goes_over_it(void **state) {
+static void a_limit_ends_a_child_that_exceeds_it(void **state) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_rlimit(o, RLIMIT_CORE, 0, 0));
   CHECK_OK(gipc_options_set_rlimit(o, RLIMIT_CPU, 1, 2));
@@ -349,16 +349,16 @@ static void a_group_may_be_killed_right_after_the_start(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_function_drops_its_user_for_good),
-      TEST(a_program_drops_its_user_for_good),
+      TEST(a_function_drops_its_user_permanently),
+      TEST(a_program_drops_its_user_permanently),
       TEST(a_drop_that_fails_starts_nothing),
       TEST(each_step_of_a_drop_is_checked),
-      TEST(a_drop_that_did_not_happen_starts_nothing),
-      TEST(every_bit_of_an_id_counts),
+      TEST(a_drop_without_effect_starts_nothing),
+      TEST(every_bit_of_an_id_is_used),
       TEST(no_new_privileges_is_set_in_the_child_only),
       TEST(limits_are_the_childs_alone),
       TEST(a_limit_may_be_bigger_than_32_bits),
-      TEST(a_limit_ends_a_child_that_goes_over_it),
+      TEST(a_limit_ends_a_child_that_exceeds_it),
       TEST(a_limit_that_is_refused_is_an_error_of_the_start_call),
       TEST(a_child_has_the_group_and_session_that_was_asked_for),
       TEST(a_group_may_be_killed_right_after_the_start),

@@ -107,13 +107,14 @@ static void only_signals_are_blocked(void **state) {
 
 /* Where a child's handler counts, too. */
 static volatile sig_atomic_t *foreign;
-static volatile sig_atomic_t taken;
+static volatile sig_atomic_t accepted;
 static pid_t own;
 
 static void count(int number) {
   int saved = errno;
-  taken++;
-  if (getpid() != own) /* a vfork child has our memory, but its own pid */
+  accepted++;
+  if (getpid() !=
+      own) /* a vfork child shares the memory, but has its own pid */
     (*foreign)++;
   errno = saved;
 }
@@ -173,7 +174,7 @@ static int in_storm(void *argument) {
   CHECK_OK(kill(storm, SIGKILL));
   while (waitpid(storm, NULL, 0) < 0)
     CHECK_IS(errno, EINTR);
-  CHECK(taken > 0);
+  CHECK(accepted > 0);
   CHECK_IS(*foreign, 0);
   return 0;
 }
