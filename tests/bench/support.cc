@@ -29,7 +29,7 @@ std::string only_table, only_row;
   _exit(1);
 }
 
-// A child that is left alone must not go on for ever.
+// A child must not outlive its parent.
 void end_with_parent() { (void)prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 } // namespace

@@ -31,7 +31,7 @@ int wc_unprintable_is_word(void);
 void wc_start(wc *w, struct ev_loop *loop, input *in, void (*on_done)(void *),
               void *user);
 
-/* The counts of the next of the given files; -1 when wc told none. */
+/* The counts of the next of the given files; -1 if wc printed none. */
 int wc_next(wc *w, tally *t);
 void wc_free(wc *w);
 

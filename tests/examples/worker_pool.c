@@ -1,5 +1,5 @@
-/* Three workers share a hundred tasks: whoever has answered gets the next one.
- */
+/* Three workers share a hundred tasks: a worker that has answered gets the next
+ * one. */
 #include <err.h>
 #include <ev.h>
 #include <gipc.h>

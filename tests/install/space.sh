@@ -36,7 +36,7 @@ make -s uninstall DESTDIR="$root" prefix="/opt/my gipc" mandir=/usr/man
 left=$(find "$root" ! -type d)
 [ -z "$left" ] || fail "left:" "$left"
 
-# Its words can be used by who evaluates them.
+# The flags can be passed to eval.
 make -s install prefix="$tmp/a prefix" >/dev/null
 export PKG_CONFIG_PATH="$tmp/a prefix/lib/pkgconfig"
 version=$(pkg-config --modversion gipc)
