@@ -21,7 +21,7 @@
  *     member after it on is accepted: of a struct that is filled, at most so
  *     many bytes are written, and what a newer program has beyond is zeroed;
  *     of a struct that is read, members beyond the size count as 0, and bytes
- *     that this library does not know must be 0, else -E2BIG.  A size over
+ *     that this library does not know must be 0, else -E2BIG.  A size above
  *     4096 is -E2BIG, too.
  *
  * Each function has its manual page: man 3 gipc_try_get.  Start with gipc(3).
@@ -80,7 +80,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_features(void);
 #define GIPC_EOF (-10001)         /* clean end of the stream */
 #define GIPC_ETRUNCATED (-10002)  /* the stream ended inside a message */
 #define GIPC_EPROTOCOL (-10003)   /* the peer broke the wire format */
-#define GIPC_ETOOBIG (-10004)     /* message over the limit */
+#define GIPC_ETOOBIG (-10004)     /* message exceeds the limit */
 #define GIPC_ECLOSED (-10005)     /* the handle (or direction) is closed */
 #define GIPC_ELOCKED (-10006)     /* an operation on it is in progress */
 #define GIPC_EWRONGPROC (-10007)  /* it belongs to another process */
@@ -252,8 +252,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_get(gipc_handle *h, double timeout,
  * anything else: do not put the message again.  While it waits, a duplex handle
  * receives ahead, up to gipc_set_read_limit(), so that two peers that put at
  * the same time do not block each other.  The message may be one that a get of
- * h returned.  -EPIPE: the reader is gone.  GIPC_ETOOBIG: over the limit, not
- * put. */
+ * h returned.  -EPIPE: the reader is gone.  GIPC_ETOOBIG: it exceeds the limit,
+ * and is not put. */
 GIPC_API GIPC_MUST_CHECK int gipc_put(gipc_handle *h, const void *data,
                                       size_t size, double timeout);
 

@@ -1,4 +1,4 @@
-/* What every test program shares; see support.h. */
+/* Used by every test program; see support.h. */
 #include "support.h"
 
 #include <dirent.h>
@@ -76,7 +76,7 @@ int test_end(void **state) {
   if (has_children()) {
     print_error("a child is left behind, %d zombies\n", count_zombies());
     clean = false;
-    /* The next test starts without. */
+    /* The next test starts without a deadline. */
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
       ;
   }

@@ -6,7 +6,7 @@
 
 enum { most_messages = 8 };
 
-/* A side that puts its messages, then gets the other one's. */
+/* Puts the messages of one side, then gets those of the other. */
 struct side {
   gipc_handle *h;
   size_t count, sizes[most_messages];

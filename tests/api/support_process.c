@@ -1,4 +1,4 @@
-/* What the tests of processes share; see support_process.h. */
+/* Used by the tests of processes; see support_process.h. */
 #include "support_process.h"
 
 #include <dirent.h>
@@ -121,7 +121,7 @@ bool gone_within(pid_t pid, double seconds) {
     close(fd);
     return gone;
   }
-  /* Valgrind knows no pidfd. */
+  /* Valgrind does not support pidfds. */
   while (state_of(pid) != 'Z' && state_of(pid) != 'X') {
     if (now() >= end)
       return false;

@@ -1,5 +1,5 @@
-/* A thread that has been cancelled, but has not noticed yet, calls what does
- * not wait: all of it is done, nothing leaks; the thread ends later (H117). */
+/* A thread with a pending cancellation makes calls that do not wait: they
+ * complete, nothing leaks, and the thread ends later (H117). */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@ static int done; /* a thread's body */
 
 static void *cancel_and_call(void *argument) {
   void (*body)(void) = *(void (**)(void))argument;
-  /* Acts at the first call in which the system lets it. */
+  /* The cancellation takes effect at the first cancellation point. */
   CHECK_OK(pthread_cancel(pthread_self()));
   done = 0;
   body();
@@ -25,7 +25,7 @@ static void *cancel_and_call(void *argument) {
   return NULL;
 }
 
-/* Children that were freed are held until they have ended. */
+/* Waits until the freed children have ended and were reaped. */
 static void reap(void) {
   do
     gipc_process_free(NULL);

@@ -27,7 +27,7 @@ static void *reader(void *argument) {
   size_t size;
   while (s->next < s->count) {
     int result = gipc_get(s->handle, s->timeout, &data, &size);
-    /* Nothing between the get and the count lets a cancellation act. */
+    /* There is no cancellation point between the get and the count. */
     if (result != 0 || size != size_of(s, s->next) ||
         !filled(data, size, s->next)) {
       s->failed = 1;
@@ -65,7 +65,7 @@ static void *writer(void *argument) {
 
 static uint64_t seed = 117;
 
-/* Threads with this body, one after the other, until one gets to the end. */
+/* Starts threads with this body one after the other, until one completes. */
 static size_t run_and_cancel(void *(*body)(void *), struct side *s) {
   for (size_t cancelled = 0;; cancelled++) {
     pthread_t thread;

@@ -45,7 +45,7 @@ static int open_state(struct victim *v) {
   return fd;
 }
 
-/* Until it sleeps in the kernel. */
+/* Waits until the thread sleeps in the kernel. */
 static void wait_for_sleep(int state) {
   char text[512], *end;
   do {
@@ -228,7 +228,7 @@ static size_t queued(gipc_handle *h) {
   return bytes;
 }
 
-/* No byte more fits into the kernel's buffer; the number of messages there. */
+/* Fills the socket buffer to the last byte; returns the number of messages. */
 static size_t fill_kernel(gipc_handle *w) {
   size_t count = 0;
   int result;
@@ -282,7 +282,7 @@ a_cancelled_put_of_which_no_byte_was_written_is_not_put(void **state) {
   }
 }
 
-/* Takes a message that is still being sent. */
+/* Gets a message that is still being written. */
 static void flush_to(gipc_handle *r, gipc_handle *w, size_t size) {
   const void *data;
   size_t got;
@@ -308,7 +308,7 @@ static void a_cancelled_put_that_was_partly_written_is_put(void **state) {
     CHECK_IS(queued(v.handle) + stats.bytes_out, v.size + 4);
     CHECK(stats.bytes_out > 0);
     if (round >= 4)
-      cancel_asleep(&v); /* the second one has to wait behind the first */
+      cancel_asleep(&v); /* the second has to wait for the first */
     flush_to(r, v.handle, v.size);
     put_filled(v.handle, 20, 4);
     expect(r, 20, 4);

@@ -1,4 +1,4 @@
-/* Which ways of newer kernels are live: what gipc_features() says is so. */
+/* gipc_features() returns the features of the kernel that work. */
 #include "support_process.h"
 
 #include <sched.h>
@@ -17,7 +17,8 @@ enum {
         GIPC_FEATURE_PIPE_WRITE
 };
 
-/* What this kernel has, asked in a process of its own: the answer is kept. */
+/* The features of this kernel, from another process, as a process keeps the
+ * result. */
 static int ask(void *out) {
   int mask = gipc_features();
   CHECK(mask >= 0);
@@ -35,14 +36,14 @@ static int features_here(void) {
   return mask;
 }
 
-/* ---- What is lacking is not claimed -------------------------------------- */
+/* ---- Missing features ---------------------------------------------------- */
 
 struct lack {
   long call;
   int argument; /* -1: always */
   uint32_t value;
   int error;
-  int features; /* that are gone then */
+  int features; /* missing then */
 };
 
 static int without(void *argument) {
@@ -96,7 +97,7 @@ static void a_shortage_is_an_error_and_not_remembered(void **state) {
   in_own_fork(without_descriptors, NULL);
 }
 
-/* ---- What is claimed is there -------------------------------------------- */
+/* ---- Reported features --------------------------------------------------- */
 
 static void the_portable_fallback_reports_no_feature(void **state) {
   int mask = features_here();

@@ -1,4 +1,4 @@
-/* What a start failed for. */
+/* gipc_options_failed(): the option that a start failed for. */
 #include "support_process.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Handles: their making, directions, closing, and what a closed one says. */
+/* Handles: making, directions, closing, and calls on a closed one. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -113,7 +113,7 @@ static void a_one_way_pipe_carries_no_bytes_backwards(void **state) {
   gipc_handle_free(w);
 }
 
-/* Everything that a closed handle can be asked. */
+/* Every call on a closed handle. */
 static void says_closed(gipc_handle *h) {
   char buffer[8];
   size_t pending = 77, accepted = 77;
@@ -161,7 +161,7 @@ static void every_call_on_a_closed_handle_reports_it(void **state) { /* H96 */
     says_closed(h[i]);
   }
   assert_int_equal(count_fds(), before);
-  /* Only the counters can still be asked for. */
+  /* Only the counters are still available. */
   OK(gipc_handle_stats(h[1], &stats));
   assert_int_equal(stats.messages_out, 1);
   for (i = 0; i < 4; i++)
@@ -269,7 +269,7 @@ static void closing_with_borrowed_memory_is_refused(void **state) {
   RESULT(gipc_close(b), GIPC_ELOCKED);
   RESULT(gipc_try_get(b, &data, &size), GIPC_ELOCKED);
   RESULT(gipc_get_into(b, into + 1, sizeof into - 1, &size), GIPC_ELOCKED);
-  /* But freeing always works. */
+  /* Freeing always works. */
   gipc_handle_free(a);
   gipc_handle_free(b);
 }

@@ -1,5 +1,5 @@
-/* Receiving ahead: peers that put several messages at once do not lock each
- * other, up to a bound in bytes, and what happens beyond it.
+/* Receiving ahead: peers that put several messages at the same time do not
+ * block each other, up to a limit in bytes, and what happens beyond it.
  *
  * GIPC_TEST_SEED repeats a run. */
 #include "support_peers.h"
@@ -130,7 +130,8 @@ static void a_view_that_is_put_again_is_not_overwritten(void **state) {
 /* ---- The bound ------------------------------------------------------------
  */
 
-/* Puts in steps until the kernel and the peer take no more; how many. */
+/* Puts in steps until the kernel and the peer accept no more; returns how many.
+ */
 static size_t put_until_full(gipc_handle *from, gipc_handle *to,
                              const void *block, size_t length, int *why) {
   size_t count = 0;
@@ -199,7 +200,7 @@ static void a_read_limit_of_0_disables_receiving_ahead(void **state) {
   gipc_handle_free(b);
 }
 
-/* Everything that two sides have put is got, with steps of both. */
+/* Gets all messages that two sides have put, with steps of both. */
 static void recover(struct side *a, size_t of_b, struct side *b, size_t of_a) {
   struct side *sides[] = {a, b};
   size_t left[] = {of_b, of_a}, got[] = {0, 0};
@@ -265,7 +266,7 @@ static void memory_of_receiving_ahead_is_released_after_the_gets(void **state) {
     while (gipc_try_get(a, &data, &size) == -EAGAIN)
       assert_true(gipc_flush_step(b) == 0 || held(a) < sizeof block);
   RESULT(gipc_try_get(a, &data, &size), -EAGAIN);
-  malloc_trim(0); /* what was freed may stay with malloc for long */
+  malloc_trim(0); /* malloc may keep freed memory */
   assert_true(slow() || resident() < before + (4 << 20));
   gipc_handle_free(a);
   gipc_handle_free(b);

@@ -1,4 +1,4 @@
-/* Wrong arguments: -EINVAL, and nothing changes, the outputs least of all. */
+/* Wrong arguments: -EINVAL, and nothing changes, neither do the outputs. */
 #include "support.h"
 
 #include <ev.h>
@@ -106,7 +106,7 @@ static void not_a_number_is_not_a_time(void **state) {
   assert_ptr_equal(data, &r);
   assert_int_equal(size, 77);
   assert_int_equal(accepted, 77);
-  /* But these are times. */
+  /* These are valid timeouts. */
   OK(gipc_put(w, "x", 1, INFINITY));
   OK(gipc_get(r, INFINITY, &data, &size));
   OK(gipc_put(w, "x", 1, -INFINITY));

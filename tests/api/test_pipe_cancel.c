@@ -1,4 +1,4 @@
-/* Breaking off at every byte of a get or a put: the stream stays exact. */
+/* Cancelling a get or a put at every byte: the stream stays exact. */
 #include "support.h"
 
 #include <sys/socket.h>
@@ -97,7 +97,7 @@ a_cancelled_get_continues_with_any_other_get(void **state) { /* H66 */
         part = sizeof frame - at;
       assert_true(write_all(peer, frame + at, part));
       at += part;
-      unsigned char *mine = random_next(&seed) % 2 ? into : other;
+      unsigned char *buffer = random_next(&seed) % 2 ? into : other;
       switch (random_next(&seed) % 3) {
       case 0:
         result = gipc_try_get(r, &got, &size);
@@ -106,8 +106,8 @@ a_cancelled_get_continues_with_any_other_get(void **state) { /* H66 */
         result = gipc_get(r, 0, &got, &size);
         break;
       default:
-        if ((result = gipc_get_into(r, mine, payload, &size)) == 0)
-          got = mine;
+        if ((result = gipc_get_into(r, buffer, payload, &size)) == 0)
+          got = buffer;
         OK(gipc_get_cancel(r));
       }
       assert_true(result == 0 || result == -EAGAIN || result == -ETIMEDOUT);
@@ -124,7 +124,7 @@ a_cancelled_get_continues_with_any_other_get(void **state) { /* H66 */
 /* ---- Puts ------------------------------------------------------------------
  */
 
-/* A writer whose kernel buffer is full of whole messages. */
+/* A writer whose socket buffer is full of whole messages. */
 static size_t fill_kernel(gipc_handle *w) {
   size_t count = 0;
   int result;

@@ -20,7 +20,7 @@ static int end(void **state) {
   return test_end(state);
 }
 
-/* Puts numbered messages until the queue is full; how many. */
+/* Puts numbered messages until the queue is full; returns how many. */
 static unsigned fill_queue(gipc_handle *h) {
   char *message = calloc(1, block);
   unsigned count = 0;
@@ -83,7 +83,7 @@ static void on_drain(gipc_handle *h, void *user) { CHECK(false); }
 static void on_end(gipc_handle *h, int why, void *user) { CHECK(false); }
 static const gipc_events never = {sizeof never, on_message, on_drain, on_end};
 
-/* What was read is a beginning of what was put, whole messages only. */
+/* The peer reads the first messages that were put, each of them whole. */
 static void lost_some(unsigned put) {
   int why;
   CHECK(take_all(r, &why) < put);
@@ -163,7 +163,7 @@ static void close_both(struct ev_loop *one, struct ev_loop *other_one) {
   CHECK_OK(pthread_create(&thread, NULL, close_with_all_time, a));
   int other = gipc_close_within(b, 60);
   CHECK_OK(pthread_join(thread, &result));
-  /* The first to have written all closes, and may find the other's end gone. */
+  /* The first to have written all closes; the other may find its peer gone. */
   CHECK(other == 0 || other == -EPIPE);
   CHECK(result == INT(0) || result == INT(-EPIPE));
   CHECK(other == 0 || result == INT(0));
@@ -193,7 +193,7 @@ static void a_started_handle_closes_without_its_loop(void **state) {
   CHECK_OK(pthread_join(taker.thread, NULL));
   CHECK(taker.count == put);
   CHECK_IS(taker.why, GIPC_EOF);
-  CHECK_OK(ev_run(loop, 0)); /* nothing of it is on the loop any more */
+  CHECK_OK(ev_run(loop, 0)); /* it has no watcher on the loop any more */
   ev_loop_destroy(loop);
 }
 

@@ -33,8 +33,8 @@ a_get_stalled_at_any_byte_ends_at_its_deadline(void **state) { /* H68 */
     RESULT(gipc_get(r, 0.003, &data, &size), -ETIMEDOUT);
     took = now() - before;
     assert_true(took >= 0.003);
-    assert_true(took < 20); /* far over it: a busy machine takes its time */
-    /* What has arrived is not lost. */
+    assert_true(took < 20); /* far longer: the machine may be busy */
+    /* Received bytes are not lost. */
     assert_true(write_all(peer, frame + cut, sizeof frame - 1 - cut));
     OK(gipc_get(r, 10, &data, &size));
     assert_int_equal(size, 16);
@@ -64,7 +64,8 @@ static void slowly_received_bytes_do_not_prolong_a_get(void **state) { /* H68 */
   before = now();
   RESULT(gipc_get(r, 0.1, &data, &size), -ETIMEDOUT);
   assert_true(now() - before >= 0.1);
-  assert_true(now() - before < 20); /* far under the minute of the message */
+  assert_true(now() - before <
+              20); /* far shorter than the minute of the message */
   gipc_handle_free(r);
   pthread_join(thread, NULL);
   close(peer);
@@ -113,7 +114,7 @@ static void a_fast_writer_does_not_prolong_a_get(void **state) { /* H68 */
   free(buffer);
 }
 
-/* Swallows until the end. */
+/* Reads until the end. */
 static void *swallow(void *argument) {
   static char into[1 << 18];
   int peer = *(int *)argument;
@@ -350,7 +351,7 @@ static void signals_at_any_moment_change_nothing(void **state) { /* H60 */
     assert_true(filled(data, size, i));
   }
   pthread_join(thread, NULL);
-  /* And a time is neither shortened nor prolonged by them. */
+  /* Signals neither shorten nor prolong a timeout. */
   double before = now();
   RESULT(gipc_get(r, 0.05, &data, &size), -ETIMEDOUT);
   assert_true(now() - before >= 0.05);

@@ -50,7 +50,7 @@ static void puts_are_accepted_while_less_than_the_mark_is_queued(void **state) {
   gipc_handle_free(w);
   gipc_handle_free(r);
 
-  /* One message may be as large as it likes, when less is queued. */
+  /* A message of any size is accepted below the mark. */
   OK(gipc_pipe(&r, &w));
   OK(gipc_set_marks(w, 100, 1000));
   fill_kernel(w);
@@ -252,7 +252,7 @@ out:
 
 static void
 two_peers_that_put_at_the_same_time_do_not_block(void **state) { /* H78 */
-  /* One message each, so that each may take the other's in memory. */
+  /* One message each, so that each can receive the other's ahead. */
   static const size_t sizes[] = {300000, 5 << 20, 64 << 20};
   for (size_t i = 0; i < many(3, 2); i++) {
     struct peer a = {NULL, 1, 2, 1, sizes[i], false};

@@ -1,4 +1,5 @@
-/* Adopted streams: sockets, pipes, terminals, files, and what is refused. */
+/* Adopted streams: sockets, pipes, terminals, files; descriptors that are
+ * refused. */
 #include "support.h"
 
 #include <arpa/inet.h>
@@ -104,7 +105,7 @@ static void a_raw_terminal_carries_messages(void **state) {
   gipc_handle *a, *b;
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
   if (master < 0)
-    skip_because("there is no devpts");
+    skip_because("devpts is missing");
   assert_int_equal(grantpt(master) | unlockpt(master), 0);
   slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
   assert_true(slave >= 0);
@@ -137,7 +138,7 @@ static void standard_input_and_output_can_be_adopted(void **state) {
     dup2(back[1], 1);
     close(there[0]), close(there[1]), close(back[0]), close(back[1]);
     CHILD_CHECK(gipc_open(0, 1, &h) == 0);
-    /* A later child would still have them as its own. */
+    /* Later children still inherit them. */
     CHILD_CHECK(fcntl(0, F_GETFD) == 0 && fcntl(1, F_GETFD) == 0);
     while (gipc_get(h, -1, &seen, &count) == 0) {
       char copy[100];

@@ -1,4 +1,4 @@
-/* What a peer that goes away, or another process, does to a handle. */
+/* Handles whose peer has ended, or that another process inherited. */
 #include "support.h"
 
 #include <fcntl.h>

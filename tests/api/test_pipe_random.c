@@ -1,5 +1,5 @@
-/* Random operations on open, started, closed and broken handles: no result is a
- * surprise, no callback comes too late, and every stream stays exact.
+/* Random operations on open, started, closed and broken handles: no result is
+ * unexpected, no callback is called too late, and every stream stays exact.
  *
  * GIPC_TEST_SEED repeats a run. */
 #include "support.h"

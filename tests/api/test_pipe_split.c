@@ -1,5 +1,5 @@
-/* What arrives on a real socket: frames cut anywhere, streams that end
- * anywhere, lengths that lie. */
+/* Bytes received from a real socket: frames cut anywhere, streams that end
+ * anywhere, lengths without payload. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -47,7 +47,7 @@ static bool at_boundary(size_t place) {
   return false;
 }
 
-/* Takes what is there; the next message expected is *next. */
+/* Gets the available messages; the next one expected is number *next. */
 static int take(gipc_handle *r, int *next) {
   int result;
   while ((result = gipc_try_get(r, &data, &size)) == 0) {
@@ -261,7 +261,7 @@ static void a_limit_holds_in_each_way_of_getting(void **state) {
   }
 }
 
-/* Lies of every kind, 10 bytes after each; the memory stays flat. */
+/* Large lengths, with 10 bytes after each; the memory does not grow. */
 static int claims(void *unused) {
   static const unsigned char lies[][16] = {
       {0x7f, 0xff, 0xff, 0xff}, /* 2 GiB */

@@ -1,5 +1,5 @@
-/* What belongs to the program stays as it is around each call: errno, signals,
- * directories, descriptors, standard output. */
+/* No call changes the state of the program: errno, signals, directories,
+ * descriptors, standard output. */
 #include "support.h"
 
 #include <dlfcn.h>
@@ -124,7 +124,7 @@ static void every_call(void) {
   (void)CALL(gipc_put(w, "x", 1, 1)); /* EPIPE */
   (void)CALL((gipc_handle_free(w), 0));
 
-  /* Adopted ones, on which the library has more to do. */
+  /* Adopted pipes and files, for which the library makes other calls. */
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
   OK(CALL(gipc_open(s[0], s[0], &a)));
   OK(CALL(gipc_open(s[1], s[1], &b)));

@@ -67,7 +67,7 @@ static int live(void *argument) {
   } else {
     start_all(life);
   }
-  /* Another child that knows nothing of them must not hold them. */
+  /* Another child must not keep the descriptors open. */
   gipc_options *o = new_options();
   pid_t pid = gipc_process_pid(start_kind(ASLEEP, o));
   CHECK(write_all(life->report, &pid, sizeof pid));

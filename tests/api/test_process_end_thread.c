@@ -119,7 +119,7 @@ static int end_beside_a_put(struct ev_loop *fresh, void *argument) {
   return end_with(run->end, 7);
 }
 
-/* All messages are whole, and in order; their number. */
+/* Checks that all messages are whole and in order; returns their number. */
 static size_t get_all(gipc_handle *r, size_t message_size) {
   const void *data;
   size_t size, count = 0;

@@ -112,7 +112,7 @@ static void a_program_is_searched_in_the_path_of_the_child(void **state) {
   CHECK_IS(exec_code("gipc-tool", path, NULL), 11);
   snprintf(path, sizeof path, "%s:%s", two, one);
   CHECK_IS(exec_code("gipc-tool", path, NULL), 22);
-  /* Folders that are missing, or are none, are passed over. */
+  /* Folders that are missing, or are files, are passed over. */
   snprintf(path, sizeof path, "/does/not/exist:%s/gipc-tool:%s", one, two);
   CHECK_IS(exec_code("gipc-tool", path, NULL), 22);
   /* An empty element, anywhere, is the working directory of the child. */

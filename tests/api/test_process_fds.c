@@ -1,4 +1,4 @@
-/* Which descriptors a child has. */
+/* The descriptors of children. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -75,7 +75,7 @@ static void a_program_keeps_all_that_is_not_closed_on_exec(void **state) {
   open_at(60);
   CHECK_OK(fcntl(60, F_SETFD, FD_CLOEXEC));
   CHECK_OK(gipc_options_keep_fds(o, keep, 1));
-  CHECK_OK(gipc_options_keep_all_fds(o)); /* the last of the two counts */
+  CHECK_OK(gipc_options_keep_all_fds(o)); /* the last call takes effect */
   expect_fds(o, "0 1 2 50 51 \n");
   gipc_options_free(o);
   gipc_handle_free(r);
@@ -197,7 +197,7 @@ static int on_an_old_kernel(void *argument) {
   return 0;
 }
 
-/* H119: nor is there a list of what is open. */
+/* H119: nor can the open descriptors be listed. */
 static int without_a_list(void *argument) {
   gipc_options *o = new_options();
   open_at(50);
@@ -244,7 +244,7 @@ static int limited_without_close_range(void *argument) {
   gipc_process *p = NULL;
   int result = gipc_exec_process(argv, o, &p);
   gipc_options_free(o);
-  if (result == 0) /* an error would be honest, too */
+  if (result == 0) /* an error is right, too */
     CHECK_IS(end_of(p), 0);
   return 0;
 }

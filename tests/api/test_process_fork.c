@@ -1,4 +1,4 @@
-/* Forks by others: a runtime's, the application's own, and broken ones. */
+/* Forks of a runtime, forks of the application, and forks that fail. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -147,7 +147,7 @@ static pid_t fork_and_kill(void *user) {
 
 static pid_t fork_and_stop(void *user) {
   pid_t pid = fork();
-  if (pid > 0) { /* at the gate, which is not open yet */
+  if (pid > 0) { /* in the start gate, which is closed */
     kill(pid, SIGSTOP);
     siginfo_t info;
     CHECK_OK(waitid(P_PID, (id_t)pid, &info, WSTOPPED));

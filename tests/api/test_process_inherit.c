@@ -1,4 +1,4 @@
-/* Handles that programs find by name. */
+/* Handles that programs inherit by name. */
 #include "support_process.h"
 
 #include <sys/stat.h>
@@ -60,7 +60,7 @@ static void a_program_answers_over_two_one_way_pipes(void **state) {
 
 static void
 a_program_without_descriptors_of_its_parent_still_answers(void **state) {
-  /* keep_all_fds and keep_fds leave passed handles alone. */
+  /* keep_all_fds and keep_fds do not affect passed handles. */
   for (int all = 0; all < 2; all++) {
     gipc_handle *a, *b;
     gipc_options *o = new_options();

@@ -1,4 +1,4 @@
-/* A program whose messages go over its stdin and stdout. */
+/* Programs that exchange messages over stdin and stdout. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -187,7 +187,7 @@ static int refuse_others(void *argument) {
   int null = open("/dev/null", O_RDWR), stream = fcntl(0, F_DUPFD, 20);
   CHECK(null >= 0 && stream >= 0 && other >= 0);
   CHECK_IS(gipc_stdio(NULL), -EINVAL);
-  /* As behind a launcher that does not carry stdin. */
+  /* As with a launcher that does not carry stdin. */
   CHECK(dup2(null, 0) == 0);
   expect_refused(GIPC_ECLOSED);
   CHECK(dup2(stream, 0) == 0 && dup2(null, 1) == 1);
@@ -221,7 +221,7 @@ static int on_a_terminal(void *argument) {
 
 static void a_terminal_is_refused(void **state) {
   if (access("/dev/pts/ptmx", F_OK) != 0)
-    skip_because("there is no devpts");
+    skip_because("devpts is missing");
   in_own_fork(on_a_terminal, NULL);
 }
 

@@ -1,5 +1,6 @@
-/* A child that is started from inside a callback of a running libev loop:
- * nothing of that loop acts in it, and the parent is undisturbed. */
+/* A child that is started inside a callback of a running libev loop: no
+ * callback of that loop is called in the child, and the parent is not affected.
+ */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -7,7 +8,8 @@
 
 enum { PARENT_EVENTS = 40 };
 
-/* Everything of the parent's loop counts here; in a child it must stay 0. */
+/* Every callback of the parent's loop counts here; in a child it must stay 0.
+ */
 static int counted[8], pipe_ends[2];
 static pid_t parent_pid, foreign_child;
 static int calls_in_child;
@@ -203,7 +205,7 @@ static int fork_in_callback(void *argument) {
   raise(SIGUSR2);
   ev_run(loop, 0);
   CHECK_IS(scene->ended, 3);
-  /* Whatever the children did, all of it arrived here. H25, H27 */
+  /* The parent's loop has got all its events. H25, H27 */
   raise(SIGUSR1);
   for (int iterations = 0;
        iterations < 60000 &&

@@ -42,7 +42,7 @@ static int has_all(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-/* Both kinds of children have what is wanted. */
+/* Both kinds of children have the descriptors that were mapped. */
 static void expect(gipc_options *o, struct wanted *wanted) {
   const char *argv[20] = {PROGRAM("child_map")};
   char text[16][24];
@@ -186,7 +186,7 @@ static void wrong_mappings_are_errors_of_the_start(void **state) {
   CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_INHERIT, -1));
   CHECK_OK(gipc_options_set_stdio(o, 2, GIPC_STDIO_STDOUT, -1));
   CHECK_IS(gipc_options_map_fd(o, 1, 2), -EINVAL);
-  /* What is not open, or not allowed, is an error of the start. */
+  /* A descriptor that is closed, or not allowed, is an error of the start. */
   CHECK_OK(gipc_options_map_fd(o, 777, 1));
   CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EBADF);
   CHECK_OK(gipc_options_map_fd(o, 2, 777)); /* which does not help */

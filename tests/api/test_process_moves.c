@@ -100,7 +100,7 @@ static void passed_handles_move_and_the_others_stay(void **state) {
   CHECK_OK(gipc_close(all.a));
   CHECK_IS(end_of(p), 0);
   CHECK_IS(gipc_get(all.r, 20, &data, &size), GIPC_EOF);
-  /* What stayed works, and was never disturbed. */
+  /* The handles that stayed work. */
   for (int i = 0; i < 1000; i++) {
     CHECK_OK(gipc_put(all.another, &i, sizeof i, 20));
     CHECK_OK(gipc_get(all.other, 20, &data, &size));

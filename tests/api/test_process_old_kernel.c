@@ -1,4 +1,4 @@
-/* Kernels, and sandboxes, that lack what children are best watched with. */
+/* Kernels and sandboxes without pidfds or the calls that use them. */
 #include "support_process.h"
 
 #include <pthread.h>
@@ -52,7 +52,7 @@ static void judge_all(size_t functions, size_t programs) {
   }
   for (size_t i = 0; i < programs; i++)
     (void)judge(execute(NULL, "sh", "-c", "exit 7", NULL), 7, &how);
-  /* Of one that was killed nothing may be invented. */
+  /* The status of a killed child must not be invented. */
   gipc_process *p = start(wait_for_signal, NULL, NULL);
   CHECK_OK(gipc_process_kill(p));
   (void)judge(p, -SIGKILL, &how);

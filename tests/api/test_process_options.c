@@ -1,4 +1,4 @@
-/* Terminal, mask of files, nice value, name, and one ID of children. */
+/* Options: terminal, umask, nice value, program, and single IDs. */
 #include "support_process.h"
 
 #include <fcntl.h>

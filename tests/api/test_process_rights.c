@@ -9,7 +9,7 @@
 /* ---- Users ------------------------------------------------------------------
  */
 
-static gipc_options *nobody(void) {
+static gipc_options *options_of_nobody(void) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_user(o, 65534, 65534, NULL, 0));
   return o;
@@ -37,7 +37,7 @@ static void a_function_drops_its_user_permanently(void **state) {
   const gid_t groups[] = {4711, 4712};
   if (geteuid() != 0)
     skip_because("only root can become another user");
-  gipc_options *o = nobody();
+  gipc_options *o = options_of_nobody();
   CHECK_IS(in_child(drop_is_complete, INT(0), o), 0);
   CHECK_OK(gipc_options_set_user(o, 65534, 65534, groups, 2));
   CHECK_IS(in_child(drop_is_complete, INT(2), o), 0);
@@ -49,7 +49,7 @@ static void a_program_drops_its_user_permanently(void **state) {
   /* H18, H3 */
   const gid_t groups[] = {4711, 4712};
   char text[256];
-  /* Where everybody can reach it. */
+  /* In a folder that every user can search. */
   const char *argv[] = {"/bin/sh", "-c",
                         "id -u; id -g; id -G; setpriv --reuid 0 true 2>&1 "
                         ">/dev/null && echo regained; exit 0",
@@ -96,7 +96,7 @@ static const long identity_calls[] = {SYS_setgroups, SYS_setgid, SYS_setuid};
 
 static int refused_setuid(void *argument) {
   /* The limit of processes of that user, in old kernels. */
-  gipc_options *o = nobody();
+  gipc_options *o = options_of_nobody();
   const char *argv[] = {"/bin/true", NULL};
   gipc_process *p = NULL;
   CHECK(fail_call(identity_calls[(intptr_t)argument], EAGAIN));
@@ -163,7 +163,7 @@ static void every_bit_of_an_id_is_used(void **state) {
       {4294967294u, 4294901760u, {0x10000, 0x7fffffff, 0xfffffffe}},
   };
   char text[256], expected[256];
-  /* Where everybody can reach it. */
+  /* In a folder that every user can search. */
   const char *argv[] = {"/bin/sh", "-c", "id -u; id -g; id -G", NULL};
   if (geteuid() != 0)
     skip();

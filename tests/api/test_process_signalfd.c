@@ -1,5 +1,5 @@
 /* Loops that get their signals from a signalfd, which a child shares with its
- * parent: the parent's signals come, whatever became of the start. */
+ * parent: the parent still gets its signals, also after a failed start. */
 #include "support_process.h"
 
 #include <fcntl.h>

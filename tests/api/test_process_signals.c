@@ -195,7 +195,7 @@ static int early_signal(void *argument) {
   gipc_options *o = new_options();
   handle_with_count();
   CHECK_OK(gipc_options_set_fork(o, fork_and_signal, NULL));
-  /* It is the child's to die of, not the parent's handler's to see. */
+  /* It terminates the child, and the parent's handler is not called. */
   for (size_t i = 0; i < many(50, 5); i++)
     CHECK_IS(in_child(wait_for_signal, NULL, o), -SIGUSR1);
   CHECK_IS(*foreign, 0);

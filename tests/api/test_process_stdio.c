@@ -1,4 +1,4 @@
-/* Where a child's stdin, stdout and stderr go. */
+/* The stdin, stdout and stderr of children. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -260,7 +260,7 @@ static void a_programs_ends_block(void **state) {
   CHECK_OK(gipc_exec_process(argv, o, &p));
   gipc_options_free(o);
   int out = gipc_process_stdio(p, 1);
-  /* The parent's end is its own to change. */
+  /* The caller may change the parent's end. */
   CHECK_OK(fcntl(out, F_SETFL, O_NONBLOCK));
   CHECK_IS(end_of(p), 0);
   close(out);

@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <time.h>
 
-/* Says that it is ready, over stdout. */
+/* Reports on stdout that it is ready. */
 static int ready_then_wait(struct ev_loop *fresh, void *argument) {
   if (argument != NULL)
     signal(SIGTERM, SIG_IGN);
@@ -64,7 +64,7 @@ static void the_descriptor_of_a_process_becomes_readable(void **state) {
   int fd = gipc_process_fd(p);
   if (fd == -EOPNOTSUPP) {
     destroy(p);
-    skip_because("there are no descriptors of processes");
+    skip_because("pidfds are not supported");
   }
   CHECK(!wait_fd(fd, POLLIN, 0));
   CHECK_OK(gipc_process_kill(p));

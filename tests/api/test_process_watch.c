@@ -260,7 +260,7 @@ static int leave_grandchild(struct ev_loop *fresh, void *argument) {
   int *fds = argument;
   pid_t pid = fork();
   if (pid == 0) {
-    /* Holds everything, the control socket too. */
+    /* Inherits every descriptor, the control socket too. */
     char byte;
     alarm(300);
     close(fds[1]);

@@ -1,4 +1,4 @@
-/* Started handles: what the loop delivers and sends, and when it ends. */
+/* Started handles: messages, the queue, and the end on the loop. */
 #include "support.h"
 
 #include <ev.h>
@@ -161,7 +161,7 @@ a_budget_of_one_message_delivers_all_messages(void **state) { /* H82 */
   before = ev_iteration(loop);
   run_until(&log.messages, 1000);
   assert_true(ev_iteration(loop) - before >= 999); /* one an iteration */
-  /* And the loop sleeps again. */
+  /* The loop sleeps again. */
   iterate(3);
   before = ev_iteration(loop);
   struct log second = {0};

@@ -1,5 +1,4 @@
-/* Fairness: a busy pipe starves neither the timers of its loop nor its
- * siblings. */
+/* Fairness: a busy handle starves neither timers nor other handles. */
 #include "support.h"
 
 #include <ev.h>
@@ -52,7 +51,7 @@ static void on_message(gipc_handle *h, const void *data, size_t size,
 }
 static const gipc_events events = {sizeof events, on_message, NULL, NULL};
 
-/* Frames of some size as fast as they go, until the reader is gone. */
+/* Writes frames as fast as possible, until the reader is gone. */
 struct writer {
   int fd;
   size_t size, count;
@@ -79,7 +78,7 @@ static void *keep_writing(void *argument) {
   }
 }
 
-/* Until a timer has struck often enough, which a starved one never does. */
+/* Runs until a timer has expired often enough; a starved one never does. */
 static void run_for_ticks(size_t count) {
   ev_timer timer;
   ticks = count;
@@ -178,7 +177,7 @@ static void a_full_pipe_does_not_starve_other_handles(void **state) { /* H81 */
     OK(gipc_start(r[i], loop, &counting, &messages[i]));
     OK(gipc_put_many(w[i], batch, i == 0 ? 2000 : 10, 10, &accepted));
   }
-  /* The many are not nearly through when the few have all had theirs. */
+  /* Handles with few messages have got them all before the one with many. */
   for (int i = 0; i < 3; i++)
     ev_run(loop, EVRUN_NOWAIT);
   for (int i = 1; i < 8; i++)

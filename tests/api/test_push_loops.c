@@ -28,7 +28,7 @@ static void iterate(struct ev_loop *loop, int count) {
 /* ---- Destroyed loops
  * --------------------------------------------------------- */
 
-/* Handles a and b of a pipe, and the loop, go away in each order. */
+/* Frees the handles a and b of a pipe, and the loop, in each order. */
 static void
 a_loop_may_be_destroyed_before_or_after_its_handles(void **state) { /* H98 */
   static const char *const orders[] = {"abl", "alb", "bal",
@@ -252,8 +252,7 @@ static int run_sibling(const char *name, const char *backend) {
   return status;
 }
 
-/* Whether a loop that is calls_loop_fork so by the environment has this
- * backend. */
+/* Whether libev uses this backend if LIBEV_FLAGS requests it. */
 static bool available(const char *backend) {
   struct ev_loop *loop;
   bool same;

@@ -34,7 +34,7 @@ static void fill_with(void *data, size_t size, size_t given) {
   memcpy(data, &given, sizeof given);
 }
 
-/* ---- What is filled ------------------------------------------------------ */
+/* ---- Structs that are filled --------------------------------------------- */
 
 typedef int (*asking)(void *object, void *out);
 static int ask_stats(void *object, void *out) {
@@ -105,7 +105,7 @@ static void a_struct_is_untouched_when_the_call_fails(void **state) {
   destroy(p);
 }
 
-/* ---- What is read -------------------------------------------------------- */
+/* ---- Structs that are read ----------------------------------------------- */
 
 static int messages, drains, ends;
 
@@ -147,7 +147,7 @@ static void callbacks_that_an_older_program_lacks_are_none(void **state) {
   events.now.on_drain = on_drain;
   CHECK_OK(deliver(&events, END_OF(gipc_events, on_drain)));
   CHECK(messages == 1 && ends == 0);
-  /* A pointer that is cut is none. */
+  /* A pointer that is only partly covered counts as NULL. */
   events.now.on_end = on_end;
   CHECK_OK(deliver(&events, sizeof events.now - 1));
   CHECK(messages == 1 && ends == 0);

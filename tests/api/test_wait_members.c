@@ -56,7 +56,7 @@ static void a_freed_handle_leaves_its_sets(void **state) {
   CHECK_IS(gipc_wait(set, 0), 2);
   gipc_handle_free(r);
   r = NULL;
-  CHECK_OK(next(&h, &p)); /* freed between the wait and the look */
+  CHECK_OK(next(&h, &p)); /* freed between the wait and the call of next */
   CHECK(h == w);
   CHECK_IS(next(&h, &p), -EAGAIN);
   CHECK_IS(gipc_wait(other, 0), -ETIMEDOUT);
@@ -136,7 +136,8 @@ members_can_be_added_and_removed_between_two_calls_of_next(void **state) {
   CHECK_IS(gipc_wait(set, -1), pipes / 2);
   while (next(&h, &p) == 0) {
     CHECK(h == in[seen]);
-    /* Each that was seen is replaced by one that this wait knows nothing of. */
+    /* Replaces each returned member by a new one, which this wait does not
+     * return. */
     CHECK_OK(gipc_wait_set_add_handle(set, in[pipes / 2 + seen], GIPC_READ));
     if (seen++ % 2 == 0)
       CHECK_OK(gipc_wait_set_remove_handle(set, h));
@@ -260,7 +261,7 @@ static int use_in_child(struct ev_loop *fresh, void *argument) {
   gipc_handle_free(r);
   gipc_wait_set_free(set);
   CHECK_IS(count_fds(), fds);
-  /* One of its own. */
+  /* A set of its own. */
   CHECK_OK(gipc_wait_set_new(&set));
   CHECK_OK(gipc_wait_set_wake(set));
   CHECK_IS(gipc_wait(set, -1), -ECANCELED);

@@ -149,7 +149,7 @@ static void an_interrupted_put_is_whole_or_not_put(void **state) {
   CHECK_OK(pthread_create(&thread, NULL, interrupt_when_stuck, w));
   CHECK_IS(gipc_put(w, data, big, -1), -EINPROGRESS);
   CHECK_OK(pthread_join(thread, NULL));
-  CHECK_OK(gipc_interrupt(w)); /* behind what is queued nothing is written */
+  CHECK_OK(gipc_interrupt(w)); /* nothing is written before the queue */
   CHECK_IS(gipc_put(w, "no", 2, -1), -ECANCELED);
   CHECK_IS(gipc_put(w, "no", 2, 0), -ETIMEDOUT);
   do {

@@ -237,7 +237,7 @@ Child::Child(gipc_handle *h,
   close(ends[1]);
   reports_ = ends[0];
   pid_ = must(gipc_process_pid(process), "pid");
-  // It is waited for below, as any child.
+  // ~Child() waits for it.
   gipc_process_free(process);
 }
 

@@ -7,10 +7,10 @@
  *   demo            the course of events
  *   workers         the worker processes and their pipes: start reading here
  *   worker.*        a worker in each language
- *   message         what is said between them
+ *   message         the messages between them
  *   count           what a worker does with a message
  *   wc              the judge, a program that is executed
- *   input           what is counted, read in chunks
+ *   input           the files that are counted, read in chunks
  *   job             which chunk is next, which is lost, which is done
  *   ticker          how late the loop is at worst
  *   screen, report  what you see

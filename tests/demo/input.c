@@ -16,7 +16,7 @@ static int open_quietly(const char *path) {
   return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-/* What is wrong with the file, or NULL. */
+/* The reason why the file cannot be counted, or NULL. */
 static const char *look_at(input_file *file) {
   const char *wrong = NULL;
   int fd = open_quietly(file->path);
@@ -93,7 +93,7 @@ static int add_defaults(input *in) {
   result = add_all(in, found.gl_pathv, count);
   globfree(&found);
   if (count == 0)
-    warnx("no files: there is no licence text and no source here; name some");
+    warnx("no files: found neither licence texts nor sources; pass some");
   return count > 0 ? result : -1;
 }
 

@@ -24,7 +24,7 @@ typedef struct wc {
   char *next; /* line of wc_next(), or NULL for the first */
 } wc;
 
-/* Asks wc, by an example, what is a word to it.  Waits for it. */
+/* Finds out, by running wc on an example, what wc counts as a word.  Blocks. */
 int wc_unprintable_is_word(void);
 
 /* Runs wc over the files of in that are not left out. */

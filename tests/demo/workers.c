@@ -86,7 +86,7 @@ void crew_start(crew *c, const program programs[], int count) {
   for (i = 0; i < count; i++)
     start_worker(c, &programs[i]);
   if (c->alive == 0)
-    errx(EXIT_INPUT, "there is no worker");
+    errx(EXIT_INPUT, "no worker is left");
 }
 
 /* What puts return between the death of a worker and its on_end. */
@@ -130,7 +130,7 @@ static void leave_out_worker(worker *w) {
     snprintf(why, sizeof(why), "exit %d", w->exit.code);
   leave_out(w->crew, w->program, why);
   if (w->crew->alive == 0)
-    errx(EXIT_INPUT, "there is no worker");
+    errx(EXIT_INPUT, "no worker is left");
 }
 
 /* The exit alone is not the end: the pipe may still hold answers. */

@@ -38,7 +38,7 @@ typedef struct worker {
   uint64_t messages; /* answered */
   uint64_t files;    /* of which it counted the beginning */
   uint64_t bytes;
-  msgpack_sbuffer message; /* the chunk in buffer, or what is said once */
+  msgpack_sbuffer message; /* the chunk in buffer, or another message */
   char buffer[CHUNK_SIZE];
 } worker;
 

@@ -1,5 +1,4 @@
-// Children whose process was freed: what they cost the calls that come after,
-// and that each is reaped.
+// Detached children: the cost of later calls, and that each child is reaped.
 #include "support_fault.h"
 #include "support_process.h"
 

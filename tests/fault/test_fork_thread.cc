@@ -221,7 +221,7 @@ void *ask_for_features(void *argument) {
   return nullptr;
 }
 
-// What a thread makes that is stopped in this call at the fork.
+// Descriptors of a thread that is stopped in this call during the fork.
 void is_not_in_the_child(Way way, const char *call,
                          void *(*body)(void *) = make_a_pipe) {
   Stop stop;

@@ -202,7 +202,7 @@ void a_blocking_put_never_keeps_the_callers_memory(void **) { /* H67 */
   int result = gipc_put(w, text.data(), text.size(), 0);
   assert_true(fault::stop_memory() >= 1);
   assert_true(result < 0);
-  // Whatever it was, the memory is the caller's again.
+  // In every case the memory is no longer borrowed.
   RESULT(gipc_put_cancel(w), -EINVAL);
   RESULT(gipc_put_step(w), -EINVAL);
   int closed = gipc_close(w);

@@ -13,7 +13,7 @@
 namespace {
 
 pid_t starter;
-// What happens to the child between a look of its parent and what follows.
+// The state of the child between a check of its parent and the next step.
 void (*between)();
 const char *look; // the call that looks
 int looks_left, look_error;
@@ -46,7 +46,7 @@ int on_call(const char *name) noexcept {
   return look_error;
 }
 
-// The nth look finds nothing, and then the child ends.
+// The nth check finds nothing, and then the child ends.
 void end_after(const char *name, int nth, int error, void (*how)()) {
   starter = getpid();
   look = name;

@@ -11,7 +11,7 @@ odd="it's a, path"
 mkdir "$tmp/$odd"
 cp -R Makefile bindings include man pkgconfig src tests "$tmp/$odd"
 cd "$tmp/$odd"
-# What is tried here are paths, not the optimizer.
+# This tests paths, so the optimizer is not needed.
 export CFLAGS=-O0 CXXFLAGS=-O0
 
 # A test program finds the library, and its own programs, below that path.

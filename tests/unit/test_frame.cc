@@ -1,5 +1,4 @@
-// The wire format of gipc_frame(5): what is written, what is read, what is
-// reserved.
+// The wire format of gipc_frame(5): encoding, decoding, reserved lengths.
 #include "support.h"
 
 #include "frame.h"

@@ -1,4 +1,4 @@
-// The inbox: frames cut anywhere, lies about lengths, borrowed memory.  No
+// The inbox: frames cut anywhere, lengths without payload, borrowed memory.  No
 // descriptor is involved, so each cut is exactly where the test puts it.
 #include "support_inbox.h"
 
@@ -69,7 +69,7 @@ void a_stream_received_byte_by_byte_arrives_whole(void **) { /* H58 */
   assert_true(got == sixty_messages());
 }
 
-// Around the sizes where the inbox changes its way.
+// Sizes around those at which another code path is used.
 void large_frames_cut_anywhere_near_their_ends_arrive_whole(void **) {
   for (size_t size : {65535u, 65536u, 65537u, 262143u, 262144u, 262145u}) {
     std::string large = bytes(size, size);

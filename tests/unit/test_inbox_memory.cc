@@ -53,7 +53,7 @@ void an_idle_reader_releases_the_memory_of_a_burst(void **) {
                     SIZE_MAX);
     inbox.note_idle();
     assert_in_range(inbox.memory(), 0, Inbox::least);
-    // Nor does it keep what it looks again with.
+    // Nor does it keep the buffer of the next read.
     for (int i = 0; i < 3; ++i) {
       iovec areas[2];
       assert_int_equal(inbox.prepare(areas), 1);

@@ -77,7 +77,7 @@ void a_borrowed_message_withdrawn_at_any_byte_is_whole_or_not_put(void **) {
       int result = outbox.withdraw();
       assert_int_equal(result, cut > queued.size() ? 1 : 0);
       assert_int_equal(outbox.messages(), result == 1 ? 2 : 1);
-      fill(&memory[0], size, 1234); // the caller's again
+      fill(&memory[0], size, 1234); // no longer borrowed
       assert_int_equal(outbox.put("last", 4), 0);
       out += drain_all(outbox, 3);
       assert_true(out == (result == 1 ? whole : queued) + frame_of("last"));
