@@ -21,7 +21,7 @@
  *     member after it on is accepted: of a struct that is filled, at most so
  *     many bytes are written, and what a newer program has beyond is zeroed;
  *     of a struct that is read, members beyond the size count as 0, and bytes
- *     that this library does not know must be 0, else -E2BIG.  A size over
+ *     that this library does not know must be 0, else -E2BIG.  A size above
  *     4096 is -E2BIG, too.
  *
  * Each function has its manual page: man 3 gipc_try_get.  Start with gipc(3).
@@ -80,7 +80,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_features(void);
 #define GIPC_EOF (-10001)         /* clean end of the stream */
 #define GIPC_ETRUNCATED (-10002)  /* the stream ended inside a message */
 #define GIPC_EPROTOCOL (-10003)   /* the peer broke the wire format */
-#define GIPC_ETOOBIG (-10004)     /* message over the limit */
+#define GIPC_ETOOBIG (-10004)     /* message exceeds the limit */
 #define GIPC_ECLOSED (-10005)     /* the handle (or direction) is closed */
 #define GIPC_ELOCKED (-10006)     /* an operation on it is in progress */
 #define GIPC_EWRONGPROC (-10007)  /* it belongs to another process */
@@ -101,7 +101,7 @@ typedef struct gipc_handle gipc_handle;
  * programs may compute it. */
 typedef enum gipc_direction { GIPC_READ = 1, GIPC_WRITE = 2 } gipc_direction;
 
-/* Makes a one-way pipe: what is put into writer is got from reader.  Both are
+/* Makes a one-way pipe: reader gets the messages put into writer.  Both are
  * closed on exec.  Release each with gipc_handle_free().  -EMFILE, -ENFILE,
  * -ENOBUFS, -ENOMEM: nothing was made. */
 GIPC_API GIPC_MUST_CHECK int gipc_pipe(gipc_handle **reader,
@@ -150,7 +150,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_set_limit(gipc_handle *h, size_t limit);
 #define GIPC_DEFAULT_READ_LIMIT ((size_t)64 << 20)
 /* Sets how many bytes h receives ahead while a put waits, and in any case one
  * whole message; default 64 MiB.  Beyond it the put waits for writability
- * alone, and the peer's puts block.  0 turns receiving ahead off. */
+ * alone, and the peer's puts block.  0 disables receiving ahead. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_read_limit(gipc_handle *h, size_t bytes);
 /* Sets the water marks of the write queue in bytes.  low (default 64 KiB):
  * after a refused put, on_drain is called at this length or less.  high
@@ -223,7 +223,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_read_ahead(gipc_handle *h);
  * iteration; for others call gipc_flush_step(). */
 GIPC_API GIPC_MUST_CHECK int gipc_try_put(gipc_handle *h, const void *data,
                                           size_t size);
-/* Writes a message straight from the caller's memory, after what is queued.  0:
+/* Writes a message straight from the caller's memory, after queued bytes.  0:
  * all of it is written.  -EAGAIN: h borrows the memory; wait until writable and
  * call gipc_put_step() until it returns 0, or gipc_put_cancel().  The memory
  * must not be a message that a get of h returned. */
@@ -252,8 +252,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_get(gipc_handle *h, double timeout,
  * anything else: do not put the message again.  While it waits, a duplex handle
  * receives ahead, up to gipc_set_read_limit(), so that two peers that put at
  * the same time do not block each other.  The message may be one that a get of
- * h returned.  -EPIPE: the reader is gone.  GIPC_ETOOBIG: over the limit, not
- * put. */
+ * h returned.  -EPIPE: the reader is gone.  GIPC_ETOOBIG: it exceeds the limit,
+ * and is not put. */
 GIPC_API GIPC_MUST_CHECK int gipc_put(gipc_handle *h, const void *data,
                                       size_t size, double timeout);
 
@@ -388,7 +388,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_set_gid(gipc_options *o, gid_t gid);
  * Linux: -EOPNOTSUPP of the start. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_no_new_privileges(gipc_options *o,
                                                                 int on);
-/* As setrlimit(2); UINT64_MAX is no limit. */
+/* As setrlimit(2); UINT64_MAX stands for no limit. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_rlimit(gipc_options *o,
                                                      int resource,
                                                      uint64_t soft,

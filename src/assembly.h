@@ -1,5 +1,5 @@
-// One message that is put together apart from the read-ahead, in memory of its
-// own or of the caller, into which the kernel copies directly.
+// One message that is assembled outside the read-ahead buffer, in a buffer of
+// its own or in the caller's, to which the kernel copies directly.
 #pragma once
 
 #include "buffer.h"
@@ -13,7 +13,7 @@ namespace gipc {
 
 class Assembly {
 public:
-  // A message is in it, whole or not.
+  // Whether it holds a message, whole or in part.
   bool active() const noexcept { return active_; }
   bool complete() const noexcept { return filled_ == size_; }
   size_t size() const noexcept { return size_; }
@@ -23,28 +23,28 @@ public:
     return into_ != nullptr ? into_ : own_.data();
   }
 
-  // Begins a message of this size with what has arrived of it.  The memory
-  // grows with the bytes that arrive, by up to step, never to the size that a
-  // header claims, which may be a lie.
-  int begin(size_t size, const unsigned char *arrived, size_t count,
+  // Begins a message of this size with the bytes received of it.  The memory
+  // grows with the received bytes, by up to step, and not at once to the size
+  // in the header, which a faulty peer may have made up.
+  int begin(size_t size, const unsigned char *received, size_t count,
             size_t step) noexcept {
     if (int error = own_.reserve(std::max(count, std::min(size, step))))
       return error;
-    // There may be none, and then no memory either.
+    // If count is 0, received may be NULL, which memcpy() does not accept.
     if (count > 0)
-      std::memcpy(own_.data(), arrived, count);
+      std::memcpy(own_.data(), received, count);
     size_ = size;
     filled_ = count;
     active_ = used_ = true;
     return 0;
   }
-  // The message was taken; its bytes stay until the next one begins.
+  // The message was returned; its bytes stay until the next one begins.
   void end() noexcept {
     into_ = nullptr;
     active_ = false;
   }
 
-  // Where the next bytes go, no more than most of them.
+  // Stores the area for the next bytes, of no more than most bytes.
   int prepare(iovec &area, size_t most, size_t step) noexcept {
     size_t room = into_ != nullptr ? size_ : own_.capacity();
     if (room <= filled_) {
@@ -56,11 +56,11 @@ public:
             std::min(std::min(room, size_) - filled_, most)};
     return 0;
   }
-  // Of this many received bytes, those that are not of this message.
+  // Of size received bytes, returns the number that follow this message.
   size_t commit(size_t size) noexcept {
-    size_t mine = active_ ? std::min(size, missing()) : 0;
-    filled_ += mine;
-    return size - mine;
+    size_t of_message = active_ ? std::min(size, missing()) : 0;
+    filled_ += of_message;
+    return size - of_message;
   }
 
   // ---- The memory of the caller
@@ -70,8 +70,8 @@ public:
       std::memcpy(buffer, own_.data(), filled_);
     into_ = static_cast<unsigned char *>(buffer);
   }
-  // Keeps the received part.  -ENOMEM: still borrowed.
-  int give_back() noexcept {
+  // Copies the received part to its own memory.  -ENOMEM: still borrowed.
+  int end_borrow() noexcept {
     if (into_ == nullptr)
       return 0;
     if (int error = own_.reserve(filled_))
@@ -86,8 +86,8 @@ public:
   // ---- Its own memory
   const Buffer &own() const noexcept { return own_; }
   void release() noexcept { own_.release(); }
-  // An idle time begins.
-  void rest() noexcept {
+  // The reader is idle: keeps the memory only if it is used again and again.
+  void note_idle() noexcept {
     if (!habit_.keeps(used_))
       own_.release();
   }
@@ -96,9 +96,9 @@ public:
 private:
   Buffer own_;
   size_t size_ = 0, filled_ = 0;
-  unsigned char *into_ = nullptr; // of the caller
+  unsigned char *into_ = nullptr; // the caller's memory, or nullptr
   bool active_ = false;
-  bool used_ = false; // since the last idle time
+  bool used_ = false; // true if a message began since the last idle time
   Habit habit_;
 };
 

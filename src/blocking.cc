@@ -1,11 +1,12 @@
-// The blocking tier of a handle: the step tier, and waits.
+// The blocking tier of a handle: calls of the step tier, with waits between.
 #include "handle.h"
 
 #include "sys.h"
 
 namespace gipc {
 
-// Another thread that uses the handle meanwhile is told so.
+// Exists while a call waits, so that calls of other threads return
+// GIPC_ELOCKED.
 class Handle::Waiting {
 public:
   explicit Waiting(Handle &handle) noexcept : handle_(handle) {
@@ -25,14 +26,14 @@ private:
 
 // ---- Waiting ----------------------------------------------------------------
 
-// -ECANCELED when an interruption was due before the call, which answers it.
+// -ECANCELED if gipc_interrupt() was called before this call.
 int Handle::interrupted() noexcept {
   bool due = waker_ != nullptr && waker_->due();
-  return due && waker_->take() ? -ECANCELED : 0;
+  return due && waker_->consume() ? -ECANCELED : 0;
 }
 
-// Until one of the two is ready (0), the deadline (-ETIMEDOUT) or an
-// interruption (-ECANCELED).  more may be nullptr.
+// Waits until one of the two is ready (0), for the deadline (-ETIMEDOUT) or for
+// an interruption (-ECANCELED).  more may be nullptr.
 int Handle::wait(const pollfd &what, pollfd *more, Deadline &deadline) {
   pollfd fds[3];
   nfds_t count = 0;
@@ -44,7 +45,7 @@ int Handle::wait(const pollfd &what, pollfd *more, Deadline &deadline) {
   Waiting busy(*this);
   int result = 0;
   while (result == 0 || result == -EINTR) {
-    // When the time is over nothing goes on, however ready the peer is.
+    // After the deadline the call ends, even if the peer is always ready.
     int milliseconds = deadline.milliseconds();
     result = milliseconds == 0
                  ? -ETIMEDOUT
@@ -52,16 +53,16 @@ int Handle::wait(const pollfd &what, pollfd *more, Deadline &deadline) {
   }
   if (result < 0)
     return result;
-  if (waker_ != nullptr && fds[count - 1].revents != 0 && waker_->take())
+  if (waker_ != nullptr && fds[count - 1].revents != 0 && waker_->consume())
     return -ECANCELED;
   if (more != nullptr)
     more->revents = fds[1].revents;
   return 0;
 }
 
-// These two return when the direction may go on.  With all the time there is,
-// and nothing to do meanwhile, one call that waits and moves in the kernel does
-// for three.
+// These two wait until the direction is ready.  Without a timeout, an
+// interruption or bytes to read ahead, one blocking system call replaces try,
+// poll and retry.
 int Handle::wait_to_get(Deadline &deadline) {
   if (deadline.never() && waker_ == nullptr) {
     Waiting busy(*this);
@@ -69,13 +70,13 @@ int Handle::wait_to_get(Deadline &deadline) {
     if (result == -ENOMEM)
       return static_cast<int>(result);
     if (result != -EAGAIN)
-      return 0; // the caller finds out which
+      return 0; // the caller's next step returns the result
   }
   return wait(receiver_.channel().to_read(), nullptr, deadline);
 }
 
-// Two peers that put at once would wait for each other for ever, so a put goes
-// on receiving, until as many bytes are held as the read limit allows.
+// If two peers put at the same time and neither reads, both block.  So a put
+// that waits receives ahead, up to the read limit.
 int Handle::wait_to_put(Deadline &deadline) {
   if (deadline.never() && !receiver_.is_open() && waker_ == nullptr) {
     Waiting busy(*this);
@@ -83,14 +84,14 @@ int Handle::wait_to_put(Deadline &deadline) {
     if (result == -ENOMEM)
       return result;
     if (result != -EAGAIN)
-      return 0; // the caller finds out which
+      return 0; // the caller's next step returns the result
   }
   size_t ahead = receiver_.wanted_ahead(in_callback());
   pollfd incoming = receiver_.channel().to_read();
   if (int error = wait(sender_.channel().to_write(),
                        ahead > 0 ? &incoming : nullptr, deadline))
     return error;
-  // A failure shows at the next get.
+  // The next get returns an error of this read.
   if (ahead > 0 && incoming.revents != 0) {
     (void)receiver_.receive(ahead);
     if (driver() != nullptr)
@@ -106,7 +107,8 @@ int Handle::get(Deadline deadline, View &out) {
   error = error != 0 ? error : interrupted();
   if (error != 0)
     return error;
-  // The read that waits finds what is there just as well.
+  // A blocking read returns available bytes at once, so a try first would only
+  // cost a system call.
   bool waits =
       deadline.never() && receiver_.channel().read_waits() && waker_ == nullptr;
   for (;;) {
@@ -120,14 +122,13 @@ int Handle::get(Deadline deadline, View &out) {
 
 // ---- Put --------------------------------------------------------------------
 
-// Ends a put that waits, however it ends: by the cancellation of this thread,
-// too.
+// Ends a put that waits in every case, also if this thread is cancelled.
 class Handle::Putting {
 public:
   explicit Putting(Sender &sender) noexcept : sender_(sender) {}
   ~Putting() {
     if (sender_.state() == Sender::State::putting && sender_.cancel_put() < 0)
-      (void)sender_.break_off(-ENOMEM);
+      (void)sender_.fail_with(-ENOMEM);
   }
   Putting(const Putting &) = delete;
   Putting &operator=(const Putting &) = delete;
@@ -137,26 +138,26 @@ private:
 };
 
 int Handle::put(const void *data, size_t size, Deadline &deadline) {
-  int error = is_ours() ? sender_.check_put(data, size) : GIPC_EWRONGPROC;
+  int error = is_owned() ? sender_.check_put(data, size) : GIPC_EWRONGPROC;
   error = error != 0 ? error : interrupted();
   if (error != 0)
     return error;
-  Sender::Using mine(sender_);
+  Sender::TryLock lock(sender_);
   int why;
-  return mine ? put_waiting(data, size, deadline, why) : GIPC_ELOCKED;
+  return lock ? put_waiting(data, size, deadline, why) : GIPC_ELOCKED;
 }
 
-// -EINPROGRESS: the message is put, but not all of it has left; why is what
-// ended the wait.
+// -EINPROGRESS: a part of the message was written and the remaining bytes are
+// queued; why is the result that ended the wait.
 int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
                         int &why) {
   int result = sender_.begin_put(data, size);
   if (result != -EAGAIN)
     return result;
   Putting until_end(sender_);
-  // A message that this handle lent, put again, would be overwritten by what
-  // arrives while it waits.
-  if (receiver_.lends(data))
+  // If the message is a view of this handle, bytes received during the wait
+  // would overwrite it.
+  if (receiver_.contains(data))
     if (int error = sender_.copy_put(data))
       return error;
   while (result == -EAGAIN) {
@@ -164,7 +165,7 @@ int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
     if (why != 0) {
       int left = sender_.cancel_put();
       return left == 1  ? -EINPROGRESS
-             : left < 0 ? sender_.break_off(left)
+             : left < 0 ? sender_.fail_with(left)
                         : why;
     }
     result = sender_.step_put();
@@ -187,32 +188,32 @@ int Handle::flush(Deadline deadline) {
   error = error != 0 ? error : interrupted();
   if (error != 0)
     return error;
-  Sender::Using mine(sender_);
-  return mine ? send_all(deadline) : GIPC_ELOCKED;
+  Sender::TryLock lock(sender_);
+  return lock ? send_all(deadline) : GIPC_ELOCKED;
 }
 
 int Handle::put_many(const gipc_message *messages, size_t count,
-                     Deadline deadline, size_t &taken) {
-  taken = 0;
+                     Deadline deadline, size_t &accepted) {
+  accepted = 0;
   int error = check_put();
   error = error != 0 ? error : interrupted();
   if (error != 0)
     return error;
-  Sender::Using mine(sender_);
-  return mine ? queue_many(messages, count, deadline, taken) : GIPC_ELOCKED;
+  Sender::TryLock lock(sender_);
+  return lock ? queue_many(messages, count, deadline, accepted) : GIPC_ELOCKED;
 }
 
 int Handle::queue_many(const gipc_message *messages, size_t count,
-                       Deadline &deadline, size_t &taken) {
-  for (; taken < count; ++taken) {
-    const gipc_message &message = messages[taken];
+                       Deadline &deadline, size_t &accepted) {
+  for (; accepted < count; ++accepted) {
+    const gipc_message &message = messages[accepted];
     if (int error = sender_.check_put(message.data, message.size))
       return error;
     if (Sender::is_large(message.size)) {
       int why;
       int result = put_waiting(message.data, message.size, deadline, why);
       if (result == -EINPROGRESS) {
-        ++taken;
+        ++accepted;
         return why;
       }
       if (result != 0)

@@ -1,7 +1,7 @@
-// Memory from malloc with one owner, grown in place where that is possible.
+// Memory from malloc with one owner, grown in place where possible.
 //
-// realloc moves the pages of a large block instead of copying them (mremap),
-// and leaves new ones untouched, neither of which std::vector does.
+// realloc() moves the pages of a large block instead of copying them (mremap),
+// and does not touch new pages.  std::vector does neither.
 #pragma once
 
 #include <cerrno>
@@ -51,13 +51,14 @@ private:
   size_t capacity_ = 0;
 };
 
-// Whether an idle owner keeps a large buffer.  One that was needed once is
-// given back at once; one that is needed again and again is kept, because
-// faulting its pages in again costs as much as the bytes do, until it is not
-// needed.
+// Decides whether an idle owner keeps a large buffer.  A buffer that was used
+// once is released at once.  One that is used again and again is kept, because
+// new page faults would cost as much as copying the bytes, until it is no
+// longer used.
 class Habit {
 public:
-  // An idle time begins; whether the buffer was of use since the last one.
+  // Called at the beginning of an idle time.  used: whether the buffer was used
+  // since the last one.
   bool keeps(bool used) noexcept {
     if (used)
       level_ = level_ + use < most ? level_ + use : most;

@@ -58,10 +58,10 @@ int gipc_inherit(const char *name, gipc_handle **handle) {
   if (name == nullptr || handle == nullptr || !inherit::valid_name(name))
     return -EINVAL;
   return guard([&] {
-    Handle *taken;
-    int error = inherit::take(name, taken);
+    Handle *adopted;
+    int error = inherit::adopt(name, adopted);
     if (error == 0)
-      *handle = wrap(taken);
+      *handle = wrap(adopted);
     return error;
   });
 }
@@ -70,10 +70,10 @@ int gipc_stdio(gipc_handle **handle) {
   if (handle == nullptr)
     return -EINVAL;
   return guard([&] {
-    Handle *taken;
-    int error = inherit::take_stdio(taken);
+    Handle *adopted;
+    int error = inherit::adopt_stdio(adopted);
     if (error == 0)
-      *handle = wrap(taken);
+      *handle = wrap(adopted);
     return error;
   });
 }

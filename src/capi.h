@@ -1,4 +1,5 @@
-// The boundary of the library: checks of arguments, and exceptions that end.
+// The boundary of the library: checks arguments, and turns exceptions into
+// error codes.
 #pragma once
 
 #include "gipc.h"
@@ -51,15 +52,16 @@ inline gipc_process *wrap(Process *p) {
 // The first member is the size that the caller was compiled with, the second
 // has been there in every version: `least` is the size up to its end.
 
-// No struct will be that long; it bounds what a size that was never set does.
+// No struct will be that long.  The bound limits the damage of a size that was
+// never set.
 constexpr size_t most_of_struct = 4096;
 
 inline int check_size(size_t size, size_t least) noexcept {
   return size < least ? -EINVAL : size > most_of_struct ? -E2BIG : 0;
 }
 
-// Fills the caller's struct as far as it goes, and zeroes what a newer program
-// has beyond this library's.  Its size stays.
+// Fills the caller's struct up to its size, and zeroes members of a newer
+// program that this library does not know.  The size member is not changed.
 template <typename T> void copy_out(const T &filled, T *out) noexcept {
   size_t size = out->size;
   size_t known = std::min(size, sizeof(T));
@@ -70,8 +72,9 @@ template <typename T> void copy_out(const T &filled, T *out) noexcept {
   std::memset(bytes + known, 0, size - known);
 }
 
-// Reads the caller's struct: members that an older program has not, or not
-// whole, are 0.  -E2BIG: a newer one has set a member that is not known here.
+// Reads the caller's struct.  Members that an older program does not have, or
+// has only in part, are 0.  -E2BIG: a newer program has set a member that is
+// not known here.
 template <typename T> int copy_in(const T *in, size_t least, T &out) noexcept {
   size_t size = in->size;
   if (int error = check_size(size, least))
@@ -85,9 +88,9 @@ template <typename T> int copy_in(const T *in, size_t least, T &out) noexcept {
   return 0;
 }
 
-// The only exception the core lets out is bad_alloc; anything else is a bug.
-// (The unwinding of a cancelled thread, which passes, is no exception.)
-// errno is the caller's, whatever malloc or libev did to it.
+// The only exception that leaves the core is bad_alloc; any other one is a bug.
+// (The unwinding of a cancelled thread is not an exception, and passes.)
+// errno is restored, because malloc and libev may change it.
 template <typename Body> int guard(Body &&body) {
   int saved = errno;
   int result;

@@ -1,4 +1,4 @@
-// One direction of a handle: a descriptor, and how bytes move through it.
+// One direction of a handle: owns a descriptor, and reads or writes it.
 #include "channel.h"
 
 #include "os.h"
@@ -12,9 +12,9 @@ namespace gipc {
 
 namespace {
 
-// The parts of one transfer, cut where it would take too long: a peer that is
-// as fast as this process keeps a single call busy for all of a large message,
-// past any deadline (H68).
+// The parts of one transfer, limited to 1 MiB: a peer that is as fast as this
+// process would keep a single call busy for all of a large message, past the
+// deadline (H68).
 class Bounded {
 public:
   Bounded(const iovec *all, int all_count) noexcept
@@ -43,7 +43,7 @@ private:
   iovec cut_[max_parts];
 };
 
-// 0 when a transfer will not wait, -EAGAIN, or an error.
+// 0 if a transfer will not block, -EAGAIN, or an error.
 int ready(int fd, short events) noexcept {
   pollfd one{fd, events, 0};
   int result;
@@ -75,7 +75,7 @@ ssize_t Channel::read(const iovec *all, int all_count) noexcept {
   int count = bounded.count;
   if (way_ == Way::socket) {
     ssize_t size = os::receive_now(fd(), parts, count);
-    return size == 0 ? told_early_ : size;
+    return size == 0 ? early_error_ : size;
   }
   if (way_ == Way::now) {
     ssize_t size = os::read_now(fd(), parts, count);
@@ -99,14 +99,14 @@ int Channel::read_waiting(const iovec *parts, int count,
     return -EAGAIN;
   int error = os::receive_waiting(fd(), parts, count, moved);
   if (error == 0 && *moved == 0)
-    error = told_early_;
+    error = early_error_;
   if (error == 0 || error == -EAGAIN)
     return error;
-  // recvmmsg(2) tells of an error of the socket, once, before what arrived
-  // earlier is read (Linux 6.18), and a sandbox may not know it at all.
+  // recvmmsg(2) reports an error of the socket, once, before the bytes that
+  // were received earlier are read (Linux 6.18).  A sandbox may not allow it.
   if (error != -ENOSYS && error != -EPERM && error != -ENOMEM &&
       error != -ENOBUFS)
-    told_early_ = error;
+    early_error_ = error;
   ssize_t size = read(parts, count);
   if (size < 0)
     return static_cast<int>(size);
@@ -119,7 +119,7 @@ int Channel::write_waiting(const iovec *parts, int count,
   if (way_ != Way::socket)
     return -EAGAIN;
   int error = os::send_waiting(fd(), parts, count, moved);
-  // A sandbox may not know sendmmsg(2).
+  // A sandbox may not allow sendmmsg(2).
   return error == -ENOSYS || error == -EPERM ? -EAGAIN : error;
 }
 
@@ -139,7 +139,7 @@ ssize_t Channel::write(const iovec *all, int all_count) noexcept {
   if (way_ == Way::polled) {
     if (int error = ready(fd(), POLLOUT))
       return error;
-    // What poll promises of a pipe is PIPE_BUF, of a Linux tty 256 bytes.
+    // POLLOUT guarantees PIPE_BUF bytes for a pipe, 256 for a Linux tty.
     struct stat info;
     bool pipe = sys::fstat(fd(), &info) == 0 && S_ISFIFO(info.st_mode);
     promised = {parts->iov_base,
@@ -150,13 +150,14 @@ ssize_t Channel::write(const iovec *all, int all_count) noexcept {
   return os::write_quietly(fd(), parts, count);
 }
 
-// A duplex socket has one more descriptor, so that closing this one ends
-// nothing; other files do not know shutdown, and need none.
+// The reading direction of a duplex socket has a descriptor of its own, so
+// closing this one would not end the stream.  Other files do not support
+// shutdown(2), and need none.
 void Channel::end_writing() noexcept { (void)sys::shutdown(fd(), SHUT_WR); }
 
 void Channel::arrive_in_child(registry::Held &moved) noexcept {
   if (moved) {
-    fd_.forget(); // stdio has that number now
+    fd_.forget(); // a standard stream has that number now
     fd_ = std::move(moved);
   }
   fd_.keep_in_child();

@@ -1,4 +1,4 @@
-// A moment on the monotonic clock, made from a timeout in seconds.
+// An absolute time on the monotonic clock, made from a timeout in seconds.
 #pragma once
 
 #include <cerrno>
@@ -20,7 +20,7 @@ public:
   static int create(double timeout, Deadline &out) noexcept {
     if (std::isnan(timeout))
       return -EINVAL;
-    // The clock is asked only once there is something to wait for.
+    // The clock is read only when a call has to wait.
     out.timeout_ = timeout;
     out.at_ = -1;
     return 0;
@@ -28,8 +28,8 @@ public:
 
   bool never() const noexcept { return timeout_ < 0; }
 
-  // For poll(2): milliseconds that are left, rounded up, -1 for ever.  The
-  // first call starts the time.
+  // The timeout for poll(2): the remaining milliseconds, rounded up, or -1 for
+  // no timeout.  The first call starts the time.
   int milliseconds() noexcept {
     if (timeout_ < 0)
       return -1;
@@ -41,7 +41,7 @@ public:
     double left = (at_ - now) * 1e3;
     if (left <= 0)
       return 0;
-    // A wait that poll cannot express ends early; its caller looks again.
+    // A timeout that poll(2) cannot express ends early; the caller calls again.
     return left > 1e9 ? 1000000000 : static_cast<int>(std::ceil(left));
   }
 

@@ -1,21 +1,21 @@
-// What a handle tells the loop that it is on: the one way from the step tier to
-// the push tier, which is above it.
+// The notifications from a handle to the loop that it is started on: the only
+// calls from the step tier to the push tier, which is above it.
 #pragma once
 
 namespace gipc {
 
 class Driver {
 public:
-  // There is something to send, or to tell of a write that failed.
+  // The queue has bytes to write, or a write failed and must be reported.
   virtual void send_later() noexcept = 0;
-  // Whether it sends as soon as the descriptor is writable.
+  // Whether the queue is written as soon as the descriptor is writable.
   virtual bool waits_to_write() const noexcept = 0;
-  // The state of a direction has changed, or bytes were received that make no
-  // descriptor readable any more.
+  // The state of a direction has changed, or bytes were read from the
+  // descriptor into the read-ahead buffer.
   virtual void changed() noexcept = 0;
-  // Ends; the handle is in the step tier again.
+  // Removes the handle from the loop, and deletes this object.
   virtual void detach() noexcept = 0;
-  // The same in a forked child, where the loop must not be touched.
+  // As detach(), in a forked child, where the loop must not be touched.
   virtual void forget() noexcept = 0;
 
 protected:

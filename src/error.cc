@@ -18,21 +18,21 @@ struct Entry {
 constexpr Entry table[] = {
     {GIPC_EOF, "end of the stream"},
     {GIPC_ETRUNCATED, "the stream ended inside a message"},
-    {GIPC_EPROTOCOL, "the peer does not speak the gipc wire format"},
-    {GIPC_ETOOBIG, "the message is larger than the limit of the handle, or "
-                   "than the buffer"},
+    {GIPC_EPROTOCOL, "the peer sent bytes that are not a valid message"},
+    {GIPC_ETOOBIG, "the message exceeds the limit of the handle, or the size "
+                   "of the buffer"},
     {GIPC_ECLOSED, "the handle is closed"},
     {GIPC_ELOCKED, "an operation is in progress: the handle is started on a "
                    "loop, borrows memory, or is in use by another thread"},
     {GIPC_EWRONGPROC, "the object belongs to another process"},
     {GIPC_EDIRECTION, "the handle is not open in this direction"},
     {GIPC_EDEAD, "the process has ended already"},
-    {GIPC_ESTATUSLOST, "the process ended, but another part of the program "
-                       "took its exit status"},
-    {GIPC_EBADHANDLES, "GIPC_HANDLES is malformed, or names descriptors that "
-                       "are not the parent's any more"},
-    // Codes of the system with a meaning of their own here.  Other calls that
-    // this library makes may fail with them too, so each text fits both.
+    {GIPC_ESTATUSLOST, "the process has ended, and its exit status is lost: "
+                       "another part of the program collected it"},
+    {GIPC_EBADHANDLES, "GIPC_HANDLES is malformed, or names a descriptor that "
+                       "is not the one that the parent passed"},
+    // System codes that have a meaning of their own in this library.  Its
+    // system calls may fail with them too, so each text fits both cases.
     {-EAGAIN, "not possible now: wait until ready, or retry later"},
     {-EBUSY, "busy: the handle holds unread or queued bytes"},
     {-ECANCELED, "interrupted by another thread or a signal handler"},

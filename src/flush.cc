@@ -1,4 +1,5 @@
-// What a process still sends at its end, while its other threads may go on.
+// Writes the queues at the end of a process, while its other threads may still
+// run.
 #include "handle.h"
 
 #include "os.h"
@@ -8,8 +9,8 @@
 
 namespace gipc {
 
-// Whether the other end of this pipe is a handle of this process.  Nothing is
-// going to be read there any more.
+// Whether the other end of this pipe is a handle of this process, which will
+// not read any more.
 bool Handle::is_read_here() const noexcept {
   for (auto *entry = registry::first_entry(); entry != nullptr && pair_ != 0;
        entry = registry::next_entry(entry)) {
@@ -22,7 +23,7 @@ bool Handle::is_read_here() const noexcept {
 
 Sender::Exit Handle::flush_at_exit() noexcept {
   using Exit = Sender::Exit;
-  if (!is_ours())
+  if (!is_owned())
     return Exit::done;
   Exit result = sender_.begin_exit();
   if (result == Exit::done || is_read_here())
@@ -32,8 +33,8 @@ Sender::Exit Handle::flush_at_exit() noexcept {
 
 bool Handle::flush_all(double patience) noexcept {
   using Exit = Sender::Exit;
-  constexpr nfds_t most = 64; // descriptors to wait for
-  constexpr int again = 2;    // ms, where there is something else to wait for
+  constexpr nfds_t most = 64; // number of descriptors to wait for
+  constexpr int again = 2;    // ms between two checks of what cannot be polled
   double progress = monotonic_now();
   uint64_t sent_by_others = 0;
   Sender::begin_end_of_process();
@@ -66,12 +67,12 @@ bool Handle::flush_all(double patience) noexcept {
     if (moved || others != sent_by_others)
       progress = now;
     sent_by_others = others;
-    double rest = progress + patience - now;
-    if (patience >= 0 && rest <= 0)
+    double remaining = progress + patience - now;
+    if (patience >= 0 && remaining <= 0)
       return false;
-    int wait = patience < 0 || rest > 1000
+    int wait = patience < 0 || remaining > 1000
                    ? 1000
-                   : static_cast<int>(std::ceil(rest * 1e3));
+                   : static_cast<int>(std::ceil(remaining * 1e3));
     (void)sys::poll(fds, count, moved ? 0 : more ? again : wait);
   }
 }

@@ -1,6 +1,6 @@
 // The wire format of gipc_frame(5): one header and its payload.  No I/O.
 //
-// It is what Python's multiprocessing.connection.Connection speaks.
+// The format is that of Python's multiprocessing.connection.Connection.
 #pragma once
 
 #include <cerrno>
@@ -34,7 +34,7 @@ inline size_t header_size(uint64_t payload) noexcept {
   return payload <= short_limit ? short_header : long_header;
 }
 
-// Writes the header of a payload of this size; the size of the header.
+// Stores the header of a payload of this size, and returns the header's size.
 inline size_t encode(uint64_t payload, unsigned char *out) noexcept {
   if (payload <= short_limit) {
     store32(out, static_cast<uint32_t>(payload));
@@ -46,8 +46,9 @@ inline size_t encode(uint64_t payload, unsigned char *out) noexcept {
   return long_header;
 }
 
-// Reads a header from the bytes that are there.  Its size and *payload;
-// -EAGAIN when more bytes are needed, GIPC_EPROTOCOL for a reserved value.
+// Decodes a header from the available bytes: stores *payload, and returns the
+// header's size.  -EAGAIN: more bytes are needed.  GIPC_EPROTOCOL: a reserved
+// value.
 int decode(const unsigned char *data, size_t available,
            uint64_t *payload) noexcept;
 

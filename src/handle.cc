@@ -1,4 +1,4 @@
-// One end of a pipe: its making, its closing, its way to a child.
+// One end of a pipe: making, closing, and passing to a child.
 #include "handle.h"
 
 #include "os.h"
@@ -15,7 +15,7 @@ struct Freer {
 };
 using Owner = std::unique_ptr<Handle, Freer>;
 
-// Whether the access mode of fd has this direction.
+// -EINVAL if fd is open for the other direction only.
 int check_access(int fd, int other) noexcept {
   int flags = sys::status_flags(fd);
   if (flags < 0)
@@ -23,7 +23,8 @@ int check_access(int fd, int other) noexcept {
   return (flags & O_ACCMODE) == other ? -EINVAL : 0;
 }
 
-// Ours alone from now on.  0 to 2 are the stdio of later children, too.
+// Makes fd close-on-exec, except 0 to 2, which later children inherit as
+// standard streams.
 void own(int fd) noexcept {
   if (fd > 2)
     (void)sys::set_cloexec(fd, true);
@@ -36,19 +37,20 @@ void own(int fd) noexcept {
 Handle::Handle() noexcept { enter(); }
 
 int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
-  // No fork of ours comes between the birth of a descriptor and its entry in
-  // the registry.
+  // Under the lock, so that a concurrently forked child finds each descriptor
+  // in the registry.
   registry::Lock hold;
   Owner first(new Handle), second(new Handle);
   Fd one, other, one_copy, other_copy;
   if (int error = os::socket_pair(one, other))
     return error;
   if (!duplex) {
-    // Closing one direction on either side closes it on both.
+    // shutdown(SHUT_WR) on one end also ends reading at the other, so one call
+    // makes the pair one-way.
     if (int error = sys::shutdown(one.get(), SHUT_WR))
       return error;
   } else {
-    // Several loops allow one registration per descriptor.
+    // Some event loops allow one registration per descriptor.
     int error = sys::duplicate(one.get(), one_copy);
     if (error == 0)
       error = sys::duplicate(other.get(), other_copy);
@@ -103,7 +105,7 @@ bool Handle::operation_in_progress() const noexcept {
 }
 
 int Handle::check_open() const noexcept {
-  if (!is_ours())
+  if (!is_owned())
     return GIPC_EWRONGPROC;
   return life_ == Life::open ? 0 : GIPC_ECLOSED;
 }
@@ -168,7 +170,7 @@ int Handle::pending(int direction, size_t &bytes) const noexcept {
 }
 
 int Handle::stats(gipc_stats &out) const noexcept {
-  if (!is_ours())
+  if (!is_owned())
     return GIPC_EWRONGPROC;
   out.messages_in = receiver_.messages();
   out.messages_out = sender_.messages();
@@ -180,7 +182,7 @@ int Handle::stats(gipc_stats &out) const noexcept {
 }
 
 int Handle::set_user(void *user) noexcept {
-  if (!is_ours())
+  if (!is_owned())
     return GIPC_EWRONGPROC;
   user_ = user;
   return 0;
@@ -188,9 +190,9 @@ int Handle::set_user(void *user) noexcept {
 
 int Handle::ready_without_waiting(int directions) noexcept {
   if (check_open() != 0)
-    return directions; // every call says so
+    return directions; // every call returns the error at once
   if (is_started())
-    return 0; // it is the loop's
+    return 0; // only the loop gets and writes messages
   int ready = 0;
   if (!receiver_.is_open() || receiver_.is_ready())
     ready |= GIPC_READ;
@@ -217,7 +219,7 @@ int Handle::set_interruptible(bool on) {
 }
 
 int Handle::interrupt() noexcept {
-  if (!is_ours())
+  if (!is_owned())
     return GIPC_EWRONGPROC;
   return waker_ != nullptr ? waker_->wake() : -EINVAL;
 }
@@ -230,8 +232,8 @@ int Handle::next_size(size_t &size) noexcept {
 }
 
 int Handle::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
-  return is_ours() ? receiver_.get_into(buffer, capacity, size)
-                   : GIPC_EWRONGPROC;
+  return is_owned() ? receiver_.get_into(buffer, capacity, size)
+                    : GIPC_EWRONGPROC;
 }
 
 int Handle::get_cancel() noexcept {
@@ -245,7 +247,7 @@ int Handle::read_ahead() noexcept {
 }
 
 int Handle::put_start(const void *data, size_t size) noexcept {
-  return is_ours() ? sender_.put_start(data, size) : GIPC_EWRONGPROC;
+  return is_owned() ? sender_.put_start(data, size) : GIPC_EWRONGPROC;
 }
 
 int Handle::put_step() noexcept {
@@ -289,17 +291,18 @@ int Handle::close() noexcept {
 
 int Handle::close_within(Deadline deadline) {
   // The queue of a handle that is closing on its loop can be waited for, too.
-  int error = is_closing() && is_ours() ? 0 : check_open();
+  int error = is_closing() && is_owned() ? 0 : check_open();
   if (error != 0)
     return error;
   if (operation_in_progress())
     return GIPC_ELOCKED;
-  Sender::Using mine(sender_);
-  if (!mine)
+  Sender::TryLock lock(sender_);
+  if (!lock)
     return GIPC_ELOCKED;
   if (driver() != nullptr)
     driver()->detach();
-  // Also when this thread is cancelled while it waits.
+  // A destructor, so that the handle is also closed if this thread is cancelled
+  // while it waits.
   struct Closing {
     ~Closing() { handle.close_now(); }
     Handle &handle;
@@ -311,14 +314,15 @@ void Handle::close_now() noexcept {
   life_ = Life::closed;
   if (driver() != nullptr)
     driver()->detach();
-  // A child that is forked meanwhile sees either both or neither.
+  // Under the lock, so that a concurrently forked child finds both descriptors
+  // open or neither.
   registry::Lock hold;
   receiver_.close();
   sender_.close();
 }
 
 int Handle::shutdown() noexcept {
-  // A direction that has failed can still be ended.
+  // A direction that has failed can still be shut down.
   int error = check_put();
   if (error != 0 && error != sender_.end())
     return error;
@@ -344,7 +348,7 @@ void Handle::shutdown_now() noexcept {
   sender_.channel().end_writing();
   sender_.refuse();
   if (driver() != nullptr)
-    driver()->changed(); // before its descriptor means another file
+    driver()->changed(); // before the number can mean another file
   sender_.close();
 }
 
@@ -360,7 +364,7 @@ bool Handle::finish_closing() noexcept {
 
 void Handle::free() noexcept {
   memberships_.end();
-  if (!is_ours()) {
+  if (!is_owned()) {
     if (waker_ != nullptr)
       waker_->forget();
     // The numbers may mean other files in this process.
@@ -394,12 +398,13 @@ void Handle::set_driver(Driver *driver) noexcept {
   receiver_.push(driver != nullptr);
 }
 
-// ---- The way to a child -----------------------------------------------------
+// ---- Passing to a child -----------------------------------------------------
 
 int Handle::check_pass(bool exec) const noexcept {
   if (int error = check_open())
     return error;
-  // What the end of this process sends must not leave from a child, too.
+  // While this process ends it writes the queue, which a child must not write,
+  // too.
   if (operation_in_progress() || Sender::process_ends())
     return GIPC_ELOCKED;
   if (sender_.state() == Sender::State::shutting)
@@ -416,7 +421,7 @@ void Handle::arrive_in_child(registry::Held &read,
   receiver_.channel().arrive_in_child(read);
   sender_.arrive_in_child(write);
   if (waker_ != nullptr)
-    waker_->forget(); // it was closed with the others
+    waker_->forget(); // its descriptors were closed in the child
   waker_.reset();
   callbacks_ = 0;
   enter();

@@ -23,21 +23,21 @@ public:
   static int open(int read_fd, int write_fd, Handle *&out);
 
   int close() noexcept;
-  // Waits for the queue, then closes whatever became of it.
+  // Waits until the queue is written, then closes in any case.
   int close_within(Deadline deadline);
   int shutdown() noexcept;
-  // Deletes it, now or when its last callback has returned and its last byte
-  // has left.
+  // Deletes the handle: now, or when the last callback has returned and the
+  // queue is written.
   void free() noexcept;
 
   // ---- State
-  // 0, or why no call goes on.
+  // 0, or the error that every call returns.
   int check_open() const noexcept;
-  // Not so in a child that the application forked, and that runs the same loop.
-  bool is_ours() const noexcept { return owner_ == generation::current(); }
+  // Whether this process owns the handle.  False in a child that the
+  // application forked, and that runs the same loop.
+  bool is_owned() const noexcept { return owner_ == generation::current(); }
   bool is_closing() const noexcept { return life_ == Life::lingering; }
-  // Whether a call that waits, a put or a get into memory of the caller has
-  // begun and not ended.
+  // Whether a blocking call, a put_start() or a get_into() is in progress.
   bool operation_in_progress() const noexcept;
   int fd(int direction) const noexcept;
   int directions() const noexcept;
@@ -50,31 +50,32 @@ public:
   int set_user(void *user) noexcept;
   void *user() const noexcept { return user_; }
 
-  // ---- Waiting for several
+  // ---- Wait sets
   Memberships &memberships() noexcept { return memberships_; }
   bool is_started() const noexcept { return sender_.driver() != nullptr; }
-  // Of these directions, those that answer at once, whatever a descriptor says.
+  // Those of the directions in which a call returns a result at once, whether
+  // or not the descriptor is ready.
   int ready_without_waiting(int directions) noexcept;
 
-  // ---- Ending a wait from outside
+  // ---- Interrupting a blocking call
   int set_interruptible(bool on); // throws bad_alloc
   int interrupt() noexcept;
 
   // ---- Step tier
   int try_get(View &out) noexcept {
-    int error = is_ours() ? receiver_.gate() : GIPC_EWRONGPROC;
+    int error = is_owned() ? receiver_.gate() : GIPC_EWRONGPROC;
     return __builtin_expect(error != 0, 0) ? error : receiver_.next(out);
   }
   int next_size(size_t &size) noexcept;
   int get_into(void *buffer, size_t capacity, size_t &size) noexcept;
   int get_cancel() noexcept;
   int try_put(const void *data, size_t size) noexcept {
-    // Behind other messages, which whatever sends them sends this one with.
-    if (__builtin_expect(sender_.is_quick(data, size) && is_ours(), 1)) {
+    // Other messages are queued, and this one is written together with them.
+    if (__builtin_expect(sender_.is_quick(data, size) && is_owned(), 1)) {
       sender_.put_quickly(data, size);
       return 0;
     }
-    return is_ours() ? sender_.try_put(data, size) : GIPC_EWRONGPROC;
+    return is_owned() ? sender_.try_put(data, size) : GIPC_EWRONGPROC;
   }
   int put_start(const void *data, size_t size) noexcept;
   int read_ahead() noexcept;
@@ -82,57 +83,57 @@ public:
   int put_cancel() noexcept;
   int flush_step() noexcept;
 
-  // ---- Blocking tier: left by unwinding when the thread is cancelled.
+  // ---- Blocking tier: unwound when the thread is cancelled
   int get(Deadline deadline, View &out);
   int put(const void *data, size_t size, Deadline &deadline);
   int put_many(const gipc_message *messages, size_t count, Deadline deadline,
-               size_t &taken);
+               size_t &accepted);
   int flush(Deadline deadline);
 
-  // ---- For what is above: the loop that the handle is on
+  // ---- For the push tier
   Receiver &receiver() noexcept { return receiver_; }
   Sender &sender() noexcept { return sender_; }
   Driver *driver() const noexcept { return sender_.driver(); }
   void set_driver(Driver *driver) noexcept;
   size_t budget_messages() const noexcept { return budget_messages_; }
   size_t budget_bytes() const noexcept { return budget_bytes_; }
-  // A callback that was given the handle, and a message in it, runs.
+  // Whether a callback of this handle runs, which may use a view of a message.
   bool in_callback() const noexcept { return callbacks_ > 0; }
   void begin_callback() noexcept { ++callbacks_; }
-  // True for the outermost one.
+  // True for the outermost callback.
   bool end_callback() noexcept { return --callbacks_ == 0; }
-  // What was closed while its queue was left is closed now; true if something
-  // was.
+  // Completes a close or a shutdown that waited for the queue.  True if there
+  // was one.
   bool finish_closing() noexcept;
-  // After the last callback, or the last byte.
+  // Called after the last callback, and after the queue was written.
   void delete_if_done() noexcept;
 
-  // ---- Moves
-  // Whether it may be passed: 0 or an error.  An exec'd child cannot be given
-  // what is buffered here.
+  // ---- Passing to a child
+  // Whether the handle may be passed: 0 or an error.  Buffered bytes cannot be
+  // passed to a program child.
   int check_pass(bool exec) const noexcept;
-  // Around a fork that passes it: the end of this process, in another thread,
-  // must not send meanwhile what the child is going to send.
+  // Called before and after a fork that passes the handle: while the child may
+  // own the queue, the end of this process in another thread must not write it.
   int begin_pass() noexcept { return sender_.begin_pass(); }
   void end_pass() noexcept { sender_.end_pass(); }
-  // In the parent, once the child has it.
+  // In the parent, once the child owns the handle.
   void give_away() noexcept { close_now(); }
-  // In the child, with its descriptors there where they are others; the handle
-  // is this process's from now on.
+  // In the child: makes this process the owner.  read and write are the
+  // descriptors to use instead, where they were moved to other numbers.
   void arrive_in_child(registry::Held &read, registry::Held &write) noexcept;
-  // In a child that cannot begin: the descriptors are closed, the rest is the
-  // parent's.
+  // In a child whose setup failed: closes the descriptors only, because the
+  // parent still owns the handle.
   void close_in_child() noexcept;
 
-  // At the end of this process: sends what all its handles have queued, until
-  // for patience seconds (< 0: for ever) not a byte has gone.  False: something
-  // is left.
+  // At the end of this process: writes the queues of all its handles.  Gives up
+  // when no byte was written for patience seconds (< 0: never).  False: some
+  // bytes were not written.
   static bool flush_all(double patience) noexcept;
 
 private:
   enum class Life {
     open,
-    lingering, // closed for the user, while the queue leaves
+    lingering, // closed for the user, while the loop writes the queue
     closed
   };
 
@@ -142,10 +143,10 @@ private:
   void close_now() noexcept;
   void shutdown_now() noexcept;
   int check_get() const noexcept {
-    return is_ours() ? receiver_.gate() : GIPC_EWRONGPROC;
+    return is_owned() ? receiver_.gate() : GIPC_EWRONGPROC;
   }
   int check_put() const noexcept {
-    return is_ours() ? sender_.gate() : GIPC_EWRONGPROC;
+    return is_owned() ? sender_.gate() : GIPC_EWRONGPROC;
   }
 
   class Waiting;
@@ -156,23 +157,23 @@ private:
   int wait_to_put(Deadline &deadline);
   int put_waiting(const void *data, size_t size, Deadline &deadline, int &why);
   int queue_many(const gipc_message *messages, size_t count, Deadline &deadline,
-                 size_t &taken);
+                 size_t &accepted);
   int send_all(Deadline &deadline);
 
   bool is_read_here() const noexcept;
   Sender::Exit flush_at_exit() noexcept;
 
-  // What every call reads comes first.
+  // The members that every call reads come first.
   uint32_t owner_ = generation::current();
   Life life_ = Life::open;
   Sender sender_;
   Receiver receiver_;
   bool freed_ = false;
-  int callbacks_ = 0; // that are running now
+  int callbacks_ = 0; // number of callbacks that are running
   uint64_t pair_ = 0; // the same at both ends of a pipe of this library
   void *user_ = nullptr;
   Memberships memberships_;
-  std::unique_ptr<Waker> waker_; // of a handle that can be interrupted
+  std::unique_ptr<Waker> waker_; // set if the handle can be interrupted
   size_t budget_messages_ = 4096, budget_bytes_ = 256 * 1024;
 };
 

@@ -9,7 +9,7 @@
 
 namespace gipc {
 
-// The header at begin_: its size and *size.
+// Decodes the header at begin_: returns its size and stores the payload's.
 int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
   if (broken_ != 0)
     return broken_;
@@ -19,7 +19,7 @@ int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
   if (header > 0 && size > limit)
     header = GIPC_ETOOBIG;
   if (header < 0) {
-    // What follows means nothing any more.
+    // Without a valid header the following bytes cannot be interpreted.
     broken_ = header;
     begin_ = end_ = 0;
     settle();
@@ -27,7 +27,7 @@ int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
   return header;
 }
 
-// A whole message in the read-ahead, or the beginning of one apart from it.
+// Returns a whole message, or begins to assemble one apart.
 int Inbox::next_slow(size_t limit, View &out) noexcept {
   if (!assembly_.active()) {
     uint64_t size = 0;
@@ -59,7 +59,7 @@ int Inbox::next_slow(size_t limit, View &out) noexcept {
   return 0;
 }
 
-// Begins a message of this size apart, with what has arrived of it.
+// Begins to assemble a message of this size, with the bytes received of it.
 int Inbox::assemble(size_t size) noexcept {
   if (int error = assembly_.begin(size, ahead_.data() + begin_, end_ - begin_,
                                   read_ahead))
@@ -103,18 +103,18 @@ int Inbox::next_into(size_t limit, void *buffer, size_t capacity,
   return error;
 }
 
-// What receiving ahead needed is over, but for the little that is kept.
+// Replaces a buffer that receiving ahead made large by one of the usual size.
 void Inbox::shrink(size_t kept) noexcept {
   Buffer smaller;
   if (smaller.reserve(read_ahead) != 0)
-    return; // then it stays as it is
+    return; // the large buffer stays
   std::memcpy(smaller.data(), ahead_.data() + begin_, kept);
   ahead_ = std::move(smaller);
   begin_ = 0;
   end_ = kept;
 }
 
-// Room behind end_ for the next read, in a buffer that fits the traffic.
+// Makes room behind end_ for the next read, in a buffer that fits the traffic.
 int Inbox::make_room() noexcept {
   const size_t room = growth_.room;
   size_t kept = end_ - begin_;
@@ -130,7 +130,8 @@ int Inbox::make_room() noexcept {
   size_t capacity = ahead_.capacity();
   if (capacity - end_ >= room / 2)
     return 0;
-  // Moving costs at most as much as the bytes that were taken have cost.
+  // Move only if at least as many bytes were returned to the caller as are
+  // moved, so that moving adds a constant cost per byte.
   if (begin_ >= kept) {
     std::memmove(ahead_.data(), ahead_.data() + begin_, kept);
     begin_ = 0;
@@ -138,7 +139,7 @@ int Inbox::make_room() noexcept {
     if (capacity - end_ >= room / 2)
       return 0;
   }
-  // A full buffer only: a read that fills it comes first.
+  // A buffer that is not full is filled by the next read before it grows.
   bool full = end_ == capacity;
   if (!full && capacity >= room)
     return 0;
@@ -158,11 +159,12 @@ int Inbox::prepare(iovec (&areas)[2], size_t most) noexcept {
   if (assembly_.active() && !assembly_.complete()) {
     if (int error = assembly_.prepare(areas[0], most, read_ahead))
       return error;
-    size_t rest = areas[0].iov_len;
-    size_t behind =
-        rest == assembly_.missing() ? std::min(past_now(), most - rest) : 0;
+    size_t in_message = areas[0].iov_len;
+    size_t behind = in_message == assembly_.missing()
+                        ? std::min(past_now(), most - in_message)
+                        : 0;
     areas[1] = {ahead_.data(), behind};
-    growth_.offered = rest + behind;
+    growth_.offered = in_message + behind;
     growth_.grows = starved_ = false;
     return behind > 0 ? 2 : 1;
   }
@@ -177,10 +179,11 @@ int Inbox::prepare(iovec (&areas)[2], size_t most) noexcept {
 
 void Inbox::commit(size_t size) noexcept {
   growth_.filled = size == growth_.offered;
-  growth_.since_rest += size;
+  growth_.since_idle += size;
   if (growth_.filled && growth_.grows)
     growth_.room = std::min(4 * growth_.room, read_ahead);
-  // A reader that waits in the kernel never learns that it is idle.
+  // A reader that waits in the kernel never calls note_idle(), so small reads
+  // in a row shrink the buffer, too.
   if (assembly_.active() || size > growth_.room / 4) {
     growth_.small = 0;
   } else if (++growth_.small > 64) {
@@ -192,18 +195,18 @@ void Inbox::commit(size_t size) noexcept {
   settle();
 }
 
-void Inbox::give_back_memory() noexcept {
-  if (growth_.since_rest <= growth_.room / 4)
+void Inbox::release_memory() noexcept {
+  if (growth_.since_idle <= growth_.room / 4)
     growth_.room = std::max(least, growth_.room / 4);
   begin_ = end_ = 0;
   settle();
   if (ahead_.capacity() > least)
     ahead_.release();
-  // A read that found nothing once more is no new idle time.
-  if (growth_.since_rest > 0)
-    assembly_.rest();
+  // A second read in a row that would block does not begin a new idle time.
+  if (growth_.since_idle > 0)
+    assembly_.note_idle();
   assembly_.forget_use();
-  growth_.since_rest = 0;
+  growth_.since_idle = 0;
 }
 
 bool Inbox::whole() const noexcept {
@@ -229,7 +232,8 @@ bool Inbox::ready(size_t limit) noexcept {
 }
 
 size_t Inbox::wanted(size_t limit, size_t bound) noexcept {
-  // Who waits would be told of what arrives again and again.
+  // Without memory nothing can be received, and a caller that waited for
+  // readability would be woken again and again.
   if (starved_)
     return 0;
   size_t held = bytes();
@@ -244,8 +248,8 @@ size_t Inbox::wanted(size_t limit, size_t bound) noexcept {
     size_t there = held - static_cast<size_t>(header);
     if (size <= there)
       return left;
-    // This takes nothing; but a long message is apart from here on, and there
-    // is room for more of it.
+    // The message is not whole, so this does not remove it.  A long one is
+    // assembled apart from now on, which makes room for more of it.
     View none;
     if (next_slow(limit, none) != -EAGAIN)
       return 0;
@@ -255,7 +259,7 @@ size_t Inbox::wanted(size_t limit, size_t bound) noexcept {
   return std::max(left, assembly_.missing());
 }
 
-bool Inbox::lends(const void *data) const noexcept {
+bool Inbox::contains(const void *data) const noexcept {
   auto within = [&](const Buffer &buffer) {
     auto *byte = static_cast<const unsigned char *>(data);
     return buffer.capacity() > 0 && byte >= buffer.data() &&

@@ -1,4 +1,4 @@
-// What a program finds at its start: GIPC_HANDLES, and its stdin and stdout.
+// The handles of a program at its start: GIPC_HANDLES, and stdin and stdout.
 #include "inherit.h"
 
 #include "handle.h"
@@ -17,13 +17,13 @@ namespace {
 
 struct Entry {
   std::string name;
-  std::string text; // as it stands in the variable
+  std::string text; // as in the variable
   int fd;
   int direction;
   unsigned long long device, inode;
 };
 
-// One entry, or false when it is not one.
+// Parses one entry.  False: it is malformed.
 bool parse_entry(const std::string &text, Entry &out) {
   size_t equals = text.find('=');
   if (equals == std::string::npos)
@@ -64,21 +64,21 @@ bool is_same_file(const Entry &entry) noexcept {
 int open_handle(const int (&fds)[2], Handle *&out) noexcept {
   try {
     return Handle::open(fds[0], fds[1], out);
-  } catch (const std::bad_alloc &) { // as the boundary tells it
+  } catch (const std::bad_alloc &) { // as guard() of capi.h does
     return -ENOMEM;
   }
 }
 
-// The variable is changed first, because that can be taken back, which the
+// The variable is changed first, because that can be undone, while opening the
 // handle cannot.
-int take_one(const int (&fds)[2], const std::string &value,
-             const std::string &rest, Handle *&out) {
+int adopt_one(const int (&fds)[2], const std::string &value,
+              const std::string &remaining, Handle *&out) {
   sys::ErrnoGuard guard;
   // putenv(3) needs no memory to replace an entry.
   char *before = ::strdup((std::string(variable) + "=" + value).c_str());
   if (before == nullptr)
     return -ENOMEM;
-  int error = sys::set_variable(variable, rest.c_str());
+  int error = sys::set_variable(variable, remaining.c_str());
   if (error == 0) {
     error = open_handle(fds, out);
     if (error != 0 && ::putenv(before) == 0)
@@ -88,8 +88,9 @@ int take_one(const int (&fds)[2], const std::string &value,
   return error;
 }
 
-// The removal cannot be taken back without memory, but needs none itself.
-int take_last(const int (&fds)[2], Handle *&out) noexcept {
+// The removal cannot be undone without memory, but needs none itself, so it
+// comes last.
+int adopt_last(const int (&fds)[2], Handle *&out) noexcept {
   sys::ErrnoGuard guard;
   Handle *handle;
   if (int error = open_handle(fds, handle))
@@ -124,7 +125,7 @@ int append(std::string &value, const std::string &name, int fd, int direction) {
   return 0;
 }
 
-int take(const char *name, Handle *&out) {
+int adopt(const char *name, Handle *&out) {
   const char *found = os::secure_getenv(variable);
   if (found == nullptr)
     return -ENOENT;
@@ -133,11 +134,12 @@ int take(const char *name, Handle *&out) {
   if (!parse(value, entries))
     return GIPC_EBADHANDLES;
   int fds[2] = {-1, -1};
-  std::string rest;
+  std::string remaining;
   for (const Entry &entry : entries) {
     if (entry.name != name) {
-      rest += (rest.empty() ? "" : ",") + entry.text;
-      // Nobody else's children shall have it before it is asked for.
+      remaining += (remaining.empty() ? "" : ",") + entry.text;
+      // Children of this program must not inherit the descriptor before the
+      // program inherits the handle.
       if (is_same_file(entry))
         (void)sys::set_cloexec(entry.fd, true);
       continue;
@@ -149,7 +151,8 @@ int take(const char *name, Handle *&out) {
   }
   if (fds[0] < 0 && fds[1] < 0)
     return -ENOENT;
-  return rest.empty() ? take_last(fds, out) : take_one(fds, value, rest, out);
+  return remaining.empty() ? adopt_last(fds, out)
+                           : adopt_one(fds, value, remaining, out);
 }
 
 // ---- Stdin and stdout -------------------------------------------------------
@@ -160,8 +163,8 @@ bool is_same_device(const struct stat &a, const struct stat &b) noexcept {
   return S_ISCHR(a.st_mode) && S_ISCHR(b.st_mode) && a.st_rdev == b.st_rdev;
 }
 
-// Looks at 0 to 2.  Where what is printed can go from now on: 2, or null when
-// it is closed.
+// Checks descriptors 0 to 2.  Returns the descriptor that printed text goes to
+// from now on: 2, or null if 2 is closed.
 int check_stdio(int null) noexcept {
   struct stat in, out, err, nothing;
   int error = sys::fstat(0, &in);
@@ -169,18 +172,19 @@ int check_stdio(int null) noexcept {
   error = error != 0 ? error : sys::fstat(null, &nothing);
   if (error != 0)
     return error;
-  // What a launcher gives that carries no stdin, and what the first call
-  // leaves.
+  // /dev/null means that the launcher forwards no stdin or stdout, or that
+  // adopt_stdio() was called before.
   if (is_same_device(in, nothing) || is_same_device(out, nothing))
     return GIPC_ECLOSED;
   error = sys::fstat(2, &err);
   if (error != 0)
     return error == -EBADF ? null : error;
-  // Then what is printed there would still get into the stream.
+  // stderr must not be the same file as stdout: text printed to stderr would
+  // corrupt the stream.
   return out.st_dev == err.st_dev && out.st_ino == err.st_ino ? -EINVAL : 2;
 }
 
-// Descriptor 0 becomes null, and 1 target; or neither.
+// Replaces descriptor 0 by null and 1 by target.  On failure neither changes.
 int replace_stdio(int null, int target, int old_stdin) noexcept {
   int result = sys::dup2(null, 0);
   if (result < 0)
@@ -193,8 +197,9 @@ int replace_stdio(int null, int target, int old_stdin) noexcept {
 
 } // namespace
 
-int take_stdio(Handle *&out) {
-  // No fork of ours sees a part of it.
+int adopt_stdio(Handle *&out) {
+  // Under the lock, so that a concurrently forked child does not see a part of
+  // the changes.
   registry::Lock hold;
   Fd in, to, null;
   if (int error = sys::open_null(null))

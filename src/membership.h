@@ -1,11 +1,12 @@
-// Which wait sets an object is in, so that one which is freed leaves them all.
+// The wait sets that an object is in, so that a freed object is removed from
+// all of them.
 #pragma once
 
 namespace gipc {
 
 class Memberships;
 
-// One object in one set.  It belongs to the set.
+// One object in one set.  The set owns it.
 class Membership {
 public:
   Membership() noexcept = default;
@@ -15,8 +16,8 @@ public:
 
   void join(Memberships &object, const void *set) noexcept;
   void leave() noexcept;
-  // The object has left, or was freed.
-  bool over() const noexcept { return object_ == nullptr; }
+  // Whether the object was removed, or freed.
+  bool has_ended() const noexcept { return object_ == nullptr; }
 
 private:
   friend class Memberships;
@@ -25,7 +26,7 @@ private:
   Membership *previous_ = nullptr, *next_ = nullptr;
 };
 
-// Those of one object.
+// The memberships of one object.
 class Memberships {
 public:
   Memberships() noexcept = default;
@@ -33,7 +34,7 @@ public:
   Memberships &operator=(const Memberships &) = delete;
   ~Memberships() { end(); }
 
-  // NULL when the object is not in this set.
+  // NULL if the object is not in this set.
   Membership *in(const void *set) const noexcept {
     Membership *member = first_;
     while (member != nullptr && member->set_ != set)

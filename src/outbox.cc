@@ -1,4 +1,5 @@
-// Messages on their way out: the queue, partial writes, one borrowed message.
+// Messages to be written: the write queue, partial writes, and one borrowed
+// message.
 #include "outbox.h"
 
 #include <algorithm>
@@ -7,8 +8,8 @@ namespace gipc {
 
 namespace {
 
-// What an idle queue keeps of its memory, and what it gets at once when it was
-// needed the last time.
+// The memory that an empty queue keeps, and the most that it reserves at once
+// because the queue was as long before.
 constexpr size_t least = 4 * 1024;
 constexpr size_t most = 2 * 1024 * 1024;
 // An empty message has no memory of its own to borrow.
@@ -19,7 +20,8 @@ constexpr unsigned char nothing = 0;
 int Outbox::make_room(size_t needed) noexcept {
   close_quick();
   size_t used = tail() - head_;
-  // Moving costs at most as much as the bytes that left have cost.
+  // Move only if at least as many bytes were written as are moved, so that
+  // moving adds a constant cost per byte.
   if (head_ >= used && queue_.capacity() - used >= needed) {
     if (used > 0)
       std::memmove(queue_.data(), queue_.data() + head_, used);
@@ -34,7 +36,7 @@ int Outbox::make_room(size_t needed) noexcept {
 }
 
 void Outbox::borrow(const void *data, size_t size) noexcept {
-  close_quick(); // a message behind it would leave before it
+  close_quick(); // a message appended now would be written before it
   header_size_ = frame::encode(size, header_);
   payload_ = size > 0 ? static_cast<const unsigned char *>(data) : &nothing;
   payload_size_ = size;
@@ -51,7 +53,7 @@ int Outbox::withdraw() noexcept {
     --messages_;
     return 0;
   }
-  // A byte of it has left, so what was queued before it has left, too.
+  // A byte of the message was written, so the whole queue was written before.
   size_t header_left = header_size_ - std::min(header_size_, payload_sent_);
   size_t sent = payload_sent_ + header_left - header_size_;
   size_t left = header_left + payload_size_ - sent;
@@ -86,8 +88,8 @@ int Outbox::areas(iovec (&out)[max_areas]) const noexcept {
 
 void Outbox::sent(size_t size) noexcept {
   close_quick();
-  size_t mine = std::min(size, tail() - head_);
-  head_ += mine;
+  size_t of_queue = std::min(size, tail() - head_);
+  head_ += of_queue;
   if (head_ == tail()) {
     if (queue_.capacity() > least) {
       last_used_ = std::min(tail(), most);
@@ -96,7 +98,7 @@ void Outbox::sent(size_t size) noexcept {
     head_ = 0;
     change(0);
   }
-  payload_sent_ += size - mine;
+  payload_sent_ += size - of_queue;
   if (borrowing() && payload_sent_ == header_size_ + payload_size_)
     payload_ = nullptr;
 }

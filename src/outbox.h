@@ -1,5 +1,5 @@
-// Messages on their way out: the queue, partial writes, one borrowed message.
-// Knows no descriptor.
+// Messages to be written: the write queue, partial writes, and one borrowed
+// message, whose bytes follow the queue.  Uses no descriptor.
 #pragma once
 
 #include "buffer.h"
@@ -14,8 +14,8 @@
 
 namespace gipc {
 
-// A call of memcpy costs more than the copy of a short message.  Of 16 bytes
-// and more, the last block overlaps the one before.
+// A call of memcpy() costs more than copying a short message.  From 16 bytes
+// on, the last block may overlap the one before.
 inline void copy_short(unsigned char *out, const void *data,
                        size_t size) noexcept {
   constexpr size_t block = 16;
@@ -38,7 +38,7 @@ class Outbox {
 public:
   static constexpr int max_areas = 3;
 
-  // Copies a message behind what is queued.  0 or -ENOMEM.
+  // Appends a copy of a message to the queue.  0 or -ENOMEM.
   int put(const void *data, size_t size) noexcept {
     size_t needed = frame::header_size(size) + size;
     if (__builtin_expect(queue_.capacity() - tail() < needed, 0))
@@ -54,12 +54,12 @@ public:
     return 0;
   }
 
-  // ---- The quick put: a copy, and nothing else that has to be looked at.
-  // Opens it for messages of up to size bytes, until this many are queued or
-  // the memory is full.  size is less than what a short header can tell.  Every
-  // change of the queue but append() closes it again.
+  // ---- The quick put: copies a message after a single check
+  // Opens it for messages of up to size bytes, until `queued` bytes are queued
+  // or the memory is full.  size fits a short header.  Every change of the
+  // queue except append() closes it again.
   void open_quick(size_t size, size_t queued) noexcept {
-    assert(!borrowing()); // the message would leave before the borrowed one
+    assert(!borrowing()); // else it would be written before the borrowed one
     size_t room = queue_.capacity() - head_;
     quick_size_ = size;
     quick_tail_ = head_ + (queued < room ? queued : room);
@@ -69,7 +69,7 @@ public:
     return size <= quick_size_ && data != nullptr &&
            tail() + frame::short_header + size <= quick_tail_;
   }
-  // Of a message that is_quick().
+  // Appends a message for which is_quick() is true.
   void append(const void *data, size_t size) noexcept {
     size_t at = tail();
     unsigned char *out = queue_.data() + at;
@@ -79,23 +79,25 @@ public:
     ++messages_;
   }
 
-  // Takes a message without a copy; the caller's memory is borrowed until it
-  // has been sent, or withdrawn.
+  // Queues a message without a copy: the caller's memory is borrowed until the
+  // message is written, or withdrawn.
   void borrow(const void *data, size_t size) noexcept;
   bool borrowing() const noexcept { return payload_ != nullptr; }
-  // Ends the borrowing.  0: no byte had left and none will; 1: the rest was
-  // copied to the queue; -ENOMEM: still borrowed.
+  // Returns the memory to the caller.  0: no byte of the message was written,
+  // and it is removed.  1: the remaining bytes were copied to the queue.
+  // -ENOMEM: the memory is still borrowed.
   int withdraw() noexcept;
-  // The stream is over; the memory is not ours any more.
+  // Stops using the borrowed memory, and loses the remaining bytes.
   void forget_borrowed() noexcept { payload_ = nullptr; }
 
-  // The bytes to send next.
+  // areas() returns the bytes to write next; sent() is called with the number
+  // of bytes written.
   int areas(iovec (&out)[max_areas]) const noexcept;
   void sent(size_t size) noexcept;
 
-  // A put whose queue got no byte out, taken back: the last message of the
-  // queue, of this size.
-  void take_back(size_t size) noexcept {
+  // Removes the last message of the queue, which has this size and of which no
+  // byte was written.
+  void remove_last(size_t size) noexcept {
     change(tail() - frame::header_size(size) - size);
     --messages_;
   }
@@ -110,9 +112,9 @@ public:
   size_t memory() const noexcept { return queue_.capacity(); }
   void clear() noexcept;
 
-  // At the end of a child, whose other threads may go on: what was queued is
-  // sent from where it lies, while append() may add to it.  Nothing of a
-  // borrowed message is, whose memory may be gone.
+  // At the end of a child, whose other threads may still run: the bytes queued
+  // by then are written, while append() may add more.  No byte of a borrowed
+  // message is written, because its memory may have been freed.
   void begin_exit() noexcept {
     exit_at_ = head_;
     exit_end_ = tail_.load(std::memory_order_acquire);
@@ -125,7 +127,7 @@ public:
 private:
   int make_room(size_t needed) noexcept;
   size_t tail() const noexcept { return tail_.load(std::memory_order_relaxed); }
-  // After the bytes up to there.
+  // Called after the bytes up to tail were stored.
   void publish(size_t tail) noexcept {
     tail_.store(tail, std::memory_order_release);
   }
@@ -139,10 +141,10 @@ private:
   size_t head_ = 0;
   std::atomic<size_t> tail_{0};
   size_t exit_at_ = 0, exit_end_ = 0;
-  size_t last_used_ = 0; // of the queue, before it was released
+  size_t last_used_ = 0; // size of the queue when it was released
   const unsigned char *payload_ = nullptr;
   size_t payload_size_ = 0;
-  size_t payload_sent_ = 0; // counts the header, too
+  size_t payload_sent_ = 0; // number of bytes written, with the header
   size_t header_size_ = 0;
   unsigned char header_[frame::long_header];
   uint64_t messages_ = 0;

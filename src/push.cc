@@ -1,4 +1,4 @@
-// A handle that is started: its loop delivers its messages and sends its queue.
+// A started handle: its loop delivers the messages and writes the queue.
 #include "push.h"
 
 #include "handle.h"
@@ -8,7 +8,8 @@
 
 namespace gipc {
 
-// While callbacks run: the handle outlives them, and they may end the Push.
+// Exists while a callback runs: keeps the handle until the callback returns,
+// and notes whether the callback ended the Push.
 struct Push::Scope {
   explicit Scope(Push &owner)
       : push(&owner), handle(owner.handle_), outer(owner.scope_) {
@@ -21,14 +22,14 @@ struct Push::Scope {
     else if (outer != nullptr)
       outer->gone = outer->interrupted = true;
     if (handle.end_callback() && handle.driver() != nullptr)
-      static_cast<Push *>(handle.driver())->release();
+      static_cast<Push *>(handle.driver())->callbacks_returned();
     handle.delete_if_done();
   }
   Push *push;
   Handle &handle;
   Scope *outer;
-  bool gone = false;        // the Push is
-  bool interrupted = false; // gone, paused, or closed: look before going on
+  bool gone = false;        // true after the Push was deleted
+  bool interrupted = false; // true after it was deleted, paused or closed
 };
 
 const HandleWatch::Events Push::watch_events = {
@@ -50,8 +51,9 @@ Push::~Push() {
     scope_->gone = scope_->interrupted = true;
 }
 
-// Sets the watchers to what there is to read.  What the handle holds already
-// makes no descriptor readable, so it has a watcher of its own.
+// Sets the watchers according to what there is to read.  Messages that are
+// buffered already do not make a descriptor readable, so they have a watcher of
+// their own.
 void Push::apply_reading() noexcept {
   Receiver &receiver = handle_.receiver();
   bool reading = receiver.is_open() && !paused_ && !ended_ && !held_ &&
@@ -64,7 +66,8 @@ void Push::changed() noexcept {
   if (handle_.is_closing())
     interrupt();
   apply_reading();
-  // What a closed handle or direction has queued leaves as soon as it can.
+  // The queue of a closed handle or direction is written as soon as the
+  // descriptor is writable.
   Sender::State state = handle_.sender().state();
   if (handle_.is_closing() || state == Sender::State::shutting)
     watch_.want_write(true);
@@ -72,7 +75,8 @@ void Push::changed() noexcept {
     watch_.want_write(false);
 }
 
-// There may be a backlog and more to read in one iteration, with one budget.
+// The backlog watcher and the read watcher may both run in one iteration, and
+// share its budget.
 void Push::renew_budget() noexcept {
   if (iteration_ == watch_.iteration())
     return;
@@ -81,8 +85,8 @@ void Push::renew_budget() noexcept {
   bytes_left_ = handle_.budget_bytes();
 }
 
-// When no message is there: 0 when bytes were received, -EAGAIN, or why there
-// are no more messages.
+// Called when no whole message is buffered.  0: bytes were received.  -EAGAIN,
+// or the reason why there are no more messages.
 int Push::read_more(bool &may_read, size_t &received) noexcept {
   if (!may_read || received >= handle_.budget_bytes())
     return -EAGAIN;
@@ -90,17 +94,17 @@ int Push::read_more(bool &may_read, size_t &received) noexcept {
   if (got < 0)
     return static_cast<int>(got);
   received += static_cast<size_t>(got);
-  // A read that took less than there was room for emptied the descriptor.
+  // A read of fewer bytes than there was room for emptied the descriptor.
   if (!handle_.receiver().may_have_more(static_cast<size_t>(got)))
     may_read = false;
   return 0;
 }
 
 void Push::deliver(bool may_read) noexcept {
-  if (!handle_.is_ours())
+  if (!handle_.is_owned())
     return;
   if (handle_.in_callback()) {
-    // A loop nested in a callback, whose message must stay where it is.
+    // A callback runs this loop: the view of its message must stay valid.
     held_ = true;
     apply_reading();
     return;
@@ -137,7 +141,7 @@ void Push::deliver(bool may_read) noexcept {
   if (!scope.gone) {
     messages_left_ = messages;
     bytes_left_ = bytes;
-    handle.receiver().rest();
+    handle.receiver().note_idle();
     apply_reading();
   }
 }
@@ -147,8 +151,8 @@ void Push::interrupt() noexcept {
     scope_->interrupted = true;
 }
 
-// The last callback has returned.
-void Push::release() noexcept {
+// Called when the outermost callback has returned.
+void Push::callbacks_returned() noexcept {
   if (!held_)
     return;
   held_ = false;
@@ -164,9 +168,9 @@ void Push::finish(int why) noexcept {
     events_.on_end(reinterpret_cast<gipc_handle *>(&handle_), why, user_);
 }
 
-// The turn ends, or the descriptor is writable.
+// Called at the end of a loop iteration, and when the descriptor is writable.
 void Push::send() noexcept {
-  if (!handle_.is_ours())
+  if (!handle_.is_owned())
     return;
   Scope scope(*this);
   Sender &sender = handle_.sender();
@@ -177,7 +181,7 @@ void Push::send() noexcept {
   if (result != -EAGAIN) {
     if (handle_.finish_closing())
       return;
-    // A handle that reads learns it from the read side, after the messages.
+    // A handle that also reads reports the end after its last message.
     if (result < 0 && !handle_.receiver().is_open()) {
       finish(result);
       return;
@@ -212,8 +216,7 @@ void Push::loop_gone() noexcept {
   handle.delete_if_done();
 }
 
-// ---- Starting and stopping
-// ---------------------------------------------------
+// ---- Starting and stopping --------------------------------------------------
 
 int Push::start(Handle &handle, struct ev_loop *loop, const gipc_events &events,
                 void *user) {
@@ -233,7 +236,7 @@ int Push::start(Handle &handle, struct ev_loop *loop, const gipc_events &events,
   return 0;
 }
 
-// That of an open handle, or nullptr and an error.
+// Returns the Push of an open handle, or nullptr and an error.
 Push *Push::of(Handle &handle, int &error) noexcept {
   error = handle.check_open();
   if (error == 0 && !handle.is_started())

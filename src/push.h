@@ -1,4 +1,4 @@
-// A handle that is started: its loop delivers its messages and sends its queue.
+// A started handle: its loop delivers the messages and writes the queue.
 #pragma once
 
 #include "driver.h"
@@ -18,7 +18,7 @@ public:
   static int pause(Handle &handle) noexcept;
   static int resume(Handle &handle) noexcept;
 
-  // Sends the queue at the end of the loop's turn.
+  // Writes the queue at the end of the loop iteration.
   void send_later() noexcept override { watch_.want_turn_end(); }
   bool waits_to_write() const noexcept override { return watch_.wants_write(); }
   void changed() noexcept override;
@@ -38,7 +38,7 @@ private:
   void deliver(bool may_read) noexcept;
   void send() noexcept;
   void finish(int why) noexcept;
-  void release() noexcept;
+  void callbacks_returned() noexcept;
   void interrupt() noexcept;
   void loop_gone() noexcept;
   void apply_reading() noexcept;
@@ -48,11 +48,12 @@ private:
   struct ev_loop *loop_;
   gipc_events events_;
   void *user_;
-  Scope *scope_ = nullptr; // of the callback that is running now
+  Scope *scope_ = nullptr; // of the callback that is running
   bool paused_ = false;
-  bool ended_ = false; // on_end was called
-  bool held_ = false;  // readable while a callback ran
-  // The iteration in which messages were delivered, and what it may still take.
+  bool ended_ = false; // true after on_end was called
+  bool held_ = false;  // true if a nested loop had something to deliver
+  // The iteration in which messages were delivered last, and the remaining
+  // budget of that iteration.
   unsigned iteration_ = ~0u;
   size_t messages_left_ = 0, bytes_left_ = 0;
   HandleWatch watch_;

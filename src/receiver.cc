@@ -7,7 +7,7 @@ namespace gipc {
 
 // ---- State ------------------------------------------------------------------
 
-int Receiver::answer() const noexcept {
+int Receiver::state_error() const noexcept {
   switch (state()) {
   case State::idle:
     return 0;
@@ -79,7 +79,7 @@ ssize_t Receiver::receive_waiting() {
   return received(error != 0 ? error : moved);
 }
 
-// What a read has moved, or failed with.
+// Handles the result of a read: a number of bytes, or an error.
 ssize_t Receiver::received(ssize_t size) noexcept {
   channel_.count(size);
   if (size > 0) {
@@ -87,11 +87,12 @@ ssize_t Receiver::received(ssize_t size) noexcept {
     return size;
   }
   if (is_temporary(size)) {
-    inbox_.rest();
+    inbox_.note_idle();
     return -EAGAIN;
   }
-  // A local peer that closed with our messages unread resets the connection,
-  // after all that it sent.  On a network a reset may have eaten something.
+  // A local peer that closes with unread messages resets the connection, and
+  // the reset is reported after all that the peer sent.  On a network
+  // connection, data may be lost after a reset.
   if (size == -ECONNRESET && channel_.is_local())
     size = 0;
   if (size == 0)
@@ -100,19 +101,19 @@ ssize_t Receiver::received(ssize_t size) noexcept {
   return size;
 }
 
-size_t Receiver::wanted_ahead(bool lent) noexcept {
-  bool may = ahead_limit_ > 0 && is_open() && !lent && end_ == 0 &&
+size_t Receiver::wanted_ahead(bool view_in_use) noexcept {
+  bool may = ahead_limit_ > 0 && is_open() && !view_in_use && end_ == 0 &&
              inbox_.borrowed() == nullptr;
   return may ? inbox_.wanted(limit_, ahead_limit_) : 0;
 }
 
-int Receiver::read_ahead(bool lent) noexcept {
+int Receiver::read_ahead(bool view_in_use) noexcept {
   int result = 0;
   size_t moved = 0;
   while (result == 0 && moved < per_call) {
-    size_t most = wanted_ahead(lent);
+    size_t most = wanted_ahead(view_in_use);
     ssize_t got = most > 0 ? receive(most) : end_ != 0 ? end_ : -ENOBUFS;
-    if (got < 0) // an end is told by the next get, too
+    if (got < 0) // the next get returns an end as well
       result = static_cast<int>(got);
     else
       moved += static_cast<size_t>(got);
@@ -122,7 +123,7 @@ int Receiver::read_ahead(bool lent) noexcept {
 
 // ---- Messages ---------------------------------------------------------------
 
-// A stream that broke the format, or its limit, is over for good.
+// An invalid frame, and a message over the limit, are permanent errors.
 int Receiver::note_broken(int result) noexcept {
   if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
     end_ = result;
@@ -134,7 +135,7 @@ int Receiver::no_message(int result) noexcept {
   return result == -EAGAIN && end_ != 0 ? end_ : result;
 }
 
-// The next message was not there yet, or never will be.
+// Called when no whole message is buffered: reads, unless result is permanent.
 int Receiver::next_slow(int result, View &out) noexcept {
   for (size_t moved = 0; result == -EAGAIN;) {
     if (moved >= per_call)
@@ -152,7 +153,8 @@ int Receiver::next_size(size_t &size) noexcept {
   for (;;) {
     size_t next = 0;
     int result = inbox_.next_size(limit_, next);
-    // Of a message that was cut off there may be the header.
+    // After a truncated stream, the header of the last message may be in the
+    // buffer.
     if (result == 0 && end_ != 0 && !inbox_.ready(limit_))
       return end_;
     if (result == 0)
@@ -178,18 +180,19 @@ int Receiver::next_into(void *buffer, size_t capacity, size_t &size) noexcept {
 }
 
 int Receiver::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
-  bool goes_on = state() == State::into && buffer != nullptr &&
-                 buffer == inbox_.borrowed();
-  if (!goes_on)
+  bool continues = state() == State::into && buffer != nullptr &&
+                   buffer == inbox_.borrowed();
+  if (!continues)
     if (int error = gate())
       return error;
   int result = next_into(buffer, capacity, size);
   if (result == GIPC_EPROTOCOL)
     end_ = result;
-  // Over the limit is for good, over the capacity is not.
+  // Exceeding the message limit is a permanent error; exceeding the capacity of
+  // the caller's buffer is not.
   if (result == GIPC_ETOOBIG && inbox_.next_size(limit_, capacity) < 0)
     end_ = result;
-  if (result < 0 && result != -EAGAIN && inbox_.give_back() != 0) {
+  if (result < 0 && result != -EAGAIN && inbox_.end_borrow() != 0) {
     inbox_.forget_borrowed();
     end_ = -ENOMEM;
   }
@@ -200,7 +203,7 @@ int Receiver::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
 int Receiver::cancel_into() noexcept {
   if (state() == State::waiting)
     return GIPC_ELOCKED;
-  int error = inbox_.give_back();
+  int error = inbox_.end_borrow();
   if (error == 0 && state() == State::into)
     set(State::idle);
   return error;

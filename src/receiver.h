@@ -1,5 +1,5 @@
-// The receiving direction of a handle: a channel, the messages received, and
-// what a get answers.  Never waits but where its name says so.
+// The receiving direction of a handle: a channel, the received messages, and
+// the state that decides what a get returns.  Only receive_waiting() blocks.
 #pragma once
 
 #include "channel.h"
@@ -15,8 +15,8 @@ class Receiver {
 public:
   enum class State {
     absent,  // this end has no such direction
-    idle,    // a get goes on
-    into,    // a message is on its way to memory of the caller
+    idle,    // a get may proceed
+    into,    // a get_into() is in progress
     waiting, // a call of the blocking tier waits
     pushed,  // a loop delivers the messages
     closed
@@ -28,68 +28,71 @@ public:
     return state_.load(std::memory_order_relaxed);
   }
   bool is_open() const noexcept { return channel_.is_open(); }
-  // What a get answers before anything else; 0: it goes on.
+  // The error that a get returns in this state; 0: it may proceed.
   int gate() const noexcept {
-    return __builtin_expect(state() == State::idle, 1) ? 0 : answer();
+    return __builtin_expect(state() == State::idle, 1) ? 0 : state_error();
   }
-  // Why there will be no more bytes; 0: there may be.
+  // The reason why no more bytes will be received; 0: more may be.
   int end() const noexcept { return end_; }
 
   void open(Fd fd) noexcept;
-  // The direction answers so from now on; its descriptor closes with close().
+  // From now on calls return GIPC_ECLOSED; close() closes the descriptor.
   void refuse() noexcept { set(State::closed); }
   void close() noexcept;
-  // A call that waits begins, and ends.
+  // Called at the begin and the end of a wait in the blocking tier.
   void begin_wait() noexcept;
   void end_wait() noexcept;
-  // A loop has it, or has it no more.
+  // Whether a loop delivers the messages.
   void push(bool on) noexcept;
 
   void set_limit(size_t limit) noexcept { limit_ = limit; }
   void set_ahead_limit(size_t bytes) noexcept { ahead_limit_ = bytes; }
   size_t held() const noexcept { return inbox_.bytes(); }
   uint64_t messages() const noexcept { return inbox_.messages(); }
-  // Whether this is a message, or a part of one, that a get returned.
-  bool lends(const void *data) const noexcept { return inbox_.lends(data); }
-  // Whether next() answers something else than -EAGAIN.
+  // Whether data points into memory that a get returned.
+  bool contains(const void *data) const noexcept {
+    return inbox_.contains(data);
+  }
+  // Whether next() would return something other than -EAGAIN.
   bool is_ready() noexcept { return end_ != 0 || inbox_.ready(limit_); }
-  // Whether the last read probably left more to read.
+  // Whether there are probably more bytes to read after the last read.
   bool may_have_more(size_t last_read) const noexcept {
     return last_read >= Inbox::read_ahead / 2 || inbox_.full();
   }
-  void rest() noexcept { inbox_.rest(); }
+  // A read would have blocked.
+  void note_idle() noexcept { inbox_.note_idle(); }
 
-  // ---- What follows expects an open gate, or comes from the loop.
-  // One read.  The number of bytes, -EAGAIN, or why the direction is over.
+  // ---- Called after gate() returned 0, or by the loop
+  // One read.  Returns the number of bytes, -EAGAIN, or end().
   ssize_t receive(size_t most = SIZE_MAX) noexcept;
-  // The same, but waits in the kernel; left by unwinding when the thread is
-  // cancelled.
+  // The same, but waits in the kernel; unwound when the thread is cancelled.
   ssize_t receive_waiting();
-  // The next message of those received; why there will be none; or -EAGAIN.
+  // Returns the next of the received messages; -EAGAIN; or end().
   int next_received(View &out) noexcept {
     int result = inbox_.next(limit_, out);
     return __builtin_expect(result == 0, 1) ? 0 : no_message(result);
   }
-  // The same, and reads.
+  // The same, and reads if no whole message is buffered.
   int next(View &out) noexcept {
     int result = inbox_.next(limit_, out);
     return __builtin_expect(result == 0, 1) ? 0 : next_slow(result, out);
   }
   int next_size(size_t &size) noexcept;
-  // Also while one into the same memory is in progress.
+  // Begins a get into the buffer, or continues the one in progress.
   int get_into(void *buffer, size_t capacity, size_t &size) noexcept;
   int cancel_into() noexcept;
   void forget_into() noexcept;
-  // Receives while nothing gets the messages, up to the limit of that.  lent: a
-  // message is in use, and must stay where it is.
-  size_t wanted_ahead(bool lent) noexcept;
-  int read_ahead(bool lent) noexcept;
+  // The number of bytes that may be received ahead, up to the read limit.
+  // view_in_use: a callback uses a view, whose memory must not move.
+  size_t wanted_ahead(bool view_in_use) noexcept;
+  // Receives up to wanted_ahead(), without returning a message.
+  int read_ahead(bool view_in_use) noexcept;
 
 private:
   void set(State state) noexcept {
     state_.store(state, std::memory_order_relaxed);
   }
-  int answer() const noexcept;
+  int state_error() const noexcept;
   ssize_t received(ssize_t size) noexcept;
   int note_broken(int result) noexcept;
   int no_message(int result) noexcept;

@@ -45,7 +45,7 @@ void Sender::open(Fd fd) noexcept {
 
 void Sender::close() noexcept {
   {
-    registry::Lock hold; // the end of this process may look at it
+    registry::Lock hold; // flush_all() may use the channel in another thread
     channel_.close();
   }
   outbox_.clear();
@@ -68,7 +68,8 @@ void Sender::set_driver(Driver *driver) noexcept {
   if (driver != nullptr)
     return;
   flush_at_ = flush_step_size;
-  // What was to happen on the loop is the program's to do again.
+  // A shutdown that waited for the loop to write the queue is dropped: the
+  // caller flushes and shuts down again.
   if (state() == State::shutting)
     settle();
 }
@@ -127,8 +128,8 @@ int Sender::send_waiting() {
   return 0;
 }
 
-// What a write has moved, or failed with.  0, -EAGAIN, or why the direction is
-// over.
+// Handles the result of a write: a number of bytes, or an error.  Returns 0,
+// -EAGAIN, or end().
 int Sender::sent(ssize_t size) noexcept {
   channel_.count(size);
   if (is_temporary(size)) {
@@ -139,7 +140,7 @@ int Sender::sent(ssize_t size) noexcept {
     outbox_.sent(static_cast<size_t>(size));
     return 0;
   }
-  // The peer is gone: what was queued for it goes, too.
+  // The peer is gone, so the queue is dropped.
   end_ = size == -ECONNRESET ? -EPIPE : static_cast<int>(size);
   outbox_.clear();
   if (state() == State::idle || state() == State::waiting)
@@ -149,11 +150,12 @@ int Sender::sent(ssize_t size) noexcept {
   return end_;
 }
 
-// After a put into the queue: sends when that is worth a system call, else
-// leaves it to the end of the loop's turn, or to the caller's flush.
+// Called after a put into the queue: writes the queue if it is long enough for
+// a system call.  Otherwise it is written at the end of the loop iteration, or
+// by the caller's flush.
 int Sender::send_at_once() noexcept {
   if (driver_ != nullptr && driver_->waits_to_write()) {
-    flush_at_ = SIZE_MAX; // the loop tells when, which resets this
+    flush_at_ = SIZE_MAX; // the loop writes when possible, and resets this
     return 0;
   }
   int result = outbox_.queued() >= flush_at_ ? send_some() : -EAGAIN;
@@ -163,8 +165,8 @@ int Sender::send_at_once() noexcept {
 }
 
 int Sender::flush_step() noexcept {
-  Using mine(*this);
-  return mine ? send_some() : GIPC_ELOCKED;
+  TryLock lock(*this);
+  return lock ? send_some() : GIPC_ELOCKED;
 }
 
 // ---- Messages ---------------------------------------------------------------
@@ -177,15 +179,15 @@ int Sender::check_put(const void *data, size_t size) const noexcept {
   return size > PTRDIFF_MAX || (data == nullptr && size > 0) ? -EINVAL : 0;
 }
 
-int Sender::break_off(int why) noexcept {
+int Sender::fail_with(int why) noexcept {
   end_ = why;
   outbox_.clear();
   settle();
   return why;
 }
 
-// Lets the kernel take what it can from the caller's memory, and copies only
-// the rest.
+// Writes as many bytes as possible straight from the caller's memory, and
+// copies only the remaining bytes.
 int Sender::put_large(const void *data, size_t size) noexcept {
   outbox_.borrow(data, size);
   int result = send_some();
@@ -193,7 +195,7 @@ int Sender::put_large(const void *data, size_t size) noexcept {
     return result;
   int left = outbox_.withdraw();
   if (left < 0)
-    return break_off(left);
+    return fail_with(left);
   if (left == 0)
     if (int error = outbox_.put(data, size))
       return error;
@@ -205,8 +207,8 @@ int Sender::put_large(const void *data, size_t size) noexcept {
 int Sender::try_put(const void *data, size_t size) noexcept {
   if (int error = check_put(data, size))
     return error;
-  Using mine(*this);
-  return mine ? queue_or_send(data, size) : GIPC_ELOCKED;
+  TryLock lock(*this);
+  return lock ? queue_or_send(data, size) : GIPC_ELOCKED;
 }
 
 int Sender::queue_or_send(const void *data, size_t size) noexcept {
@@ -230,8 +232,8 @@ int Sender::queue_or_send(const void *data, size_t size) noexcept {
 int Sender::put_start(const void *data, size_t size) noexcept {
   if (int error = check_put(data, size))
     return error;
-  Using mine(*this);
-  return mine ? begin_put(data, size) : GIPC_ELOCKED;
+  TryLock lock(*this);
+  return lock ? begin_put(data, size) : GIPC_ELOCKED;
 }
 
 int Sender::begin_put(const void *data, size_t size) noexcept {
@@ -243,9 +245,10 @@ int Sender::begin_put(const void *data, size_t size) noexcept {
   int result = send_some();
   if (result != -EAGAIN)
     return result;
-  // No byte of the copy has left while all of it is still queued.
+  // If the whole copy is still queued, no byte of it was written, and the
+  // caller's memory can be borrowed instead.
   if (copy && outbox_.queued() >= frame::header_size(size) + size) {
-    outbox_.take_back(size);
+    outbox_.remove_last(size);
     outbox_.borrow(data, size);
   }
   put_size_ = size;
@@ -260,7 +263,7 @@ int Sender::copy_put(const void *data) noexcept {
     return 0;
   int left = outbox_.withdraw();
   if (left < 0)
-    return break_off(left);
+    return fail_with(left);
   if (left == 0)
     left = outbox_.put(data, put_size_);
   if (left < 0) {
@@ -273,8 +276,8 @@ int Sender::copy_put(const void *data) noexcept {
 int Sender::put_step() noexcept {
   if (state() != State::putting)
     return -EINVAL;
-  Using mine(*this);
-  return mine ? step_put() : GIPC_ELOCKED;
+  TryLock lock(*this);
+  return lock ? step_put() : GIPC_ELOCKED;
 }
 
 int Sender::step_put() noexcept {
@@ -287,20 +290,20 @@ int Sender::step_put() noexcept {
 int Sender::put_cancel() noexcept {
   if (state() != State::putting)
     return -EINVAL;
-  Using mine(*this);
-  return mine ? cancel_put() : GIPC_ELOCKED;
+  TryLock lock(*this);
+  return lock ? cancel_put() : GIPC_ELOCKED;
 }
 
 int Sender::cancel_put() noexcept {
   int result = 1;
   if (end_ != 0) {
-    result = end_; // and what was queued is gone
+    result = end_; // and the queue was dropped
   } else if (outbox_.borrowing()) {
     result = outbox_.withdraw();
     if (result < 0)
       return result;
   } else if (outbox_.queued() >= frame::header_size(put_size_) + put_size_) {
-    outbox_.take_back(put_size_);
+    outbox_.remove_last(put_size_);
     result = 0;
   }
   settle();
@@ -313,7 +316,7 @@ void Sender::forget_put() noexcept {
     settle();
 }
 
-// ---- The way to a child, and the end of this process ------------------------
+// ---- Passing to a child, and the end of this process ------------------------
 
 int Sender::begin_pass() noexcept {
   pthread_t none{};
@@ -335,15 +338,15 @@ void Sender::begin_end_of_process() noexcept {
   ending_.store(generation::current(), std::memory_order_relaxed);
 }
 
-// A put of another thread that is in progress goes on to its end, so that the
-// peer gets whole messages; another one does not begin.
+// A put that another thread has begun may finish, so that the peer gets whole
+// messages; no other put can begin.
 Sender::Exit Sender::begin_exit() noexcept {
   if (!is_open())
     return Exit::done;
   if (!exiting_) {
     pthread_t user{};
-    // The process may end inside a put of this thread, from the handler of a
-    // signal.  What has left of that message cannot be known.
+    // A signal handler may end the process inside a put of this thread.  Then
+    // it is not known how much of that message was written.
     if (!user_.compare_exchange_strong(user, pthread_self()))
       return pthread_equal(user, pthread_self()) != 0 ? Exit::lost : Exit::busy;
     exiting_ = true;

@@ -1,5 +1,5 @@
-// The sending direction of a handle: a channel, the queue, and what a put
-// answers.  Never waits but where its name says so.
+// The sending direction of a handle: a channel, the write queue, and the state
+// that decides what a put returns.  Only send_waiting() blocks.
 #pragma once
 
 #include "channel.h"
@@ -19,14 +19,14 @@ class Sender {
 public:
   enum class State {
     absent,   // this end has no such direction
-    idle,     // a put goes on
-    putting,  // a put has begun, and is not all sent
+    idle,     // a put may proceed
+    putting,  // a put_start() is in progress
     waiting,  // a call of the blocking tier waits
-    shutting, // to be closed when the queue has left
-    failed,   // end() says why
+    shutting, // to be shut down when the queue is written
+    failed,   // end() is the error
     closed
   };
-  class Using;
+  class TryLock;
 
   Channel &channel() noexcept { return channel_; }
   const Channel &channel() const noexcept { return channel_; }
@@ -34,20 +34,20 @@ public:
     return state_.load(std::memory_order_relaxed);
   }
   bool is_open() const noexcept { return channel_.is_open(); }
-  // What a put answers before anything else; 0: it goes on.
+  // The error that a put returns in this state; 0: it may proceed.
   int gate() const noexcept;
-  // Why nothing can be sent any more; 0: something can.
+  // The reason why no more bytes can be written; 0: they can.
   int end() const noexcept { return end_; }
 
   void open(Fd fd) noexcept;
-  // The direction answers so from now on; its descriptor closes with close().
+  // From now on calls return GIPC_ECLOSED; close() closes the descriptor.
   void refuse() noexcept { set(State::closed); }
   void begin_shutdown() noexcept { set(State::shutting); }
   void close() noexcept;
-  // A call that waits begins, and ends.
+  // Called at the begin and the end of a wait in the blocking tier.
   void begin_wait() noexcept;
   void end_wait() noexcept;
-  // The loop that it is on, or nullptr.
+  // nullptr if the handle is not started on a loop.
   Driver *driver() const noexcept { return driver_; }
   void set_driver(Driver *driver) noexcept;
 
@@ -56,7 +56,7 @@ public:
   bool is_empty() const noexcept { return outbox_.empty(); }
   size_t queued() const noexcept { return outbox_.bytes(); }
   uint64_t messages() const noexcept { return outbox_.messages(); }
-  // Whether a put was refused, and the queue is at the low mark again.
+  // Whether a put was refused, and the queue has reached the low water mark.
   bool is_drained() const noexcept {
     return refused_ && end_ == 0 && outbox_.bytes() <= low_ &&
            state() != State::shutting && state() != State::closed;
@@ -74,51 +74,53 @@ public:
   int put_start(const void *data, size_t size) noexcept;
   int put_step() noexcept;
   int put_cancel() noexcept;
-  // Sends what it can, whatever the gate says.
+  // Writes queued bytes in every state, also while a put is in progress.
   int flush_step() noexcept;
-  // The memory of a put that has begun is not to be read any more.
+  // Drops the put in progress: its memory is not read any more.
   void forget_put() noexcept;
 
-  // ---- For the blocking tier, inside a Using
+  // ---- For the blocking tier, which holds a TryLock
   int check_put(const void *data, size_t size) const noexcept;
   int begin_put(const void *data, size_t size) noexcept;
-  // The put goes on from a copy.
+  // Copies the borrowed message, so that the caller's memory may change.
   int copy_put(const void *data) noexcept;
   int step_put() noexcept;
-  // 0: nothing of it was sent; 1: the rest of it is queued; or an error, after
-  // which the put is still in progress, or the direction has failed.
+  // 0: no byte of the message was written; 1: the remaining bytes are queued;
+  // or an error, after which the put is still in progress, or the direction has
+  // failed.
   int cancel_put() noexcept;
-  // A part of a message has left and the rest cannot: the stream ends there.
-  int break_off(int why) noexcept;
-  // Copies a message behind the queue, and sends nothing.
+  // Fails the direction permanently, because the remaining bytes of a partly
+  // written message are lost.
+  int fail_with(int why) noexcept;
+  // Appends a copy of a message to the queue, and writes nothing.
   int queue(const void *data, size_t size) noexcept {
     return outbox_.put(data, size);
   }
-  // Sends until everything has left (0) or no more can (-EAGAIN, an error).
+  // Writes the queue.  0: it is empty.  -EAGAIN, or an error: no more can be
+  // written.
   int send_some() noexcept;
-  // The same, but waits in the kernel; left by unwinding when the thread is
-  // cancelled.
+  // The same, but waits in the kernel; unwound when the thread is cancelled.
   int send_waiting();
 
-  // A message of this size goes straight from the caller's memory.
+  // Whether a message is written straight from the caller's memory.
   static bool is_large(size_t size) noexcept { return size >= large; }
-  // What is worth one system call.
+  // The number of queued bytes at which a batch is written.
   static constexpr size_t batch = 256 * 1024;
 
-  // ---- The way to a child
-  // Around a fork that passes it: the end of this process, in another thread,
-  // must not send meanwhile what the child is going to send.
+  // ---- Passing to a child
+  // Called before and after a fork that passes the handle: while the child may
+  // own the queue, the end of this process in another thread must not write it.
   int begin_pass() noexcept;
   void end_pass() noexcept;
   void arrive_in_child(registry::Held &moved) noexcept;
 
-  // ---- The end of this process, while its other threads may go on
+  // ---- The end of this process, while its other threads may still run
   enum class Exit {
-    ready,   // something can be sent
-    moved,   // some of it was
-    blocked, // not until the peer has read
-    busy,    // another thread is in a put, which goes on to its end
-    lost,    // there is something that cannot be sent
+    ready,   // queued bytes can be written
+    moved,   // some were written
+    blocked, // the peer must read first
+    busy,    // another thread is in a put, which is left to finish
+    lost,    // some bytes cannot be written
     done
   };
   static void begin_end_of_process() noexcept;
@@ -130,7 +132,8 @@ public:
   Exit send_at_exit() noexcept;
 
 private:
-  // A queue of this length is sent without waiting for the end of the turn.
+  // A queue of this length is written without waiting for the end of the loop
+  // iteration.
   static constexpr size_t flush_step_size = 64 * 1024;
   static_assert(batch >= flush_step_size, "a batch is several steps");
   static constexpr size_t large = 32 * 1024;
@@ -145,46 +148,46 @@ private:
   int put_large(const void *data, size_t size) noexcept;
   int queue_or_send(const void *data, size_t size) noexcept;
 
-  // The process, by its generation, that ends.
+  // The generation of the process that is ending.
   static std::atomic<uint32_t> ending_;
 
-  // What every put reads comes first.
+  // The members that every put reads come first.
   Outbox outbox_;
   std::atomic<State> state_{State::absent};
   int end_ = 0;
   size_t limit_ = GIPC_DEFAULT_LIMIT;
   size_t low_ = 64 * 1024, high_ = 256 * 1024;
-  size_t flush_at_ = flush_step_size; // the length that makes a put send
-  size_t put_size_ = 0;               // of the put that is in progress
+  size_t flush_at_ = flush_step_size; // queue length at which a put writes
+  size_t put_size_ = 0;               // size of the message of put_start()
   Driver *driver_ = nullptr;
   Channel channel_;
-  // The thread that uses this direction, or ends this process.
+  // The thread that holds the TryLock, or ends this process.
   std::atomic<pthread_t> user_{};
-  bool refused_ = false; // a put
-  bool exiting_ = false; // what is queued is being sent at the end
+  bool refused_ = false; // true after a refused put, until on_drain
+  bool exiting_ = false; // true while the queue is written at process end
 };
 
-// While this thread uses the direction.  The end of the process, which may come
-// in another thread at any moment, sends what is queued; it must not see a
-// message half queued, nor send bytes twice.
-class Sender::Using {
+// A lock on the direction that is not waited for.  The process may end in
+// another thread at any moment, and then writes the queue; the lock prevents
+// that it sees a message half queued, or writes bytes twice.
+class Sender::TryLock {
 public:
-  explicit Using(Sender &sender) noexcept : sender_(sender) {
+  explicit TryLock(Sender &sender) noexcept : sender_(sender) {
     pthread_t none{};
-    mine_ = sender.user_.compare_exchange_strong(none, pthread_self(),
+    held_ = sender.user_.compare_exchange_strong(none, pthread_self(),
                                                  std::memory_order_acquire);
   }
-  ~Using() {
-    if (mine_)
+  ~TryLock() {
+    if (held_)
       sender_.user_.store(pthread_t{}, std::memory_order_release);
   }
-  Using(const Using &) = delete;
-  Using &operator=(const Using &) = delete;
-  explicit operator bool() const noexcept { return mine_; }
+  TryLock(const TryLock &) = delete;
+  TryLock &operator=(const TryLock &) = delete;
+  explicit operator bool() const noexcept { return held_; }
 
 private:
   Sender &sender_;
-  bool mine_;
+  bool held_;
 };
 
 } // namespace gipc

@@ -12,9 +12,9 @@ namespace gipc {
 
 namespace {
 
-constexpr int ended = 1; // what a process is ready with
+constexpr int ended = 1; // Member::ready of a process
 
-// Milliseconds between two looks at a process that has no descriptor.
+// Milliseconds between two checks of a process without a pidfd.
 constexpr int longest_interval = 20;
 
 } // namespace
@@ -31,12 +31,12 @@ int WaitSet::create(WaitSet *&out) {
 }
 
 void WaitSet::free() noexcept {
-  if (usable() != 0)
+  if (check_owner() != 0)
     waker_.forget();
   delete this;
 }
 
-int WaitSet::usable() const noexcept {
+int WaitSet::check_owner() const noexcept {
   return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
 }
 
@@ -59,7 +59,7 @@ void WaitSet::admit(Memberships &object, Handle *handle, Process *process,
 }
 
 int WaitSet::add(Handle *handle, int directions) {
-  if (int error = usable())
+  if (int error = check_owner())
     return error;
   for (int direction : {GIPC_READ, GIPC_WRITE})
     if ((directions & direction) != 0)
@@ -78,7 +78,7 @@ int WaitSet::add(Handle *handle, int directions) {
 }
 
 int WaitSet::add(Process *process) {
-  int error = usable();
+  int error = check_owner();
   if (error == 0 && process->pid() < 0)
     error = process->pid();
   if (error == 0 && find(process->memberships()) == nullptr)
@@ -87,7 +87,7 @@ int WaitSet::add(Process *process) {
 }
 
 int WaitSet::remove(Handle *handle) noexcept {
-  if (int error = usable())
+  if (int error = check_owner())
     return error;
   Member *known = find(handle->memberships());
   if (known == nullptr)
@@ -97,7 +97,7 @@ int WaitSet::remove(Handle *handle) noexcept {
 }
 
 int WaitSet::remove(Process *process) noexcept {
-  if (int error = usable())
+  if (int error = check_owner())
     return error;
   Member *known = find(process->memberships());
   if (known == nullptr)
@@ -106,13 +106,13 @@ int WaitSet::remove(Process *process) noexcept {
   return 0;
 }
 
-// Of the members that have left; next() goes on where it was.
+// Frees the members that were removed, and keeps the position of next().
 void WaitSet::remove_gone() noexcept {
   size_t kept = 0, next = 0;
   for (size_t i = 0; i < members_.size(); ++i) {
-    if (i < next_ && !members_[i]->membership.over())
+    if (i < next_ && !members_[i]->membership.has_ended())
       ++next;
-    if (!members_[i]->membership.over())
+    if (!members_[i]->membership.has_ended())
       members_[kept++] = std::move(members_[i]);
   }
   members_.resize(kept);
@@ -121,7 +121,8 @@ void WaitSet::remove_gone() noexcept {
 
 // ---- Waiting ----------------------------------------------------------------
 
-// Fills fds_.  True when a process must be looked at again and again.
+// Fills fds_.  True if there is a process without a pidfd, which must be
+// checked periodically.
 bool WaitSet::list_descriptors() {
   bool again = false;
   fds_.assign(1, {waker_.fd(), POLLIN, 0});
@@ -139,7 +140,7 @@ bool WaitSet::list_descriptors() {
         again = true;
       continue;
     }
-    // The loop of a handle that was started meanwhile has it.
+    // A handle that was started after it was added belongs to its loop.
     if (member->handle->is_started())
       continue;
     if ((member->wanted & GIPC_READ) != 0)
@@ -150,7 +151,8 @@ bool WaitSet::list_descriptors() {
   return again;
 }
 
-// What is ready without a descriptor that says so.
+// Marks the members that are ready although no descriptor is.  Returns their
+// number.
 int WaitSet::look() noexcept {
   int count = 0;
   for (const auto &member : members_) {
@@ -163,7 +165,8 @@ int WaitSet::look() noexcept {
   return count;
 }
 
-// What is ready by its descriptor; the number of members that were not before.
+// Marks the members whose descriptors are ready.  Returns the number of members
+// that were not ready before.
 int WaitSet::note_ready() noexcept {
   int count = 0;
   for (size_t i = 0; i < sources_.size(); ++i) {
@@ -183,11 +186,11 @@ void WaitSet::clear_ready() noexcept {
 }
 
 int WaitSet::wait(Deadline deadline) {
-  if (int error = usable())
+  if (int error = check_owner())
     return error;
   remove_gone();
   clear_ready();
-  if (waker_.due() && waker_.take())
+  if (waker_.due() && waker_.consume())
     return -ECANCELED;
   bool again = list_descriptors();
   for (int interval = 1;; interval = std::min(2 * interval, longest_interval)) {
@@ -201,7 +204,7 @@ int WaitSet::wait(Deadline deadline) {
       continue;
     if (result >= 0)
       ready += note_ready();
-    if (result > 0 && fds_[0].revents != 0 && waker_.take())
+    if (result > 0 && fds_[0].revents != 0 && waker_.consume())
       result = -ECANCELED;
     if (result < 0) {
       clear_ready();
@@ -216,11 +219,11 @@ int WaitSet::wait(Deadline deadline) {
 
 int WaitSet::next(Handle *&handle, Process *&process,
                   int &directions) noexcept {
-  if (int error = usable())
+  if (int error = check_owner())
     return error;
   for (; next_ < members_.size(); ++next_) {
     const Member &member = *members_[next_];
-    if (member.membership.over() || member.ready == 0)
+    if (member.membership.has_ended() || member.ready == 0)
       continue;
     ++next_;
     handle = member.handle;
@@ -232,7 +235,7 @@ int WaitSet::next(Handle *&handle, Process *&process,
 }
 
 int WaitSet::wake() noexcept {
-  int error = usable();
+  int error = check_owner();
   return error != 0 ? error : waker_.wake();
 }
 

@@ -25,9 +25,9 @@ public:
 
   int remove(Handle *handle) noexcept;
   int remove(Process *process) noexcept;
-  // The number of members that are ready.  Throws bad_alloc.
+  // Returns the number of members that are ready.  Throws bad_alloc.
   int wait(Deadline deadline);
-  // One of them, and whether it is ready to be read, written or both.
+  // Stores one of them, and the directions in which it is ready.
   int next(Handle *&handle, Process *&process, int &directions) noexcept;
   // Async-signal-safe.
   int wake() noexcept;
@@ -37,14 +37,14 @@ private:
     Membership membership;
     Handle *handle;
     Process *process;
-    int wanted; // directions of a handle
-    int ready;  // of them; 1 for a process that has ended
+    int wanted; // directions of a handle to wait for
+    int ready;  // those that are ready; 1 for a process that has ended
   };
 
   WaitSet() = default;
   ~WaitSet() = default;
 
-  int usable() const noexcept;
+  int check_owner() const noexcept;
   Member *find(const Memberships &object) const noexcept;
   void admit(Memberships &object, Handle *handle, Process *process, int wanted);
   void remove_gone() noexcept;
@@ -56,12 +56,12 @@ private:
   uint32_t owner_ = generation::current();
   Waker waker_;
   std::vector<std::unique_ptr<Member>> members_;
-  size_t next_ = 0; // that next() looks at
-  // What is polled: first the waker's, then for each member the descriptors
-  // that it is waited for by, in the order of sources_.
+  size_t next_ = 0; // index of the member that next() checks first
+  // The descriptors to poll: that of the waker, then those of the members, in
+  // the order of sources_.
   struct Source {
     Member *member;
-    int direction; // of a handle; 1 for a process
+    int direction; // of a handle, or 1 for a process
   };
   std::vector<pollfd> fds_;
   std::vector<Source> sources_;

@@ -1,4 +1,4 @@
-// What ends another thread's poll(2), from any thread or signal handler.
+// Wakes another thread from poll(2), from any thread or signal handler.
 #include "waker.h"
 
 #include "os.h"
@@ -27,10 +27,10 @@ int Waker::wake() noexcept {
   return static_cast<int>(sent);
 }
 
-bool Waker::take() noexcept {
-  // The bytes go first: a wake() that comes after them still finds the flag
-  // set, and this call answers it.  One that has set the flag and not yet sent
-  // leaves a byte behind, for which the next poll ends once for nothing.
+bool Waker::consume() noexcept {
+  // The bytes are read first: a wake() after that still finds the flag set, and
+  // this call reports it.  A wake() that has set the flag and not yet sent adds
+  // a byte later, which ends the next poll once spuriously.
   char bytes[16];
   while (sys::recv(reader_.get(), bytes, sizeof bytes, MSG_DONTWAIT) ==
          sizeof bytes) {

@@ -1,4 +1,4 @@
-/* What every test program shares; see support.h. */
+/* Used by every test program; see support.h. */
 #include "support.h"
 
 #include <dirent.h>
@@ -43,7 +43,7 @@ static int fds_before;
 
 static void too_late(int signal_number) {
   (void)signal_number;
-  say("deadline of the test is over\n");
+  say("deadline of the test has expired\n");
   signal(SIGABRT, SIG_DFL);
   abort();
 }
@@ -76,7 +76,7 @@ int test_end(void **state) {
   if (has_children()) {
     print_error("a child is left behind, %d zombies\n", count_zombies());
     clean = false;
-    /* The next test starts without. */
+    /* The next test starts without a deadline. */
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
       ;
   }

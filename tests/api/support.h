@@ -1,7 +1,7 @@
-/* What every test program shares: checks, leaks, deadlines, children.
+/* Used by every test program: checks, leaks, deadlines, children.
  *
  * List a test as TEST(name): its setup counts descriptors and starts the
- * deadline, its teardown fails when a descriptor or a child is left. */
+ * deadline, its teardown fails if a descriptor or a child is left. */
 #ifndef GIPC_TESTS_SUPPORT_H
 #define GIPC_TESTS_SUPPORT_H
 
@@ -22,7 +22,8 @@ extern "C" {
 #ifdef __cplusplus
 }
 #endif
-/* A macro of cmocka 2.0, where functions of ours and of std have that name. */
+/* A macro of cmocka 2.0; functions of the tests and of std have the same name.
+ */
 #undef stop
 
 #include <errno.h>
@@ -40,15 +41,15 @@ extern "C" {
 
 /* ---- Checks ------------------------------------------------------------- */
 
-/* Results are shown in words where they differ. */
+/* On failure both results are printed as text. */
 void check_result(long got, long expected, const char *call, const char *file,
                   int line);
 #define RESULT(call, expected)                                                 \
   check_result((call), (expected), #call, __FILE__, __LINE__)
 #define OK(call) RESULT(call, 0)
 
-/* In a forked child, which must not return into cmocka: tells where on stderr
- * and ends it with 1. */
+/* In a forked child, which must not return into cmocka: prints the position on
+ * stderr and ends the child with 1. */
 void child_check(bool holds, const char *what, const char *file, int line);
 #define CHILD_CHECK(condition)                                                 \
   child_check((condition), #condition, __FILE__, __LINE__)
@@ -68,14 +69,14 @@ int has_children(void);
 /* Children that have ended and are not reaped. */
 int count_zombies(void);
 
-/* The program ends with a word on stderr when the test takes longer than this
- * from now on.  Every test starts with 300 seconds, more when slow(): for what
- * takes a few on an idle machine, since one may be busy and slow.  No test may
- * fail for the time that it took: what is bounded below that (and what waits,
- * such as wait_fd()) is so far over the usual that only a fault comes near. */
+/* The program ends with a message on stderr if the test takes longer than this
+ * from now on.  Every test starts with 300 seconds, more if slow(), although it
+ * takes a few on an idle machine: a test must not fail because the machine is
+ * busy.  Shorter bounds, such as those of wait_fd(), are so much longer than
+ * the usual time that only a fault reaches them. */
 void deadline(unsigned seconds);
 
-/* Skips the test.  tests/run shows why, without all the other output. */
+/* Skips the test.  tests/run prints the reason. */
 void skip_because(const char *why);
 
 /* ---- Environment ----------------------------------------------------------
@@ -91,7 +92,7 @@ size_t resident(void);
 /* ---- Waiting, without sleeping ---------------------------------------------
  */
 
-/* poll(2) for POLLIN or POLLOUT; true when it is there before the time. */
+/* poll(2) for POLLIN or POLLOUT; false if the timeout expires. */
 bool wait_fd(int fd, short events, int milliseconds);
 double now(void);
 
@@ -114,7 +115,7 @@ bool filled(const void *data, size_t size, uint64_t seed);
 /* FNV-1a, continued from hash; start with 0. */
 uint64_t hash_bytes(uint64_t hash, const void *data, size_t size);
 
-/* All bytes, waiting where needed; false on an error or an end. */
+/* Transfers all bytes, and blocks; false on an error or the end. */
 bool write_all(int fd, const void *data, size_t size);
 bool read_all(int fd, void *data, size_t size);
 

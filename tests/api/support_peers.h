@@ -6,7 +6,7 @@
 
 enum { most_messages = 8 };
 
-/* A side that puts its messages, then gets the other one's. */
+/* Puts the messages of one side, then gets those of the other. */
 struct side {
   gipc_handle *h;
   size_t count, sizes[most_messages];
@@ -21,7 +21,7 @@ void draw(struct side *s, uint64_t *seed, size_t largest);
 /* Both return the first failure. */
 int put_all(struct side *s);
 int get_all(struct side *s);
-/* Bytes received by h and not taken. */
+/* Bytes received by h and not yet returned. */
 size_t held(const gipc_handle *h);
 
 /* A duplex pipe, adopted sockets, two pipes. */

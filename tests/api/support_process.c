@@ -1,4 +1,4 @@
-/* What the tests of processes share; see support_process.h. */
+/* Used by the tests of processes; see support_process.h. */
 #include "support_process.h"
 
 #include <dirent.h>
@@ -121,7 +121,7 @@ bool gone_within(pid_t pid, double seconds) {
     close(fd);
     return gone;
   }
-  /* Valgrind knows no pidfd. */
+  /* Valgrind does not support pidfds. */
   while (state_of(pid) != 'Z' && state_of(pid) != 'X') {
     if (now() >= end)
       return false;
@@ -146,9 +146,9 @@ int wait_for_signal(struct ev_loop *fresh, void *argument) {
 size_t read_text(int fd, char *text, size_t size) {
   size_t length = 0;
   for (;;) {
-    char rest[4096];
+    char excess[4096];
     bool full = length + 1 >= size;
-    ssize_t got = full ? read(fd, rest, sizeof rest)
+    ssize_t got = full ? read(fd, excess, sizeof excess)
                        : read(fd, text + length, size - 1 - length);
     if (got < 0 && errno == EINTR)
       continue;
@@ -243,7 +243,7 @@ bool under_valgrind(void) {
 
 void not_under_valgrind(void) {
   if (under_valgrind())
-    skip_because("valgrind does not leave this to the kernel");
+    skip_because("valgrind does this itself, not the kernel");
 }
 
 bool portable(void) {

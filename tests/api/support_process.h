@@ -1,4 +1,4 @@
-/* What the tests of processes share: starting, ending, looking at children.
+/* Used by the tests of processes: starts, ends and inspects children.
  *
  * CHECK works in the test, in its threads and in any child: only the test
  * itself may return into cmocka. */
@@ -21,7 +21,7 @@ void check_at(bool holds, const char *what, const char *file, int line);
 void check_is_at(long got, long expected, const char *what, const char *file,
                  int line);
 #define CHECK(condition) check_at((condition), #condition, __FILE__, __LINE__)
-/* Tells both values. */
+/* Prints both values. */
 #define CHECK_IS(got, expected)                                                \
   check_is_at((got), (expected), #got, __FILE__, __LINE__)
 #define CHECK_OK(call) CHECK_IS(call, 0)
@@ -37,10 +37,10 @@ gipc_process *start(target_function target, void *argument,
 #define PROGRAM(name) PROGRAMS "/" name
 /* The arguments end with NULL. */
 gipc_process *execute(const gipc_options *o, const char *program, ...);
-/* The code of p, joined and freed. */
+/* Joins and frees p, and returns its exit code. */
 int end_of(gipc_process *p);
 gipc_exit_info info_of(gipc_process *p);
-/* Runs target in a child; what it returns. */
+/* Runs target in a child, and returns its exit code. */
 int in_child(target_function target, void *argument, const gipc_options *o);
 /* Runs body in a child of the test's own fork; it must return 0. */
 void in_own_fork(int (*body)(void *argument), void *argument);
@@ -49,7 +49,7 @@ void in_own_fork(int (*body)(void *argument), void *argument);
 void destroy(gipc_process *p);
 /* The letter of /proc/PID/stat; X when there is none. */
 char state_of(pid_t pid);
-/* Waits until a process, which need not be our child, has ended. */
+/* Waits until a process, which need not be a child, has ended. */
 bool gone_within(pid_t pid, double seconds);
 
 /* ---- Targets ------------------------------------------------------------ */
@@ -57,18 +57,19 @@ bool gone_within(pid_t pid, double seconds);
 /* Returns its argument, an int cast to a pointer. */
 int return_argument(struct ev_loop *fresh, void *argument);
 #define INT(value) ((void *)(intptr_t)(value))
-/* Waits for a signal for ever. */
+/* Waits for a signal indefinitely. */
 int wait_for_signal(struct ev_loop *fresh, void *argument);
 
 /* ---- Looking ------------------------------------------------------------ */
 
-/* Reads to the end, closes fd; the length.  A 0 follows the text. */
+/* Reads to the end, closes fd, and returns the length.  A 0 follows the text.
+ */
 size_t read_text(int fd, char *text, size_t size);
-/* Runs a program with stdout (and stderr) to a pipe; its exit code. */
+/* Runs a program with stdout (and stderr) to a pipe; returns its exit code. */
 int output_of(gipc_options *o, const char *const argv[], char *text,
               size_t size);
 size_t read_file(const char *path, char *text, size_t size);
-/* The open descriptors in order; their number. */
+/* Stores the open descriptors in order, and returns their number. */
 int list_fds(int *fds, int max);
 /* A mask of /proc/self/status, as "SigBlk". */
 uint64_t signal_field(const char *field);
@@ -79,7 +80,7 @@ const char *scratch(const char *name, char path[128]);
  * signals as the kernel sees them. */
 bool under_valgrind(void);
 void not_under_valgrind(void);
-/* The portable half of the library is tested, which knows no pidfd. */
+/* The portable fallback is tested, which uses no pidfd. */
 bool portable(void);
 
 /* ---- Kernels that lack something ------------------------------------------

@@ -1,5 +1,5 @@
-/* A thread that has been cancelled, but has not noticed yet, calls what does
- * not wait: all of it is done, nothing leaks; the thread ends later (H117). */
+/* A thread with a pending cancellation makes calls that do not wait: they
+ * complete, nothing leaks, and the thread ends later (H117). */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@ static int done; /* a thread's body */
 
 static void *cancel_and_call(void *argument) {
   void (*body)(void) = *(void (**)(void))argument;
-  /* Acts at the first call in which the system lets it. */
+  /* The cancellation takes effect at the first cancellation point. */
   CHECK_OK(pthread_cancel(pthread_self()));
   done = 0;
   body();
@@ -25,7 +25,7 @@ static void *cancel_and_call(void *argument) {
   return NULL;
 }
 
-/* Children that were freed are held until they have ended. */
+/* Waits until the freed children have ended and were reaped. */
 static void reap(void) {
   do
     gipc_process_free(NULL);
@@ -57,7 +57,8 @@ static void make_and_free(void) {
   gipc_handle_free(r);
 }
 
-static void handles_are_made_and_freed(void **state) {
+static void
+calls_on_handles_complete_when_the_thread_is_cancelled(void **state) {
   with_pending_cancel(make_and_free);
 }
 
@@ -83,7 +84,7 @@ static void step(void) {
   CHECK_IS(gipc_put_cancel(w), 1);
 }
 
-static void steps_are_taken(void **state) {
+static void steps_complete_when_the_thread_is_cancelled(void **state) {
   CHECK_OK(gipc_pipe(&r, &w));
   CHECK_OK(gipc_set_marks(w, 1, 2000000));
   with_pending_cancel(step);
@@ -93,30 +94,32 @@ static void steps_are_taken(void **state) {
 
 static void block(void) {
   const void *data;
-  size_t size, taken;
+  size_t size, accepted;
   gipc_message two[] = {{"many", 4}, {"more", 4}};
   CHECK_OK(gipc_put(w, "one", 3, -1)); /* there is room: no wait */
   CHECK_OK(gipc_put(w, "two", 3, 30));
-  CHECK_OK(gipc_put_many(w, two, 2, 30, &taken));
+  CHECK_OK(gipc_put_many(w, two, 2, 30, &accepted));
   CHECK_OK(gipc_flush(w, -1));
   for (int i = 0; i < 4; i++)
     CHECK_OK(gipc_get(r, 30, &data, &size)); /* it is there: no wait */
   CHECK_IS(gipc_get(r, 0, &data, &size), -ETIMEDOUT);
 }
 
-static void blocking_calls_that_need_not_wait_are_done(void **state) {
+static void
+blocking_calls_that_need_not_wait_complete_when_the_thread_is_cancelled(
+    void **state) {
   CHECK_OK(gipc_pipe(&r, &w));
   with_pending_cancel(block);
   gipc_handle_free(r);
   gipc_handle_free(w);
 }
 
-/* The write ends in SIGPIPE, which is taken back by more system calls. */
+/* The write raises SIGPIPE, which is removed by further system calls. */
 static void put_on_closed_pipe(void) {
   CHECK_IS(gipc_put(w, "lost", 4, 30), -EPIPE);
 }
 
-static void a_signal_of_a_closed_pipe_is_taken_back(void **state) {
+static void a_sigpipe_is_removed_when_the_thread_is_cancelled(void **state) {
   for (int flags = 0; flags < 2; flags++) {
     int ends[2];
     CHECK_OK(pipe2(ends, O_CLOEXEC | (flags ? O_NONBLOCK : 0)));
@@ -142,7 +145,7 @@ static void start_each(void) {
   CHECK_IS(gipc_exec_process(none, o, &p), -ENOENT);
 }
 
-static void processes_are_started(void **state) {
+static void starts_complete_when_the_thread_is_cancelled(void **state) {
   o = new_options();
   /* Pipes, and a list of descriptors that is read where one call is refused. */
   for (int which = 0; which < 3; which++)
@@ -157,17 +160,18 @@ static int with_an_old_kernel(void *none) {
   if (!fail_call(SYS_close_range, ENOSYS))
     return 0;
 #endif
-  processes_are_started(NULL);
+  starts_complete_when_the_thread_is_cancelled(NULL);
   return 0;
 }
 
-static void descriptors_are_closed_one_by_one(void **state) {
+static void
+descriptors_are_closed_one_by_one_when_the_thread_is_cancelled(void **state) {
   in_own_fork(with_an_old_kernel, NULL);
 }
 
 static void fail_to_start(void) {
   const char *const argv[] = {"true", NULL};
-  gipc_fork *f = NULL;
+  gipc_fork_context *f = NULL;
   CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -ENOENT);
   CHECK_IS(gipc_exec_process(argv, o, &p), -ENOENT);
   CHECK_OK(gipc_fork_prepare(o, &f));
@@ -179,7 +183,8 @@ static void fail_to_start(void) {
   CHECK_IS(gipc_fork_parent(f, pid, &p), -ENOENT);
 }
 
-static void a_start_that_fails_is_undone(void **state) {
+static void
+a_failed_start_is_undone_when_the_thread_is_cancelled(void **state) {
   o = new_options();
   CHECK_OK(gipc_options_set_cwd(o, "/no/such/folder"));
   with_pending_cancel(fail_to_start);
@@ -196,7 +201,8 @@ static void start_by_function(void) {
   gipc_process_free(p);
 }
 
-static void a_runtimes_fork_is_not_left_half_done(void **state) {
+static void
+a_fork_of_a_runtime_completes_when_the_thread_is_cancelled(void **state) {
   o = new_options();
   CHECK_OK(gipc_options_set_fork(o, fork_slowly, NULL));
   with_pending_cancel(start_by_function);
@@ -215,7 +221,8 @@ static int end_cancelled(struct ev_loop *fresh, void *by_exit) {
   return 6;
 }
 
-static void a_cancelled_child_ends_as_it_was_told(void **state) {
+static void
+a_child_with_a_pending_cancellation_returns_its_exit_code(void **state) {
   for (int by_exit = 0; by_exit < 2; by_exit++) {
     char text[100];
     const void *data;
@@ -242,7 +249,7 @@ static int wait_cancelled(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void a_target_that_is_cancelled_is_told_of(void **state) {
+static void a_cancelled_target_is_reported_as_unwound(void **state) {
   o = new_options();
   CHECK_OK(gipc_pipe(&r, &w));
   CHECK_OK(gipc_options_pass(o, NULL, r));
@@ -256,16 +263,17 @@ static void a_target_that_is_cancelled_is_told_of(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(handles_are_made_and_freed),
-      TEST(steps_are_taken),
-      TEST(blocking_calls_that_need_not_wait_are_done),
-      TEST(a_signal_of_a_closed_pipe_is_taken_back),
-      TEST(processes_are_started),
-      TEST(descriptors_are_closed_one_by_one),
-      TEST(a_start_that_fails_is_undone),
-      TEST(a_runtimes_fork_is_not_left_half_done),
-      TEST(a_cancelled_child_ends_as_it_was_told),
-      TEST(a_target_that_is_cancelled_is_told_of),
+      TEST(calls_on_handles_complete_when_the_thread_is_cancelled),
+      TEST(steps_complete_when_the_thread_is_cancelled),
+      TEST(
+          blocking_calls_that_need_not_wait_complete_when_the_thread_is_cancelled),
+      TEST(a_sigpipe_is_removed_when_the_thread_is_cancelled),
+      TEST(starts_complete_when_the_thread_is_cancelled),
+      TEST(descriptors_are_closed_one_by_one_when_the_thread_is_cancelled),
+      TEST(a_failed_start_is_undone_when_the_thread_is_cancelled),
+      TEST(a_fork_of_a_runtime_completes_when_the_thread_is_cancelled),
+      TEST(a_child_with_a_pending_cancellation_returns_its_exit_code),
+      TEST(a_cancelled_target_is_reported_as_unwound),
   };
   return cmocka_run_group_tests_name("cancel at entry", tests, NULL, NULL);
 }

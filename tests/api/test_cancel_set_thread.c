@@ -66,7 +66,7 @@ static void a_set_can_be_waited_for_again(void **state) {
   gipc_handle_free(writer);
 }
 
-static void a_handle_that_was_to_be_closed_is_closed(void **state) {
+static void a_cancelled_close_closes_the_handle(void **state) {
   static char block[4000000];
   for (int i = 0; i < 20; i++) {
     struct waiter w = {0};
@@ -90,7 +90,7 @@ static int ignore_term(struct ev_loop *fresh, void *ready) {
   return gipc_put(ready, "", 0, -1) == 0 ? wait_for_signal(fresh, NULL) : 1;
 }
 
-static void a_group_can_still_be_stopped(void **state) {
+static void a_group_can_be_stopped_after_a_cancelled_stop(void **state) {
   struct waiter w = {0};
   gipc_handle *r, *ready;
   const void *data;
@@ -114,8 +114,8 @@ static void a_group_can_still_be_stopped(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_set_can_be_waited_for_again),
-      TEST(a_handle_that_was_to_be_closed_is_closed),
-      TEST(a_group_can_still_be_stopped),
+      TEST(a_cancelled_close_closes_the_handle),
+      TEST(a_group_can_be_stopped_after_a_cancelled_stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

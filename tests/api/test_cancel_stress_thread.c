@@ -1,5 +1,5 @@
-/* Threads that are cancelled at any moment, while others go on with their
- * handle: not a byte is lost, doubled or out of order (H66, H67, H117). */
+/* Threads that are cancelled at any moment, while others continue to use the
+ * handle: no byte is lost, doubled or out of order (H66, H67, H117). */
 #include "support_process.h"
 
 #include <pthread.h>
@@ -27,7 +27,7 @@ static void *reader(void *argument) {
   size_t size;
   while (s->next < s->count) {
     int result = gipc_get(s->handle, s->timeout, &data, &size);
-    /* Nothing between the get and the count lets a cancellation act. */
+    /* There is no cancellation point between the get and the count. */
     if (result != 0 || size != size_of(s, s->next) ||
         !filled(data, size, s->next)) {
       s->failed = 1;
@@ -65,14 +65,15 @@ static void *writer(void *argument) {
 
 static uint64_t seed = 117;
 
-/* Threads with this body, one after the other, until one gets to the end. */
+/* Starts threads with this body one after the other, until one completes. */
 static size_t run_and_cancel(void *(*body)(void *), struct side *s) {
   for (size_t cancelled = 0;; cancelled++) {
     pthread_t thread;
     void *result = NULL;
     CHECK_OK(pthread_create(&thread, NULL, body, s));
-    uint64_t spin = random_next(&seed) % 200000, turns = random_next(&seed) % 8;
-    for (; turns > 0; turns--) {
+    uint64_t spin = random_next(&seed) % 200000,
+             rounds = random_next(&seed) % 8;
+    for (; rounds > 0; rounds--) {
       for (volatile uint64_t i = 0; i < spin / 8; i++)
         ;
       sched_yield();

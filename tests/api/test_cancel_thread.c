@@ -33,7 +33,7 @@ static void begin(struct victim *v) {
   CHECK_OK(pthread_create(&v->thread, NULL, run_victim, v));
 }
 
-/* Where the kernel tells whether the thread runs. */
+/* Opens the file in which the kernel reports whether the thread runs. */
 static int open_state(struct victim *v) {
   char path[64];
   pid_t tid;
@@ -45,7 +45,7 @@ static int open_state(struct victim *v) {
   return fd;
 }
 
-/* Until it sleeps in the kernel. */
+/* Waits until the thread sleeps in the kernel. */
 static void wait_for_sleep(int state) {
   char text[512], *end;
   do {
@@ -76,7 +76,7 @@ static void cancel_asleep(struct victim *v) {
   cancel(v);
 }
 
-/* Each way to wait: for ever, and with a timeout. */
+/* Each way to wait: indefinitely, and with a timeout. */
 static const double timeouts[] = {-1, 30};
 
 /* ---- Gets ------------------------------------------------------------ */
@@ -149,7 +149,7 @@ static void cancel_within(size_t size, size_t cut, double timeout) {
   for (size_t at = cut; at < size + 4;) {
     size_t part = size + 4 - at < 60000 ? size + 4 - at : 60000;
     if (at + part == size + 4) {
-      wait_until_read(ends[0]); /* so that the rest fits into the socket */
+      wait_until_read(ends[0]); /* so that the remaining bytes fit */
       cancel(&v);
     }
     CHECK(write_all(ends[1], frame + at, part));
@@ -214,8 +214,8 @@ static void put_body(struct victim *v) {
 
 static void put_many_body(struct victim *v) {
   gipc_message *batch = v->user;
-  size_t taken;
-  (void)!gipc_put_many(v->handle, batch, 3, v->timeout, &taken);
+  size_t accepted;
+  (void)!gipc_put_many(v->handle, batch, 3, v->timeout, &accepted);
 }
 
 static void flush_body(struct victim *v) {
@@ -228,7 +228,7 @@ static size_t queued(gipc_handle *h) {
   return bytes;
 }
 
-/* No byte more fits into the kernel's buffer; the number of messages there. */
+/* Fills the socket buffer to the last byte; returns the number of messages. */
 static size_t fill_kernel(gipc_handle *w) {
   size_t count = 0;
   int result;
@@ -264,7 +264,8 @@ static void free_pipe(gipc_handle *r, struct victim *v) {
   gipc_handle_free(v->handle);
 }
 
-static void a_cancelled_put_of_which_nothing_left_is_withdrawn(void **state) {
+static void
+a_cancelled_put_of_which_no_byte_was_written_is_not_put(void **state) {
   static const size_t sizes[] = {0, 10, 4097, 3000000};
   for (int round = 0; round < 16; round++) {
     struct victim v = {.body = put_body, .size = sizes[round / 4]};
@@ -281,7 +282,7 @@ static void a_cancelled_put_of_which_nothing_left_is_withdrawn(void **state) {
   }
 }
 
-/* Takes a message that is still being sent. */
+/* Gets a message that is still being written. */
 static void flush_to(gipc_handle *r, gipc_handle *w, size_t size) {
   const void *data;
   size_t got;
@@ -295,7 +296,7 @@ static void flush_to(gipc_handle *r, gipc_handle *w, size_t size) {
   CHECK(filled(data, size, size));
 }
 
-static void a_cancelled_put_that_was_partly_sent_is_put(void **state) {
+static void a_cancelled_put_that_was_partly_written_is_put(void **state) {
   for (int round = 0; round < 8; round++) {
     struct victim v = {.body = put_body, .size = 3000000};
     gipc_handle *r;
@@ -307,7 +308,7 @@ static void a_cancelled_put_that_was_partly_sent_is_put(void **state) {
     CHECK_IS(queued(v.handle) + stats.bytes_out, v.size + 4);
     CHECK(stats.bytes_out > 0);
     if (round >= 4)
-      cancel_asleep(&v); /* the second one has to wait behind the first */
+      cancel_asleep(&v); /* the second has to wait for the first */
     flush_to(r, v.handle, v.size);
     put_filled(v.handle, 20, 4);
     expect(r, 20, 4);
@@ -389,7 +390,7 @@ static int ignore_term(struct ev_loop *fresh, void *ready) {
   return wait_for_signal(fresh, NULL);
 }
 
-static void a_cancelled_stop_has_asked_the_child_to_end(void **state) {
+static void a_cancelled_stop_has_sent_sigterm(void **state) {
   struct victim v = {.body = stop_body};
   gipc_options *o = new_options();
   gipc_handle *r, *w;
@@ -484,12 +485,12 @@ int main(void) {
       TEST(a_cancelled_get_leaves_the_handle_as_it_was),
       TEST(a_get_cancelled_within_a_message_keeps_its_bytes),
       TEST(a_wait_that_poll_refuses_is_cancelled_too),
-      TEST(a_cancelled_put_of_which_nothing_left_is_withdrawn),
-      TEST(a_cancelled_put_that_was_partly_sent_is_put),
+      TEST(a_cancelled_put_of_which_no_byte_was_written_is_not_put),
+      TEST(a_cancelled_put_that_was_partly_written_is_put),
       TEST(a_cancelled_put_many_leaves_whole_messages),
       TEST(a_cancelled_flush_keeps_the_queue),
       TEST(a_cancelled_join_leaves_the_process_to_be_joined),
-      TEST(a_cancelled_stop_has_asked_the_child_to_end),
+      TEST(a_cancelled_stop_has_sent_sigterm),
       TEST(a_callback_ends_before_its_thread_is_cancelled),
   };
   return cmocka_run_group_tests_name("cancel", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Which ways of newer kernels are live: what gipc_features() says is so. */
+/* gipc_features() returns the features of the kernel that work. */
 #include "support_process.h"
 
 #include <sched.h>
@@ -17,7 +17,8 @@ enum {
         GIPC_FEATURE_PIPE_WRITE
 };
 
-/* What this kernel has, asked in a process of its own: the answer is kept. */
+/* The features of this kernel, from another process, as a process keeps the
+ * result. */
 static int ask(void *out) {
   int mask = gipc_features();
   CHECK(mask >= 0);
@@ -35,14 +36,14 @@ static int features_here(void) {
   return mask;
 }
 
-/* ---- What is lacking is not claimed -------------------------------------- */
+/* ---- Missing features ---------------------------------------------------- */
 
 struct lack {
   long call;
   int argument; /* -1: always */
   uint32_t value;
   int error;
-  int features; /* that are gone then */
+  int features; /* missing then */
 };
 
 static int without(void *argument) {
@@ -62,7 +63,7 @@ static int without_kept_status(void *here) {
   return 0;
 }
 
-static void a_feature_that_the_kernel_lacks_is_not_claimed(void **state) {
+static void a_feature_that_the_kernel_lacks_is_not_reported(void **state) {
   struct lack lacks[] = {
       {SYS_close_range, -1, 0, ENOSYS, GIPC_FEATURE_CLOSE_RANGE},
       {SYS_madvise, 2, MADV_WIPEONFORK, EINVAL, GIPC_FEATURE_WIPE_ON_FORK},
@@ -96,9 +97,9 @@ static void a_shortage_is_an_error_and_not_remembered(void **state) {
   in_own_fork(without_descriptors, NULL);
 }
 
-/* ---- What is claimed is there -------------------------------------------- */
+/* ---- Reported features --------------------------------------------------- */
 
-static void the_portable_half_claims_nothing(void **state) {
+static void the_portable_fallback_reports_no_feature(void **state) {
   int mask = features_here();
   CHECK_IS(mask & ~all, 0);
   if (portable())
@@ -129,8 +130,7 @@ static void a_process_has_a_descriptor_with_its_feature(void **state) {
   CHECK_IS(end_of(p), 0);
 }
 
-/* ---- Nobody notices -------------------------------------------------------
- */
+/* ---- Side effects ------------------------------------------------------- */
 
 static volatile sig_atomic_t child_signals;
 static void on_child(int signal) { child_signals++; }
@@ -148,18 +148,18 @@ static int ask_in_silence(void *argument) {
   CHECK(child_signals == 0 && count_fds() == fds && !has_children());
   return 0;
 }
-static void finding_out_leaves_no_trace(void **state) {
+static void finding_the_features_has_no_side_effect(void **state) {
   in_own_fork(ask_in_silence, NULL);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(the_portable_half_claims_nothing),
-      TEST(a_feature_that_the_kernel_lacks_is_not_claimed),
+      TEST(the_portable_fallback_reports_no_feature),
+      TEST(a_feature_that_the_kernel_lacks_is_not_reported),
       TEST(a_shortage_is_an_error_and_not_remembered),
       TEST(a_status_is_lost_only_without_its_feature),
       TEST(a_process_has_a_descriptor_with_its_feature),
-      TEST(finding_out_leaves_no_trace),
+      TEST(finding_the_features_has_no_side_effect),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* What a start failed for. */
+/* gipc_options_failed(): the option that a start failed for. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -43,7 +43,7 @@ static void a_missing_program_and_a_missing_directory_differ(void **state) {
   gipc_options_free(o);
 }
 
-static void a_start_that_succeeds_failed_for_nothing(void **state) {
+static void a_start_that_succeeds_reports_no_failed_option(void **state) {
   const char *missing[] = {"/no/such/program", NULL};
   gipc_process *p = NULL;
   gipc_options *o = new_options();
@@ -58,7 +58,7 @@ static void a_start_that_succeeds_failed_for_nothing(void **state) {
   gipc_options_free(o);
 }
 
-static void a_closed_descriptor_is_told_by_its_option(void **state) {
+static void a_closed_descriptor_is_reported_by_its_option(void **state) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_FD, closed_fd()));
   expect(o, -EBADF, "stdio");
@@ -69,7 +69,7 @@ static void a_closed_descriptor_is_told_by_its_option(void **state) {
   gipc_options_free(o);
 }
 
-static void a_handle_that_cannot_move_is_told(void **state) {
+static void a_handle_that_cannot_be_passed_is_reported_as_pass(void **state) {
   gipc_handle *reader, *writer;
   gipc_options *o = new_options();
   CHECK_OK(gipc_pipe(&reader, &writer));
@@ -81,7 +81,8 @@ static void a_handle_that_cannot_move_is_told(void **state) {
   gipc_handle_free(writer);
 }
 
-static void what_is_no_terminal_is_told(void **state) {
+static void
+a_file_that_is_not_a_terminal_is_reported_as_terminal(void **state) {
   int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_terminal(o, fd));
@@ -100,7 +101,7 @@ static int without_privileges(void *argument) {
   return 0;
 }
 
-static void a_user_that_may_not_be_is_told(void **state) {
+static void a_user_that_is_not_permitted_is_reported_as_user(void **state) {
   not_under_valgrind();
   in_own_fork(without_privileges, NULL);
 }
@@ -108,11 +109,11 @@ static void a_user_that_may_not_be_is_told(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_missing_program_and_a_missing_directory_differ),
-      TEST(a_start_that_succeeds_failed_for_nothing),
-      TEST(a_closed_descriptor_is_told_by_its_option),
-      TEST(a_handle_that_cannot_move_is_told),
-      TEST(what_is_no_terminal_is_told),
-      TEST(a_user_that_may_not_be_is_told),
+      TEST(a_start_that_succeeds_reports_no_failed_option),
+      TEST(a_closed_descriptor_is_reported_by_its_option),
+      TEST(a_handle_that_cannot_be_passed_is_reported_as_pass),
+      TEST(a_file_that_is_not_a_terminal_is_reported_as_terminal),
+      TEST(a_user_that_is_not_permitted_is_reported_as_user),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Handles: their making, directions, closing, and what a closed one says. */
+/* Handles: making, directions, closing, and calls on a closed one. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -104,7 +104,7 @@ static void each_handle_knows_its_directions(void **state) {
   gipc_handle_free(w);
 }
 
-static void one_way_really_is_one_way(void **state) {
+static void a_one_way_pipe_carries_no_bytes_backwards(void **state) {
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
   assert_true(send(gipc_fd(r, GIPC_READ), "x", 1, MSG_NOSIGNAL) < 0);
@@ -113,10 +113,10 @@ static void one_way_really_is_one_way(void **state) {
   gipc_handle_free(w);
 }
 
-/* Everything that a closed handle can be asked. */
+/* Every call on a closed handle. */
 static void says_closed(gipc_handle *h) {
   char buffer[8];
-  size_t pending = 77, taken = 77;
+  size_t pending = 77, accepted = 77;
   gipc_message one = {"x", 1};
   RESULT(gipc_close(h), GIPC_ECLOSED);
   RESULT(gipc_shutdown(h), GIPC_ECLOSED);
@@ -141,14 +141,14 @@ static void says_closed(gipc_handle *h) {
   RESULT(gipc_put_cancel(h), GIPC_ECLOSED);
   RESULT(gipc_flush_step(h), GIPC_ECLOSED);
   RESULT(gipc_flush(h, 0), GIPC_ECLOSED);
-  RESULT(gipc_put_many(h, &one, 1, 0, &taken), GIPC_ECLOSED);
-  assert_int_equal(taken, 0);
+  RESULT(gipc_put_many(h, &one, 1, 0, &accepted), GIPC_ECLOSED);
+  assert_int_equal(accepted, 0);
   RESULT(gipc_stop(h), GIPC_ECLOSED);
   RESULT(gipc_pause(h), GIPC_ECLOSED);
   RESULT(gipc_resume(h), GIPC_ECLOSED);
 }
 
-static void a_closed_handle_says_so_for_ever(void **state) { /* H96 */
+static void every_call_on_a_closed_handle_reports_it(void **state) { /* H96 */
   gipc_handle *h[4];
   gipc_stats stats = {.size = sizeof stats};
   int before = count_fds(), i;
@@ -161,7 +161,7 @@ static void a_closed_handle_says_so_for_ever(void **state) { /* H96 */
     says_closed(h[i]);
   }
   assert_int_equal(count_fds(), before);
-  /* Only the counters can still be asked for. */
+  /* Only the counters are still available. */
   OK(gipc_handle_stats(h[1], &stats));
   assert_int_equal(stats.messages_out, 1);
   for (i = 0; i < 4; i++)
@@ -174,7 +174,7 @@ static void everything_put_before_a_close_is_delivered(void **state) {
   OK(gipc_pipe(&r, &w));
   OK(gipc_try_put(w, "one", 3));
   OK(gipc_try_put(w, "two", 3));
-  OK(gipc_close(w)); /* the queue leaves at once */
+  OK(gipc_close(w)); /* the queue is written at once */
   expect(r, "one");
   expect(r, "two");
   for (int i = 0; i < 100; i++) /* H83 */
@@ -183,7 +183,7 @@ static void everything_put_before_a_close_is_delivered(void **state) {
   gipc_handle_free(w);
 }
 
-static void a_queue_that_cannot_leave_keeps_the_handle_open(void **state) {
+static void a_queue_that_cannot_be_written_keeps_the_handle_open(void **state) {
   gipc_handle *r, *w;
   int put = 0, got = 0, result;
   static char block[1000];
@@ -208,7 +208,7 @@ static void a_queue_that_cannot_leave_keeps_the_handle_open(void **state) {
   gipc_handle_free(w);
 }
 
-static void freeing_discards_what_cannot_leave(void **state) {
+static void freeing_discards_a_queue_that_cannot_be_written(void **state) {
   gipc_handle *r, *w;
   static char block[1 << 20];
   int result, got = 0;
@@ -269,7 +269,7 @@ static void closing_with_borrowed_memory_is_refused(void **state) {
   RESULT(gipc_close(b), GIPC_ELOCKED);
   RESULT(gipc_try_get(b, &data, &size), GIPC_ELOCKED);
   RESULT(gipc_get_into(b, into + 1, sizeof into - 1, &size), GIPC_ELOCKED);
-  /* But freeing always works. */
+  /* Freeing always works. */
   gipc_handle_free(a);
   gipc_handle_free(b);
 }
@@ -280,11 +280,11 @@ int main(void) {
       TEST(both_ends_of_a_duplex_pipe_read_and_write),
       TEST(descriptors_are_closed_on_exec_and_above_stdio),
       TEST(each_handle_knows_its_directions),
-      TEST(one_way_really_is_one_way),
-      TEST(a_closed_handle_says_so_for_ever),
+      TEST(a_one_way_pipe_carries_no_bytes_backwards),
+      TEST(every_call_on_a_closed_handle_reports_it),
       TEST(everything_put_before_a_close_is_delivered),
-      TEST(a_queue_that_cannot_leave_keeps_the_handle_open),
-      TEST(freeing_discards_what_cannot_leave),
+      TEST(a_queue_that_cannot_be_written_keeps_the_handle_open),
+      TEST(freeing_discards_a_queue_that_cannot_be_written),
       TEST(shutdown_ends_only_the_writing_direction),
       TEST(shutdown_of_a_writer_closes_it),
       TEST(closing_with_borrowed_memory_is_refused),

@@ -1,5 +1,5 @@
-/* Receiving ahead: peers that put several messages at once do not lock each
- * other, up to a bound in bytes, and what happens beyond it.
+/* Receiving ahead: peers that put several messages at the same time do not
+ * block each other, up to a limit in bytes, and what happens beyond it.
  *
  * GIPC_TEST_SEED repeats a run. */
 #include "support_peers.h"
@@ -60,7 +60,8 @@ static uint64_t a_seed(void) {
 }
 
 static void
-peers_that_put_several_messages_at_once_do_not_lock_each_other(void **state) {
+peers_that_put_several_messages_at_the_same_time_do_not_block_each_other(
+    void **state) {
   /* H78; without a timeout, too, where a put might wait in the kernel */
   uint64_t seed = a_seed();
   for (size_t round = 0; round < many(8, 2); round++)
@@ -104,7 +105,7 @@ static void *echo(void *argument) {
   return NULL;
 }
 
-static void a_message_that_was_lent_is_put_again_as_it_was(void **state) {
+static void a_view_that_is_put_again_is_not_overwritten(void **state) {
   /* H66: while it waits, others arrive that move what the handle holds */
   for (int way = 0; way < way_count; way++) {
     struct side a = {.count = most_messages, .seed = 5, .timeout = 60};
@@ -129,7 +130,8 @@ static void a_message_that_was_lent_is_put_again_as_it_was(void **state) {
 /* ---- The bound ------------------------------------------------------------
  */
 
-/* Puts in steps until the kernel and the peer take no more; how many. */
+/* Puts in steps until the kernel and the peer accept no more; returns how many.
+ */
 static size_t put_until_full(gipc_handle *from, gipc_handle *to,
                              const void *block, size_t length, int *why) {
   size_t count = 0;
@@ -161,7 +163,7 @@ static void no_more_is_received_ahead_than_the_read_limit(void **state) {
     assert_in_range(held(a), 1000001 - 4, 1000001);
     for (int i = 0; i < 10; i++)
       RESULT(gipc_read_ahead(a), -ENOBUFS);
-    /* What is taken makes room again. */
+    /* A get allows more bytes to be received ahead. */
     OK(gipc_try_get(a, &data, &size));
     assert_int_equal(size, sizeof block);
     OK(gipc_read_ahead(a));
@@ -170,7 +172,7 @@ static void no_more_is_received_ahead_than_the_read_limit(void **state) {
   }
 }
 
-static void one_message_is_received_ahead_whatever_its_size(void **state) {
+static void one_message_of_any_size_is_received_ahead(void **state) {
   static char block[3000000];
   gipc_handle *a, *b;
   int why;
@@ -183,7 +185,7 @@ static void one_message_is_received_ahead_whatever_its_size(void **state) {
   gipc_handle_free(b);
 }
 
-static void a_read_limit_of_0_turns_receiving_ahead_off(void **state) {
+static void a_read_limit_of_0_disables_receiving_ahead(void **state) {
   static char block[3000000];
   gipc_handle *a, *b;
   OK(gipc_pipe_duplex(&a, &b));
@@ -198,7 +200,7 @@ static void a_read_limit_of_0_turns_receiving_ahead_off(void **state) {
   gipc_handle_free(b);
 }
 
-/* Everything that two sides have put is got, with steps of both. */
+/* Gets all messages that two sides have put, with steps of both. */
 static void recover(struct side *a, size_t of_b, struct side *b, size_t of_a) {
   struct side *sides[] = {a, b};
   size_t left[] = {of_b, of_a}, got[] = {0, 0};
@@ -250,7 +252,7 @@ beyond_the_read_limit_a_put_times_out_and_both_recover(void **state) {
   }
 }
 
-static void what_was_received_ahead_costs_no_memory_afterwards(void **state) {
+static void memory_of_receiving_ahead_is_released_after_the_gets(void **state) {
   static char block[100000];
   gipc_handle *a, *b;
   int why;
@@ -264,7 +266,7 @@ static void what_was_received_ahead_costs_no_memory_afterwards(void **state) {
     while (gipc_try_get(a, &data, &size) == -EAGAIN)
       assert_true(gipc_flush_step(b) == 0 || held(a) < sizeof block);
   RESULT(gipc_try_get(a, &data, &size), -EAGAIN);
-  malloc_trim(0); /* what was freed may stay with malloc for long */
+  malloc_trim(0); /* malloc may keep freed memory */
   assert_true(slow() || resident() < before + (4 << 20));
   gipc_handle_free(a);
   gipc_handle_free(b);
@@ -273,20 +275,20 @@ static void what_was_received_ahead_costs_no_memory_afterwards(void **state) {
 /* ---- What it says ---------------------------------------------------------
  */
 
-static void receiving_ahead_says_why_not(void **state) {
+static void receiving_ahead_reports_why_it_ends(void **state) {
   static char block[300000], got_here[sizeof(block)];
   gipc_handle *reader, *writer;
   size_t got;
   OK(gipc_pipe(&reader, &writer));
   RESULT(gipc_read_ahead(writer), GIPC_EDIRECTION);
   RESULT(gipc_read_ahead(NULL), -EINVAL);
-  /* A get that is under way has the rest to itself. */
+  /* Only the get in progress may receive the remaining bytes. */
   RESULT(gipc_put_start(writer, block, sizeof(block)), -EAGAIN);
   RESULT(gipc_get_into(reader, got_here, sizeof(block), &got), -EAGAIN);
   RESULT(gipc_read_ahead(reader), GIPC_ELOCKED);
   OK(gipc_put_step(writer));
   OK(gipc_get_into(reader, got_here, sizeof(block), &got));
-  /* The end is told by the get, too. */
+  /* The get returns the end as well. */
   OK(gipc_put(writer, "last", 4, 60));
   gipc_handle_free(writer);
   OK(gipc_read_ahead(reader));
@@ -316,15 +318,16 @@ static void the_read_limit_is_any_size_of_an_open_handle(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(peers_that_put_several_messages_at_once_do_not_lock_each_other),
+      TEST(
+          peers_that_put_several_messages_at_the_same_time_do_not_block_each_other),
       TEST(two_messages_against_one_reach_both_peers),
-      TEST(a_message_that_was_lent_is_put_again_as_it_was),
+      TEST(a_view_that_is_put_again_is_not_overwritten),
       TEST(no_more_is_received_ahead_than_the_read_limit),
-      TEST(one_message_is_received_ahead_whatever_its_size),
-      TEST(a_read_limit_of_0_turns_receiving_ahead_off),
+      TEST(one_message_of_any_size_is_received_ahead),
+      TEST(a_read_limit_of_0_disables_receiving_ahead),
       TEST(beyond_the_read_limit_a_put_times_out_and_both_recover),
-      TEST(what_was_received_ahead_costs_no_memory_afterwards),
-      TEST(receiving_ahead_says_why_not),
+      TEST(memory_of_receiving_ahead_is_released_after_the_gets),
+      TEST(receiving_ahead_reports_why_it_ends),
       TEST(the_read_limit_is_any_size_of_an_open_handle),
   };
   return cmocka_run_group_tests_name("receiving ahead", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Wrong arguments: -EINVAL, and nothing changes, the outputs least of all. */
+/* Wrong arguments: -EINVAL, and nothing changes, neither do the outputs. */
 #include "support.h"
 
 #include <ev.h>
@@ -78,7 +78,7 @@ static void every_null_is_refused(void **state) {
   assert_int_equal(size, 77);
 }
 
-static void nothing_was_put_by_a_refused_put(void **state) {
+static void a_refused_put_puts_nothing(void **state) {
   const void *data;
   size_t size, pending = 77;
   RESULT(gipc_put(w, NULL, 1, -1), -EINVAL);
@@ -97,16 +97,16 @@ static void nothing_was_put_by_a_refused_put(void **state) {
 
 static void not_a_number_is_not_a_time(void **state) {
   const void *data = &r;
-  size_t size = 77, taken = 77;
+  size_t size = 77, accepted = 77;
   gipc_message one = {"x", 1};
   RESULT(gipc_get(r, NAN, &data, &size), -EINVAL);
   RESULT(gipc_put(w, "x", 1, NAN), -EINVAL);
   RESULT(gipc_flush(w, NAN), -EINVAL);
-  RESULT(gipc_put_many(w, &one, 1, NAN, &taken), -EINVAL);
+  RESULT(gipc_put_many(w, &one, 1, NAN, &accepted), -EINVAL);
   assert_ptr_equal(data, &r);
   assert_int_equal(size, 77);
-  assert_int_equal(taken, 77);
-  /* But these are times. */
+  assert_int_equal(accepted, 77);
+  /* These are valid timeouts. */
   OK(gipc_put(w, "x", 1, INFINITY));
   OK(gipc_get(r, INFINITY, &data, &size));
   OK(gipc_put(w, "x", 1, -INFINITY));
@@ -115,7 +115,7 @@ static void not_a_number_is_not_a_time(void **state) {
   RESULT(gipc_get(r, 1e-300, &data, &size), -ETIMEDOUT);
 }
 
-static void outputs_stay_when_there_is_nothing_yet(void **state) {
+static void outputs_are_untouched_when_a_get_would_block(void **state) {
   const void *data = &r;
   size_t size = 77;
   char buffer[4] = "abc";
@@ -140,7 +140,8 @@ static void outputs_stay_when_there_is_nothing_yet(void **state) {
   assert_int_equal(size, 77);
 }
 
-static void directions_marks_and_budgets_have_ranges(void **state) {
+static void
+directions_marks_and_budgets_out_of_range_are_refused(void **state) {
   size_t bytes = 77;
   gipc_stats stats = {.size = sizeof stats.size};
   for (int direction = -3; direction < 8; direction++) {
@@ -168,7 +169,7 @@ static void on_message(gipc_handle *h, const void *data, size_t size,
   (void)h, (void)data, (void)size, (void)user;
 }
 
-static void starts_are_checked(void **state) {
+static void wrong_arguments_of_gipc_start_are_refused(void **state) {
   struct ev_loop *loop = ev_loop_new(0);
   gipc_events events = {.size = sizeof events, .on_message = on_message};
   gipc_events wrong = events, none = {.size = sizeof none};
@@ -192,7 +193,7 @@ static void starts_are_checked(void **state) {
 static void steps_without_a_start_are_refused(void **state) {
   RESULT(gipc_put_step(w), -EINVAL);
   RESULT(gipc_put_cancel(w), -EINVAL);
-  OK(gipc_get_cancel(r)); /* nothing to give back is no error */
+  OK(gipc_get_cancel(r)); /* without a borrowed buffer: no error */
   OK(gipc_flush_step(w));
   OK(gipc_flush(w, 0));
 }
@@ -202,11 +203,11 @@ static void steps_without_a_start_are_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       PIPE_TEST(every_null_is_refused),
-      PIPE_TEST(nothing_was_put_by_a_refused_put),
+      PIPE_TEST(a_refused_put_puts_nothing),
       PIPE_TEST(not_a_number_is_not_a_time),
-      PIPE_TEST(outputs_stay_when_there_is_nothing_yet),
-      PIPE_TEST(directions_marks_and_budgets_have_ranges),
-      PIPE_TEST(starts_are_checked),
+      PIPE_TEST(outputs_are_untouched_when_a_get_would_block),
+      PIPE_TEST(directions_marks_and_budgets_out_of_range_are_refused),
+      PIPE_TEST(wrong_arguments_of_gipc_start_are_refused),
       PIPE_TEST(steps_without_a_start_are_refused),
   };
   return cmocka_run_group_tests_name("pipe arguments", tests, NULL, NULL);

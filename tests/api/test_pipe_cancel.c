@@ -1,4 +1,4 @@
-/* Breaking off at every byte of a get or a put: the stream stays exact. */
+/* Cancelling a get or a put at every byte: the stream stays exact. */
 #include "support.h"
 
 #include <sys/socket.h>
@@ -20,7 +20,8 @@ static void put_header(unsigned char *out, size_t payload) {
 }
 
 /* The peer writes a message of this size byte by byte; between any two bytes a
- * get begins, finds too little, and is broken off.  way: what begins it. */
+ * get begins, would block, and is cancelled.  way: the function that begins it.
+ */
 static void cancel_a_get(size_t payload, int way, size_t step) {
   unsigned char *frame = malloc(payload + 4), *into = malloc(payload + 1);
   int peer, fd = raw_pair(&peer);
@@ -45,7 +46,7 @@ static void cancel_a_get(size_t payload, int way, size_t step) {
     if (way != 3) /* 3: borrows to the end */
       OK(gipc_get_cancel(r));
     if (way == 0)
-      memset(into, 0xee, payload + 1); /* ours again */
+      memset(into, 0xee, payload + 1); /* no longer borrowed */
     assert_true(write_all(peer, frame + at, part));
     at += part;
   }
@@ -67,7 +68,7 @@ static void cancel_a_get(size_t payload, int way, size_t step) {
   free(into);
 }
 
-static void a_get_broken_off_at_any_byte_loses_nothing(void **state) {
+static void a_get_cancelled_at_any_byte_loses_nothing(void **state) {
   /* H66 */
   for (int way = 0; way < 4; way++) {
     cancel_a_get(0, way, 1);
@@ -78,7 +79,8 @@ static void a_get_broken_off_at_any_byte_loses_nothing(void **state) {
   }
 }
 
-static void a_get_may_go_on_in_another_way(void **state) { /* H66 */
+static void
+a_cancelled_get_continues_with_any_other_get(void **state) { /* H66 */
   enum { payload = 200000 };
   static unsigned char frame[payload + 4], into[payload], other[payload];
   uint64_t seed = 66;
@@ -95,7 +97,7 @@ static void a_get_may_go_on_in_another_way(void **state) { /* H66 */
         part = sizeof frame - at;
       assert_true(write_all(peer, frame + at, part));
       at += part;
-      unsigned char *mine = random_next(&seed) % 2 ? into : other;
+      unsigned char *buffer = random_next(&seed) % 2 ? into : other;
       switch (random_next(&seed) % 3) {
       case 0:
         result = gipc_try_get(r, &got, &size);
@@ -104,8 +106,8 @@ static void a_get_may_go_on_in_another_way(void **state) { /* H66 */
         result = gipc_get(r, 0, &got, &size);
         break;
       default:
-        if ((result = gipc_get_into(r, mine, payload, &size)) == 0)
-          got = mine;
+        if ((result = gipc_get_into(r, buffer, payload, &size)) == 0)
+          got = buffer;
         OK(gipc_get_cancel(r));
       }
       assert_true(result == 0 || result == -EAGAIN || result == -ETIMEDOUT);
@@ -122,14 +124,14 @@ static void a_get_may_go_on_in_another_way(void **state) { /* H66 */
 /* ---- Puts ------------------------------------------------------------------
  */
 
-/* A writer whose kernel buffer is full of whole messages. */
+/* A writer whose socket buffer is full of whole messages. */
 static size_t fill_kernel(gipc_handle *w) {
   size_t count = 0;
   int result;
   while ((result = gipc_put_start(w, "filling", 7)) == 0)
     count++;
   RESULT(result, -EAGAIN);
-  OK(gipc_put_cancel(w)); /* no byte of it has left */
+  OK(gipc_put_cancel(w)); /* no byte of it was written */
   return count;
 }
 
@@ -161,7 +163,7 @@ static void expect_frame(struct parser *p, size_t *at, const void *payload,
 }
 
 /* The peer reads the stream piece by piece.  After the Nth piece the put is
- * broken off.  Whole messages come out, whatever N is. */
+ * cancelled.  For every N the peer gets whole messages. */
 static bool cancel_a_put(size_t payload, size_t queued, size_t pieces,
                          size_t piece) {
   struct parser p = {NULL, 0, 0};
@@ -192,8 +194,8 @@ static bool cancel_a_put(size_t payload, size_t queued, size_t pieces,
     assert_true(result == 0 || result == 1);
     RESULT(gipc_put_cancel(w), -EINVAL);
   } else
-    result = 1;                       /* it is whole with the kernel */
-  memset(message, 0xdd, payload + 1); /* ours again */
+    result = 1;                       /* all bytes are written */
+  memset(message, 0xdd, payload + 1); /* no longer borrowed */
   OK(gipc_handle_stats(w, &stats));
   assert_int_equal(stats.messages_out,
                    filling + queued + (result == 1 ? 1 : 0));
@@ -223,7 +225,7 @@ static bool cancel_a_put(size_t payload, size_t queued, size_t pieces,
   return done;
 }
 
-static void a_put_broken_off_at_any_byte_is_whole_or_nothing(void **state) {
+static void a_put_cancelled_at_any_byte_is_whole_or_not_put(void **state) {
   /* H67 */
   static const size_t payloads[] = {1, 300, 4096, 4097, 20000};
   for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++)
@@ -238,7 +240,8 @@ static void the_peer_may_read_byte_by_byte(void **state) { /* H67 */
     cancel_a_put(20000, 1, pieces, 1);
 }
 
-static void a_withdrawn_put_leaves_no_trace(void **state) { /* H67 */
+static void a_cancelled_put_of_which_no_byte_was_written_changes_nothing(
+    void **state) { /* H67 */
   gipc_handle *r, *w;
   size_t pending = 77, count;
   static char block[100000];
@@ -288,11 +291,11 @@ static void a_put_finishes_in_the_background_by_flushing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_get_broken_off_at_any_byte_loses_nothing),
-      TEST(a_get_may_go_on_in_another_way),
-      TEST(a_put_broken_off_at_any_byte_is_whole_or_nothing),
+      TEST(a_get_cancelled_at_any_byte_loses_nothing),
+      TEST(a_cancelled_get_continues_with_any_other_get),
+      TEST(a_put_cancelled_at_any_byte_is_whole_or_not_put),
       TEST(the_peer_may_read_byte_by_byte),
-      TEST(a_withdrawn_put_leaves_no_trace),
+      TEST(a_cancelled_put_of_which_no_byte_was_written_changes_nothing),
       TEST(a_put_finishes_in_the_background_by_flushing),
   };
   return cmocka_run_group_tests_name("pipe cancel", tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Closing with bytes in the queue: who waits, how long, and what is lost. */
+/* Closing with queued bytes: how long a close waits, and which bytes are lost.
+ */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -19,7 +20,7 @@ static int end(void **state) {
   return test_end(state);
 }
 
-/* Puts numbered messages until the queue is full; how many. */
+/* Puts numbered messages until the queue is full; returns how many. */
 static unsigned fill_queue(gipc_handle *h) {
   char *message = calloc(1, block);
   unsigned count = 0;
@@ -38,7 +39,7 @@ static unsigned fill_queue(gipc_handle *h) {
   return count;
 }
 
-/* Takes messages to the end; how many, and why there are no more. */
+/* Gets all messages: returns their number, and stores the code of the end. */
 static unsigned take_all(gipc_handle *h, int *why) {
   unsigned count = 0, number;
   const void *data;
@@ -82,7 +83,7 @@ static void on_drain(gipc_handle *h, void *user) { CHECK(false); }
 static void on_end(gipc_handle *h, int why, void *user) { CHECK(false); }
 static const gipc_events never = {sizeof never, on_message, on_drain, on_end};
 
-/* What was read is a beginning of what was put, whole messages only. */
+/* The peer reads the first messages that were put, each of them whole. */
 static void lost_some(unsigned put) {
   int why;
   CHECK(take_all(r, &why) < put);
@@ -91,7 +92,7 @@ static void lost_some(unsigned put) {
 
 /* ---- A deadline ---------------------------------------------------------- */
 
-static void a_close_with_a_deadline_discards_what_is_left(void **state) {
+static void a_close_with_a_deadline_discards_the_remaining_bytes(void **state) {
   unsigned put = fill_queue(w);
   int fd = gipc_fd(w, GIPC_WRITE);
   double began = now();
@@ -141,7 +142,7 @@ static void a_close_that_never_expires_waits_for_the_reader(void **state) {
   CHECK_IS(taker.why, GIPC_EOF);
 }
 
-/* Each waits with its queue for the other, and takes its message meanwhile. */
+/* Both close with queued bytes, and each receives the other's message. */
 static void *close_with_all_time(void *h) {
   return INT(gipc_close_within(h, 60));
 }
@@ -162,7 +163,7 @@ static void close_both(struct ev_loop *one, struct ev_loop *other_one) {
   CHECK_OK(pthread_create(&thread, NULL, close_with_all_time, a));
   int other = gipc_close_within(b, 60);
   CHECK_OK(pthread_join(thread, &result));
-  /* The first to have written all closes, and may find the other's end gone. */
+  /* The first to have written all closes; the other may find its peer gone. */
   CHECK(other == 0 || other == -EPIPE);
   CHECK(result == INT(0) || result == INT(-EPIPE));
   CHECK(other == 0 || result == INT(0));
@@ -192,7 +193,7 @@ static void a_started_handle_closes_without_its_loop(void **state) {
   CHECK_OK(pthread_join(taker.thread, NULL));
   CHECK(taker.count == put);
   CHECK_IS(taker.why, GIPC_EOF);
-  CHECK_OK(ev_run(loop, 0)); /* nothing of it is on the loop any more */
+  CHECK_OK(ev_run(loop, 0)); /* it has no watcher on the loop any more */
   ev_loop_destroy(loop);
 }
 
@@ -209,7 +210,7 @@ static void a_started_handle_is_discarded_at_the_deadline(void **state) {
   lost_some(put);
 }
 
-static void a_close_that_the_loop_goes_on_with_can_be_ended(void **state) {
+static void a_close_in_the_background_can_be_ended(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   int fd = gipc_fd(w, GIPC_WRITE);
   unsigned put;
@@ -232,7 +233,7 @@ static void close_in_callback(gipc_handle *h, const void *data, size_t size,
   closings++;
   CHECK_OK(gipc_close_within(h, 0));
 }
-static void a_callback_may_close_its_handle_within_a_time(void **state) {
+static void a_callback_may_close_its_handle_with_a_deadline(void **state) {
   const gipc_events events = {sizeof events, close_in_callback, NULL, on_end};
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   closings = 0;
@@ -256,7 +257,7 @@ static void a_close_that_fails_has_nevertheless_closed(void **state) {
   is_closed(w, fd);
 }
 
-static void a_close_within_a_time_closes_when_the_peer_is_gone(void **state) {
+static void a_close_with_a_deadline_closes_when_the_peer_is_gone(void **state) {
   int fd = gipc_fd(w, GIPC_WRITE);
   fill_queue(w);
   CHECK_OK(gipc_close(r));
@@ -279,7 +280,8 @@ static void borrowed_memory_is_not_closed_under_its_owner(void **state) {
 static int close_in_fork(void *argument) {
   return gipc_close_within(w, 0) == GIPC_EWRONGPROC ? 0 : 1;
 }
-static void a_close_within_a_time_is_for_the_owner(void **state) {
+static void
+a_close_with_a_deadline_is_refused_in_another_process(void **state) {
   fill_queue(w);
   in_own_fork(close_in_fork, NULL);
   CHECK_IS(gipc_close_within(NULL, 0), -EINVAL);
@@ -287,7 +289,7 @@ static void a_close_within_a_time_is_for_the_owner(void **state) {
   CHECK_IS(gipc_directions(w), GIPC_WRITE);
 }
 
-static void messages_that_were_accepted_are_told_on_failure_too(void **state) {
+static void accepted_messages_are_reported_on_failure(void **state) {
   gipc_message two[] = {{"fits", 4}, {"too long", 8}};
   const void *data;
   size_t accepted = 77, size;
@@ -305,7 +307,7 @@ static void messages_that_were_accepted_are_told_on_failure_too(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      PIPE_TEST(a_close_with_a_deadline_discards_what_is_left),
+      PIPE_TEST(a_close_with_a_deadline_discards_the_remaining_bytes),
       PIPE_TEST(a_close_within_no_time_discards_at_once),
       PIPE_TEST(a_close_within_no_time_writes_what_it_can),
       PIPE_TEST(a_close_with_a_deadline_loses_nothing_that_is_read),
@@ -313,13 +315,13 @@ int main(void) {
       TEST(two_peers_close_duplex_handles_at_once),
       PIPE_TEST(a_started_handle_closes_without_its_loop),
       PIPE_TEST(a_started_handle_is_discarded_at_the_deadline),
-      PIPE_TEST(a_close_that_the_loop_goes_on_with_can_be_ended),
-      PIPE_TEST(a_callback_may_close_its_handle_within_a_time),
+      PIPE_TEST(a_close_in_the_background_can_be_ended),
+      PIPE_TEST(a_callback_may_close_its_handle_with_a_deadline),
       PIPE_TEST(a_close_that_fails_has_nevertheless_closed),
-      PIPE_TEST(a_close_within_a_time_closes_when_the_peer_is_gone),
+      PIPE_TEST(a_close_with_a_deadline_closes_when_the_peer_is_gone),
       PIPE_TEST(borrowed_memory_is_not_closed_under_its_owner),
-      PIPE_TEST(a_close_within_a_time_is_for_the_owner),
-      PIPE_TEST(messages_that_were_accepted_are_told_on_failure_too),
+      PIPE_TEST(a_close_with_a_deadline_is_refused_in_another_process),
+      PIPE_TEST(accepted_messages_are_reported_on_failure),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

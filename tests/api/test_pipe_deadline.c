@@ -1,4 +1,4 @@
-/* Times: they cover the whole call, and what they break off goes on later. */
+/* Timeouts: they cover the whole call, and a later call can continue. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -22,7 +22,8 @@ static gipc_handle *reader(int *peer) {
   return r;
 }
 
-static void a_get_stalled_at_any_byte_ends_in_time(void **state) { /* H68 */
+static void
+a_get_stalled_at_any_byte_ends_at_its_deadline(void **state) { /* H68 */
   static const unsigned char frame[] = "\0\0\0\x10sixteen bytes!!!";
   for (size_t cut = 0; cut < sizeof frame - 1; cut++) {
     int peer;
@@ -32,8 +33,8 @@ static void a_get_stalled_at_any_byte_ends_in_time(void **state) { /* H68 */
     RESULT(gipc_get(r, 0.003, &data, &size), -ETIMEDOUT);
     took = now() - before;
     assert_true(took >= 0.003);
-    assert_true(took < 20); /* far over it: a busy machine takes its time */
-    /* What has arrived is not lost. */
+    assert_true(took < 20); /* far longer: the machine may be busy */
+    /* Received bytes are not lost. */
     assert_true(write_all(peer, frame + cut, sizeof frame - 1 - cut));
     OK(gipc_get(r, 10, &data, &size));
     assert_int_equal(size, 16);
@@ -44,7 +45,7 @@ static void a_get_stalled_at_any_byte_ends_in_time(void **state) { /* H68 */
 }
 
 /* A byte each millisecond or so, until the reader is gone. */
-static void *drip(void *argument) {
+static void *write_slowly(void *argument) {
   int peer = *(int *)argument;
   struct pollfd end = {peer, 0, 0};
   while (poll(&end, 1, 1) == 0)
@@ -53,17 +54,18 @@ static void *drip(void *argument) {
   return NULL;
 }
 
-static void bytes_that_drip_in_do_not_prolong_a_get(void **state) { /* H68 */
+static void slowly_received_bytes_do_not_prolong_a_get(void **state) { /* H68 */
   int peer;
   gipc_handle *r = reader(&peer);
   pthread_t thread;
   double before;
   assert_true(write_all(peer, "\0\1\0\0", 4)); /* 64 KiB: a minute */
-  assert_int_equal(pthread_create(&thread, NULL, drip, &peer), 0);
+  assert_int_equal(pthread_create(&thread, NULL, write_slowly, &peer), 0);
   before = now();
   RESULT(gipc_get(r, 0.1, &data, &size), -ETIMEDOUT);
   assert_true(now() - before >= 0.1);
-  assert_true(now() - before < 20); /* far under the minute of the message */
+  assert_true(now() - before <
+              20); /* far shorter than the minute of the message */
   gipc_handle_free(r);
   pthread_join(thread, NULL);
   close(peer);
@@ -88,7 +90,7 @@ static uint64_t received_by(const gipc_handle *h) {
  * is a step, a MiB, and not all that the other side can keep up with. */
 enum { two_steps = 2 << 20 };
 
-static void a_firehose_does_not_prolong_a_get(void **state) { /* H68 */
+static void a_fast_writer_does_not_prolong_a_get(void **state) { /* H68 */
   enum { large = 768 << 20 };
   int peer;
   gipc_handle *r = reader(&peer);
@@ -112,7 +114,7 @@ static void a_firehose_does_not_prolong_a_get(void **state) { /* H68 */
   free(buffer);
 }
 
-/* Swallows until the end. */
+/* Reads until the end. */
 static void *swallow(void *argument) {
   static char into[1 << 18];
   int peer = *(int *)argument;
@@ -124,10 +126,10 @@ static void *swallow(void *argument) {
 /* Takes a message, then has something else to wait for. */
 static void *take_one_by_one(void *argument) {
   gipc_handle **handles = argument, *r = handles[0], *idle = handles[1];
-  const void *taken;
+  const void *ignored;
   size_t length;
-  while (gipc_get(r, -1, &taken, &length) == 0)
-    RESULT(gipc_get(idle, 0.06, &taken, &length), -ETIMEDOUT);
+  while (gipc_get(r, -1, &ignored, &length) == 0)
+    RESULT(gipc_get(idle, 0.06, &ignored, &length), -ETIMEDOUT);
   return NULL;
 }
 
@@ -136,7 +138,7 @@ static void a_batch_has_one_deadline(void **state) { /* H68 */
   gipc_handle *r, *w, *idle, *idle_writer;
   gipc_message messages[count];
   pthread_t thread;
-  size_t taken;
+  size_t accepted;
   char *block = calloc(1, large);
   OK(gipc_pipe(&r, &w));
   OK(gipc_pipe(&idle, &idle_writer));
@@ -144,10 +146,10 @@ static void a_batch_has_one_deadline(void **state) { /* H68 */
   for (int i = 0; i < count; i++)
     messages[i] = (gipc_message){block, large};
   assert_int_equal(pthread_create(&thread, NULL, take_one_by_one, handles), 0);
-  /* Each alone would be in time. */
-  RESULT(gipc_put_many(w, messages, count, 0.15, &taken), -ETIMEDOUT);
-  assert_true(taken < count);
-  OK(gipc_flush(w, -1)); /* the part of a message that was taken */
+  /* Each alone would not expire. */
+  RESULT(gipc_put_many(w, messages, count, 0.15, &accepted), -ETIMEDOUT);
+  assert_true(accepted < count);
+  OK(gipc_flush(w, -1)); /* the queued part of a message */
   gipc_handle_free(w);
   pthread_join(thread, NULL);
   gipc_handle_free(r);
@@ -207,7 +209,7 @@ a_stream_that_is_always_ready_does_not_prolong_a_call(void **state) {
   free(block);
 }
 
-static void zero_seconds_do_what_can_be_done_at_once(void **state) {
+static void a_timeout_of_0_does_what_can_be_done_without_waiting(void **state) {
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
   RESULT(gipc_get(r, 0, &data, &size), -ETIMEDOUT);
@@ -219,9 +221,10 @@ static void zero_seconds_do_what_can_be_done_at_once(void **state) {
   gipc_handle_free(w);
 }
 
-/* The peer reads nothing until a put has timed out with the kernel full to a
- * different place each time. */
-static void a_put_stalled_anywhere_is_told_exactly(void **state) { /* H68 */
+/* The peer reads nothing until a put has timed out.  The socket buffer is full
+ * at a different byte each time. */
+static void
+the_result_of_a_put_stalled_at_any_byte_is_exact(void **state) { /* H68 */
   for (size_t before = 0; before < many(120, 12); before++) {
     gipc_handle *r, *w;
     static char block[100000];
@@ -243,7 +246,7 @@ static void a_put_stalled_anywhere_is_told_exactly(void **state) { /* H68 */
       RESULT(result, -ETIMEDOUT);
       assert_int_equal(pending, 0);
     }
-    /* Nothing more leaves while the rest waits, and nothing is lost. */
+    /* No later message is written before the remaining bytes; none is lost. */
     result = gipc_put(w, "behind", 6, 0);
     assert_true(result == -ETIMEDOUT || result == 0 || result == -EINPROGRESS);
     bool behind = result != -ETIMEDOUT;
@@ -267,13 +270,14 @@ static void a_put_stalled_anywhere_is_told_exactly(void **state) { /* H68 */
   }
 }
 
-static void a_time_and_an_arrival_in_one_moment_complete_once(void **state) {
+static void
+a_deadline_and_a_message_at_the_same_time_complete_one_call(void **state) {
   /* H69 */
   gipc_handle *r, *w;
   int got = 0;
   OK(gipc_pipe(&r, &w));
   for (int i = 0; i < 200; i++) {
-    /* Arrived before the time is looked at, and only after. */
+    /* A message received before the deadline is checked, and one after. */
     if (i % 2)
       OK(gipc_put(w, &i, sizeof i, -1));
     int result = gipc_get(r, i % 4 < 2 ? 0 : 1e-9, &data, &size);
@@ -347,7 +351,7 @@ static void signals_at_any_moment_change_nothing(void **state) { /* H60 */
     assert_true(filled(data, size, i));
   }
   pthread_join(thread, NULL);
-  /* And a time is neither shortened nor prolonged by them. */
+  /* Signals neither shorten nor prolong a timeout. */
   double before = now();
   RESULT(gipc_get(r, 0.05, &data, &size), -ETIMEDOUT);
   assert_true(now() - before >= 0.05);
@@ -361,15 +365,15 @@ static void signals_at_any_moment_change_nothing(void **state) { /* H60 */
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_get_stalled_at_any_byte_ends_in_time),
-      TEST(bytes_that_drip_in_do_not_prolong_a_get),
-      TEST(a_firehose_does_not_prolong_a_get),
+      TEST(a_get_stalled_at_any_byte_ends_at_its_deadline),
+      TEST(slowly_received_bytes_do_not_prolong_a_get),
+      TEST(a_fast_writer_does_not_prolong_a_get),
       TEST(a_fast_reader_does_not_prolong_a_put),
       TEST(a_stream_that_is_always_ready_does_not_prolong_a_call),
       TEST(a_batch_has_one_deadline),
-      TEST(zero_seconds_do_what_can_be_done_at_once),
-      TEST(a_put_stalled_anywhere_is_told_exactly),
-      TEST(a_time_and_an_arrival_in_one_moment_complete_once),
+      TEST(a_timeout_of_0_does_what_can_be_done_without_waiting),
+      TEST(the_result_of_a_put_stalled_at_any_byte_is_exact),
+      TEST(a_deadline_and_a_message_at_the_same_time_complete_one_call),
       TEST(signals_at_any_moment_change_nothing),
   };
   return cmocka_run_group_tests_name("pipe deadline", tests, NULL, NULL);

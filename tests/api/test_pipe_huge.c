@@ -1,5 +1,5 @@
 /* Messages around 2 GiB and over 4 GiB, which one system call cannot move and
- * four bytes of length cannot tell. */
+ * a length of four bytes cannot describe. */
 #include "support.h"
 
 #include <poll.h>
@@ -38,15 +38,15 @@ struct receiver {
 
 static const char *receive_all(struct receiver *r) {
   for (size_t i = 0; i < count; i++) {
-    size_t size = 0, told = 0;
+    size_t size = 0, next = 0;
     int result;
     memset(r->into, 0xee, ends);
     memset(r->into + sizes[i] - ends, 0xee, ends);
-    while ((result = gipc_next_size(r->h, &told)) == -EAGAIN)
+    while ((result = gipc_next_size(r->h, &next)) == -EAGAIN)
       wait_fd(gipc_fd(r->h, GIPC_READ), POLLIN, 60000);
-    if (result != 0 || told != sizes[i])
+    if (result != 0 || next != sizes[i])
       return "get_start";
-    while ((result = gipc_get_into(r->h, r->into, told, &size)) == -EAGAIN)
+    while ((result = gipc_get_into(r->h, r->into, next, &size)) == -EAGAIN)
       wait_fd(gipc_fd(r->h, GIPC_READ), POLLIN, 60000);
     if (result != 0 || size != sizes[i])
       return "get_into";
@@ -63,7 +63,7 @@ static void *receive(void *argument) {
   const char *failed = receive_all(r);
   if (failed != NULL) {
     print_error("%s, message %zu\n", failed, r->good);
-    /* The writer must not wait for what nobody reads. */
+    /* The writer must not wait for a reader that has stopped. */
     gipc_handle_free(r->h);
   }
   return (void *)failed;
@@ -80,7 +80,7 @@ static void messages_of_two_and_four_gigabytes_arrive(void **state) { /* H62 */
   int files[2];
   unsigned char *from;
   if (sizeof(size_t) < 8) {
-    print_message("there is no room for 4 GiB here\n");
+    print_message("too little memory for 4 GiB\n");
     skip();
   }
   if (slow()) {

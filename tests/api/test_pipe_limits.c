@@ -38,7 +38,7 @@ static void use(gipc_handle *a, gipc_handle *b) {
   CHECK_OK(gipc_get(a, 20, &data, &size));
   CHECK(size == 3 && memcmp(data, "one", 3) == 0);
   CHECK_OK(pthread_join(other, NULL));
-  /* Waits to write, and meanwhile for what comes in. */
+  /* Waits for writability, and for bytes to read ahead. */
   CHECK_OK(gipc_set_limit(b, sizeof big));
   CHECK_OK(pthread_create(&other, NULL, get_big, b));
   CHECK_OK(gipc_put(a, big, sizeof big, 20));
@@ -117,7 +117,7 @@ static int use_closed(void *argument) {
   return 0;
 }
 
-static void a_closed_descriptor_is_told_below_the_limit_too(void **state) {
+static void a_closed_descriptor_is_reported_below_the_limit_too(void **state) {
   not_under_valgrind();
   in_own_fork(use_closed, NULL); /* H90 */
 }
@@ -141,7 +141,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(messages_flow_below_any_limit_of_descriptors),
       TEST(a_descriptor_of_a_high_number_is_waited_for_too),
-      TEST(a_closed_descriptor_is_told_below_the_limit_too),
+      TEST(a_closed_descriptor_is_reported_below_the_limit_too),
       TEST(a_child_is_joined_below_any_limit_of_descriptors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

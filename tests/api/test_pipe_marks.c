@@ -32,7 +32,7 @@ static void fill_kernel(gipc_handle *w) {
   OK(gipc_put_cancel(w));
 }
 
-static void puts_are_taken_while_less_than_the_mark_is_queued(void **state) {
+static void puts_are_accepted_while_less_than_the_mark_is_queued(void **state) {
   /* H79 */
   gipc_handle *r, *w;
   static char block[5000];
@@ -50,7 +50,7 @@ static void puts_are_taken_while_less_than_the_mark_is_queued(void **state) {
   gipc_handle_free(w);
   gipc_handle_free(r);
 
-  /* One message may be as large as it likes, when less is queued. */
+  /* A message of any size is accepted below the mark. */
   OK(gipc_pipe(&r, &w));
   OK(gipc_set_marks(w, 100, 1000));
   fill_kernel(w);
@@ -93,18 +93,18 @@ static void a_peer_that_reads_nothing_costs_bounded_memory(void **state) {
   /* H79 */
   gipc_handle *r, *w;
   static char block[1000];
-  size_t before, taken = 0;
+  size_t before, accepted = 0;
   OK(gipc_pipe(&r, &w));
   pid_t pid = child_start(stopped, NULL); /* holds a copy of r, reads nothing */
   before = resident();
   for (size_t i = 0; i < many(1000000, 20000); i++) {
     int result = gipc_try_put(w, block, sizeof block);
     if (result == 0)
-      taken++;
+      accepted++;
     else
       RESULT(result, -EAGAIN);
   }
-  assert_true(taken < 4000);
+  assert_true(accepted < 4000);
   assert_true(resident() < before + (5 << 20));
   kill(pid, SIGKILL);
   int status;
@@ -113,7 +113,7 @@ static void a_peer_that_reads_nothing_costs_bounded_memory(void **state) {
   gipc_handle_free(w);
 }
 
-static void counters_count_what_went_over_the_wire(void **state) {
+static void counters_count_the_bytes_on_the_wire(void **state) {
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
   gipc_stats zero = stats_of(w);
@@ -139,48 +139,48 @@ static void counters_count_what_went_over_the_wire(void **state) {
   gipc_handle_free(w);
 }
 
-static void a_batch_leaves_in_one_call(void **state) {
+static void a_batch_is_written_in_one_call(void **state) {
   gipc_handle *r, *w;
   gipc_message batch[1000];
   int values[1000];
-  size_t taken = 77;
+  size_t accepted = 77;
   OK(gipc_pipe(&r, &w));
   for (int i = 0; i < 1000; i++) {
     values[i] = i;
     batch[i] = (gipc_message){&values[i], i % 5};
   }
-  OK(gipc_put_many(w, batch, 1000, 10, &taken));
-  assert_int_equal(taken, 1000);
+  OK(gipc_put_many(w, batch, 1000, 10, &accepted));
+  assert_int_equal(accepted, 1000);
   assert_int_equal(stats_of(w).writes, 1);
   for (int i = 0; i < 1000; i++) {
     OK(gipc_get(r, 10, &data, &size));
     assert_int_equal(size, i % 5);
     assert_memory_equal(data, &values[i], size);
   }
-  taken = 77;
-  OK(gipc_put_many(w, NULL, 0, 0, &taken));
-  assert_int_equal(taken, 0);
+  accepted = 77;
+  OK(gipc_put_many(w, NULL, 0, 0, &accepted));
+  assert_int_equal(accepted, 0);
   gipc_handle_free(r);
   gipc_handle_free(w);
 }
 
-static void a_batch_out_of_time_tells_how_far_it_came(void **state) {
+static void an_expired_batch_reports_the_accepted_messages(void **state) {
   enum { count = 300 };
   for (size_t message = 1; message < 60000; message = message * 7 + 100) {
     gipc_handle *r, *w;
     gipc_message batch[count];
     char *block = malloc(message);
-    size_t taken = 77, got = 0;
+    size_t accepted = 77, got = 0;
     int result;
     OK(gipc_pipe(&r, &w));
     fill(block, message, 4);
     for (int i = 0; i < count; i++)
       batch[i] = (gipc_message){block, message};
-    while ((result = gipc_put_many(w, batch, count, 0.001, &taken)) == 0)
+    while ((result = gipc_put_many(w, batch, count, 0.001, &accepted)) == 0)
       got += count;
     RESULT(result, -ETIMEDOUT);
-    got += taken;
-    assert_in_range(taken, 0, count);
+    got += accepted;
+    assert_in_range(accepted, 0, count);
     assert_int_equal(stats_of(w).messages_out, got);
     for (;;) {
       int flushed = gipc_flush_step(w);
@@ -205,11 +205,11 @@ static void a_batch_stops_at_the_message_that_is_wrong(void **state) {
   gipc_handle *r, *w;
   static char large[100];
   gipc_message batch[] = {{"one", 3}, {"two", 3}, {large, 100}, {"four", 4}};
-  size_t taken = 77;
+  size_t accepted = 77;
   OK(gipc_pipe(&r, &w));
   OK(gipc_set_limit(w, 99));
-  RESULT(gipc_put_many(w, batch, 4, 10, &taken), GIPC_ETOOBIG);
-  assert_int_equal(taken, 2);
+  RESULT(gipc_put_many(w, batch, 4, 10, &accepted), GIPC_ETOOBIG);
+  assert_int_equal(accepted, 2);
   OK(gipc_flush(w, 10));
   OK(gipc_get(r, 10, &data, &size));
   assert_memory_equal(data, "one", 3);
@@ -250,8 +250,9 @@ out:
   return NULL;
 }
 
-static void two_peers_that_put_at_once_do_not_lock(void **state) { /* H78 */
-  /* One message each, so that each may take the other's in memory. */
+static void
+two_peers_that_put_at_the_same_time_do_not_block(void **state) { /* H78 */
+  /* One message each, so that each can receive the other's ahead. */
   static const size_t sizes[] = {300000, 5 << 20, 64 << 20};
   for (size_t i = 0; i < many(3, 2); i++) {
     struct peer a = {NULL, 1, 2, 1, sizes[i], false};
@@ -268,7 +269,7 @@ static void two_peers_that_put_at_once_do_not_lock(void **state) { /* H78 */
   }
 }
 
-static void a_message_behind_small_ones_is_received_ahead(void **state) {
+static void a_message_after_small_ones_is_received_ahead(void **state) {
   /* H78: the read-ahead is not empty when the put begins to wait */
   struct peer a = {NULL, 1, 2, 1, 5 << 20, false};
   struct peer b = {NULL, 2, 1, 1, 5 << 20, false};
@@ -313,7 +314,7 @@ static void *put_in_steps_then_get(void *argument) {
   return NULL;
 }
 
-static void two_peers_that_put_in_steps_do_not_lock(void **state) { /* H78 */
+static void two_peers_that_put_in_steps_do_not_block(void **state) { /* H78 */
   struct peer a = {NULL, 1, 2, 1, 5 << 20, false};
   struct peer b = {NULL, 2, 1, 1, 5 << 20, false};
   pthread_t thread;
@@ -367,16 +368,16 @@ static void an_echo_of_large_messages_is_exact(void **state) { /* H78 */
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(puts_are_taken_while_less_than_the_mark_is_queued),
+      TEST(puts_are_accepted_while_less_than_the_mark_is_queued),
       TEST(a_lower_mark_holds_at_once),
       TEST(a_peer_that_reads_nothing_costs_bounded_memory),
-      TEST(counters_count_what_went_over_the_wire),
-      TEST(a_batch_leaves_in_one_call),
-      TEST(a_batch_out_of_time_tells_how_far_it_came),
+      TEST(counters_count_the_bytes_on_the_wire),
+      TEST(a_batch_is_written_in_one_call),
+      TEST(an_expired_batch_reports_the_accepted_messages),
       TEST(a_batch_stops_at_the_message_that_is_wrong),
-      TEST(two_peers_that_put_at_once_do_not_lock),
-      TEST(a_message_behind_small_ones_is_received_ahead),
-      TEST(two_peers_that_put_in_steps_do_not_lock),
+      TEST(two_peers_that_put_at_the_same_time_do_not_block),
+      TEST(a_message_after_small_ones_is_received_ahead),
+      TEST(two_peers_that_put_in_steps_do_not_block),
       TEST(an_echo_of_large_messages_is_exact),
   };
   return cmocka_run_group_tests_name("pipe marks", tests, NULL, NULL);

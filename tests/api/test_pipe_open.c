@@ -1,4 +1,5 @@
-/* Adopted streams: sockets, pipes, terminals, files, and what is refused. */
+/* Adopted streams: sockets, pipes, terminals, files; descriptors that are
+ * refused. */
 #include "support.h"
 
 #include <arpa/inet.h>
@@ -104,7 +105,7 @@ static void a_raw_terminal_carries_messages(void **state) {
   gipc_handle *a, *b;
   int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
   if (master < 0)
-    skip_because("there is no devpts");
+    skip_because("devpts is missing");
   assert_int_equal(grantpt(master) | unlockpt(master), 0);
   slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
   assert_true(slave >= 0);
@@ -137,7 +138,7 @@ static void standard_input_and_output_can_be_adopted(void **state) {
     dup2(back[1], 1);
     close(there[0]), close(there[1]), close(back[0]), close(back[1]);
     CHILD_CHECK(gipc_open(0, 1, &h) == 0);
-    /* A later child would still have them as its own. */
+    /* Later children still inherit them. */
     CHILD_CHECK(fcntl(0, F_GETFD) == 0 && fcntl(1, F_GETFD) == 0);
     while (gipc_get(h, -1, &seen, &count) == 0) {
       char copy[100];
@@ -212,7 +213,8 @@ static void tcp_carries_messages(void **state) {
   end_of(b, a);
 }
 
-static void a_reset_on_a_network_is_no_clean_end(void **state) { /* H76 */
+static void
+a_reset_of_a_network_connection_is_not_a_clean_end(void **state) { /* H76 */
   int s[2];
   gipc_handle *a;
   struct linger now_or_never = {1, 0};
@@ -225,7 +227,8 @@ static void a_reset_on_a_network_is_no_clean_end(void **state) { /* H76 */
   gipc_handle_free(a);
 }
 
-static void what_is_no_stream_is_refused_and_stays_the_callers(void **state) {
+static void
+a_file_that_is_not_a_stream_is_refused_and_stays_the_callers(void **state) {
   int s[2], p[2], before = count_fds();
   gipc_handle *h = (gipc_handle *)&s;
   for (int type = SOCK_DGRAM; type <= SOCK_SEQPACKET;
@@ -294,7 +297,8 @@ static int thousand_pipes(void *unused) {
   return 0;
 }
 
-static void a_thousand_pipes_of_a_poor_user_work(void **state) { /* H87 */
+static void
+a_thousand_pipes_work_for_an_unprivileged_user(void **state) { /* H87 */
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   if (files.rlim_max < 4096 || slow()) /* valgrind keeps some */
@@ -311,10 +315,10 @@ int main(void) {
       TEST(standard_input_and_output_can_be_adopted),
       TEST(a_regular_file_is_written_and_read_back),
       TEST(tcp_carries_messages),
-      TEST(a_reset_on_a_network_is_no_clean_end),
-      TEST(what_is_no_stream_is_refused_and_stays_the_callers),
+      TEST(a_reset_of_a_network_connection_is_not_a_clean_end),
+      TEST(a_file_that_is_not_a_stream_is_refused_and_stays_the_callers),
       TEST(closing_closes_what_was_adopted),
-      TEST(a_thousand_pipes_of_a_poor_user_work),
+      TEST(a_thousand_pipes_work_for_an_unprivileged_user),
   };
   return cmocka_run_group_tests_name("pipe open", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* What a peer that goes away, or another process, does to a handle. */
+/* Handles whose peer has ended, or that another process inherited. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -21,11 +21,11 @@ static void on_sigpipe(int number) {
   sigpipes = sigpipes + 1;
 }
 
-/* Puts until the peer's absence is told, in each way of putting. */
-static void put_to_nobody(gipc_handle *w) {
+/* Puts in each way until the error of the missing reader is returned. */
+static void put_without_reader(gipc_handle *w) {
   static char large[100000];
   gipc_message one = {"x", 1};
-  size_t taken, pending = 1;
+  size_t accepted, pending = 1;
   RESULT(gipc_put(w, "x", 1, 10), -EPIPE);
   OK(gipc_pending(w, GIPC_WRITE, &pending));
   assert_int_equal(pending, 0);
@@ -35,8 +35,8 @@ static void put_to_nobody(gipc_handle *w) {
     RESULT(gipc_try_put(w, large, sizeof large), -EPIPE);
     RESULT(gipc_put_start(w, large, sizeof large), -EPIPE);
     RESULT(gipc_put_step(w), -EINVAL);
-    RESULT(gipc_put_many(w, &one, 1, 10, &taken), -EPIPE);
-    assert_int_equal(taken, 0);
+    RESULT(gipc_put_many(w, &one, 1, 10, &accepted), -EPIPE);
+    assert_int_equal(accepted, 0);
     RESULT(gipc_flush_step(w), -EPIPE);
     RESULT(gipc_flush(w, 10), -EPIPE);
   }
@@ -50,7 +50,8 @@ static bool same_set(const sigset_t *a, const sigset_t *b) {
   return true;
 }
 
-static void a_put_to_nobody_is_an_error_and_no_signal(void **state) { /* H75 */
+static void a_put_without_a_reader_is_an_error_and_raises_no_signal(
+    void **state) { /* H75 */
   struct sigaction mine = {.sa_handler = on_sigpipe}, seen;
   sigset_t mask[2], pending[2];
   sigaction(SIGPIPE, &mine, NULL);
@@ -70,7 +71,7 @@ static void a_put_to_nobody_is_an_error_and_no_signal(void **state) { /* H75 */
       OK(gipc_open(-1, fds[1], &w));
     }
     gipc_handle_free(r);
-    put_to_nobody(w);
+    put_without_reader(w);
     gipc_handle_free(w);
   }
   pthread_sigmask(SIG_BLOCK, NULL, &mask[1]);
@@ -83,8 +84,7 @@ static void a_put_to_nobody_is_an_error_and_no_signal(void **state) { /* H75 */
   signal(SIGPIPE, SIG_DFL);
 }
 
-static void
-a_peer_that_closes_with_our_bytes_unread_ends_cleanly(void **state) {
+static void a_peer_that_closes_with_unread_bytes_ends_cleanly(void **state) {
   /* H76: the kernel says ECONNRESET after the last byte */
   for (int messages = 0; messages < 3; messages++) {
     gipc_handle *a, *b;
@@ -105,7 +105,7 @@ a_peer_that_closes_with_our_bytes_unread_ends_cleanly(void **state) {
 }
 
 static void
-a_get_that_waits_for_ever_takes_what_came_before_a_reset(void **state) {
+a_get_without_a_timeout_returns_messages_received_before_a_reset(void **state) {
   gipc_handle *a, *b; /* H76 */
   OK(gipc_pipe_duplex(&a, &b));
   OK(gipc_put(a, "unread", 6, -1));
@@ -123,30 +123,30 @@ a_get_that_waits_for_ever_takes_what_came_before_a_reset(void **state) {
 }
 
 /* Bytes of a message, then a reset: the connection's own error comes last. */
-static void
-a_reset_of_the_network_is_told_after_what_came_before(void **state) {
+static void a_reset_of_a_network_connection_is_reported_after_earlier_messages(
+    void **state) {
   struct sockaddr_in address = {.sin_family = AF_INET};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t length = sizeof address;
   gipc_handle *a;
   int server = socket(AF_INET, SOCK_STREAM, 0);
-  int ours = socket(AF_INET, SOCK_STREAM, 0);
+  int client = socket(AF_INET, SOCK_STREAM, 0);
   assert_int_equal(bind(server, (struct sockaddr *)&address, length), 0);
   assert_int_equal(listen(server, 1), 0);
   assert_int_equal(getsockname(server, (struct sockaddr *)&address, &length),
                    0);
-  assert_int_equal(connect(ours, (struct sockaddr *)&address, length), 0);
+  assert_int_equal(connect(client, (struct sockaddr *)&address, length), 0);
   int peer = accept(server, NULL, NULL);
   assert_true(peer >= 0);
-  OK(gipc_open(ours, ours, &a));
+  OK(gipc_open(client, client, &a));
   assert_true(write_all(peer, "\0\0\0\3one", 7));
-  struct pollfd arrived = {ours, POLLIN, 0};
+  struct pollfd arrived = {client, POLLIN, 0};
   assert_int_equal(poll(&arrived, 1, -1), 1);
   struct linger at_once = {1, 0};
   assert_int_equal(
       setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
   close(peer);
-  struct pollfd reset = {ours, 0, 0};
+  struct pollfd reset = {client, 0, 0};
   assert_int_equal(poll(&reset, 1, -1), 1);
   OK(gipc_get(a, -1, &data, &size));
   assert_memory_equal(data, "one", 3);
@@ -155,7 +155,8 @@ a_reset_of_the_network_is_told_after_what_came_before(void **state) {
   gipc_handle_free(a);
 }
 
-static void a_peer_that_dies_in_mid_message_truncates(void **state) { /* H76 */
+static void
+a_peer_that_dies_within_a_message_truncates_the_stream(void **state) { /* H76 */
   gipc_handle *a;
   int s[2];
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
@@ -168,7 +169,7 @@ static void a_peer_that_dies_in_mid_message_truncates(void **state) { /* H76 */
   gipc_handle_free(a);
 }
 
-static void a_peer_that_vanishes_while_a_put_waits_ends_it(void **state) {
+static void a_peer_that_dies_while_a_put_waits_ends_the_put(void **state) {
   gipc_handle *a, *b;
   static char block[4 << 20];
   int status;
@@ -194,7 +195,7 @@ static void a_peer_that_vanishes_while_a_put_waits_ends_it(void **state) {
 
 static int use_each(gipc_handle *r, gipc_handle *w) {
   char buffer[8];
-  size_t pending, taken;
+  size_t pending, accepted;
   gipc_message one = {"x", 1};
   gipc_stats stats = {.size = sizeof stats};
   const void *seen;
@@ -212,7 +213,7 @@ static int use_each(gipc_handle *r, gipc_handle *w) {
                      gipc_put_start(h, "x", 1),
                      gipc_put_step(h),
                      gipc_put_cancel(h),
-                     gipc_put_many(h, &one, 1, -1, &taken),
+                     gipc_put_many(h, &one, 1, -1, &accepted),
                      gipc_flush_step(h),
                      gipc_flush(h, -1),
                      gipc_fd(h, GIPC_READ),
@@ -233,7 +234,7 @@ static int use_each(gipc_handle *r, gipc_handle *w) {
         return 1;
       }
   }
-  /* Freeing takes the memory and leaves the descriptors. */
+  /* Freeing releases the memory and does not close the descriptors. */
   int fds = count_fds();
   gipc_handle_free(r);
   gipc_handle_free(w);
@@ -270,7 +271,7 @@ static void a_child_of_a_plain_fork_cannot_use_a_handle(void **state) {
   gipc_handle_free(w);
 }
 
-static void nor_can_a_child_of_a_raw_clone(void **state) { /* H37 */
+static void a_child_of_a_raw_clone_cannot_use_a_handle(void **state) { /* H37 */
   gipc_handle *r, *w;
   if (slow())
     skip_because("valgrind and sanitizers do not survive a raw clone");
@@ -285,7 +286,8 @@ static void nor_can_a_child_of_a_raw_clone(void **state) { /* H37 */
   gipc_handle_free(w);
 }
 
-static void a_child_makes_handles_of_its_own(void **state) { /* H37 */
+static void
+a_child_of_a_plain_fork_can_make_its_own_handles(void **state) { /* H37 */
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
   pid_t pid = fork();
@@ -317,7 +319,7 @@ static void a_child_makes_handles_of_its_own(void **state) { /* H37 */
   gipc_handle_free(w);
 }
 
-static void a_descriptor_closed_behind_our_back_is_an_error(void **state) {
+static void a_descriptor_closed_by_other_code_is_an_error(void **state) {
   /* H90 */
   for (int way = 0; way < 2; way++) {
     gipc_handle *a, *b;
@@ -345,16 +347,16 @@ static void a_descriptor_closed_behind_our_back_is_an_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_put_to_nobody_is_an_error_and_no_signal),
-      TEST(a_peer_that_closes_with_our_bytes_unread_ends_cleanly),
-      TEST(a_get_that_waits_for_ever_takes_what_came_before_a_reset),
-      TEST(a_reset_of_the_network_is_told_after_what_came_before),
-      TEST(a_peer_that_dies_in_mid_message_truncates),
-      TEST(a_peer_that_vanishes_while_a_put_waits_ends_it),
+      TEST(a_put_without_a_reader_is_an_error_and_raises_no_signal),
+      TEST(a_peer_that_closes_with_unread_bytes_ends_cleanly),
+      TEST(a_get_without_a_timeout_returns_messages_received_before_a_reset),
+      TEST(a_reset_of_a_network_connection_is_reported_after_earlier_messages),
+      TEST(a_peer_that_dies_within_a_message_truncates_the_stream),
+      TEST(a_peer_that_dies_while_a_put_waits_ends_the_put),
       TEST(a_child_of_a_plain_fork_cannot_use_a_handle),
-      TEST(nor_can_a_child_of_a_raw_clone),
-      TEST(a_child_makes_handles_of_its_own),
-      TEST(a_descriptor_closed_behind_our_back_is_an_error),
+      TEST(a_child_of_a_raw_clone_cannot_use_a_handle),
+      TEST(a_child_of_a_plain_fork_can_make_its_own_handles),
+      TEST(a_descriptor_closed_by_other_code_is_an_error),
   };
   return cmocka_run_group_tests_name("pipe peer", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Random operations on open, started, closed and broken handles: no result is a
- * surprise, no callback comes too late, and every stream stays exact.
+/* Random operations on open, started, closed and broken handles: no result is
+ * unexpected, no callback is called too late, and every stream stays exact.
  *
  * GIPC_TEST_SEED repeats a run. */
 #include "support.h"
@@ -12,8 +12,8 @@ enum { pairs = 6, slots = 2 * pairs, largest = 200000 };
 struct slot {
   gipc_handle *h; /* NULL: freed */
   bool started, closed;
-  unsigned char *lent; /* to put_start */
-  unsigned char *into; /* to get_into */
+  unsigned char *borrowed; /* to put_start */
+  unsigned char *into;     /* to get_into */
   uint64_t next_put, next_get;
 };
 
@@ -75,7 +75,7 @@ static bool known(int result) {
 
 static void put_back(unsigned char **memory) {
   if (*memory != NULL)
-    memset(*memory, 0xdb, 16); /* whoever still reads it is found out */
+    memset(*memory, 0xdb, 16); /* detects a later use */
   free(*memory);
   *memory = NULL;
 }
@@ -97,46 +97,46 @@ static void put(struct slot *s, size_t way) {
   static unsigned char block[3][largest];
   gipc_message batch[3];
   uint64_t n = s->next_put;
-  size_t taken = 0;
+  size_t accepted = 0;
   int result;
   for (int i = 0; i < 3; i++) {
     make(block[i], n + (uint64_t)i);
     batch[i] = (gipc_message){block[i], size_of(n + (uint64_t)i)};
   }
   if (way == 3)
-    result = gipc_put_many(s->h, batch, 3, 0, &taken);
+    result = gipc_put_many(s->h, batch, 3, 0, &accepted);
   else {
     result = way == 0   ? gipc_try_put(s->h, block[0], batch[0].size)
              : way == 1 ? gipc_put(s->h, block[0], batch[0].size, 0)
                         : gipc_put(s->h, block[0], batch[0].size, 0.0001);
-    taken = result == 0 || result == -EINPROGRESS;
+    accepted = result == 0 || result == -EINPROGRESS;
   }
   memset(block[0], 0xdd, 64);
   assert_true(known(result));
-  s->next_put += taken;
-  puts_made += taken;
+  s->next_put += accepted;
+  puts_made += accepted;
 }
 
 static void put_slowly(struct slot *s) {
   int result;
-  if (s->lent == NULL) {
-    s->lent = malloc(largest);
-    make(s->lent, s->next_put);
-    result = gipc_put_start(s->h, s->lent, size_of(s->next_put));
+  if (s->borrowed == NULL) {
+    s->borrowed = malloc(largest);
+    make(s->borrowed, s->next_put);
+    result = gipc_put_start(s->h, s->borrowed, size_of(s->next_put));
   } else if (pick(2))
     result = gipc_put_step(s->h);
   else {
     result = gipc_put_cancel(s->h);
     assert_true(result == 0 || result == 1 || result == GIPC_ECLOSED);
     s->next_put += result == 1;
-    put_back(&s->lent);
+    put_back(&s->borrowed);
     return;
   }
   assert_true(known(result));
   if (result == -EAGAIN)
     return;
   s->next_put += result == 0;
-  put_back(&s->lent);
+  put_back(&s->borrowed);
 }
 
 static void get(struct slot *s, size_t way) {
@@ -170,7 +170,7 @@ static void operate(struct slot *s) {
     gipc_handle_free(s->h);
     s->h = NULL;
     s->started = false;
-    put_back(&s->lent);
+    put_back(&s->borrowed);
     put_back(&s->into);
     break;
   case 1:
@@ -278,8 +278,8 @@ static void renew(size_t pair) {
     gipc_handle_free(a->h);
   if (b->h != NULL)
     gipc_handle_free(b->h);
-  put_back(&a->lent), put_back(&a->into);
-  put_back(&b->lent), put_back(&b->into);
+  put_back(&a->borrowed), put_back(&a->into);
+  put_back(&b->borrowed), put_back(&b->into);
   memset(a, 0, 2 * sizeof *a);
   if (pick(2))
     OK(gipc_pipe(&a->h, &b->h));
@@ -287,7 +287,8 @@ static void renew(size_t pair) {
     OK(gipc_pipe_duplex(&a->h, &b->h));
 }
 
-static void random_operations_hold_no_surprise(void **state) { /* H96, H95 */
+static void
+random_operations_keep_every_stream_intact(void **state) { /* H96, H95 */
   const char *given = getenv("GIPC_TEST_SEED");
   size_t count = many(100000, 5000);
   seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
@@ -307,7 +308,7 @@ static void random_operations_hold_no_surprise(void **state) { /* H96, H95 */
     gipc_handle_free(all[i].h);
     all[i].h = NULL;
     all[i].started = false;
-    put_back(&all[i].lent);
+    put_back(&all[i].borrowed);
     put_back(&all[i].into);
   }
   ev_loop_destroy(loop);
@@ -316,6 +317,7 @@ static void random_operations_hold_no_surprise(void **state) { /* H96, H95 */
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {TEST(random_operations_hold_no_surprise)};
+  const struct CMUnitTest tests[] = {
+      TEST(random_operations_keep_every_stream_intact)};
   return cmocka_run_group_tests_name("pipe random", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Messages of every size that is special to anybody on their way. */
+/* Messages of every size at which some code path changes. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -92,7 +92,8 @@ static void transfer(const size_t *sizes, size_t count) {
   }
 }
 
-static void every_size_up_to_16384_in_one_stream(void **state) { /* H62 */
+static void
+messages_of_every_size_up_to_16384_cross_one_stream(void **state) { /* H62 */
   if (!slow()) {
     transfer(NULL, 16385);
     return;
@@ -103,7 +104,7 @@ static void every_size_up_to_16384_in_one_stream(void **state) { /* H62 */
   transfer(sizes, 400);
 }
 
-static void the_sizes_where_something_changes(void **state) { /* H62 */
+static void messages_of_special_sizes_cross_one_stream(void **state) { /* H62 */
   enum { ki = 1024 };
   static const size_t near[] = {0,        1,        4 * ki,       8 * ki,
                                 16 * ki,  32 * ki,  64 * ki,      128 * ki,
@@ -120,7 +121,7 @@ static void the_sizes_where_something_changes(void **state) { /* H62 */
   transfer(sizes, count);
 }
 
-static void sizes_at_random(void **state) {
+static void messages_of_random_sizes_cross_one_stream(void **state) {
   enum { count = 2000 };
   static size_t sizes[count];
   uint64_t seed = 1;
@@ -129,7 +130,8 @@ static void sizes_at_random(void **state) {
   transfer(sizes, many(count, 200));
 }
 
-static void tiny_socket_buffers_are_no_harm(void **state) { /* H59 */
+static void
+messages_of_all_sizes_cross_tiny_socket_buffers(void **state) { /* H59 */
   static const size_t sizes[] = {0,    1,    4095,  4096,   4097,
                                  5000, 9999, 40000, 100000, 3};
   int s[2], tiny = 4608;
@@ -153,7 +155,8 @@ static void tiny_socket_buffers_are_no_harm(void **state) { /* H59 */
   gipc_handle_free(w);
 }
 
-static void a_tiny_pipe_is_no_harm(void **state) { /* H59, H87 */
+static void
+messages_of_all_sizes_cross_a_tiny_pipe(void **state) { /* H59, H87 */
   static const size_t sizes[] = {0,    1,    4091, 4092,  4093,   4095,
                                  4096, 4097, 9999, 40000, 100000, 300000};
   int fds[2];
@@ -174,7 +177,8 @@ static void a_tiny_pipe_is_no_harm(void **state) { /* H59, H87 */
   gipc_handle_free(w);
 }
 
-static void five_thousand_queued_messages_of_one_byte(void **state) { /* H85 */
+static void five_thousand_queued_messages_of_one_byte_are_delivered(
+    void **state) { /* H85 */
   gipc_handle *r, *w;
   const void *data;
   size_t size, pending;
@@ -188,7 +192,7 @@ static void five_thousand_queued_messages_of_one_byte(void **state) { /* H85 */
   assert_int_equal(pending, 25000);
   OK(gipc_flush(w, 10));
   OK(gipc_handle_stats(w, &stats));
-  assert_int_equal(stats.writes, 1); /* they left together */
+  assert_int_equal(stats.writes, 1); /* they were written together */
   for (int i = 0; i < 5000; i++) {
     OK(gipc_get(r, 10, &data, &size));
     assert_int_equal(size, 1);
@@ -200,12 +204,12 @@ static void five_thousand_queued_messages_of_one_byte(void **state) { /* H85 */
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(every_size_up_to_16384_in_one_stream),
-      TEST(the_sizes_where_something_changes),
-      TEST(sizes_at_random),
-      TEST(tiny_socket_buffers_are_no_harm),
-      TEST(a_tiny_pipe_is_no_harm),
-      TEST(five_thousand_queued_messages_of_one_byte),
+      TEST(messages_of_every_size_up_to_16384_cross_one_stream),
+      TEST(messages_of_special_sizes_cross_one_stream),
+      TEST(messages_of_random_sizes_cross_one_stream),
+      TEST(messages_of_all_sizes_cross_tiny_socket_buffers),
+      TEST(messages_of_all_sizes_cross_a_tiny_pipe),
+      TEST(five_thousand_queued_messages_of_one_byte_are_delivered),
   };
   return cmocka_run_group_tests_name("pipe sizes", tests, setup, end);
 }

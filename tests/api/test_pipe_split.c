@@ -1,5 +1,5 @@
-/* What arrives on a real socket: frames cut anywhere, streams that end
- * anywhere, lengths that lie. */
+/* Bytes received from a real socket: frames cut anywhere, streams that end
+ * anywhere, lengths without payload. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -47,7 +47,7 @@ static bool at_boundary(size_t place) {
   return false;
 }
 
-/* Takes what is there; the next message expected is *next. */
+/* Gets the available messages; the next one expected is number *next. */
 static int take(gipc_handle *r, int *next) {
   int result;
   while ((result = gipc_try_get(r, &data, &size)) == 0) {
@@ -75,7 +75,8 @@ static void a_frame_cut_anywhere_still_arrives_whole(void **state) { /* H58 */
   }
 }
 
-static void two_cuts_anywhere_are_no_harm(void **state) { /* H58 */
+static void
+a_frame_cut_at_any_two_places_arrives_whole(void **state) { /* H58 */
   int peer;
   gipc_handle *r = reader(&peer);
   size_t step = many(1, 5);
@@ -94,7 +95,8 @@ static void two_cuts_anywhere_are_no_harm(void **state) { /* H58 */
   gipc_handle_free(r);
 }
 
-static void one_byte_at_a_time_is_enough(void **state) { /* H58 */
+static void
+a_stream_received_byte_by_byte_arrives_whole(void **state) { /* H58 */
   int peer, next = 0;
   gipc_handle *r = reader(&peer);
   for (size_t i = 0; i < stream_size; i++) {
@@ -123,7 +125,7 @@ static void an_end_is_clean_only_between_frames(void **state) { /* H65 */
       for (int i = 0; i < 100; i++) { /* H83 */
         RESULT(gipc_try_get(r, &data, &size), expected);
         RESULT(gipc_get(r, -1, &data, &size), expected);
-        /* A header that is there can be told, whatever came behind it. */
+        /* The size is known as soon as the header is received. */
         result = gipc_next_size(r, &size);
         assert_true(result == expected || (result == 0 && !at_boundary(cut)));
         RESULT(gipc_get_into(r, buffer, 64, &size), expected);
@@ -151,7 +153,8 @@ static void a_large_frame_cut_at_its_ends_is_truncated(void **state) {
   }
 }
 
-static void reserved_lengths_poison_the_handle(void **state) { /* H64, H88 */
+static void
+a_reserved_length_is_a_permanent_error(void **state) { /* H64, H88 */
   static const unsigned char wrong[][4] = {{0xff, 0xff, 0xff, 0xfe},
                                            {0xff, 0xff, 0xff, 0xfb},
                                            {0x80, 0, 0, 0},
@@ -177,16 +180,16 @@ static void reserved_lengths_poison_the_handle(void **state) { /* H64, H88 */
   }
 }
 
-static void garbage_never_gets_further_than_an_error(void **state) { /* H88 */
+static void random_bytes_end_in_an_error(void **state) { /* H88 */
   uint64_t seed = 88;
   for (size_t round = 0; round < many(3000, 200); round++) {
-    unsigned char garbage[300];
-    size_t count = random_next(&seed) % sizeof garbage;
+    unsigned char bytes[300];
+    size_t count = random_next(&seed) % sizeof bytes;
     int peer, result;
     gipc_handle *r = reader(&peer);
     for (size_t i = 0; i < count; i++)
-      garbage[i] = random_next(&seed) % 3 ? 0 : (unsigned char)seed;
-    feed(peer, garbage, count);
+      bytes[i] = random_next(&seed) % 3 ? 0 : (unsigned char)seed;
+    feed(peer, bytes, count);
     close(peer);
     while ((result = gipc_try_get(r, &data, &size)) == 0)
       assert_true(size <= count);
@@ -197,7 +200,8 @@ static void garbage_never_gets_further_than_an_error(void **state) { /* H88 */
   }
 }
 
-static void the_limit_lets_its_own_size_pass(void **state) { /* H63 */
+static void
+a_message_of_the_size_of_the_limit_is_received(void **state) { /* H63 */
   static const size_t limits[] = {0, 1, 10, 65535, 65536, 65537, 300000};
   static char block[300001];
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
@@ -223,7 +227,8 @@ static void the_limit_lets_its_own_size_pass(void **state) { /* H63 */
   }
 }
 
-static void over_the_limit_is_over_for_good(void **state) { /* H64 */
+static void
+a_message_over_the_limit_is_a_permanent_error(void **state) { /* H64 */
   gipc_handle *r, *w;
   char buffer[200] = {0};
   OK(gipc_pipe(&r, &w));
@@ -256,7 +261,7 @@ static void a_limit_holds_in_each_way_of_getting(void **state) {
   }
 }
 
-/* Lies of every kind, 10 bytes after each; the memory stays flat. */
+/* Large lengths, with 10 bytes after each; the memory does not grow. */
 static int claims(void *unused) {
   static const unsigned char lies[][16] = {
       {0x7f, 0xff, 0xff, 0xff}, /* 2 GiB */
@@ -284,7 +289,7 @@ static int claims(void *unused) {
   return 0;
 }
 
-static void a_lying_length_costs_no_memory(void **state) { /* H63 */
+static void a_length_without_bytes_allocates_no_memory(void **state) { /* H63 */
   child_join(child_start(claims, NULL));
 }
 
@@ -298,7 +303,8 @@ static int little_memory(void *unused) {
   return claims(unused);
 }
 
-static void nor_does_it_need_address_space(void **state) { /* H63 */
+static void
+a_length_without_bytes_needs_no_address_space(void **state) { /* H63 */
   if (slow())
     skip_because("valgrind and sanitizers need more memory themselves");
   child_join(child_start(little_memory, NULL));
@@ -334,17 +340,17 @@ static void passed_descriptors_do_not_pile_up(void **state) { /* H89 */
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_frame_cut_anywhere_still_arrives_whole),
-      TEST(two_cuts_anywhere_are_no_harm),
-      TEST(one_byte_at_a_time_is_enough),
+      TEST(a_frame_cut_at_any_two_places_arrives_whole),
+      TEST(a_stream_received_byte_by_byte_arrives_whole),
       TEST(an_end_is_clean_only_between_frames),
       TEST(a_large_frame_cut_at_its_ends_is_truncated),
-      TEST(reserved_lengths_poison_the_handle),
-      TEST(garbage_never_gets_further_than_an_error),
-      TEST(the_limit_lets_its_own_size_pass),
-      TEST(over_the_limit_is_over_for_good),
+      TEST(a_reserved_length_is_a_permanent_error),
+      TEST(random_bytes_end_in_an_error),
+      TEST(a_message_of_the_size_of_the_limit_is_received),
+      TEST(a_message_over_the_limit_is_a_permanent_error),
       TEST(a_limit_holds_in_each_way_of_getting),
-      TEST(a_lying_length_costs_no_memory),
-      TEST(nor_does_it_need_address_space),
+      TEST(a_length_without_bytes_allocates_no_memory),
+      TEST(a_length_without_bytes_needs_no_address_space),
       TEST(passed_descriptors_do_not_pile_up),
   };
   return cmocka_run_group_tests_name("pipe split", tests, NULL, NULL);

@@ -27,7 +27,7 @@ static int write_all_messages(void *argument) {
   struct job *job = argument;
   uint64_t seed = 93;
   gipc_handle *w;
-  size_t taken;
+  size_t accepted;
   CHILD_CHECK(gipc_open(-1, job->fd, &w) == 0);
   for (uint64_t i = 0; i < job->count; i++) {
     size_t size = next_size(&seed);
@@ -43,7 +43,7 @@ static int write_all_messages(void *argument) {
       result = gipc_put(w, block, size, 60);
       break;
     default:
-      result = gipc_put_many(w, &one, 1, 60, &taken);
+      result = gipc_put_many(w, &one, 1, 60, &accepted);
     }
     CHILD_CHECK(result == 0);
   }

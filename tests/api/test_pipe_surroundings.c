@@ -1,5 +1,5 @@
-/* What belongs to the program stays as it is around each call: errno, signals,
- * directories, descriptors, standard output. */
+/* No call changes the state of the program: errno, signals, directories,
+ * descriptors, standard output. */
 #include "support.h"
 
 #include <dlfcn.h>
@@ -70,7 +70,7 @@ static void on_message(gipc_handle *h, const void *data, size_t size,
 static void every_call(void) {
   gipc_handle *r, *w, *a, *b;
   const void *data;
-  size_t size, pending, taken;
+  size_t size, pending, accepted;
   static char block[1 << 20], into[1 << 20];
   gipc_stats stats = {.size = sizeof stats};
   gipc_message batch[] = {{"a", 1}, {block, 50000}};
@@ -89,7 +89,7 @@ static void every_call(void) {
   OK(CALL(gipc_try_put(w, "x", 1)));
   OK(CALL(gipc_flush_step(w)));
   OK(CALL(gipc_flush(w, 1)));
-  OK(CALL(gipc_put_many(w, batch, 2, 1, &taken)));
+  OK(CALL(gipc_put_many(w, batch, 2, 1, &accepted)));
   for (int i = 0; i < 4; i++)
     OK(CALL(gipc_get(r, 1, &data, &size)));
   (void)CALL(gipc_put_start(w, block, sizeof block));
@@ -124,7 +124,7 @@ static void every_call(void) {
   (void)CALL(gipc_put(w, "x", 1, 1)); /* EPIPE */
   (void)CALL((gipc_handle_free(w), 0));
 
-  /* Adopted ones, on which the library has more to do. */
+  /* Adopted pipes and files, for which the library makes other calls. */
   assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, s), 0);
   OK(CALL(gipc_open(s[0], s[0], &a)));
   OK(CALL(gipc_open(s[1], s[1], &b)));
@@ -145,7 +145,7 @@ static void every_call(void) {
   ev_loop_destroy(loop);
 }
 
-static void no_call_changes_the_programs_surroundings(void **state) { /* H105 */
+static void no_call_changes_the_state_of_the_program(void **state) { /* H105 */
   struct surroundings before, after;
   calls = wrong = 0;
   look(&before);
@@ -188,7 +188,7 @@ static void nothing_is_printed(void **state) { /* H104 */
   close(out);
 }
 
-static void words_for_every_result(void **state) {
+static void every_result_has_a_text(void **state) {
   for (int code = -10020; code < 200; code++) {
     assert_non_null(gipc_strerror(code));
     assert_true(gipc_strerror(code)[0] != '\0');
@@ -203,8 +203,9 @@ static void a_text_names_no_function_of_c(void **state) {
     assert_null(strstr(gipc_strerror(code), "()"));
 }
 
-/* A timeout is no failed connection, and "operation now in progress" does not
- * say whether to put again. */
+/* The system's texts mislead: "connection timed out" where no connection
+ * failed, and "operation now in progress", which does not say whether to put
+ * again. */
 static void
 codes_with_a_meaning_of_their_own_have_their_own_text(void **state) {
   static const int codes[] = {EAGAIN,      EBUSY,   ECANCELED,
@@ -246,10 +247,10 @@ static void nothing_runs_before_main(void **state) { /* H107 */
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(no_call_changes_the_programs_surroundings),
+      TEST(no_call_changes_the_state_of_the_program),
       TEST(signals_that_the_program_blocks_stay_blocked),
       TEST(nothing_is_printed),
-      TEST(words_for_every_result),
+      TEST(every_result_has_a_text),
       TEST(a_text_names_no_function_of_c),
       TEST(codes_with_a_meaning_of_their_own_have_their_own_text),
       TEST(nothing_runs_before_main),

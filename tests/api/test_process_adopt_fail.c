@@ -1,6 +1,5 @@
-/* A child that cannot begin, because an option fails in it, owns nothing: what
- * was queued in the handles passed to it leaves from the parent, once (H115).
- */
+/* A child whose setup fails owns nothing: the queues of the handles passed to
+ * it are written by the parent, once (H115). */
 #include "support_process.h"
 
 #include <grp.h>
@@ -87,20 +86,20 @@ static int start_function(gipc_options *o, gipc_handle *w, gipc_process **p) {
 
 /* As gipc_fork(3) shows it. */
 static int start_own_fork(gipc_options *o, gipc_handle *w, gipc_process **p) {
-  gipc_fork *f = NULL;
+  gipc_fork_context *f = NULL;
   CHECK_OK(gipc_fork_prepare(o, &f));
   pid_t pid = fork_for_it(NULL);
   if (pid == 0) {
-    if (gipc_fork_child(f) < 0 || gipc_put(w, "born", 4, -1) < 0)
+    if (gipc_fork_child(f) < 0 || gipc_put(w, "here", 4, -1) < 0)
       gipc_exit(1);
     gipc_exit(0);
   }
   return gipc_fork_parent(f, pid, p);
 }
 
-/* A child that goes on, and uses what it does not own. */
+/* A child that runs on after the failure, and uses handles it does not own. */
 static int start_stubborn(gipc_options *o, gipc_handle *w, gipc_process **p) {
-  gipc_fork *f = NULL;
+  gipc_fork_context *f = NULL;
   CHECK_OK(gipc_fork_prepare(o, &f));
   pid_t pid = fork_for_it(NULL);
   if (pid == 0) {
@@ -135,7 +134,7 @@ struct reader {
   int wrong, end;
 };
 
-/* Goes on all the time, so that whoever sends can. */
+/* Reads all the time, so that either process can write. */
 static void *read_all_messages(void *argument) {
   struct reader *reader = argument;
   const void *data;
@@ -207,7 +206,7 @@ static void a_failed_fork_child_leaves_the_queue_to_the_parent(void **state) {
   fail_each(start_own_fork);
 }
 
-static void a_child_that_could_not_begin_owns_no_handle(void **state) {
+static void a_child_whose_setup_failed_owns_no_handle(void **state) {
   fd_here = 2;
   fail_each(start_stubborn);
 }
@@ -216,7 +215,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_failed_start_leaves_the_queue_to_the_parent),
       TEST(a_failed_fork_child_leaves_the_queue_to_the_parent),
-      TEST(a_child_that_could_not_begin_owns_no_handle),
+      TEST(a_child_whose_setup_failed_owns_no_handle),
   };
   return cmocka_run_group_tests_name("failed adoption", tests, NULL, NULL);
 }

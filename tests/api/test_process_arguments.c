@@ -6,7 +6,7 @@
 static pid_t no_fork(void *user) { return -1; }
 static void no_end(gipc_process *p, void *user) {}
 
-static void options_refuse_what_is_wrong(void **state) {
+static void options_refuse_wrong_arguments(void **state) {
   gipc_options *o = new_options();
   gipc_handle *r, *w;
   const int bad[] = {1, -1};
@@ -48,7 +48,7 @@ static void options_refuse_what_is_wrong(void **state) {
   CHECK_IS(gipc_options_keep_all_fds(NULL), -EINVAL);
   CHECK_IS(gipc_options_block_signal(NULL, SIGTERM), -EINVAL);
   CHECK_IS(gipc_options_set_fork(NULL, no_fork, NULL), -EINVAL);
-  /* Not one of them left a trace. */
+  /* None of them has changed the options. */
   CHECK_IS(in_child(return_argument, INT(7), o), 7);
   CHECK_IS(end_of(execute(o, "true", NULL)), 0);
   gipc_options_free(o);
@@ -56,7 +56,7 @@ static void options_refuse_what_is_wrong(void **state) {
   gipc_handle_free(w);
 }
 
-static void starts_refuse_what_is_wrong(void **state) {
+static void starts_refuse_wrong_arguments(void **state) {
   gipc_process *p = (gipc_process *)&p, *same = p;
   gipc_fork_context *f = (gipc_fork_context *)&f;
   const char *argv[] = {"true", NULL}, *empty[] = {NULL};
@@ -71,7 +71,7 @@ static void starts_refuse_what_is_wrong(void **state) {
   CHECK(p == same && f == (gipc_fork_context *)&f && !has_children());
 }
 
-static void a_fork_goes_on_after_a_wrong_argument(void **state) {
+static void a_fork_can_be_completed_after_a_wrong_argument(void **state) {
   gipc_options *o = new_options();
   gipc_process *p = NULL;
   gipc_fork_context *f = NULL;
@@ -84,7 +84,7 @@ static void a_fork_goes_on_after_a_wrong_argument(void **state) {
   gipc_options_free(o);
 }
 
-static void processes_refuse_what_is_wrong(void **state) {
+static void processes_refuse_wrong_arguments(void **state) {
   gipc_process *p = start(wait_for_signal, NULL, NULL);
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   gipc_exit_info info = {.size = sizeof info};
@@ -122,10 +122,10 @@ static void processes_refuse_what_is_wrong(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(options_refuse_what_is_wrong),
-      TEST(starts_refuse_what_is_wrong),
-      TEST(a_fork_goes_on_after_a_wrong_argument),
-      TEST(processes_refuse_what_is_wrong),
+      TEST(options_refuse_wrong_arguments),
+      TEST(starts_refuse_wrong_arguments),
+      TEST(a_fork_can_be_completed_after_a_wrong_argument),
+      TEST(processes_refuse_wrong_arguments),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

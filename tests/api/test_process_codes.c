@@ -1,4 +1,4 @@
-/* How a child ends, and what its parent is told. */
+/* Ways in which a child ends, and the status that its parent gets. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -31,7 +31,7 @@ static bool is_fatal(int number) {
          (number < 32 || number >= SIGRTMIN);
 }
 
-static void a_fatal_signal_is_told_as_its_negative(void **state) {
+static void a_fatal_signal_is_reported_as_its_negative_number(void **state) {
   not_under_valgrind(); /* which has some of its own */
   /* H49 */
   for (int number = 1; number < NSIG; number++) {
@@ -47,7 +47,8 @@ static void a_fatal_signal_is_told_as_its_negative(void **state) {
   }
 }
 
-static void a_signal_from_outside_is_told_the_same_way(void **state) {
+static void
+a_signal_of_another_process_is_reported_as_its_negative_number(void **state) {
   for (int i = 0; i < 2; i++) {
     gipc_process *p = i == 0 ? start(wait_for_signal, NULL, NULL)
                              : execute(NULL, "sleep", "60", NULL);
@@ -56,7 +57,7 @@ static void a_signal_from_outside_is_told_the_same_way(void **state) {
   }
 }
 
-static void the_info_tells_of_time_and_memory(void **state) {
+static void the_info_reports_processor_time_and_memory(void **state) {
   gipc_process *p = execute(NULL, "true", NULL);
   gipc_exit_info info = info_of(p);
   CHECK_IS(info.code, 0);
@@ -78,7 +79,7 @@ static void an_info_without_room_for_the_code_is_refused(void **state) {
   gipc_process_free(p);
 }
 
-/* ---- Ways to leave ------------------------------------------------------ */
+/* ---- Ways to end -------------------------------------------------------- */
 
 enum leave { BY_EXIT, BY_GIPC_EXIT, BY__EXIT, BY_PTHREAD_EXIT, BY_CANCEL };
 
@@ -99,7 +100,7 @@ static int leave(struct ev_loop *fresh, void *argument) {
   return 1;
 }
 
-static void every_way_to_leave_is_told_apart(void **state) {
+static void every_way_to_end_is_reported_as_such(void **state) {
   /* H28, H29 */
   static const struct {
     enum leave how;
@@ -163,7 +164,7 @@ static pid_t marking_process;
 
 static void parent_handler(void) {
   if (marking_process != 0)
-    mark(getpid() == marking_process ? "parent" : "haunted");
+    mark(getpid() == marking_process ? "parent" : "parent's in child");
 }
 
 static void child_handler(void) { mark("child"); }
@@ -277,11 +278,11 @@ static void no_call_changes_errno(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(the_result_of_the_target_is_the_exit_code),
-      TEST(a_fatal_signal_is_told_as_its_negative),
-      TEST(a_signal_from_outside_is_told_the_same_way),
-      TEST(the_info_tells_of_time_and_memory),
+      TEST(a_fatal_signal_is_reported_as_its_negative_number),
+      TEST(a_signal_of_another_process_is_reported_as_its_negative_number),
+      TEST(the_info_reports_processor_time_and_memory),
       TEST(an_info_without_room_for_the_code_is_refused),
-      TEST(every_way_to_leave_is_told_apart),
+      TEST(every_way_to_end_is_reported_as_such),
       TEST(gipc_exit_bounds_its_code_as_a_result_is_bounded),
       TEST(a_thread_of_the_child_may_call_exit),
       TEST(exit_handlers_of_the_parent_run_once_and_not_in_children),

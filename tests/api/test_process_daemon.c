@@ -8,7 +8,7 @@
 enum kind { ASLEEP, BUSY, BLOCKING, PROGRAM_ASLEEP, PROGRAM_BUSY };
 
 static int stay(struct ev_loop *fresh, void *argument) {
-  volatile unsigned long turns = 0;
+  volatile unsigned long count = 0;
   alarm(300);
   if ((enum kind)(intptr_t)argument == BLOCKING) {
     sigset_t all;
@@ -19,7 +19,7 @@ static int stay(struct ev_loop *fresh, void *argument) {
   }
   CHECK(write(1, "x", 1) == 1);
   while ((enum kind)(intptr_t)argument == BUSY)
-    turns++;
+    count++;
   return wait_for_signal(fresh, NULL);
 }
 
@@ -40,7 +40,7 @@ static gipc_process *start_kind(enum kind kind, gipc_options *o) {
  */
 
 struct life {
-  int tell; /* where the parent writes the pids of its children */
+  int report; /* where the parent writes the pids of its children */
   int daemon;
   bool in_thread;
   bool exits;
@@ -52,7 +52,7 @@ static void *start_all(void *argument) {
     gipc_options *o = new_options();
     CHECK_OK(gipc_options_set_daemon(o, life->daemon));
     pid_t pid = gipc_process_pid(start_kind((enum kind)kind, o));
-    CHECK(write_all(life->tell, &pid, sizeof pid));
+    CHECK(write_all(life->report, &pid, sizeof pid));
     gipc_options_free(o);
   }
   return NULL;
@@ -63,14 +63,14 @@ static int live(void *argument) {
   if (life->in_thread) {
     pthread_t thread;
     CHECK_OK(pthread_create(&thread, NULL, start_all, life));
-    CHECK_OK(pthread_join(thread, NULL)); /* H19: it is gone for good */
+    CHECK_OK(pthread_join(thread, NULL)); /* H19: it has ended */
   } else {
     start_all(life);
   }
-  /* Another child that knows nothing of them must not hold them. */
+  /* Another child must not keep the descriptors open. */
   gipc_options *o = new_options();
   pid_t pid = gipc_process_pid(start_kind(ASLEEP, o));
-  CHECK(write_all(life->tell, &pid, sizeof pid));
+  CHECK(write_all(life->report, &pid, sizeof pid));
   gipc_options_free(o);
   if (life->exits)
     exit(0);
@@ -78,14 +78,14 @@ static int live(void *argument) {
 }
 
 static void parent_lives(struct life *life, pid_t pids[6]) {
-  int tell[2], status;
-  CHECK_OK(pipe2(tell, O_CLOEXEC));
-  life->tell = tell[1];
+  int report[2], status;
+  CHECK_OK(pipe2(report, O_CLOEXEC));
+  life->report = report[1];
   fflush(NULL);
   pid_t parent = child_start(live, life);
-  close(tell[1]);
-  CHECK(read_all(tell[0], pids, 6 * sizeof *pids));
-  close(tell[0]);
+  close(report[1]);
+  CHECK(read_all(report[0], pids, 6 * sizeof *pids));
+  close(report[0]);
   for (int i = 0; i < 6 && !life->exits; i++)
     CHECK(!gone_within(pids[i], 0));
   if (!life->exits)
@@ -93,7 +93,7 @@ static void parent_lives(struct life *life, pid_t pids[6]) {
   CHECK_IS(waitpid(parent, &status, 0), parent);
 }
 
-/* Those that are left come to us, to be seen and reaped. */
+/* Children that outlive their parent are reparented here, and reaped. */
 static void end_leftover(pid_t pid) {
   int status;
   kill(pid, SIGKILL);
@@ -138,19 +138,19 @@ static void other_children_outlive_their_parent(void **state) {
 /* ---- Death signals
  * ------------------------------------------------------------ */
 
-static int told;
+static int report_fd;
 
 static void on_term(int number) {
-  ssize_t ignored = write(told, "t", 1);
+  ssize_t ignored = write(report_fd, "t", 1);
   (void)ignored;
   _exit(0);
 }
 
 static int wait_for_term(struct ev_loop *fresh, void *argument) {
-  told = (int)(intptr_t)argument;
+  report_fd = (int)(intptr_t)argument;
   signal(SIGTERM, on_term);
   alarm(300);
-  CHECK(write(told, "x", 1) == 1);
+  CHECK(write(report_fd, "x", 1) == 1);
   return wait_for_signal(fresh, NULL);
 }
 
@@ -177,7 +177,7 @@ static void a_daemon_gets_the_signal_that_was_asked_for(void **state) {
   CHECK_OK(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0));
 }
 
-static void the_last_word_on_daemons_counts(void **state) {
+static void the_last_call_of_set_daemon_takes_effect(void **state) {
   gipc_options *o = new_options();
   CHECK_IS(gipc_options_set_death_signal(o, 0), -EINVAL);
   CHECK_IS(gipc_options_set_death_signal(o, NSIG), -EINVAL);
@@ -224,7 +224,7 @@ static void a_daemon_lives_a_normal_life(void **state) {
   gipc_handle_free(b);
 }
 
-static void a_freed_daemon_goes_on(void **state) {
+static void a_freed_daemon_continues_to_run(void **state) {
   /* The process object is not the lifeline; the process is. */
   gipc_options *o = new_options();
   gipc_process *p = start_kind(ASLEEP, o);
@@ -246,9 +246,9 @@ int main(void) {
       TEST(daemons_outlive_the_thread_that_started_them),
       TEST(other_children_outlive_their_parent),
       TEST(a_daemon_gets_the_signal_that_was_asked_for),
-      TEST(the_last_word_on_daemons_counts),
+      TEST(the_last_call_of_set_daemon_takes_effect),
       TEST(a_daemon_lives_a_normal_life),
-      TEST(a_freed_daemon_goes_on),
+      TEST(a_freed_daemon_continues_to_run),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* The end of a child while its other threads go on: what it had put leaves,
- * whole and once, and it waits for nobody who does not read (H114, H116). */
+/* The end of a child while its other threads run: its messages are written,
+ * whole and once, and it does not wait for itself to read (H114, H116). */
 #include "support_process.h"
 
 #include <pthread.h>
@@ -32,8 +32,8 @@ static void count_one(struct run *run) {
   __atomic_add_fetch(&run->put, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Each ends when the process does, which the library tells as an error, or when
- * the reader is gone. */
+/* Each ends when a put fails: because the process ends, or because the reader
+ * is gone. */
 static void *put_each(void *argument) {
   struct run *run = argument;
   char *data = malloc(run->size);
@@ -57,14 +57,14 @@ static void *put_many(void *argument) {
   struct run *run = argument;
   char *data = malloc(count * run->size);
   gipc_message batch[count];
-  size_t taken = count;
-  while (taken == count) {
+  size_t accepted = count;
+  while (accepted == count) {
     for (size_t i = 0; i < count; i++) {
       batch[i].data = data + i * run->size;
       batch[i].size = run->size;
       fill(data + i * run->size, run->size, run->put + i);
     }
-    if (gipc_put_many(run->out, batch, count, -1, &taken) != 0)
+    if (gipc_put_many(run->out, batch, count, -1, &accepted) != 0)
       break;
     __atomic_add_fetch(&run->put, count, __ATOMIC_SEQ_CST);
   }
@@ -119,7 +119,7 @@ static int end_beside_a_put(struct ev_loop *fresh, void *argument) {
   return end_with(run->end, 7);
 }
 
-/* All messages are whole, and in order; their number. */
+/* Checks that all messages are whole and in order; returns their number. */
 static size_t get_all(gipc_handle *r, size_t message_size) {
   const void *data;
   size_t size, count = 0;
@@ -256,7 +256,8 @@ static int leave_queues(struct ev_loop *fresh, void *out) {
   return 9;
 }
 
-static void a_slow_reader_elsewhere_gets_the_whole_queue(void **state) {
+static void
+a_slow_reader_in_another_process_gets_the_whole_queue(void **state) {
   gipc_options *o = new_options(); /* H116 */
   gipc_handle *r, *w;
   const void *data;
@@ -284,7 +285,7 @@ int main(void) {
       TEST(a_queue_of_another_thread_is_whole),
       TEST(a_started_handle_of_another_thread_is_whole),
       TEST(a_child_does_not_wait_for_itself_to_read),
-      TEST(a_slow_reader_elsewhere_gets_the_whole_queue),
+      TEST(a_slow_reader_in_another_process_gets_the_whole_queue),
   };
   return cmocka_run_group_tests_name("process end", tests, NULL, NULL);
 }

@@ -70,7 +70,7 @@ static void too_long_an_argument_is_an_error_of_the_start_call(void **state) {
   for (size_t i = 1; i <= count; i++)
     argv[i] = big;
   for (size_t i = 0; i < many(100, 10); i++)
-    refused(argv, NULL, -E2BIG); /* the sum is over the limit */
+    refused(argv, NULL, -E2BIG); /* the sum exceeds the limit */
   gipc_options *o = new_options();
   argv[1] = NULL;
   big[size - 1] = 'a';
@@ -112,7 +112,7 @@ static void a_program_is_searched_in_the_path_of_the_child(void **state) {
   CHECK_IS(exec_code("gipc-tool", path, NULL), 11);
   snprintf(path, sizeof path, "%s:%s", two, one);
   CHECK_IS(exec_code("gipc-tool", path, NULL), 22);
-  /* Folders that are missing, or are none, are passed over. */
+  /* Folders that are missing, or are files, are passed over. */
   snprintf(path, sizeof path, "/does/not/exist:%s/gipc-tool:%s", one, two);
   CHECK_IS(exec_code("gipc-tool", path, NULL), 22);
   /* An empty element, anywhere, is the working directory of the child. */
@@ -129,13 +129,14 @@ static void a_program_is_searched_in_the_path_of_the_child(void **state) {
   CHECK_IS(exec_code("./gipc-tool", path, two), 22);
   CHECK_IS(exec_code("../two/gipc-tool", path, one), 22);
   CHECK_IS(exec_code("./gipc-tool", path, "/"), -ENOENT);
-  /* Nor does one end the search that no path can lead into. */
+  /* A folder that cannot be reached does not end the search. */
   char loop[128], longer[5200];
   CHECK_OK(symlink(loop, scratch("circle", loop)));
   snprintf(longer, sizeof longer, "/%0300d:/%04500d:%s:%s", 0, 0, loop, two);
   CHECK_IS(exec_code("gipc-tool", longer, NULL), 22);
   CHECK_OK(unlink(loop));
-  /* One that may not be run does not hide a later one, but is told. */
+  /* A file that may not be executed does not hide a later one; if there is
+   * none, it is the error. */
   CHECK_IS(exec_code("gipc-plain", path, NULL), -EACCES);
   snprintf(path, sizeof path, "%s:%s", one, two);
   snprintf(file, sizeof file, "%s/gipc-plain", two);
@@ -164,7 +165,7 @@ static int with_two_paths(void *argument) {
   return 0;
 }
 
-static void the_first_path_of_an_environment_counts(void **state) {
+static void the_first_path_of_an_environment_is_used(void **state) {
   /* As it does for getenv(3). */
   char folder[128], file[140];
   CHECK_OK(mkdir(scratch("first", folder), 0755));
@@ -184,7 +185,7 @@ static void without_a_path_the_usual_folders_are_searched(void **state) {
   gipc_options_free(o);
 }
 
-static void an_empty_name_is_no_program(void **state) {
+static void an_empty_program_name_is_an_error(void **state) {
   const char *argv[] = {"", NULL}; /* H15 */
   gipc_process *p = NULL;
   int result = gipc_exec_process(argv, NULL, &p);
@@ -259,7 +260,8 @@ static int without_environment(void *argument) {
   return 0;
 }
 
-static void a_strange_environment_is_no_harm(void **state) {
+static void
+a_program_starts_with_a_missing_or_malformed_environment(void **state) {
   in_own_fork(without_environment, NULL); /* H15 */
 }
 
@@ -326,12 +328,12 @@ int main(void) {
       TEST(the_exec_error_comes_from_the_start_call),
       TEST(too_long_an_argument_is_an_error_of_the_start_call),
       TEST(a_program_is_searched_in_the_path_of_the_child),
-      TEST(the_first_path_of_an_environment_counts),
+      TEST(the_first_path_of_an_environment_is_used),
       TEST(without_a_path_the_usual_folders_are_searched),
-      TEST(an_empty_name_is_no_program),
+      TEST(an_empty_program_name_is_an_error),
       TEST(arguments_arrive_as_they_are),
       TEST(the_environment_is_as_asked),
-      TEST(a_strange_environment_is_no_harm),
+      TEST(a_program_starts_with_a_missing_or_malformed_environment),
       TEST(a_function_child_has_its_environment_too),
       TEST(the_working_directory_is_the_childs_alone),
       TEST(a_function_childs_failed_setup_is_an_error_of_the_start_call),

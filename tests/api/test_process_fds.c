@@ -1,4 +1,4 @@
-/* Which descriptors a child has. */
+/* The descriptors of children. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static void a_program_keeps_only_stdio(void **state) {
   close(200);
 }
 
-static void a_program_keeps_what_it_is_told_to(void **state) {
+static void a_program_keeps_the_listed_descriptors(void **state) {
   not_under_valgrind();
   /* H12 */
   gipc_options *o = new_options();
@@ -75,7 +75,7 @@ static void a_program_keeps_all_that_is_not_closed_on_exec(void **state) {
   open_at(60);
   CHECK_OK(fcntl(60, F_SETFD, FD_CLOEXEC));
   CHECK_OK(gipc_options_keep_fds(o, keep, 1));
-  CHECK_OK(gipc_options_keep_all_fds(o)); /* the last of the two counts */
+  CHECK_OK(gipc_options_keep_all_fds(o)); /* the last call takes effect */
   expect_fds(o, "0 1 2 50 51 \n");
   gipc_options_free(o);
   gipc_handle_free(r);
@@ -85,8 +85,7 @@ static void a_program_keeps_all_that_is_not_closed_on_exec(void **state) {
   close(60);
 }
 
-static void
-keeping_what_is_not_open_is_an_error_of_the_start_call(void **state) {
+static void keeping_a_closed_descriptor_is_an_error_of_the_start(void **state) {
   gipc_options *o = new_options();
   const char *argv[] = {"true", NULL};
   const int keep[] = {777};
@@ -127,7 +126,7 @@ static int has_only(struct ev_loop *fresh, void *argument) {
   return 100 + extra; /* 1 is a failed check */
 }
 
-static void a_function_child_keeps_what_is_not_the_librarys(void **state) {
+static void a_function_child_keeps_descriptors_of_the_program(void **state) {
   not_under_valgrind();
   /* H11, H36 */
   struct expected expected;
@@ -153,7 +152,7 @@ static void a_function_child_keeps_what_is_not_the_librarys(void **state) {
   close(50);
 }
 
-static void a_function_child_keeps_only_what_it_is_told_to(void **state) {
+static void a_function_child_keeps_only_the_listed_descriptors(void **state) {
   not_under_valgrind();
   /* H12 */
   struct expected expected = {4, {0, 1, 2, 51}};
@@ -191,14 +190,14 @@ static int on_an_old_kernel(void *argument) {
   expected.count = list_fds(expected.fds, 512);
   CHECK_OK(gipc_pipe(&r, &w));
   CHECK_IS(in_child(has_only, &expected, NULL), 101);
-  /* A limit of the child is no reason to leave anything open. H13 */
+  /* A limit of the child does not keep descriptors open. H13 */
   CHECK_OK(gipc_options_set_rlimit(o, RLIMIT_NOFILE, 60, 60));
   expect_fds(o, "0 1 2 \n");
   gipc_options_free(o);
   return 0;
 }
 
-/* H119: nor is there a list of what is open. */
+/* H119: nor can the open descriptors be listed. */
 static int without_a_list(void *argument) {
   gipc_options *o = new_options();
   open_at(50);
@@ -216,7 +215,7 @@ static int without_a_list(void *argument) {
   return 0;
 }
 
-/* Another file system hides what the kernel tells of processes. */
+/* Another file system hides /proc. */
 static int with_proc_hidden(void *argument) {
   if (getenv("GIPC_TEST_SAN") != NULL)
     return 0; /* a sanitizer reads it */
@@ -224,7 +223,7 @@ static int with_proc_hidden(void *argument) {
       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
       mount("none", "/proc", "tmpfs", 0, NULL) != 0)
     return 0; /* it needs the privilege */
-  /* A folder that is empty is no list. */
+  /* An empty folder does not count as a list. */
   CHECK_OK(mkdir("/proc/self", 0755));
   CHECK_OK(mkdir("/proc/self/fd", 0755));
   return without_a_list(NULL);
@@ -245,7 +244,7 @@ static int limited_without_close_range(void *argument) {
   gipc_process *p = NULL;
   int result = gipc_exec_process(argv, o, &p);
   gipc_options_free(o);
-  if (result == 0) /* an error would be honest, too */
+  if (result == 0) /* an error is right, too */
     CHECK_IS(end_of(p), 0);
   return 0;
 }
@@ -269,18 +268,18 @@ static void descriptors_are_closed_without_close_range(void **state) {
   in_own_fork(on_an_old_kernel, NULL); /* H12 */
 }
 
-static void nothing_leaks_where_descriptors_cannot_be_listed(void **state) {
+static void no_descriptor_leaks_where_they_cannot_be_listed(void **state) {
   not_under_valgrind();
   in_own_fork(without_a_list, INT(1)); /* H119 */
   in_own_fork(with_proc_hidden, NULL);
 }
 
-static void nothing_leaks_where_the_child_can_open_nothing(void **state) {
+static void no_descriptor_leaks_where_the_child_can_open_no_file(void **state) {
   not_under_valgrind();
   in_own_fork(limited_without_close_range, NULL); /* H13 */
 }
 
-static void nothing_leaks_into_a_child_of_another_user(void **state) {
+static void no_descriptor_leaks_into_a_child_of_another_user(void **state) {
   not_under_valgrind();
   if (geteuid() != 0)
     skip_because("only root can become another user");
@@ -333,15 +332,15 @@ int main(void) {
     close(fd); /* what the shell left */
   const struct CMUnitTest tests[] = {
       TEST(a_program_keeps_only_stdio),
-      TEST(a_program_keeps_what_it_is_told_to),
+      TEST(a_program_keeps_the_listed_descriptors),
       TEST(a_program_keeps_all_that_is_not_closed_on_exec),
-      TEST(keeping_what_is_not_open_is_an_error_of_the_start_call),
-      TEST(a_function_child_keeps_what_is_not_the_librarys),
-      TEST(a_function_child_keeps_only_what_it_is_told_to),
+      TEST(keeping_a_closed_descriptor_is_an_error_of_the_start),
+      TEST(a_function_child_keeps_descriptors_of_the_program),
+      TEST(a_function_child_keeps_only_the_listed_descriptors),
       TEST(descriptors_are_closed_without_close_range),
-      TEST(nothing_leaks_where_descriptors_cannot_be_listed),
-      TEST(nothing_leaks_where_the_child_can_open_nothing),
-      TEST(nothing_leaks_into_a_child_of_another_user),
+      TEST(no_descriptor_leaks_where_they_cannot_be_listed),
+      TEST(no_descriptor_leaks_where_the_child_can_open_no_file),
+      TEST(no_descriptor_leaks_into_a_child_of_another_user),
       TEST(a_start_is_fast_where_a_million_descriptors_are_allowed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

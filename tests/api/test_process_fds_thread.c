@@ -56,7 +56,8 @@ static void *make_pipes(void *argument) {
   return NULL;
 }
 
-static void beside(void *(*body)(void *), void (*test)(size_t), size_t count) {
+static void while_running(void *(*body)(void *), void (*test)(size_t),
+                          size_t count) {
   pthread_t thread;
   not_under_valgrind();
   allowed_count = list_fds(allowed, 64);
@@ -85,30 +86,36 @@ static void programs_without_leak(size_t count) {
 
 /* H11 */
 static void
-a_function_child_has_nothing_of_a_program_started_meanwhile(void **state) {
-  beside(start_programs, functions_without_leak, many(1000, 50));
+a_function_child_has_no_descriptor_of_a_program_started_at_the_same_time(
+    void **state) {
+  while_running(start_programs, functions_without_leak, many(1000, 50));
 }
 
 static void
-a_function_child_has_nothing_of_another_started_meanwhile(void **state) {
-  beside(start_functions, functions_without_leak, many(1000, 50));
+a_function_child_has_no_descriptor_of_another_started_at_the_same_time(
+    void **state) {
+  while_running(start_functions, functions_without_leak, many(1000, 50));
 }
 
-static void a_function_child_has_nothing_of_pipes_made_meanwhile(void **state) {
-  beside(make_pipes, functions_without_leak, many(500, 50));
+static void a_function_child_has_no_descriptor_of_pipes_made_at_the_same_time(
+    void **state) {
+  while_running(make_pipes, functions_without_leak, many(500, 50));
 }
 
-static void a_program_has_nothing_of_others_started_meanwhile(void **state) {
-  beside(start_functions, programs_without_leak, many(300, 20));
-  beside(start_programs, programs_without_leak, many(300, 20));
+static void
+a_program_has_no_descriptor_of_others_started_at_the_same_time(void **state) {
+  while_running(start_functions, programs_without_leak, many(300, 20));
+  while_running(start_programs, programs_without_leak, many(300, 20));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_function_child_has_nothing_of_a_program_started_meanwhile),
-      TEST(a_function_child_has_nothing_of_another_started_meanwhile),
-      TEST(a_function_child_has_nothing_of_pipes_made_meanwhile),
-      TEST(a_program_has_nothing_of_others_started_meanwhile),
+      TEST(
+          a_function_child_has_no_descriptor_of_a_program_started_at_the_same_time),
+      TEST(
+          a_function_child_has_no_descriptor_of_another_started_at_the_same_time),
+      TEST(a_function_child_has_no_descriptor_of_pipes_made_at_the_same_time),
+      TEST(a_program_has_no_descriptor_of_others_started_at_the_same_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Forks by others: a runtime's, the application's own, and broken ones. */
+/* Forks of a runtime, forks of the application, and forks that fail. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static void an_adopted_child_has_the_options(void **state) {
   CHECK_OK(gipc_options_set_env(o, "GIPC_TEST_ADOPTED", "yes"));
   CHECK_OK(gipc_options_block_signal(o, SIGUSR2));
   CHECK_OK(gipc_fork_prepare(o, &f));
-  CHECK(signal_field("SigBlk") != 0); /* until the fork is over */
+  CHECK(signal_field("SigBlk") != 0); /* until after the fork */
   pid_t pid = fork();
   if (pid == 0) {
     char path[64];
@@ -92,7 +92,8 @@ static void a_failed_fork_is_undone(void **state) {
   gipc_handle_free(w);
 }
 
-static void a_failed_setup_of_an_adopted_child_is_told(void **state) {
+static void
+a_failed_setup_of_an_adopted_child_is_an_error_of_the_start(void **state) {
   gipc_options *o = new_options();
   gipc_process *p = NULL;
   CHECK_OK(gipc_options_set_cwd(o, "/does/not/exist"));
@@ -146,7 +147,7 @@ static pid_t fork_and_kill(void *user) {
 
 static pid_t fork_and_stop(void *user) {
   pid_t pid = fork();
-  if (pid > 0) { /* at the gate, which is not open yet */
+  if (pid > 0) { /* in the start gate, which is closed */
     kill(pid, SIGSTOP);
     siginfo_t info;
     CHECK_OK(waitid(P_PID, (id_t)pid, &info, WSTOPPED));
@@ -154,7 +155,8 @@ static pid_t fork_and_stop(void *user) {
   return pid;
 }
 
-static void a_child_that_is_killed_at_the_gate_was_never_born(void **state) {
+static void
+a_child_killed_in_the_start_gate_ended_before_its_start(void **state) {
   /* H38 */
   gipc_options *o = new_options();
   for (size_t i = 0; i < many(50, 5); i++) {
@@ -178,7 +180,7 @@ static void a_child_that_is_killed_at_the_gate_was_never_born(void **state) {
   gipc_process *p = start(return_argument, NULL, o);
   CHECK_IS(info_of(p).ended, GIPC_ENDED_BEFORE_START);
   gipc_process_free(p);
-  /* One that was born, and killed then. */
+  /* A child that is killed after it has started. */
   gipc_options_free(o);
   o = new_options();
   CHECK_OK(gipc_options_set_cwd(o, "/"));
@@ -189,7 +191,8 @@ static void a_child_that_is_killed_at_the_gate_was_never_born(void **state) {
   gipc_options_free(o);
 }
 
-static void a_child_that_goes_on_from_the_gate_is_as_any(void **state) {
+static void
+a_child_stopped_and_continued_in_the_start_gate_runs_normally(void **state) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_fork(o, fork_and_stop, NULL));
   gipc_process *p = start(return_argument, INT(5), o);
@@ -228,7 +231,7 @@ static int use_in_foreign_child(struct both *both) {
   return 0;
 }
 
-static void the_applications_own_fork_disturbs_nothing(void **state) {
+static void a_fork_of_the_application_does_not_affect_its_parent(void **state) {
   /* H37 */
   for (int raw = 0; raw < 2; raw++) {
     struct both both;
@@ -271,7 +274,7 @@ static void on_end(gipc_process *p, void *user) {
 }
 
 static void
-a_foreign_child_that_runs_the_same_loop_is_told_of_no_end(void **state) {
+no_exit_callback_is_called_in_a_child_of_another_fork(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_FORKCHECK);
   pid_t self = getpid();
   int status;
@@ -312,11 +315,11 @@ static void a_grandchild_does_not_report_for_its_parent(void **state) {
   gipc_process_free(p);
 }
 
-static int exits_elsewhere(void *argument) { gipc_exit(7); }
+static int exit_in_another_process(void *argument) { gipc_exit(7); }
 
-static void gipc_exit_elsewhere_is__exit(void **state) {
+static void gipc_exit_in_another_process_is__exit(void **state) {
   int status;
-  pid_t pid = child_start(exits_elsewhere, NULL);
+  pid_t pid = child_start(exit_in_another_process, NULL);
   CHECK_IS(waitpid(pid, &status, 0), pid);
   CHECK_IS(status, 7 << 8);
 }
@@ -357,14 +360,14 @@ int main(void) {
       TEST(an_adopted_child_has_the_options),
       TEST(a_runtime_keeps_what_it_has_opened_since_the_fork),
       TEST(a_failed_fork_is_undone),
-      TEST(a_failed_setup_of_an_adopted_child_is_told),
+      TEST(a_failed_setup_of_an_adopted_child_is_an_error_of_the_start),
       TEST(the_runtimes_fork_function_is_called),
-      TEST(a_child_that_is_killed_at_the_gate_was_never_born),
-      TEST(a_child_that_goes_on_from_the_gate_is_as_any),
-      TEST(the_applications_own_fork_disturbs_nothing),
-      TEST(a_foreign_child_that_runs_the_same_loop_is_told_of_no_end),
+      TEST(a_child_killed_in_the_start_gate_ended_before_its_start),
+      TEST(a_child_stopped_and_continued_in_the_start_gate_runs_normally),
+      TEST(a_fork_of_the_application_does_not_affect_its_parent),
+      TEST(no_exit_callback_is_called_in_a_child_of_another_fork),
       TEST(a_grandchild_does_not_report_for_its_parent),
-      TEST(gipc_exit_elsewhere_is__exit),
+      TEST(gipc_exit_in_another_process_is__exit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

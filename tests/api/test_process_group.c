@@ -5,7 +5,7 @@
 
 /* A child with a child of its own in its group, both of which hold the writing
  * end of a pipe: its end comes when the last of the group is gone. */
-struct family {
+struct group_of_two {
   int alive; /* readable, at its end, when none is left */
   gipc_process *p;
 };
@@ -23,8 +23,8 @@ static int have_child(struct ev_loop *fresh, void *argument) {
   return wait_for_signal(fresh, NULL);
 }
 
-static struct family start_family(bool ignores, int group) {
-  struct family it;
+static struct group_of_two start_group(bool ignores, int group) {
+  struct group_of_two it;
   char bytes[2];
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
@@ -36,14 +36,14 @@ static struct family start_family(bool ignores, int group) {
   return it;
 }
 
-static void all_are_gone(struct family *it) {
+static void all_are_gone(struct group_of_two *it) {
   char byte;
   CHECK_IS((long)read(it->alive, &byte, 1), 0);
   close(it->alive);
 }
 
 static void a_signal_to_the_group_reaches_all_of_it(void **state) {
-  struct family it = start_family(false, GIPC_GROUP_NEW);
+  struct group_of_two it = start_group(false, GIPC_GROUP_NEW);
   CHECK_OK(gipc_process_signal_group(it.p, 0));
   CHECK_OK(gipc_process_signal_group(it.p, SIGTERM));
   all_are_gone(&it);
@@ -53,7 +53,7 @@ static void a_signal_to_the_group_reaches_all_of_it(void **state) {
 }
 
 static void a_group_is_reached_until_its_leader_is_reaped(void **state) {
-  struct family it = start_family(true, GIPC_GROUP_NEW);
+  struct group_of_two it = start_group(true, GIPC_GROUP_NEW);
   siginfo_t info;
   CHECK_OK(gipc_process_terminate(it.p));
   CHECK_OK(
@@ -66,15 +66,15 @@ static void a_group_is_reached_until_its_leader_is_reaped(void **state) {
 static void a_stop_of_the_group_ends_those_that_ignore_it(void **state) {
   /* H55, H135: the leader ends at once, its child never would. */
   for (int group = GIPC_GROUP_NEW; group <= GIPC_GROUP_SESSION; group++) {
-    struct family it = start_family(true, group);
+    struct group_of_two it = start_group(true, group);
     CHECK_OK(gipc_process_stop_group(it.p, 30));
     all_are_gone(&it);
     CHECK_IS(end_of(it.p), -SIGTERM);
   }
 }
 
-static void a_stop_without_patience_kills_the_group(void **state) {
-  struct family it = start_family(true, GIPC_GROUP_NEW);
+static void a_stop_without_grace_kills_the_group(void **state) {
+  struct group_of_two it = start_group(true, GIPC_GROUP_NEW);
   CHECK_OK(gipc_process_stop_group(it.p, 0));
   all_are_gone(&it);
   int code = end_of(it.p);
@@ -92,8 +92,9 @@ static int have_answering_child(struct ev_loop *fresh, void *argument) {
   return wait_for_signal(fresh, NULL);
 }
 
-static void a_number_that_another_reaper_let_go_is_not_signalled(void **state) {
-  /* H47: what has the number now may be anybody's. */
+static void
+a_group_whose_leader_another_reaper_reaped_is_not_signalled(void **state) {
+  /* H47: another process may have the process ID now. */
   gipc_options *o = new_options();
   int status;
   char byte = 'a';
@@ -120,11 +121,11 @@ static void a_number_that_another_reaper_let_go_is_not_signalled(void **state) {
 static void note_end(gipc_process *p, void *user) { *(bool *)user = true; }
 
 static void stop_on_loop(struct ev_loop *loop) {
-  struct family it = start_family(true, GIPC_GROUP_NEW);
-  bool told = false;
-  CHECK_OK(gipc_process_watch(it.p, loop, note_end, &told));
+  struct group_of_two it = start_group(true, GIPC_GROUP_NEW);
+  bool ended = false;
+  CHECK_OK(gipc_process_watch(it.p, loop, note_end, &ended));
   CHECK_OK(gipc_process_begin_stop_group(it.p, 30));
-  while (!told)
+  while (!ended)
     ev_run(loop, EVRUN_ONCE);
   all_are_gone(&it);
   CHECK_IS(end_of(it.p), -SIGTERM);
@@ -134,7 +135,7 @@ static void a_loop_stops_a_group_without_waiting(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   stop_on_loop(loop);
   ev_loop_destroy(loop);
-  /* This one reaps every child before anybody else sees it. */
+  /* The default loop reaps every child first. */
   stop_on_loop(ev_default_loop(EVFLAG_AUTO));
   ev_loop_destroy(ev_default_loop(EVFLAG_AUTO));
 }
@@ -146,7 +147,7 @@ static void a_group_that_is_shared_is_not_signalled(void **state) {
   CHECK_IS(gipc_process_begin_stop_group(p, 1), -EINVAL);
   CHECK_IS(gipc_process_is_alive(p), 1);
   destroy(p);
-  struct family it = start_family(false, GIPC_GROUP_NEW);
+  struct group_of_two it = start_group(false, GIPC_GROUP_NEW);
   CHECK_IS(gipc_process_signal_group(it.p, -1), -EINVAL);
   CHECK_IS(gipc_process_signal_group(it.p, NSIG), -EINVAL);
   CHECK_IS(gipc_process_stop_group(it.p, -1), -EINVAL);
@@ -166,7 +167,7 @@ static int put_letter(struct ev_loop *fresh, void *argument) {
   return gipc_put(argument, "a", 1, -1) == 0 ? 0 : 1;
 }
 
-static void options_without_what_was_passed_start_another_child(void **state) {
+static void options_with_cleared_handles_start_another_child(void **state) {
   gipc_options *o = new_options();
   for (int i = 0; i < 3; i++) {
     gipc_handle *r, *w;
@@ -179,7 +180,7 @@ static void options_without_what_was_passed_start_another_child(void **state) {
     CHECK_IS((long)size, 1);
     CHECK_IS(end_of(p), 0);
     gipc_process *none = NULL;
-    /* What is forgotten is told. */
+    /* Without gipc_options_clear_passed() the start fails. */
     CHECK_IS(gipc_start_process(put_letter, w, o, &none), GIPC_ECLOSED);
     CHECK(none == NULL);
     gipc_handle_free(w);
@@ -195,11 +196,11 @@ int main(void) {
       TEST(a_signal_to_the_group_reaches_all_of_it),
       TEST(a_group_is_reached_until_its_leader_is_reaped),
       TEST(a_stop_of_the_group_ends_those_that_ignore_it),
-      TEST(a_stop_without_patience_kills_the_group),
-      TEST(a_number_that_another_reaper_let_go_is_not_signalled),
+      TEST(a_stop_without_grace_kills_the_group),
+      TEST(a_group_whose_leader_another_reaper_reaped_is_not_signalled),
       TEST(a_loop_stops_a_group_without_waiting),
       TEST(a_group_that_is_shared_is_not_signalled),
-      TEST(options_without_what_was_passed_start_another_child),
+      TEST(options_with_cleared_handles_start_another_child),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Handles that programs find by name. */
+/* Handles that programs inherit by name. */
 #include "support_process.h"
 
 #include <sys/stat.h>
@@ -60,7 +60,7 @@ static void a_program_answers_over_two_one_way_pipes(void **state) {
 
 static void
 a_program_without_descriptors_of_its_parent_still_answers(void **state) {
-  /* keep_all_fds and keep_fds leave passed handles alone. */
+  /* keep_all_fds and keep_fds do not affect passed handles. */
   for (int all = 0; all < 2; all++) {
     gipc_handle *a, *b;
     gipc_options *o = new_options();
@@ -91,7 +91,7 @@ static void expect_inherit(gipc_options *o, const char *one, const char *two,
   check_at(strcmp(text, expected) == 0, text, __FILE__, __LINE__);
 }
 
-static void a_name_is_taken_once(void **state) {
+static void a_name_is_inherited_once(void **state) {
   gipc_handle *r, *w;
   for (int i = 0; i < 4; i++) {
     static const struct {
@@ -110,7 +110,7 @@ static void a_name_is_taken_once(void **state) {
   }
 }
 
-static void without_the_variable_there_is_nothing(void **state) {
+static void nothing_is_inherited_without_the_variable(void **state) {
   gipc_handle *h = (gipc_handle *)&h;
   gipc_options *o = new_options();
   expect_inherit(o, "a", NULL, "-2 unset\n");
@@ -131,7 +131,7 @@ static int with_value(void *argument) {
   return 0;
 }
 
-static void a_malformed_or_stale_variable_is_told(void **state) {
+static void a_malformed_or_stale_variable_is_an_error(void **state) {
   /* H94 */
   static const char *const values[] = {
       "", "a", "a=", "=0/r@1:1", "a=0", "a=0/r", "a=0/x@1:1", "a=0/r@1:1 ",
@@ -211,7 +211,8 @@ static int middle(void *argument) {
   return 0;
 }
 
-static void what_a_parent_was_passed_is_not_for_its_children(void **state) {
+static void
+handles_passed_to_a_parent_are_not_inherited_by_its_children(void **state) {
   in_own_fork(middle, NULL);
 }
 
@@ -220,12 +221,12 @@ int main(void) {
       TEST(a_program_answers_over_a_duplex_pipe),
       TEST(a_program_answers_over_two_one_way_pipes),
       TEST(a_program_without_descriptors_of_its_parent_still_answers),
-      TEST(a_name_is_taken_once),
-      TEST(without_the_variable_there_is_nothing),
-      TEST(a_malformed_or_stale_variable_is_told),
+      TEST(a_name_is_inherited_once),
+      TEST(nothing_is_inherited_without_the_variable),
+      TEST(a_malformed_or_stale_variable_is_an_error),
       TEST(a_grandchild_finds_the_variable_stale),
       TEST(a_program_with_more_rights_inherits_nothing),
-      TEST(what_a_parent_was_passed_is_not_for_its_children),
+      TEST(handles_passed_to_a_parent_are_not_inherited_by_its_children),
   };
   for (int fd = 3; fd < 10; fd++)
     close(fd); /* what the shell left */

@@ -1,11 +1,11 @@
-/* A program whose messages go over its stdin and stdout. */
+/* Programs that exchange messages over stdin and stdout. */
 #include "support_process.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* ---- Beside a parent ---------------------------------------------------- */
+/* ---- With a parent ------------------------------------------------------ */
 
 static gipc_handle *stdio_of(gipc_process *p) {
   gipc_handle *h = NULL;
@@ -36,7 +36,7 @@ static void expect_echo(gipc_handle *h, size_t bytes) {
   free(text);
 }
 
-static void what_a_program_prints_is_not_in_its_stream(void **state) {
+static void output_of_a_program_is_not_in_its_stream(void **state) {
   static const char *const printed[] = {
       "printed before\n", "printed with 0 bytes in hand\n",
       "printed with 1048576 bytes in hand\n", "printed by a program\n",
@@ -62,7 +62,7 @@ static void what_a_program_prints_is_not_in_its_stream(void **state) {
   close(log);
 }
 
-static void without_a_stderr_the_prints_go_nowhere(void **state) {
+static void output_is_discarded_without_stderr(void **state) {
   gipc_process *p = launch("8", GIPC_STDIO_NULL, -1);
   gipc_handle *h = stdio_of(p);
   expect_echo(h, 1000);
@@ -70,7 +70,7 @@ static void without_a_stderr_the_prints_go_nowhere(void **state) {
   CHECK_IS(end_of(p), 8);
 }
 
-static void a_stream_that_stderr_gets_into_is_refused(void **state) {
+static void a_stream_that_is_also_stderr_is_refused(void **state) {
   gipc_process *p = launch("0", GIPC_STDIO_STDOUT, -1);
   char text[256];
   close(gipc_process_stdio(p, 0));
@@ -132,7 +132,7 @@ static int take_it(void *argument) {
   CHECK(write_all(other, "\0\0\0\2in", 6));
   CHECK_OK(gipc_get(h, 5, &data, &size));
   CHECK(size == 2 && memcmp(data, "in", 2) == 0);
-  /* Nobody else holds the stream. */
+  /* No other process has the stream open. */
   gipc_handle_free(h);
   CHECK_IS(read(other, frame, 1), 0);
   return 0;
@@ -177,7 +177,7 @@ static int without_some(void *argument) {
   return 0;
 }
 
-static void closed_ones_are_told(void **state) { /* H10 */
+static void closed_standard_streams_are_an_error(void **state) { /* H10 */
   for (intptr_t closed = 0; closed < 8; closed++)
     in_own_fork(without_some, (void *)closed);
 }
@@ -187,7 +187,7 @@ static int refuse_others(void *argument) {
   int null = open("/dev/null", O_RDWR), stream = fcntl(0, F_DUPFD, 20);
   CHECK(null >= 0 && stream >= 0 && other >= 0);
   CHECK_IS(gipc_stdio(NULL), -EINVAL);
-  /* As behind a launcher that does not carry stdin. */
+  /* As with a launcher that does not carry stdin. */
   CHECK(dup2(null, 0) == 0);
   expect_refused(GIPC_ECLOSED);
   CHECK(dup2(stream, 0) == 0 && dup2(null, 1) == 1);
@@ -204,7 +204,7 @@ static int refuse_others(void *argument) {
   return 0;
 }
 
-static void what_carries_no_messages_is_refused(void **state) {
+static void a_file_that_carries_no_messages_is_refused(void **state) {
   in_own_fork(refuse_others, NULL);
 }
 
@@ -221,7 +221,7 @@ static int on_a_terminal(void *argument) {
 
 static void a_terminal_is_refused(void **state) {
   if (access("/dev/pts/ptmx", F_OK) != 0)
-    skip_because("there is no devpts");
+    skip_because("devpts is missing");
   in_own_fork(on_a_terminal, NULL);
 }
 
@@ -238,7 +238,7 @@ static int start_others(void *argument) {
   int log, other = become_launched(&log);
   CHECK_OK(gipc_stdio(&h));
   CHECK_IS(in_child(child_of_launched, h, NULL), 3);
-  /* A program started now has the prints of this one, not its stream. */
+  /* A program started now has the redirected stdout, not the stream. */
   gipc_process *p = execute(NULL, "sh", "-c", "echo printed; ! read x", NULL);
   CHECK_IS(end_of(p), 0);
   CHECK_IS(lseek(log, 0, SEEK_END), 8);
@@ -247,20 +247,20 @@ static int start_others(void *argument) {
   return 0;
 }
 
-static void its_own_children_have_no_part_in_it(void **state) {
+static void children_of_the_program_do_not_inherit_its_stream(void **state) {
   in_own_fork(start_others, NULL);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(what_a_program_prints_is_not_in_its_stream),
-      TEST(without_a_stderr_the_prints_go_nowhere),
-      TEST(a_stream_that_stderr_gets_into_is_refused),
+      TEST(output_of_a_program_is_not_in_its_stream),
+      TEST(output_is_discarded_without_stderr),
+      TEST(a_stream_that_is_also_stderr_is_refused),
       TEST(stdin_and_stdout_are_moved_away),
-      TEST(closed_ones_are_told),
-      TEST(what_carries_no_messages_is_refused),
+      TEST(closed_standard_streams_are_an_error),
+      TEST(a_file_that_carries_no_messages_is_refused),
       TEST(a_terminal_is_refused),
-      TEST(its_own_children_have_no_part_in_it),
+      TEST(children_of_the_program_do_not_inherit_its_stream),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* A child that is started from inside a callback of a running libev loop:
- * nothing of that loop acts in it, and the parent is undisturbed. */
+/* A child that is started inside a callback of a running libev loop: no
+ * callback of that loop is called in the child, and the parent is not affected.
+ */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -7,16 +8,17 @@
 
 enum { PARENT_EVENTS = 40 };
 
-/* Everything of the parent's loop counts here; in a child it must stay 0. */
+/* Every callback of the parent's loop counts here; in a child it must stay 0.
+ */
 static int counted[8], pipe_ends[2];
 static pid_t parent_pid, foreign_child;
-static int haunted;
+static int calls_in_child;
 enum { ON_IO, ON_TIMER, ON_SIGNAL, ON_CHILD, ON_CLEANUP, ON_PREPARE, ON_FORK };
 
 static void count(int what) {
   counted[what]++;
   if (getpid() != parent_pid)
-    haunted++;
+    calls_in_child++;
 }
 
 static void on_io(struct ev_loop *loop, ev_io *io, int events) {
@@ -100,7 +102,7 @@ static int live_in_child(struct ev_loop *fresh, void *argument) {
   CHECK_OK(ev_run(own, 0));
   CHECK_IS(own_children, 1);
   ev_loop_destroy(own);
-  CHECK_IS(haunted, 0);
+  CHECK_IS(calls_in_child, 0);
   return 0;
 }
 
@@ -124,7 +126,7 @@ static void on_end(gipc_process *p, void *user) {
     ev_break(scene->loop, EVBREAK_ALL);
 }
 
-/* Comes first of all that is pending in its turn. */
+/* Called before all other pending watchers of its iteration. */
 static void on_start(struct ev_loop *loop, ev_check *watcher, int events) {
   struct scene *scene = watcher->data;
   if (ev_pending_count(loop) < 3)
@@ -138,8 +140,8 @@ static void on_start(struct ev_loop *loop, ev_check *watcher, int events) {
 
 static void never(gipc_process *p, void *user) { CHECK(false); }
 
-/* libev can name the loop of a signal to nobody: the library frees the signals
- * of the loops that it is on. */
+/* libev does not report the loop of a signal.  The library releases the signals
+ * of the loops that its handles and processes are on. */
 static gipc_process *make_known(struct ev_loop *loop) {
   gipc_process *p = start(wait_for_signal, NULL, NULL);
   CHECK_OK(gipc_process_watch(p, loop, never, NULL));
@@ -203,12 +205,13 @@ static int fork_in_callback(void *argument) {
   raise(SIGUSR2);
   ev_run(loop, 0);
   CHECK_IS(scene->ended, 3);
-  /* Whatever the children did, all of it arrived here. H25, H27 */
+  /* The parent's loop has got all its events. H25, H27 */
   raise(SIGUSR1);
-  for (int turns = 0; turns < 60000 && (counted[ON_IO] < PARENT_EVENTS ||
-                                        counted[ON_SIGNAL] < 3 ||
-                                        counted[ON_CHILD] < scene->is_default);
-       turns++)
+  for (int iterations = 0;
+       iterations < 60000 &&
+       (counted[ON_IO] < PARENT_EVENTS || counted[ON_SIGNAL] < 3 ||
+        counted[ON_CHILD] < scene->is_default);
+       iterations++)
     ev_run(loop, EVRUN_ONCE);
   CHECK_IS(counted[ON_IO], PARENT_EVENTS);
   CHECK_IS(counted[ON_SIGNAL], 3);
@@ -263,7 +266,7 @@ static void a_start_inside_a_callback_with_every_backend(void **state) {
 /* ---- The parent's watchers, one at a time ------------------------------- */
 
 static int both_loops(void *argument) {
-  /* A signal on the default loop, another one on a loop beside it. */
+  /* A signal on the default loop, and one on another loop. */
   struct ev_loop *first = ev_default_loop(EVFLAG_AUTO);
   struct ev_loop *second = ev_loop_new(EVFLAG_AUTO);
   ev_signal one, two;
@@ -334,7 +337,7 @@ static int unreferenced(void *argument) {
   ev_unref(loop);
   ev_unref(loop);
   CHECK_IS(in_child(live_in_child, NULL, NULL), 0);
-  /* More unreferenced than referenced is legal between turns. */
+  /* More unreferenced than referenced is legal between iterations. */
   ev_timer_stop(loop, &timers[2]);
   CHECK_IS(in_child(live_in_child, NULL, NULL), 0);
   ev_ref(loop);

@@ -42,7 +42,7 @@ static int has_all(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-/* Both kinds of children have what is wanted. */
+/* Both kinds of children have the descriptors that were mapped. */
 static void expect(gipc_options *o, struct wanted *wanted) {
   const char *argv[20] = {PROGRAM("child_map")};
   char text[16][24];
@@ -107,7 +107,7 @@ static int map_beside_everything(void *argument) {
   expect(o, &wanted);
   CHECK_OK(gipc_options_keep_fds(o, keep, 2)); /* a mapping wins */
   expect(o, &wanted);
-  /* What cannot be done is an error of the start all the same. */
+  /* A mapping that fails is an error of the start, too. */
   const char *argv[] = {"/does/not/exist", NULL};
   gipc_process *p = NULL;
   CHECK_IS(gipc_exec_process(argv, o, &p), -ENOENT);
@@ -119,7 +119,7 @@ static int map_beside_everything(void *argument) {
   return 0;
 }
 
-static void a_mapping_disturbs_nothing_of_the_library(void **state) {
+static void a_mapping_does_not_affect_descriptors_of_the_library(void **state) {
   not_under_valgrind();
   in_own_fork(map_beside_everything, NULL);
 }
@@ -170,7 +170,7 @@ static void a_mapping_never_gets_in_the_place_of_a_handle(void **state) {
   gipc_handle_free(w);
 }
 
-static void wrong_mappings_are_told(void **state) {
+static void wrong_mappings_are_errors_of_the_start(void **state) {
   gipc_options *o = new_options();
   gipc_process *p = NULL;
   struct rlimit limit;
@@ -186,7 +186,7 @@ static void wrong_mappings_are_told(void **state) {
   CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_INHERIT, -1));
   CHECK_OK(gipc_options_set_stdio(o, 2, GIPC_STDIO_STDOUT, -1));
   CHECK_IS(gipc_options_map_fd(o, 1, 2), -EINVAL);
-  /* What is not open, or not allowed, is an error of the start. */
+  /* A descriptor that is closed, or not allowed, is an error of the start. */
   CHECK_OK(gipc_options_map_fd(o, 777, 1));
   CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EBADF);
   CHECK_OK(gipc_options_map_fd(o, 2, 777)); /* which does not help */
@@ -207,10 +207,10 @@ static void wrong_mappings_are_told(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(every_mapping_of_0_to_3_is_as_asked),
-      TEST(a_mapping_disturbs_nothing_of_the_library),
+      TEST(a_mapping_does_not_affect_descriptors_of_the_library),
       TEST(a_program_inherits_a_handle_beside_a_mapping),
       TEST(a_mapping_never_gets_in_the_place_of_a_handle),
-      TEST(wrong_mappings_are_told),
+      TEST(wrong_mappings_are_errors_of_the_start),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,7 +100,7 @@ static void passed_handles_move_and_the_others_stay(void **state) {
   CHECK_OK(gipc_close(all.a));
   CHECK_IS(end_of(p), 0);
   CHECK_IS(gipc_get(all.r, 20, &data, &size), GIPC_EOF);
-  /* What stayed works, and was never disturbed. */
+  /* The handles that stayed work. */
   for (int i = 0; i < 1000; i++) {
     CHECK_OK(gipc_put(all.another, &i, sizeof i, 20));
     CHECK_OK(gipc_get(all.other, 20, &data, &size));
@@ -137,7 +137,7 @@ static int take_the_rest(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void what_was_received_and_queued_goes_to_a_function(void **state) {
+static void received_and_queued_bytes_are_passed_to_a_function(void **state) {
   gipc_handle *a, *b;
   gipc_process *p = NULL;
   const char *argv[] = {"true", NULL};
@@ -168,7 +168,7 @@ static void what_was_received_and_queued_goes_to_a_function(void **state) {
   gipc_handle_free(b);
 }
 
-static void only_the_queue_is_reason_enough_to_be_busy(void **state) {
+static void a_handle_with_queued_bytes_only_is_busy(void **state) {
   gipc_handle *r, *w;
   gipc_process *p = NULL;
   const char *argv[] = {"true", NULL};
@@ -207,7 +207,7 @@ static void a_program_needs_the_name_of_its_handle(void **state) {
 /* ---- In use
  * ------------------------------------------------------------------ */
 
-static void a_borrowed_buffer_keeps_a_handle_here(void **state) {
+static void a_handle_that_borrows_a_buffer_cannot_be_passed(void **state) {
   gipc_handle *a, *b;
   gipc_process *p = NULL;
   static char buffer[1 << 20];
@@ -248,7 +248,7 @@ static int answer_one(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void a_started_handle_is_taken_off_its_loop(void **state) {
+static void a_started_handle_is_stopped_when_it_is_passed(void **state) {
   for (int i = 0; i < 2; i++) {
     struct ev_loop *loop =
         i ? ev_default_loop(EVFLAG_AUTO) : ev_loop_new(EVFLAG_AUTO);
@@ -271,7 +271,7 @@ static void a_started_handle_is_taken_off_its_loop(void **state) {
     CHECK_OK(gipc_get(a, 20, &data, &size));
     CHECK(size == 3 && memcmp(data, "two", 3) == 0);
     CHECK_IS(end_of(p), 0);
-    CHECK_OK(ev_run(loop, 0)); /* nothing of it is left here */
+    CHECK_OK(ev_run(loop, 0)); /* no watcher of it is left */
     CHECK_IS(got, 1);
     gipc_options_free(o);
     gipc_handle_free(a);
@@ -304,11 +304,11 @@ static void a_failed_start_moves_nothing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(passed_handles_move_and_the_others_stay),
-      TEST(what_was_received_and_queued_goes_to_a_function),
-      TEST(only_the_queue_is_reason_enough_to_be_busy),
+      TEST(received_and_queued_bytes_are_passed_to_a_function),
+      TEST(a_handle_with_queued_bytes_only_is_busy),
       TEST(a_program_needs_the_name_of_its_handle),
-      TEST(a_borrowed_buffer_keeps_a_handle_here),
-      TEST(a_started_handle_is_taken_off_its_loop),
+      TEST(a_handle_that_borrows_a_buffer_cannot_be_passed),
+      TEST(a_started_handle_is_stopped_when_it_is_passed),
       TEST(a_failed_start_moves_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* Kernels, and sandboxes, that lack what children are best watched with. */
+/* Kernels and sandboxes without pidfds or the calls that use them. */
 #include "support_process.h"
 
 #include <pthread.h>
@@ -21,7 +21,7 @@ static void *steal(void *argument) {
   return NULL;
 }
 
-/* A code that is told must be right; which ones are told is the question. */
+/* A reported code must be right.  Counts the codes that are reported. */
 static int judge(gipc_process *p, int expected, int *how) {
   int code = 4711;
   gipc_exit_info info = {.size = sizeof info};
@@ -52,26 +52,28 @@ static void judge_all(size_t functions, size_t programs) {
   }
   for (size_t i = 0; i < programs; i++)
     (void)judge(execute(NULL, "sh", "-c", "exit 7", NULL), 7, &how);
-  /* Of one that was killed nothing may be invented. */
+  /* The status of a killed child must not be invented. */
   gipc_process *p = start(wait_for_signal, NULL, NULL);
   CHECK_OK(gipc_process_kill(p));
   (void)judge(p, -SIGKILL, &how);
   CHECK(how == GIPC_STATUS_FROM_WAIT || how == GIPC_STATUS_LOST);
 }
 
-static int thief_without_info(void *argument) {
-  pthread_t thief;
+static int reaper_without_info(void *argument) {
+  pthread_t reaper;
   CHECK(fail_pidfd_info());
   atomic_store(&over, false);
-  CHECK_OK(pthread_create(&thief, NULL, steal, NULL));
+  CHECK_OK(pthread_create(&reaper, NULL, steal, NULL));
   judge_all(many(500, 50), many(100, 10));
   atomic_store(&over, true);
-  CHECK_OK(pthread_join(thief, NULL));
+  CHECK_OK(pthread_join(reaper, NULL));
   return 0;
 }
 
-static void a_thief_on_an_old_kernel_takes_no_code_of_a_function(void **state) {
-  in_own_fork(thief_without_info, NULL); /* H41 */
+static void
+another_reaper_on_an_old_kernel_does_not_lose_the_code_of_a_function(
+    void **state) {
+  in_own_fork(reaper_without_info, NULL); /* H41 */
 }
 
 static int leave_at_once(struct ev_loop *fresh, void *argument) { _exit(3); }
@@ -84,7 +86,7 @@ static int ignored_without_info(void *argument) {
   CHECK_IS(judge(start(leave_at_once, NULL, NULL), 3, &how), GIPC_ESTATUSLOST);
   gipc_process *p = execute(NULL, "true", NULL);
   CHECK_IS(judge(p, 0, &how), GIPC_ESTATUSLOST); /* not "0" */
-  /* What the host saw is told, before or after. */
+  /* The status that the host collected is reported, before or after. */
   p = execute(NULL, "true", NULL);
   CHECK_OK(gipc_process_report(p, 6 << 8));
   CHECK_OK(judge(p, 6, &how));
@@ -126,11 +128,12 @@ static int default_loop_without_info(void *argument) {
   }
   ev_run(loop, 0);
   CHECK_IS(ended, (long)count);
-  CHECK_IS(wrong, 0); /* H40: the loop's own child watcher told */
+  CHECK_IS(wrong, 0); /* H40: the loop's own child watcher reported */
   return 0;
 }
 
-static void the_default_loop_tells_every_status_on_an_old_kernel(void **state) {
+static void
+the_default_loop_reports_every_status_on_an_old_kernel(void **state) {
   in_own_fork(default_loop_without_info, NULL);
 }
 
@@ -206,7 +209,7 @@ static int live_without(void *argument) {
     CHECK(!has_children());
     CHECK_IS(count_fds(), fds);
   }
-  /* The errors of a start are told all the same. */
+  /* The errors of a start are reported, too. */
   const char *argv[] = {"/does/not/exist", NULL};
   gipc_process *p = NULL;
   CHECK_IS(gipc_exec_process(argv, NULL, &p), -ENOENT);
@@ -286,9 +289,10 @@ static void children_are_waited_for_without_p_pidfd(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_thief_on_an_old_kernel_takes_no_code_of_a_function),
+      TEST(
+          another_reaper_on_an_old_kernel_does_not_lose_the_code_of_a_function),
       TEST(ignored_children_on_an_old_kernel_are_lost_or_right),
-      TEST(the_default_loop_tells_every_status_on_an_old_kernel),
+      TEST(the_default_loop_reports_every_status_on_an_old_kernel),
       TEST(children_are_watched_without_pidfd_open),
       TEST(programs_are_started_without_a_pidfd_from_clone),
       TEST(programs_are_started_where_a_sandbox_refuses_clone_a_pidfd),

@@ -1,4 +1,4 @@
-/* Terminal, mask of files, nice value, name, and one ID of children. */
+/* Options: terminal, umask, nice value, program, and single IDs. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -50,7 +50,8 @@ static void a_child_leads_the_terminal_that_it_is_given(void **state) {
   close(master);
 }
 
-static void what_is_no_terminal_is_told(void **state) {
+static void
+a_file_that_is_not_a_terminal_is_an_error_of_the_start(void **state) {
   int fds[2];
   const char *argv[] = {"true", NULL};
   gipc_process *p = NULL;
@@ -120,7 +121,7 @@ static int without_the_right_to_be_faster(void *argument) {
   return 0;
 }
 
-static void a_child_is_as_nice_as_was_asked(void **state) {
+static void a_child_has_the_nice_value_that_was_set(void **state) {
   not_under_valgrind();
   char text[64], expected[64];
   const char *argv[] = {"nice", NULL};
@@ -206,7 +207,8 @@ static void one_id_may_be_set_alone(void **state) {
   ids.gid = 65533; /* both, in the order that works */
   CHECK_OK(gipc_options_set_gid(o, 65533));
   CHECK_IS(in_child(has_ids, &ids, o), 0);
-  /* One replaces its part of a whole user, who replaces both. */
+  /* A single ID replaces its part of a whole user; a whole user replaces both.
+   */
   const gid_t groups[] = {7, 8};
   CHECK_OK(gipc_options_set_user(o, 1, 2, groups, 2));
   CHECK_OK(gipc_options_set_uid(o, 3));
@@ -252,9 +254,9 @@ static void a_program_without_privileges_can_name_itself(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_child_leads_the_terminal_that_it_is_given),
-      TEST(what_is_no_terminal_is_told),
+      TEST(a_file_that_is_not_a_terminal_is_an_error_of_the_start),
       TEST(the_mask_of_files_is_the_childs_alone),
-      TEST(a_child_is_as_nice_as_was_asked),
+      TEST(a_child_has_the_nice_value_that_was_set),
       TEST(a_program_may_have_any_name),
       TEST(one_id_may_be_set_alone),
       TEST(a_program_without_privileges_can_name_itself),

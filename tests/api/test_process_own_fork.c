@@ -1,5 +1,6 @@
-/* A child of the program's own fork that goes on with a loop which handles and
- * processes are on: nothing of them acts there, and the parent goes on. */
+/* A child of the program's own fork that runs an inherited loop with handles
+ * and processes: their callbacks are not called, and the parent is not
+ * affected. */
 #include "support_process.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ struct scene {
 
 /* ---- The scene ---------------------------------------------------------- */
 
-/* Something to do for every watcher of the library. */
+/* Makes every watcher of the library pending. */
 static void set(struct scene *scene) {
   parent = getpid();
   messages = drained = ended = in_wrong_process = 0;
@@ -53,7 +54,7 @@ static void set(struct scene *scene) {
   do
     result = gipc_try_put(scene->writer, large, sizeof large);
   while (result == 0);
-  CHECK_IS(result, -EAGAIN); /* full: the rest is queued */
+  CHECK_IS(result, -EAGAIN); /* full: the remaining bytes are queued */
   for (int i = 0; i < PROCESSES; i++) {
     scene->processes[i] =
         i % 2 ? execute(NULL, i == 1 ? "sleep" : "true", "60", NULL)
@@ -86,7 +87,7 @@ static void live_in_child(struct scene *scene) {
   ev_timer_init(&timer, on_own_timer, 0.05, 0.);
   ev_timer_start(scene->loop, &timer);
   unsigned before = ev_iteration(scene->loop);
-  CHECK_OK(ev_run(scene->loop, 0)); /* until its timer is over */
+  CHECK_OK(ev_run(scene->loop, 0)); /* until its timer has expired */
   CHECK_IS(own_timers, 1);
   CHECK(ev_iteration(scene->loop) - before < 20);
   CHECK_IS(in_wrong_process, 0);
@@ -124,7 +125,7 @@ static void fork_here(struct scene *scene) {
 
 static void on_check(struct ev_loop *loop, ev_check *check, int e) {
   struct scene *scene = check->data;
-  /* Before all that is pending in this turn. */
+  /* Before all other pending watchers of this iteration. */
   if (ev_pending_count(loop) < 2)
     return;
   ev_check_stop(loop, check);
@@ -213,15 +214,15 @@ static void play(bool is_default, bool in_callback) {
 }
 
 /* H25 to H28, and the library's own watchers */
-static void a_forked_child_may_go_on_with_the_default_loop(void **state) {
+static void a_forked_child_may_run_the_inherited_default_loop(void **state) {
   play(true, false);
 }
 
-static void a_forked_child_may_go_on_with_another_loop(void **state) {
+static void a_forked_child_may_run_another_inherited_loop(void **state) {
   play(false, false);
 }
 
-static void a_child_forked_in_a_callback_may_go_on_with_its_loop(void **s) {
+static void a_child_forked_in_a_callback_may_run_the_inherited_loop(void **s) {
   play(true, true);
   play(false, true);
 }
@@ -252,9 +253,9 @@ static void a_handle_that_waits_for_nothing_keeps_no_loop_running(void **s) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_forked_child_may_go_on_with_the_default_loop),
-      TEST(a_forked_child_may_go_on_with_another_loop),
-      TEST(a_child_forked_in_a_callback_may_go_on_with_its_loop),
+      TEST(a_forked_child_may_run_the_inherited_default_loop),
+      TEST(a_forked_child_may_run_another_inherited_loop),
+      TEST(a_child_forked_in_a_callback_may_run_the_inherited_loop),
       TEST(a_handle_that_waits_for_nothing_keeps_no_loop_running),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 /* ---- Users ------------------------------------------------------------------
  */
 
-static gipc_options *nobody(void) {
+static gipc_options *options_of_nobody(void) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_user(o, 65534, 65534, NULL, 0));
   return o;
@@ -32,12 +32,12 @@ static int drop_is_complete(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void a_function_drops_its_user_for_good(void **state) {
+static void a_function_drops_its_user_permanently(void **state) {
   /* H18 */
   const gid_t groups[] = {4711, 4712};
   if (geteuid() != 0)
     skip_because("only root can become another user");
-  gipc_options *o = nobody();
+  gipc_options *o = options_of_nobody();
   CHECK_IS(in_child(drop_is_complete, INT(0), o), 0);
   CHECK_OK(gipc_options_set_user(o, 65534, 65534, groups, 2));
   CHECK_IS(in_child(drop_is_complete, INT(2), o), 0);
@@ -45,11 +45,11 @@ static void a_function_drops_its_user_for_good(void **state) {
   gipc_options_free(o);
 }
 
-static void a_program_drops_its_user_for_good(void **state) {
+static void a_program_drops_its_user_permanently(void **state) {
   /* H18, H3 */
   const gid_t groups[] = {4711, 4712};
   char text[256];
-  /* Where everybody can reach it. */
+  /* In a folder that every user can search. */
   const char *argv[] = {"/bin/sh", "-c",
                         "id -u; id -g; id -G; setpriv --reuid 0 true 2>&1 "
                         ">/dev/null && echo regained; exit 0",
@@ -96,7 +96,7 @@ static const long identity_calls[] = {SYS_setgroups, SYS_setgid, SYS_setuid};
 
 static int refused_setuid(void *argument) {
   /* The limit of processes of that user, in old kernels. */
-  gipc_options *o = nobody();
+  gipc_options *o = options_of_nobody();
   const char *argv[] = {"/bin/true", NULL};
   gipc_process *p = NULL;
   CHECK(fail_call(identity_calls[(intptr_t)argument], EAGAIN));
@@ -127,7 +127,7 @@ static int ignored_setuid(void *argument) {
   return 0;
 }
 
-static void a_drop_that_did_not_happen_starts_nothing(void **state) {
+static void a_drop_without_effect_starts_nothing(void **state) {
   if (geteuid() != 0)
     skip();
   for (int i = 0; i < 3; i++)
@@ -154,7 +154,7 @@ static int is_identity(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void every_bit_of_an_id_counts(void **state) {
+static void every_bit_of_an_id_is_used(void **state) {
   /* H118: in the low 16 bits many of them are root. */
   static const struct identity table[] = {
       {65535, 65535, {1, 2, 3}},
@@ -163,7 +163,7 @@ static void every_bit_of_an_id_counts(void **state) {
       {4294967294u, 4294901760u, {0x10000, 0x7fffffff, 0xfffffffe}},
   };
   char text[256], expected[256];
-  /* Where everybody can reach it. */
+  /* In a folder that every user can search. */
   const char *argv[] = {"/bin/sh", "-c", "id -u; id -g; id -G", NULL};
   if (geteuid() != 0)
     skip();
@@ -267,13 +267,13 @@ static void a_limit_may_be_bigger_than_32_bits(void **state) {
 }
 
 static int burn(struct ev_loop *fresh, void *argument) {
-  volatile unsigned long turns = 0;
-  while (turns < (unsigned long)-1)
-    turns++;
+  volatile unsigned long count = 0;
+  while (count < (unsigned long)-1)
+    count++;
   return 0;
 }
 
-static void a_limit_ends_a_child_that_goes_over_it(void **state) {
+static void a_limit_ends_a_child_that_exceeds_it(void **state) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_rlimit(o, RLIMIT_CORE, 0, 0));
   CHECK_OK(gipc_options_set_rlimit(o, RLIMIT_CPU, 1, 2));
@@ -349,16 +349,16 @@ static void a_group_may_be_killed_right_after_the_start(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_function_drops_its_user_for_good),
-      TEST(a_program_drops_its_user_for_good),
+      TEST(a_function_drops_its_user_permanently),
+      TEST(a_program_drops_its_user_permanently),
       TEST(a_drop_that_fails_starts_nothing),
       TEST(each_step_of_a_drop_is_checked),
-      TEST(a_drop_that_did_not_happen_starts_nothing),
-      TEST(every_bit_of_an_id_counts),
+      TEST(a_drop_without_effect_starts_nothing),
+      TEST(every_bit_of_an_id_is_used),
       TEST(no_new_privileges_is_set_in_the_child_only),
       TEST(limits_are_the_childs_alone),
       TEST(a_limit_may_be_bigger_than_32_bits),
-      TEST(a_limit_ends_a_child_that_goes_over_it),
+      TEST(a_limit_ends_a_child_that_exceeds_it),
       TEST(a_limit_that_is_refused_is_an_error_of_the_start_call),
       TEST(a_child_has_the_group_and_session_that_was_asked_for),
       TEST(a_group_may_be_killed_right_after_the_start),

@@ -1,5 +1,5 @@
 /* Loops that get their signals from a signalfd, which a child shares with its
- * parent: the parent's signals come, whatever became of the start. */
+ * parent: the parent still gets its signals, also after a failed start. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -68,7 +68,8 @@ static int has_three(struct ev_loop *fresh, void *argument) {
   memset(got, 0, sizeof got);
   kill(getpid(), SIGUSR1);
   kill(getpid(), SIGUSR2);
-  for (int turns = 0; turns < 100 && got[SIGUSR1] + got[SIGUSR2] < 2; turns++)
+  for (int iterations = 0; iterations < 100 && got[SIGUSR1] + got[SIGUSR2] < 2;
+       iterations++)
     ev_run(own, EVRUN_NOWAIT);
   return got[SIGUSR1] == 1 && got[SIGUSR2] == 1 ? 0 : 12;
 }
@@ -84,7 +85,7 @@ static bool is_of_the_lack(int error) {
 static void ask(struct ev_loop *loop, int number) {
   got[number] = 0;
   CHECK_OK(kill(getpid(), number));
-  for (int turns = 0; turns < 100 && got[number] == 0; turns++)
+  for (int iterations = 0; iterations < 100 && got[number] == 0; iterations++)
     ev_run(loop, EVRUN_NOWAIT);
   CHECK_IS(got[number], 1);
 }
@@ -182,7 +183,7 @@ static void *watch_signals(void *argument) {
     ;
   got[SIGUSR2] = 0;
   CHECK_OK(pthread_kill(pthread_self(), SIGUSR2));
-  for (int turns = 0; turns < 100 && got[SIGUSR2] == 0; turns++)
+  for (int iterations = 0; iterations < 100 && got[SIGUSR2] == 0; iterations++)
     ev_run(of_thread, EVRUN_NOWAIT);
   CHECK_IS(got[SIGUSR2], 1);
   ev_signal_stop(of_thread, &watcher);
@@ -190,7 +191,7 @@ static void *watch_signals(void *argument) {
   return NULL;
 }
 
-/* In this thread the signal is not blocked, and nobody handles it. */
+/* In this thread the signal is not blocked, and has no handler. */
 static int start_beside_a_thread(void *argument) {
   pthread_t thread;
   gipc_process *p = NULL;

@@ -107,13 +107,14 @@ static void only_signals_are_blocked(void **state) {
 
 /* Where a child's handler counts, too. */
 static volatile sig_atomic_t *foreign;
-static volatile sig_atomic_t taken;
+static volatile sig_atomic_t accepted;
 static pid_t own;
 
 static void count(int number) {
   int saved = errno;
-  taken++;
-  if (getpid() != own) /* a vfork child has our memory, but its own pid */
+  accepted++;
+  if (getpid() !=
+      own) /* a vfork child shares the memory, but has its own pid */
     (*foreign)++;
   errno = saved;
 }
@@ -173,7 +174,7 @@ static int in_storm(void *argument) {
   CHECK_OK(kill(storm, SIGKILL));
   while (waitpid(storm, NULL, 0) < 0)
     CHECK_IS(errno, EINTR);
-  CHECK(taken > 0);
+  CHECK(accepted > 0);
   CHECK_IS(*foreign, 0);
   return 0;
 }
@@ -194,7 +195,7 @@ static int early_signal(void *argument) {
   gipc_options *o = new_options();
   handle_with_count();
   CHECK_OK(gipc_options_set_fork(o, fork_and_signal, NULL));
-  /* It is the child's to die of, not the parent's handler's to see. */
+  /* It terminates the child, and the parent's handler is not called. */
   for (size_t i = 0; i < many(50, 5); i++)
     CHECK_IS(in_child(wait_for_signal, NULL, o), -SIGUSR1);
   CHECK_IS(*foreign, 0);

@@ -10,7 +10,7 @@
 /* Whether the kernel keeps the status of a reaped child (Linux 6.15). */
 static bool kernel_keeps_status(void) {
   struct {
-    uint64_t mask, rest[7];
+    uint64_t mask, unused[7];
   } info = {1u << 3, {0}};
   siginfo_t end;
   bool keeps;
@@ -45,7 +45,7 @@ static void codes_are_right(size_t count, bool programs) {
   }
 }
 
-/* ---- A thief ------------------------------------------------------------ */
+/* ---- Another reaper ----------------------------------------------------- */
 
 static atomic_bool over;
 static atomic_int stolen;
@@ -59,27 +59,27 @@ static void *steal(void *argument) {
   return NULL;
 }
 
-static int with_thief(void *argument) {
-  pthread_t thief;
+static int with_another_reaper(void *argument) {
+  pthread_t reaper;
   atomic_store(&over, false);
-  CHECK_OK(pthread_create(&thief, NULL, steal, NULL));
+  CHECK_OK(pthread_create(&reaper, NULL, steal, NULL));
   codes_are_right(how_many(), false);
   codes_are_right(many(200, 16), true);
   gipc_process *p = start(wait_for_signal, NULL, NULL);
   CHECK_OK(gipc_process_kill(p));
   CHECK_IS(end_of(p), -SIGKILL);
   atomic_store(&over, true);
-  CHECK_OK(pthread_join(thief, NULL));
+  CHECK_OK(pthread_join(reaper, NULL));
   CHECK(atomic_load(&stolen) > 0);
   return 0;
 }
 
-static void
-every_status_is_right_beside_a_thread_that_waits_for_all(void **state) {
+static void every_status_is_right_while_another_thread_waits_for_all_children(
+    void **state) {
   if (!kernel_keeps_status())
     skip_because("this kernel keeps no status that another reaper took");
   deadline(600);
-  in_own_fork(with_thief, NULL); /* H41 */
+  in_own_fork(with_another_reaper, NULL); /* H41 */
 }
 
 /* ---- SIGCHLD ------------------------------------------------------------ */
@@ -169,7 +169,7 @@ static void every_status_is_right_on_the_default_loop(void **state) {
   ev_run(loop, 0);
   CHECK_IS(ends, (long)count);
   CHECK_IS(wrong, 0);
-  /* Unwatched ones, while the loop turns and takes every status. */
+  /* Unwatched ones, while the loop runs and reaps every child. */
   gipc_process *p[32];
   for (int i = 0; i < 32; i++)
     p[i] = start(return_argument, INT(i), NULL);
@@ -232,7 +232,7 @@ static void a_report_before_the_end_does_not_end_it(void **state) {
 
 /* ---- Not an end --------------------------------------------------------- */
 
-static void stopping_and_going_on_is_no_end(void **state) {
+static void a_stopped_and_continued_child_has_not_ended(void **state) {
   /* H50 */
   struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
   gipc_process *p = start(wait_for_signal, NULL, NULL);
@@ -260,14 +260,14 @@ static void stopping_and_going_on_is_no_end(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(every_status_is_right_beside_a_thread_that_waits_for_all),
+      TEST(every_status_is_right_while_another_thread_waits_for_all_children),
       TEST(every_status_is_right_where_sigchld_is_ignored),
       TEST(five_hundred_ends_at_once_with_sigchld_blocked),
       TEST(every_status_is_right_on_the_default_loop),
       TEST(children_of_the_application_are_left_to_it),
       TEST(a_report_of_what_is_known_changes_nothing),
       TEST(a_report_before_the_end_does_not_end_it),
-      TEST(stopping_and_going_on_is_no_end),
+      TEST(a_stopped_and_continued_child_has_not_ended),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Where a child's stdin, stdout and stderr go. */
+/* The stdin, stdout and stderr of children. */
 #include "support_process.h"
 
 #include <fcntl.h>
@@ -42,7 +42,7 @@ static void output_goes_to_a_pipe(void **state) {
   }
 }
 
-static void stderr_goes_where_stdout_goes(void **state) {
+static void stderr_can_be_redirected_to_stdout(void **state) {
   for (int function = 0; function < 2; function++) {
     char text[64];
     gipc_options *o = redirected(1, GIPC_STDIO_PIPE, -1);
@@ -88,7 +88,7 @@ static int at_null(struct ev_loop *fresh, void *argument) {
   return 0;
 }
 
-static void all_three_can_be_nothing(void **state) {
+static void all_standard_streams_can_be_dev_null(void **state) {
   gipc_options *o = redirected(0, GIPC_STDIO_NULL, -1);
   CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_NULL, -1));
   CHECK_OK(gipc_options_set_stdio(o, 2, GIPC_STDIO_NULL, -1));
@@ -102,7 +102,7 @@ static void all_three_can_be_nothing(void **state) {
   gipc_options_free(o);
 }
 
-static void the_pipes_go_with_the_process(void **state) {
+static void unclaimed_pipes_are_closed_with_the_process(void **state) {
   gipc_options *o = redirected(0, GIPC_STDIO_PIPE, -1);
   CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
   gipc_process *p = execute(o, "cat", NULL); /* its stdin ends when p goes */
@@ -238,7 +238,8 @@ static int without_stdio(void *argument) {
   return 0;
 }
 
-static void a_parent_may_lack_any_of_the_three(void **state) {
+static void
+a_child_starts_where_any_standard_stream_of_the_parent_is_closed(void **state) {
   not_under_valgrind();
   scratch("flags", names[0]);
   for (int closed = 0; closed < 8; closed++)
@@ -259,7 +260,7 @@ static void a_programs_ends_block(void **state) {
   CHECK_OK(gipc_exec_process(argv, o, &p));
   gipc_options_free(o);
   int out = gipc_process_stdio(p, 1);
-  /* The parent's end is its own to change. */
+  /* The caller may change the parent's end. */
   CHECK_OK(fcntl(out, F_SETFL, O_NONBLOCK));
   CHECK_IS(end_of(p), 0);
   close(out);
@@ -328,12 +329,12 @@ static void a_closed_descriptor_is_an_error_of_the_start_call(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(output_goes_to_a_pipe),
-      TEST(stderr_goes_where_stdout_goes),
+      TEST(stderr_can_be_redirected_to_stdout),
       TEST(input_comes_from_a_pipe),
-      TEST(all_three_can_be_nothing),
-      TEST(the_pipes_go_with_the_process),
+      TEST(all_standard_streams_can_be_dev_null),
+      TEST(unclaimed_pipes_are_closed_with_the_process),
       TEST(every_mapping_of_four_files_to_stdio_works),
-      TEST(a_parent_may_lack_any_of_the_three),
+      TEST(a_child_starts_where_any_standard_stream_of_the_parent_is_closed),
       TEST(a_programs_ends_block),
       TEST(a_slow_reader_loses_nothing),
       TEST(the_callers_descriptor_stays_as_it_was),

@@ -1,4 +1,4 @@
-/* What a child finds on 0 to 2 when its parent lacks some of them, or has a
+/* Descriptors 0 to 2 of a child whose parent has some of them closed, or a
  * handle there. */
 #include "support_process.h"
 

@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <time.h>
 
-/* Says that it is ready, over stdout. */
+/* Reports on stdout that it is ready. */
 static int ready_then_wait(struct ev_loop *fresh, void *argument) {
   if (argument != NULL)
     signal(SIGTERM, SIG_IGN);
@@ -31,7 +31,7 @@ static gipc_process *start_ready(bool ignores_term, bool program) {
 /* ---- Joins ----------------------------------------------------------------
  */
 
-static void a_join_ends_with_the_child_or_in_time(void **state) {
+static void a_join_ends_with_the_child_or_at_its_deadline(void **state) {
   /* H56 */
   gipc_process *p = start_ready(false, false);
   int code = 77;
@@ -64,13 +64,13 @@ static void the_descriptor_of_a_process_becomes_readable(void **state) {
   int fd = gipc_process_fd(p);
   if (fd == -EOPNOTSUPP) {
     destroy(p);
-    skip_because("there are no descriptors of processes");
+    skip_because("pidfds are not supported");
   }
   CHECK(!wait_fd(fd, POLLIN, 0));
   CHECK_OK(gipc_process_kill(p));
   CHECK(wait_fd(fd, POLLIN, 20000));
   CHECK_IS(gipc_process_is_alive(p), 0);
-  CHECK(wait_fd(fd, POLLIN, 0)); /* for ever */
+  CHECK(wait_fd(fd, POLLIN, 0)); /* it stays so */
   CHECK_IS(end_of(p), -SIGKILL);
 }
 
@@ -106,7 +106,7 @@ static void a_signal_handler_interrupts_no_join(void **state) {
 /* ---- Signals --------------------------------------------------------------
  */
 
-static void a_signal_after_the_end_is_told_as_such(void **state) {
+static void a_signal_after_the_end_is_an_error(void **state) {
   /* H57 */
   gipc_process *p = execute(NULL, "true", NULL);
   siginfo_t info;
@@ -146,33 +146,34 @@ static void only_signals_are_sent(void **state) {
 }
 
 static int number_is_given_again(void *argument) {
-  /* H47: the number of a reaped child belongs to somebody else. */
+  /* H47: another process may have the ID of a reaped child. */
   gipc_process *p = start(return_argument, NULL, NULL);
-  pid_t pid = gipc_process_pid(p), stranger = -1;
+  pid_t pid = gipc_process_pid(p), other = -1;
   CHECK_OK(gipc_process_join(p, -1));
   FILE *last = fopen("/proc/sys/kernel/ns_last_pid", "w");
   if (last != NULL) {
     fprintf(last, "%d", (int)pid - 1);
     fclose(last);
-    stranger = fork();
-    if (stranger == 0) {
+    other = fork();
+    if (other == 0) {
       wait_for_signal(NULL, NULL);
       _exit(0);
     }
   }
   CHECK_IS(gipc_process_kill(p), GIPC_EDEAD);
   CHECK_OK(gipc_process_stop(p, 0));
-  if (stranger > 0) {
+  if (other > 0) {
     int status;
-    CHECK_IS(waitpid(stranger, &status, WNOHANG), 0);
-    kill(stranger, SIGKILL);
-    waitpid(stranger, &status, 0);
+    CHECK_IS(waitpid(other, &status, WNOHANG), 0);
+    kill(other, SIGKILL);
+    waitpid(other, &status, 0);
   }
   gipc_process_free(p);
   return 0;
 }
 
-static void a_stranger_with_the_number_of_a_child_gets_no_signal(void **state) {
+static void
+a_process_that_reuses_the_id_of_a_child_gets_no_signal(void **state) {
   in_own_fork(number_is_given_again, NULL);
 }
 
@@ -241,7 +242,7 @@ static void begin(struct ev_loop *loop, bool ignores, bool stopped,
   CHECK_OK(gipc_process_begin_stop(p, grace));
 }
 
-static void a_stop_on_a_loop_is_told_by_the_exit_callback(void **state) {
+static void a_stop_on_a_loop_is_reported_by_the_exit_callback(void **state) {
   /* H55 */
   for (int i = 0; i < 2; i++) {
     struct ev_loop *loop =
@@ -275,7 +276,7 @@ static void the_grace_counts_from_the_call(void **state) {
   ev_loop_destroy(loop);
 }
 
-static void a_second_begin_of_a_stop_is_no_harm(void **state) {
+static void a_second_begin_of_a_stop_changes_nothing(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   gipc_process *p = start_ready(true, false);
   ends = 0;
@@ -289,18 +290,18 @@ static void a_second_begin_of_a_stop_is_no_harm(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_join_ends_with_the_child_or_in_time),
+      TEST(a_join_ends_with_the_child_or_at_its_deadline),
       TEST(the_descriptor_of_a_process_becomes_readable),
       TEST(a_signal_handler_interrupts_no_join),
-      TEST(a_signal_after_the_end_is_told_as_such),
+      TEST(a_signal_after_the_end_is_an_error),
       TEST(signals_that_race_with_the_end_have_two_results),
       TEST(only_signals_are_sent),
-      TEST(a_stranger_with_the_number_of_a_child_gets_no_signal),
+      TEST(a_process_that_reuses_the_id_of_a_child_gets_no_signal),
       TEST(a_stop_ends_every_child),
       TEST(a_stopped_child_is_ended_too),
-      TEST(a_stop_on_a_loop_is_told_by_the_exit_callback),
+      TEST(a_stop_on_a_loop_is_reported_by_the_exit_callback),
       TEST(the_grace_counts_from_the_call),
-      TEST(a_second_begin_of_a_stop_is_no_harm),
+      TEST(a_second_begin_of_a_stop_changes_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

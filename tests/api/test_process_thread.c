@@ -92,15 +92,16 @@ static int allocate(struct ev_loop *fresh, void *argument) {
 /* Whose malloc is not safe in a child of a process with threads. */
 static void not_under_asan(void) {
 #ifdef __SANITIZE_ADDRESS__
-  skip_because("the malloc of ASan is not made for forks beside threads");
+  skip_because("the malloc of ASan does not support forks with threads");
 #endif
 }
 
-static void no_child_hangs_beside_threads_that_hold_locks(void **state) {
+static void
+no_child_hangs_while_threads_of_the_parent_hold_locks(void **state) {
   not_under_asan();
   not_under_valgrind();
   if (getenv("GIPC_TEST_SAN") != NULL)
-    skip_because("the malloc of a sanitizer is not made for forks");
+    skip_because("the malloc of a sanitizer does not support forks");
   pthread_t threads[3]; /* H1 */
   atomic_store(&over, false);
   for (int i = 0; i < 3; i++)
@@ -122,7 +123,7 @@ static void *fork_all_the_time(void *argument) {
     if (pid == 0) {
       gipc_handle *r, *w;
       alarm(300);
-      CHECK_OK(gipc_pipe(&r, &w)); /* whoever holds the registry's lock */
+      CHECK_OK(gipc_pipe(&r, &w)); /* holds the registry's lock */
       gipc_handle_free(r);
       gipc_handle_free(w);
       CHECK_IS(in_child(return_argument, INT(4), NULL), 4);
@@ -158,7 +159,7 @@ static void a_fork_at_any_moment_leaves_a_usable_library(void **state) {
 static pid_t holder;
 static int hold[2];
 
-/* A fork at the worst moment: it has all descriptors of the start. */
+/* A fork while all descriptors of the start are open. */
 static pid_t fork_twice(void *user) {
   holder = fork();
   if (holder == 0) {
@@ -257,7 +258,7 @@ static void *watch_in_loop(void *argument) {
   gipc_process *p = execute(NULL, "sleep", "60", NULL);
   CHECK_OK(gipc_process_stop(p, 20));
   int code = 0, result = gipc_process_exitcode(p, &code);
-  /* Without a pidfd the default loop beside may take a program's status. */
+  /* Without a pidfd the default loop may reap a program first. */
   CHECK((result == 0 && code == -SIGTERM) ||
         (portable() && result == GIPC_ESTATUSLOST));
   gipc_process_free(p);
@@ -294,7 +295,7 @@ static void threads_watch_children_beside_a_default_loop(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_small_stack_is_enough),
-      TEST(no_child_hangs_beside_threads_that_hold_locks),
+      TEST(no_child_hangs_while_threads_of_the_parent_hold_locks),
       TEST(a_fork_at_any_moment_leaves_a_usable_library),
       TEST(a_foreign_fork_that_holds_descriptors_delays_no_start),
       TEST(foreign_forks_delay_no_start_of_a_program),

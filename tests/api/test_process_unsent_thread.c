@@ -1,5 +1,5 @@
-/* The end of a child whose peer does not read, or hardly: how long it waits,
- * and what it tells (H116, H127); an end inside a put (H114). */
+/* The end of a child whose peer reads nothing, or slowly: how long it waits,
+ * and what it reports (H116, H127); an end inside a put (H114). */
 #include "support_process.h"
 
 #include <math.h>
@@ -70,7 +70,7 @@ static int gipc_exit_with_a_queue(struct ev_loop *fresh, void *out) {
   gipc_exit(7);
 }
 
-static void a_child_gives_up_when_nothing_is_read(void **state) {
+static void the_end_of_a_child_gives_up_when_nothing_is_read(void **state) {
   static const target_function targets[] = {leave_a_queue, exit_with_a_queue,
                                             gipc_exit_with_a_queue};
   static const double timeouts[] = {0, 0.05, -1}; /* inherited */
@@ -87,7 +87,8 @@ static void a_child_gives_up_when_nothing_is_read(void **state) {
   CHECK_OK(gipc_set_exit_timeout(60));
 }
 
-static void without_a_timeout_it_waits_for_ever(void **state) {
+static void
+the_end_of_a_child_without_a_timeout_waits_indefinitely(void **state) {
   struct pipe_of_child c;
   int end;
   CHECK_OK(gipc_set_exit_timeout(-1));
@@ -99,7 +100,7 @@ static void without_a_timeout_it_waits_for_ever(void **state) {
   CHECK_OK(gipc_set_exit_timeout(60));
 }
 
-static void a_timeout_that_is_no_number_is_refused(void **state) {
+static void a_timeout_that_is_not_a_number_is_refused(void **state) {
   struct pipe_of_child c;
   int end;
   CHECK_OK(gipc_set_exit_timeout(0));
@@ -111,7 +112,7 @@ static void a_timeout_that_is_no_number_is_refused(void **state) {
   CHECK_OK(gipc_set_exit_timeout(60));
 }
 
-static void a_reader_that_is_gone_is_not_waited_for(void **state) {
+static void the_end_of_a_child_does_not_wait_for_a_closed_reader(void **state) {
   struct pipe_of_child c;
   CHECK_OK(gipc_set_exit_timeout(-1));
   begin(&c, leave_a_queue, NULL);
@@ -146,7 +147,7 @@ static int put_to_oneself(struct ev_loop *fresh, void *argument) {
 }
 
 /* Another thread ends the process, and waits. */
-static void *start_meanwhile(void *out) {
+static void *start_at_the_end(void *out) {
   gipc_options *o = new_options();
   gipc_process *p = NULL;
   while (gipc_flush_step(out) != GIPC_ELOCKED)
@@ -159,7 +160,7 @@ static void *start_meanwhile(void *out) {
 static int end_beside_a_start(struct ev_loop *fresh, void *out) {
   pthread_t thread;
   fill_queue(out);
-  CHECK_OK(pthread_create(&thread, NULL, start_meanwhile, out));
+  CHECK_OK(pthread_create(&thread, NULL, start_at_the_end, out));
   return 7;
 }
 
@@ -218,7 +219,7 @@ static size_t read_piece(int fd, char *out, size_t room, size_t piece) {
   return (size_t)got;
 }
 
-static void a_child_goes_on_while_anything_is_read(void **state) {
+static void the_end_of_a_child_waits_while_anything_is_read(void **state) {
   enum { kinds = 3, size = large_count * large_size + 4 };
   struct slow slow[kinds];
   gipc_process *p[kinds];
@@ -330,13 +331,13 @@ static void a_handler_may_end_the_process_inside_a_put(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_child_gives_up_when_nothing_is_read),
-      TEST(without_a_timeout_it_waits_for_ever),
-      TEST(a_timeout_that_is_no_number_is_refused),
-      TEST(a_reader_that_is_gone_is_not_waited_for),
+      TEST(the_end_of_a_child_gives_up_when_nothing_is_read),
+      TEST(the_end_of_a_child_without_a_timeout_waits_indefinitely),
+      TEST(a_timeout_that_is_not_a_number_is_refused),
+      TEST(the_end_of_a_child_does_not_wait_for_a_closed_reader),
       TEST(a_put_that_was_only_begun_is_unsent),
       TEST(a_process_that_ends_may_start_another),
-      TEST(a_child_goes_on_while_anything_is_read),
+      TEST(the_end_of_a_child_waits_while_anything_is_read),
       TEST(a_handler_may_end_the_process_inside_a_put),
   };
   return cmocka_run_group_tests_name("process unsent", tests, NULL, NULL);

@@ -38,7 +38,7 @@ static void two_thousand_instant_ends(struct ev_loop *loop) {
   CHECK_IS(wrong, 0);
 }
 
-static void instant_ends_are_all_told(void **state) {
+static void every_instant_end_is_reported(void **state) {
   /* H45, H51 */
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   two_thousand_instant_ends(loop);
@@ -48,7 +48,7 @@ static void instant_ends_are_all_told(void **state) {
   ev_loop_destroy(loop);
 }
 
-static void the_callback_comes_once(void **state) {
+static void the_exit_callback_is_called_once(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   gipc_process *p = start(return_argument, INT(2), NULL), *seen = NULL;
   ends = 0;
@@ -58,7 +58,7 @@ static void the_callback_comes_once(void **state) {
   CHECK(ends == 1 && seen == p);
   CHECK_OK(ev_run(loop, 0));
   CHECK_IS(ends, 1);
-  /* And again for whoever asks again. */
+  /* A second watch calls its callback, too. */
   CHECK_OK(gipc_process_watch(p, loop, keep_end, &seen));
   CHECK_OK(ev_run(loop, 0));
   CHECK_IS(ends, 2);
@@ -66,7 +66,7 @@ static void the_callback_comes_once(void **state) {
   ev_loop_destroy(loop);
 }
 
-static void an_unwatched_process_is_not_told_of(void **state) {
+static void the_callback_of_an_unwatched_process_is_not_called(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   gipc_process *p = start(return_argument, INT(2), NULL);
   CHECK_IS(gipc_process_unwatch(p), -EINVAL);
@@ -108,7 +108,8 @@ static void free_sibling(gipc_process *p, void *user) {
     gipc_process_free(both[i]);
 }
 
-static void a_callback_may_free_a_sibling_that_is_due_too(void **state) {
+static void
+a_callback_may_free_another_process_whose_callback_is_pending(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   for (int i = 0; i < 20; i++) {
     gipc_process *both[2];
@@ -124,7 +125,7 @@ static void a_callback_may_free_a_sibling_that_is_due_too(void **state) {
   ev_loop_destroy(loop);
 }
 
-static void the_loop_may_go_first(void **state) {
+static void a_loop_may_be_destroyed_before_its_watched_process(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   gipc_process *p = start(wait_for_signal, NULL, NULL);
   gipc_process *freed = start(return_argument, NULL, NULL);
@@ -185,11 +186,11 @@ static void freed_watched_ones_are_reaped_without_their_loop_too(void **state) {
   }
   gipc_process_free(NULL);
   CHECK_IS(count_zombies(), 0);
-  CHECK_OK(ev_run(loop, 0)); /* and nothing is left on it */
+  CHECK_OK(ev_run(loop, 0)); /* no watcher is left on it */
   ev_loop_destroy(loop);
 }
 
-static void a_freed_process_keeps_no_loop_turning(void **state) {
+static void a_freed_process_does_not_keep_a_loop_running(void **state) {
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   pid_t pids[10];
   for (int i = 0; i < 10; i++) {
@@ -228,7 +229,7 @@ static int queue_and_return(struct ev_loop *fresh, void *argument) {
       CHECK_OK(gipc_flush(w, 10));
     CHECK_OK(result);
   }
-  return 0; /* what is queued leaves first */
+  return 0; /* the queue is written first */
 }
 
 static void messages_outlive_their_sender(void **state) {
@@ -259,7 +260,7 @@ static int leave_grandchild(struct ev_loop *fresh, void *argument) {
   int *fds = argument;
   pid_t pid = fork();
   if (pid == 0) {
-    /* Holds everything, the control socket too. */
+    /* Inherits every descriptor, the control socket too. */
     char byte;
     alarm(300);
     close(fds[1]);
@@ -269,7 +270,8 @@ static int leave_grandchild(struct ev_loop *fresh, void *argument) {
   return 6;
 }
 
-static void a_grandchild_that_holds_everything_delays_no_end(void **state) {
+static void
+a_grandchild_that_holds_every_descriptor_delays_no_end(void **state) {
   /* H54 */
   int fds[2];
   gipc_handle *r, *w;
@@ -299,17 +301,17 @@ static void a_grandchild_that_holds_everything_delays_no_end(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(instant_ends_are_all_told),
-      TEST(the_callback_comes_once),
-      TEST(an_unwatched_process_is_not_told_of),
+      TEST(every_instant_end_is_reported),
+      TEST(the_exit_callback_is_called_once),
+      TEST(the_callback_of_an_unwatched_process_is_not_called),
       TEST(a_callback_may_do_anything_with_its_process),
-      TEST(a_callback_may_free_a_sibling_that_is_due_too),
-      TEST(the_loop_may_go_first),
+      TEST(a_callback_may_free_another_process_whose_callback_is_pending),
+      TEST(a_loop_may_be_destroyed_before_its_watched_process),
       TEST(processes_freed_while_they_run_are_reaped_later),
       TEST(freed_watched_ones_are_reaped_without_their_loop_too),
-      TEST(a_freed_process_keeps_no_loop_turning),
+      TEST(a_freed_process_does_not_keep_a_loop_running),
       TEST(messages_outlive_their_sender),
-      TEST(a_grandchild_that_holds_everything_delays_no_end),
+      TEST(a_grandchild_that_holds_every_descriptor_delays_no_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

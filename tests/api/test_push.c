@@ -1,4 +1,4 @@
-/* Started handles: what the loop delivers and sends, and when it ends. */
+/* Started handles: messages, the queue, and the end on the loop. */
 #include "support.h"
 
 #include <ev.h>
@@ -54,13 +54,14 @@ static void run_until(const size_t *count, size_t wanted) {
       break;
   assert_int_equal(*count, wanted);
 }
-/* Some turns that do not wait. */
-static void turns(int count) {
+/* Some iterations that do not wait. */
+static void iterate(int count) {
   while (count-- > 0)
     ev_run(loop, EVRUN_NOWAIT);
 }
 
-static void messages_come_in_order_and_then_the_end(void **state) { /* H93 */
+static void
+messages_are_delivered_in_order_before_the_end(void **state) { /* H93 */
   gipc_handle *r, *w;
   struct log log = {0};
   uint64_t hash = 0;
@@ -79,13 +80,13 @@ static void messages_come_in_order_and_then_the_end(void **state) { /* H93 */
   assert_int_equal(log.ends, 1);
   RESULT(log.why, GIPC_EOF);
   assert_false(log.late);
-  turns(5);
+  iterate(5);
   assert_int_equal(log.ends, 1); /* H97 */
   gipc_handle_free(r);
   gipc_handle_free(w);
 }
 
-static void each_kind_of_end_is_told_once(void **state) { /* H65, H97 */
+static void each_kind_of_end_is_reported_once(void **state) { /* H65, H97 */
   static const struct {
     const char *bytes;
     size_t count;
@@ -109,7 +110,7 @@ static void each_kind_of_end_is_told_once(void **state) { /* H65, H97 */
       }
       OK(gipc_start(r, loop, &events, &log));
       if (!before) {
-        turns(2);
+        iterate(2);
         assert_true(write_all(s[1], ends[i].bytes, ends[i].count));
         close(s[1]);
       }
@@ -117,7 +118,7 @@ static void each_kind_of_end_is_told_once(void **state) { /* H65, H97 */
       assert_int_equal(log.messages, 1);
       assert_int_equal(log.ends, 1);
       RESULT(log.why, ends[i].why);
-      /* For good, and it can be asked again in the step tier. */
+      /* The end is permanent: the step tier returns it, too. */
       const void *data;
       size_t size;
       OK(gipc_stop(r));
@@ -129,7 +130,7 @@ static void each_kind_of_end_is_told_once(void **state) { /* H65, H97 */
     }
 }
 
-static void what_was_received_before_a_start_is_delivered(void **state) {
+static void messages_received_before_a_start_are_delivered(void **state) {
   gipc_handle *r, *w;
   struct log log = {0};
   const void *data;
@@ -144,30 +145,31 @@ static void what_was_received_before_a_start_is_delivered(void **state) {
   gipc_handle_free(r);
 }
 
-static void a_budget_of_one_leaves_nothing_behind(void **state) { /* H82 */
+static void
+a_budget_of_one_message_delivers_all_messages(void **state) { /* H82 */
   gipc_handle *r, *w;
   struct log log = {0};
   gipc_message batch[1000];
-  size_t taken;
+  size_t accepted;
   unsigned before;
   OK(gipc_pipe(&r, &w));
   for (int i = 0; i < 1000; i++)
     batch[i] = (gipc_message){"x", 1};
   OK(gipc_set_budget(r, 1, 1 << 20));
   OK(gipc_start(r, loop, &events, &log));
-  OK(gipc_put_many(w, batch, 1000, 10, &taken));
+  OK(gipc_put_many(w, batch, 1000, 10, &accepted));
   before = ev_iteration(loop);
   run_until(&log.messages, 1000);
-  assert_true(ev_iteration(loop) - before >= 999); /* one a turn */
-  /* And the loop sleeps again. */
-  turns(3);
+  assert_true(ev_iteration(loop) - before >= 999); /* one an iteration */
+  /* The loop sleeps again. */
+  iterate(3);
   before = ev_iteration(loop);
   struct log second = {0};
   OK(gipc_stop(r));
   OK(gipc_set_budget(r, 1000, 1)); /* by bytes: one message, too */
-  OK(gipc_put_many(w, batch, 1000, 10, &taken));
+  OK(gipc_put_many(w, batch, 1000, 10, &accepted));
   OK(gipc_start(r, loop, &events, &second));
-  turns(1);
+  iterate(1);
   assert_in_range(second.messages, 0, 1);
   run_until(&second.messages, 1000);
   gipc_handle_free(w);
@@ -190,7 +192,7 @@ static void a_quiet_handle_lets_the_loop_sleep(void **state) { /* H61 */
   for (int i = 0; i < 3; i++)
     OK(gipc_try_put(w, "x", 1));
   run_until(&log.messages, 3);
-  turns(3);
+  iterate(3);
   before = ev_iteration(loop);
   ev_timer_init(&timer, time_is_over, 0.03, 0.);
   ev_timer_start(loop, &timer);
@@ -215,11 +217,11 @@ static void pausing_at_each_message_loses_none(void **state) { /* H80 */
     OK(gipc_close(w));
     while (log.ends == 0) {
       size_t before = log.messages;
-      turns(2);
-      /* It takes effect at once, in the midst of what was received. */
+      iterate(2);
+      /* It takes effect at once, while more messages are buffered. */
       assert_true(log.messages - before <= every);
       if (log.messages % every == 0) {
-        turns(2);
+        iterate(2);
         assert_true(log.messages == before || log.messages % every == 0);
         OK(gipc_pause(r)); /* no effect */
         OK(gipc_resume(r));
@@ -234,7 +236,8 @@ static void pausing_at_each_message_loses_none(void **state) { /* H80 */
   }
 }
 
-static void a_paused_handle_lets_the_peer_wait(void **state) { /* H80 */
+static void
+the_puts_of_a_peer_block_while_a_handle_is_paused(void **state) { /* H80 */
   gipc_handle *r, *w;
   struct log log = {0};
   static char block[1000];
@@ -244,7 +247,7 @@ static void a_paused_handle_lets_the_peer_wait(void **state) { /* H80 */
   OK(gipc_pause(r));
   while (gipc_put(w, block, sizeof block, 0) == 0)
     put++;
-  turns(10);
+  iterate(10);
   assert_int_equal(log.messages, 0);
   ev_run(loop, 0); /* nothing keeps it from returning */
   OK(gipc_resume(r));
@@ -253,7 +256,8 @@ static void a_paused_handle_lets_the_peer_wait(void **state) { /* H80 */
   gipc_handle_free(w);
 }
 
-static void a_drain_comes_once_after_a_refusal(void **state) { /* H79 */
+static void
+on_drain_is_called_once_after_a_refused_put(void **state) { /* H79 */
   gipc_handle *r, *w;
   struct log out = {0}, in = {0};
   static char block[1000];
@@ -272,26 +276,26 @@ static void a_drain_comes_once_after_a_refusal(void **state) { /* H79 */
       RESULT(result, -EAGAIN);
       RESULT(gipc_try_put(w, block, sizeof block), -EAGAIN);
       before = out.drains;
-      turns(5);
+      iterate(5);
     } while (out.drains != before);
     OK(gipc_resume(r));
     run_until(&out.drains, before + 1);
     OK(gipc_pending(w, GIPC_WRITE, &pending));
     assert_true(pending <= 5000);
     run_until(&in.messages, put);
-    turns(20);
+    iterate(20);
     assert_int_equal(out.drains, before + 1); /* once */
     /* Without a refusal there is none. */
     OK(gipc_try_put(w, block, sizeof block));
     run_until(&in.messages, ++put);
-    turns(5);
+    iterate(5);
     assert_int_equal(out.drains, before + 1);
   }
   gipc_handle_free(r);
   gipc_handle_free(w);
 }
 
-static void small_puts_of_one_turn_leave_together(void **state) {
+static void small_puts_of_one_iteration_are_written_together(void **state) {
   gipc_handle *r, *w;
   struct log in = {0}, out = {0};
   gipc_stats stats = {.size = sizeof stats};
@@ -307,7 +311,7 @@ static void small_puts_of_one_turn_leave_together(void **state) {
   gipc_handle_free(w);
 }
 
-static void a_closed_handle_sends_its_queue_in_the_background(void **state) {
+static void a_closed_handle_writes_its_queue_in_the_background(void **state) {
   for (int freed = 0; freed < 2; freed++) {
     gipc_handle *r, *w;
     struct log in = {0}, out = {0};
@@ -326,7 +330,7 @@ static void a_closed_handle_sends_its_queue_in_the_background(void **state) {
       RESULT(gipc_try_put(w, "x", 1), GIPC_ECLOSED);
       RESULT(gipc_stop(w), GIPC_ECLOSED);
     }
-    turns(5);
+    iterate(5);
     OK(gipc_start(r, loop, &events, &in));
     ev_run(loop, 0);
     assert_int_equal(in.messages, put);
@@ -339,7 +343,7 @@ static void a_closed_handle_sends_its_queue_in_the_background(void **state) {
   }
 }
 
-static void half_a_close_sends_its_queue_in_the_background(void **state) {
+static void a_shutdown_writes_its_queue_in_the_background(void **state) {
   gipc_handle *a, *b;
   struct log in = {0}, out = {0};
   static char block[5000];
@@ -362,8 +366,8 @@ static void half_a_close_sends_its_queue_in_the_background(void **state) {
   gipc_handle_free(b);
 }
 
-static void a_stop_in_a_half_close_leaves_a_way_to_end_it(void **state) {
-  /* H98: the queue must not be stuck for ever */
+static void a_shutdown_can_be_repeated_after_a_stop(void **state) {
+  /* H98: the queue can still be written */
   for (int way = 0; way < 2; way++) {
     gipc_handle *a, *b;
     struct log out = {0};
@@ -379,12 +383,12 @@ static void a_stop_in_a_half_close_leaves_a_way_to_end_it(void **state) {
     OK(gipc_stop(a));
     if (way == 1) {
       OK(gipc_start(a, loop, &events, &out));
-      turns(2);
+      iterate(2);
     }
     do {
       while ((result = gipc_try_get(b, &data, &size)) == 0)
         got++;
-      turns(1);
+      iterate(1);
       if (result == -EAGAIN) {
         int flushed = gipc_flush_step(a);
         assert_true(flushed == 0 || flushed == -EAGAIN ||
@@ -404,7 +408,8 @@ static void a_stop_in_a_half_close_leaves_a_way_to_end_it(void **state) {
   }
 }
 
-static void a_writer_learns_that_its_peer_is_gone(void **state) { /* H77 */
+static void
+on_end_is_called_when_the_peer_of_a_writer_is_gone(void **state) { /* H77 */
   gipc_handle *r, *w;
   struct log out = {0};
   OK(gipc_pipe(&r, &w));
@@ -414,12 +419,12 @@ static void a_writer_learns_that_its_peer_is_gone(void **state) { /* H77 */
   run_until(&out.ends, 1);
   RESULT(out.why, -EPIPE);
   RESULT(gipc_try_put(w, "x", 1), -EPIPE);
-  turns(5);
+  iterate(5);
   assert_int_equal(out.ends, 1);
   gipc_handle_free(w);
 }
 
-static void memory_lent_to_a_started_handle_comes_back(void **state) {
+static void memory_borrowed_by_a_started_handle_is_returned(void **state) {
   gipc_handle *r, *w;
   struct log in = {0}, out = {0};
   enum { large = 3 << 20 };
@@ -469,20 +474,20 @@ static void gets_are_locked_and_puts_are_not(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      PUSH_TEST(messages_come_in_order_and_then_the_end),
-      PUSH_TEST(each_kind_of_end_is_told_once),
-      PUSH_TEST(what_was_received_before_a_start_is_delivered),
-      PUSH_TEST(a_budget_of_one_leaves_nothing_behind),
+      PUSH_TEST(messages_are_delivered_in_order_before_the_end),
+      PUSH_TEST(each_kind_of_end_is_reported_once),
+      PUSH_TEST(messages_received_before_a_start_are_delivered),
+      PUSH_TEST(a_budget_of_one_message_delivers_all_messages),
       PUSH_TEST(a_quiet_handle_lets_the_loop_sleep),
       PUSH_TEST(pausing_at_each_message_loses_none),
-      PUSH_TEST(a_paused_handle_lets_the_peer_wait),
-      PUSH_TEST(a_drain_comes_once_after_a_refusal),
-      PUSH_TEST(small_puts_of_one_turn_leave_together),
-      PUSH_TEST(a_closed_handle_sends_its_queue_in_the_background),
-      PUSH_TEST(half_a_close_sends_its_queue_in_the_background),
-      PUSH_TEST(a_stop_in_a_half_close_leaves_a_way_to_end_it),
-      PUSH_TEST(a_writer_learns_that_its_peer_is_gone),
-      PUSH_TEST(memory_lent_to_a_started_handle_comes_back),
+      PUSH_TEST(the_puts_of_a_peer_block_while_a_handle_is_paused),
+      PUSH_TEST(on_drain_is_called_once_after_a_refused_put),
+      PUSH_TEST(small_puts_of_one_iteration_are_written_together),
+      PUSH_TEST(a_closed_handle_writes_its_queue_in_the_background),
+      PUSH_TEST(a_shutdown_writes_its_queue_in_the_background),
+      PUSH_TEST(a_shutdown_can_be_repeated_after_a_stop),
+      PUSH_TEST(on_end_is_called_when_the_peer_of_a_writer_is_gone),
+      PUSH_TEST(memory_borrowed_by_a_started_handle_is_returned),
       PUSH_TEST(gets_are_locked_and_puts_are_not),
   };
   return cmocka_run_group_tests_name("push", tests, NULL, NULL);

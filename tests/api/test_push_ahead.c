@@ -11,7 +11,7 @@ static void count_down(gipc_handle *h, const void *got, size_t length,
 }
 
 static void
-what_was_received_ahead_is_delivered_by_a_loop_that_starts(void **state) {
+messages_received_ahead_are_delivered_when_a_loop_starts(void **state) {
   struct ev_loop *loop = ev_default_loop(0);
   gipc_events events = {.size = sizeof events, .on_message = count_down};
   gipc_handle *a, *b;
@@ -81,7 +81,8 @@ static void *put_started(void *argument) {
   return NULL;
 }
 
-static void started_peers_that_put_at_once_do_not_lock_either(void **state) {
+static void
+started_peers_that_put_at_the_same_time_do_not_block_each_other(void **state) {
   /* H78 */
   for (int way = 0; way < way_count; way++) {
     struct started a = {.side = {.count = 3, .seed = 1, .timeout = 60}};
@@ -100,8 +101,8 @@ static void started_peers_that_put_at_once_do_not_lock_either(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(what_was_received_ahead_is_delivered_by_a_loop_that_starts),
-      TEST(started_peers_that_put_at_once_do_not_lock_either),
+      TEST(messages_received_ahead_are_delivered_when_a_loop_starts),
+      TEST(started_peers_that_put_at_the_same_time_do_not_block_each_other),
   };
   return cmocka_run_group_tests_name("receiving ahead on a loop", tests, NULL,
                                      NULL);

@@ -53,7 +53,7 @@ static void on_end(gipc_handle *h, int why, void *user) {
 }
 static const gipc_events events = {sizeof events, on_message, on_drain, on_end};
 
-static void turns(int count) {
+static void iterate(int count) {
   while (count-- > 0)
     ev_run(loop, EVRUN_NOWAIT);
 }
@@ -124,33 +124,33 @@ static void do_set_budget(struct side *t) { OK(gipc_set_budget(t->h, 1, 1)); }
 static void do_run(struct side *t) { /* H99 */
   size_t before = self.messages;
   (void)t;
-  turns(5);
-  /* Its own message is still in use, so no other comes meanwhile. */
+  iterate(5);
+  /* The view of its message is still in use, so no other is delivered. */
   assert_int_equal(self.messages, before);
 }
 static void do_restart_and_run(struct side *t) { /* H99 */
   do_restart(t);
-  turns(5);
+  iterate(5);
 }
 static void do_run_and_close(struct side *t) {
-  turns(5);
+  iterate(5);
   do_close(t);
 }
 static void do_run_and_free(struct side *t) {
-  turns(5);
+  iterate(5);
   do_free(t);
 }
 static void do_stop_and_run(struct side *t) {
   do_stop(t);
-  turns(5);
+  iterate(5);
 }
 static void do_close_and_run(struct side *t) {
   do_close(t);
-  turns(5);
+  iterate(5);
 }
 static void do_free_and_run(struct side *t) {
   do_free(t);
-  turns(5);
+  iterate(5);
 }
 static void do_break(struct side *t) {
   (void)t;
@@ -205,7 +205,7 @@ static void finish_side(struct side *side, size_t expected) {
   const void *data;
   size_t size;
   if (side->h != NULL && side->dead && gipc_directions(side->h) >= 0) {
-    /* Stopped: the step tier goes on where the loop was. */
+    /* Stopped: the step tier continues with the next message. */
     while (gipc_try_get(side->h, &data, &size) == 0) {
       assert_int_equal(*(const char *)data, side->messages);
       side->messages++;
@@ -238,16 +238,16 @@ static void scene(const char *name, bool on_self) {
   if (when == in_end)
     OK(gipc_close(peer));
   for (int i = 0; i < 10 && !acted; i++)
-    turns(1);
+    iterate(1);
   assert_true(acted);
-  turns(10);
+  iterate(10);
   if (paused) {
     OK(gipc_resume(target->h));
-    turns(10);
+    iterate(10);
   }
   if (when != in_end && self.h != NULL && !self.dead) {
     put_numbers(peer, 3, 5);
-    turns(10);
+    iterate(10);
     assert_int_equal(self.messages, 6);
   }
   finish_side(&self, when != in_end && !self.dead ? 6 : 3);
@@ -258,11 +258,12 @@ static void scene(const char *name, bool on_self) {
   gipc_handle_free(sibling.h);
   gipc_handle_free(peer);
   gipc_handle_free(sibling_peer);
-  turns(3);
+  iterate(3);
   (void)name;
 }
 
-static void every_callback_may_do_everything(void **state) { /* H95, H97 */
+static void
+every_callback_may_call_every_function(void **state) { /* H95, H97 */
   for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
     for (when = in_message; when < callbacks; when++)
       for (int on_self = 0; on_self < 2; on_self++) {
@@ -292,7 +293,8 @@ static void outer_message(gipc_handle *h, const void *data, size_t size,
     ev_run(loop, EVRUN_NOWAIT);
 }
 
-static void a_nested_loop_may_free_the_handle_outside(void **state) {
+static void
+a_nested_loop_may_free_the_handle_whose_callback_runs(void **state) {
   /* H95, H99 */
   gipc_handle *b, *d;
   gipc_events first = {sizeof first, outer_message, NULL, NULL};
@@ -304,10 +306,10 @@ static void a_nested_loop_may_free_the_handle_outside(void **state) {
   OK(gipc_put(b, "one", 3, -1));
   OK(gipc_put(b, "two", 3, -1));
   OK(gipc_start(inner.h, loop, &second, NULL));
-  turns(5);
+  iterate(5);
   assert_int_equal(outer.messages, 1);
   assert_int_equal(inner.messages, 1);
-  turns(5);
+  iterate(5);
   gipc_handle_free(inner.h);
   gipc_handle_free(b);
   gipc_handle_free(d);
@@ -324,7 +326,7 @@ static void level_message(gipc_handle *h, const void *data, size_t size,
   side->messages++;
   if (++level > deepest)
     deepest = level;
-  turns(2);
+  iterate(2);
   level--;
 }
 
@@ -338,7 +340,7 @@ static void loops_nest_as_deep_as_there_are_handles(void **state) { /* H99 */
     for (int j = 0; j < 3; j++)
       OK(gipc_put(writers[i], "x", 1, -1));
   }
-  turns(100);
+  iterate(100);
   assert_int_equal(deepest, depth);
   for (int i = 0; i < depth; i++) {
     assert_int_equal(levels[i].messages, 3);
@@ -355,10 +357,11 @@ static void later_message(gipc_handle *h, const void *data, size_t size,
 }
 static void drain_runs(gipc_handle *h, void *user) {
   OK(gipc_put(user, "in drain", 8, -1));
-  turns(5);
+  iterate(5);
 }
 
-static void a_loop_in_on_drain_holds_nothing_for_ever(void **state) { /* H99 */
+static void
+a_loop_nested_in_on_drain_delays_nothing_afterwards(void **state) { /* H99 */
   gipc_handle *a, *b;
   gipc_events all = {sizeof all, later_message, drain_runs, NULL};
   OK(gipc_pipe_duplex(&a, &b));
@@ -367,9 +370,9 @@ static void a_loop_in_on_drain_holds_nothing_for_ever(void **state) { /* H99 */
   OK(gipc_start(a, loop, &all, b));
   OK(gipc_try_put(a, "xx", 2));
   RESULT(gipc_try_put(a, "xx", 2), -EAGAIN);
-  turns(5);
+  iterate(5);
   OK(gipc_put(b, "later", 5, -1));
-  turns(5);
+  iterate(5);
   assert_int_equal(after_drain, 2);
   gipc_handle_free(a);
   gipc_handle_free(b);
@@ -389,7 +392,7 @@ static void broken_loops_lose_nothing(void **state) { /* H99 */
     put_numbers(b, 0, 100);
     ev_run(loop, 0); /* returns at the break */
     assert_true(acted);
-    turns(3);
+    iterate(3);
     assert_int_equal(self.messages, 101);
   }
   gipc_handle_free(self.h);
@@ -400,10 +403,10 @@ static void broken_loops_lose_nothing(void **state) { /* H99 */
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      PUSH_TEST(every_callback_may_do_everything),
-      PUSH_TEST(a_nested_loop_may_free_the_handle_outside),
+      PUSH_TEST(every_callback_may_call_every_function),
+      PUSH_TEST(a_nested_loop_may_free_the_handle_whose_callback_runs),
       PUSH_TEST(loops_nest_as_deep_as_there_are_handles),
-      PUSH_TEST(a_loop_in_on_drain_holds_nothing_for_ever),
+      PUSH_TEST(a_loop_nested_in_on_drain_delays_nothing_afterwards),
       PUSH_TEST(broken_loops_lose_nothing),
   };
   return cmocka_run_group_tests_name("push callbacks", tests, NULL, NULL);

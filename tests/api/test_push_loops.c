@@ -20,7 +20,7 @@ static void on_message(gipc_handle *h, const void *data, size_t size,
 static void on_end(gipc_handle *h, int why, void *user) { ended++; }
 static const gipc_events events = {sizeof events, on_message, NULL, on_end};
 
-static void turns(struct ev_loop *loop, int count) {
+static void iterate(struct ev_loop *loop, int count) {
   while (count-- > 0)
     ev_run(loop, EVRUN_NOWAIT);
 }
@@ -28,8 +28,9 @@ static void turns(struct ev_loop *loop, int count) {
 /* ---- Destroyed loops
  * --------------------------------------------------------- */
 
-/* Handles a and b of a pipe, and the loop, go away in each order. */
-static void a_loop_may_go_before_or_after_its_handles(void **state) { /* H98 */
+/* Frees the handles a and b of a pipe, and the loop, in each order. */
+static void
+a_loop_may_be_destroyed_before_or_after_its_handles(void **state) { /* H98 */
   static const char *const orders[] = {"abl", "alb", "bal",
                                        "bla", "lab", "lba"};
   for (int queued = 0; queued < 2; queued++)
@@ -50,7 +51,7 @@ static void a_loop_may_go_before_or_after_its_handles(void **state) { /* H98 */
           OK(gipc_pause(b));
           while (gipc_try_put(a, block, sizeof block) == 0)
             ;
-          turns(loop, 2);
+          iterate(loop, 2);
         }
         if (closed)
           OK(gipc_close(a));
@@ -69,14 +70,15 @@ static void a_loop_may_go_before_or_after_its_handles(void **state) { /* H98 */
           } else
             gipc_handle_free(b);
           if (loop != NULL)
-            turns(loop, 2);
+            iterate(loop, 2);
         }
         assert_int_equal(ended > 1, 0);
         assert_true(count_fds() < fds); /* the loop's own are gone, too */
       }
 }
 
-static void what_is_stopped_by_its_loop_can_start_on_another(void **state) {
+static void
+a_handle_stopped_by_its_loop_can_be_started_on_another(void **state) {
   struct ev_loop *first = ev_loop_new(0), *second;
   gipc_handle *r, *w;
   got = 0;
@@ -100,12 +102,11 @@ static void message_stops_all(gipc_handle *h, const void *data, size_t size,
   ev_break(to_destroy, EVBREAK_ALL);
 }
 
-static void
-a_loop_may_be_destroyed_with_messages_in_mid_delivery(void **state) {
+static void a_loop_may_be_destroyed_while_messages_are_delivered(void **state) {
   gipc_events some = {sizeof some, message_stops_all, NULL, NULL};
   gipc_handle *r, *w;
   const void *data;
-  size_t size, rest = 0;
+  size_t size, remaining = 0;
   OK(gipc_pipe(&r, &w));
   OK(gipc_set_budget(r, 1, 1));
   got = 0;
@@ -116,8 +117,8 @@ a_loop_may_be_destroyed_with_messages_in_mid_delivery(void **state) {
   ev_run(to_destroy, 0);
   ev_loop_destroy(to_destroy);
   while (gipc_try_get(r, &data, &size) == 0)
-    rest++;
-  assert_int_equal(got + rest, 10);
+    remaining++;
+  assert_int_equal(got + remaining, 10);
   gipc_handle_free(r);
   gipc_handle_free(w);
 }
@@ -143,20 +144,20 @@ static int on_the_default_loop(void *unused) {
   return 0;
 }
 
-static void the_default_loop_will_do(void **state) {
+static void a_handle_can_be_started_on_the_default_loop(void **state) {
   child_join(child_start(on_the_default_loop, NULL));
 }
 
 /* ---- Forks
  * ---------------------------------------------------------------------- */
 
-static void a_child_that_runs_the_inherited_loop_takes_nothing(void **state) {
+static void a_child_that_runs_the_inherited_loop_gets_no_message(void **state) {
   /* H37, H25 */
   struct ev_loop *loop = ev_loop_new(0);
   gipc_handle *a, *b;
   const void *data;
   size_t size;
-  for (int told = 0; told < 2; told++) {
+  for (int calls_loop_fork = 0; calls_loop_fork < 2; calls_loop_fork++) {
     OK(gipc_pipe_duplex(&a, &b));
     OK(gipc_start(a, loop, &events, NULL));
     for (int i = 0; i < 10; i++) {
@@ -166,23 +167,23 @@ static void a_child_that_runs_the_inherited_loop_takes_nothing(void **state) {
     got = 0;
     pid_t pid = fork();
     if (pid == 0) {
-      if (told)
+      if (calls_loop_fork)
         ev_loop_fork(loop);
-      turns(loop, 10);
+      iterate(loop, 10);
       CHILD_CHECK(got == 0);
-      if (told)
+      if (calls_loop_fork)
         ev_loop_destroy(loop);
       _exit(0);
     }
     child_join(pid);
-    turns(loop, 10);
+    iterate(loop, 10);
     assert_int_equal(got, 10);
     for (int i = 0; i < 10; i++)
       OK(gipc_get(b, 10, &data, &size));
     RESULT(gipc_get(b, 0, &data, &size), -ETIMEDOUT); /* not sent twice */
     for (int i = 0; i < 1000; i++)
-      OK(gipc_put(b, "in", 2, -1)), turns(loop, 1);
-    turns(loop, 5);
+      OK(gipc_put(b, "in", 2, -1)), iterate(loop, 1);
+    iterate(loop, 5);
     assert_int_equal(got, 1010);
     gipc_handle_free(a);
     gipc_handle_free(b);
@@ -204,7 +205,7 @@ static void a_copy_in_a_child_does_not_keep_the_loop_busy(void **state) {
   assert_int_equal(pipe(gate), 0);
   OK(gipc_pipe(&r, &w));
   OK(gipc_start(r, loop, &events, NULL));
-  turns(loop, 2);
+  iterate(loop, 2);
   pid_t pid = fork();
   if (pid == 0) {
     close(gate[1]);
@@ -251,7 +252,7 @@ static int run_sibling(const char *name, const char *backend) {
   return status;
 }
 
-/* Whether a loop that is told so by the environment has this backend. */
+/* Whether libev uses this backend if LIBEV_FLAGS requests it. */
 static bool available(const char *backend) {
   struct ev_loop *loop;
   bool same;
@@ -266,7 +267,9 @@ static bool available(const char *backend) {
   return same;
 }
 
-static void the_same_holds_on_every_backend(void **state) { /* H92 */
+static void
+a_child_that_runs_the_inherited_loop_gets_no_message_on_every_backend(
+    void **state) { /* H92 */
   static const char *const backends[] = {"1", "2", "4", "64"};
   int failed = 0, missing = 0;
   if (getenv("LIBEV_FLAGS") != NULL)
@@ -329,13 +332,14 @@ static void descriptors_over_1024_work_on_every_backend(void **state) {
 
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
-      TEST(a_loop_may_go_before_or_after_its_handles),
-      TEST(what_is_stopped_by_its_loop_can_start_on_another),
-      TEST(a_loop_may_be_destroyed_with_messages_in_mid_delivery),
-      TEST(the_default_loop_will_do),
-      TEST(a_child_that_runs_the_inherited_loop_takes_nothing),
+      TEST(a_loop_may_be_destroyed_before_or_after_its_handles),
+      TEST(a_handle_stopped_by_its_loop_can_be_started_on_another),
+      TEST(a_loop_may_be_destroyed_while_messages_are_delivered),
+      TEST(a_handle_can_be_started_on_the_default_loop),
+      TEST(a_child_that_runs_the_inherited_loop_gets_no_message),
       TEST(a_copy_in_a_child_does_not_keep_the_loop_busy),
-      TEST(the_same_holds_on_every_backend),
+      TEST(
+          a_child_that_runs_the_inherited_loop_gets_no_message_on_every_backend),
       TEST(descriptors_over_1024_work_on_every_backend),
   };
   (void)argc;

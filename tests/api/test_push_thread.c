@@ -12,7 +12,7 @@ struct end {
   int why;
 };
 
-/* Puts as much as is taken; the drain goes on. */
+/* Puts until refused; on_drain continues. */
 static void put_more(struct end *e) {
   while (e->put < e->wanted) {
     size_t number[4] = {e->put, e->put, e->put, e->put};

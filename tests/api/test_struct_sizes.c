@@ -2,7 +2,7 @@
  * than that of the library which runs (H108). */
 #include "support_process.h"
 
-/* What a later version might add, and bytes that nobody may touch. */
+/* Members that a later version might add, and bytes that must not change. */
 typedef struct longer_stats {
   gipc_stats now;
   uint64_t later[2];
@@ -34,7 +34,7 @@ static void fill_with(void *data, size_t size, size_t given) {
   memcpy(data, &given, sizeof given);
 }
 
-/* ---- What is filled ------------------------------------------------------ */
+/* ---- Structs that are filled --------------------------------------------- */
 
 typedef int (*asking)(void *object, void *out);
 static int ask_stats(void *object, void *out) {
@@ -76,7 +76,7 @@ static void try_sizes(asking ask, void *object, size_t least, size_t now,
   }
 }
 
-static void stats_are_filled_as_far_as_the_program_knows_them(void **state) {
+static void stats_are_filled_up_to_the_size_of_the_program(void **state) {
   longer_stats out;
   gipc_handle *r, *w;
   CHECK_OK(gipc_pipe(&r, &w));
@@ -87,7 +87,7 @@ static void stats_are_filled_as_far_as_the_program_knows_them(void **state) {
   gipc_handle_free(w);
 }
 
-static void an_exit_is_told_as_far_as_the_program_knows_it(void **state) {
+static void an_exit_info_is_filled_up_to_the_size_of_the_program(void **state) {
   longer_info out;
   gipc_process *p = start(return_argument, INT(7), NULL);
   CHECK_OK(gipc_process_join(p, -1));
@@ -105,7 +105,7 @@ static void a_struct_is_untouched_when_the_call_fails(void **state) {
   destroy(p);
 }
 
-/* ---- What is read -------------------------------------------------------- */
+/* ---- Structs that are read ----------------------------------------------- */
 
 static int messages, drains, ends;
 
@@ -140,14 +140,14 @@ static int deliver(const longer_events *events, size_t size) {
 
 static void callbacks_that_an_older_program_lacks_are_none(void **state) {
   longer_events events;
-  memset(&events, 0xEE, sizeof events); /* the rest is not the library's */
+  memset(&events, 0xEE, sizeof events); /* the bytes beyond must not change */
   events.now.on_message = on_message;
   CHECK_OK(deliver(&events, END_OF(gipc_events, on_message)));
   CHECK(messages == 1 && ends == 0);
   events.now.on_drain = on_drain;
   CHECK_OK(deliver(&events, END_OF(gipc_events, on_drain)));
   CHECK(messages == 1 && ends == 0);
-  /* A pointer that is cut is none. */
+  /* A pointer that is only partly covered counts as NULL. */
   events.now.on_end = on_end;
   CHECK_OK(deliver(&events, sizeof events.now - 1));
   CHECK(messages == 1 && ends == 0);
@@ -183,8 +183,8 @@ static void events_without_a_size_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(stats_are_filled_as_far_as_the_program_knows_them),
-      TEST(an_exit_is_told_as_far_as_the_program_knows_it),
+      TEST(stats_are_filled_up_to_the_size_of_the_program),
+      TEST(an_exit_info_is_filled_up_to_the_size_of_the_program),
       TEST(a_struct_is_untouched_when_the_call_fails),
       TEST(callbacks_that_an_older_program_lacks_are_none),
       TEST(a_callback_that_is_not_known_here_is_refused),

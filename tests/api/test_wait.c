@@ -62,12 +62,12 @@ static void a_message_makes_its_reader_ready(void **state) {
   CHECK_IS(gipc_wait(set, -1), 1);
   next_is(r, GIPC_READ);
   no_more();
-  CHECK_IS(gipc_wait(set, 0), 1); /* until it is taken */
+  CHECK_IS(gipc_wait(set, 0), 1); /* until the message is got */
   CHECK_OK(gipc_try_get(r, &data, &size));
   CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
 }
 
-static void a_message_in_memory_counts_at_once(void **state) {
+static void a_message_in_memory_is_ready_at_once(void **state) {
   const void *data;
   size_t size;
   CHECK_OK(gipc_put(w, "one", 3, -1));
@@ -81,7 +81,7 @@ static void a_message_in_memory_counts_at_once(void **state) {
   CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
 }
 
-static void a_part_in_memory_does_not_count(void **state) {
+static void a_part_of_a_message_in_memory_is_not_ready(void **state) {
   const void *data;
   size_t size;
   CHECK_IS(write(gipc_fd(w, GIPC_WRITE), "\0\0\0\5hel", 7), 7);
@@ -101,7 +101,7 @@ static void an_end_and_an_error_are_ready(void **state) {
   CHECK_IS(write(gipc_fd(w, GIPC_WRITE), "\x80\0\0\0", 4), 4);
   CHECK_IS(gipc_wait(set, -1), 1);
   CHECK_IS(gipc_try_get(r, &data, &size), GIPC_EPROTOCOL);
-  CHECK_IS(gipc_wait(set, -1), 1); /* for good */
+  CHECK_IS(gipc_wait(set, -1), 1); /* permanently */
   CHECK_OK(gipc_wait_set_remove_handle(set, r));
   CHECK_OK(gipc_close(r));
   CHECK_OK(gipc_wait_set_add_handle(set, w, GIPC_WRITE));
@@ -130,7 +130,7 @@ static void a_writer_is_ready_when_its_descriptor_takes_bytes(void **state) {
   CHECK(result == 0 || result == -EAGAIN);
 }
 
-static void directions_are_waited_for_apart(void **state) {
+static void directions_are_waited_for_separately(void **state) {
   gipc_handle *a, *b;
   CHECK_OK(gipc_pipe_duplex(&a, &b));
   CHECK_OK(gipc_wait_set_add_handle(set, a, GIPC_READ | GIPC_WRITE));
@@ -150,7 +150,7 @@ static void directions_are_waited_for_apart(void **state) {
   gipc_handle_free(b);
 }
 
-static void all_that_are_ready_are_told_in_order(void **state) {
+static void all_ready_members_are_returned_in_order(void **state) {
   enum { pipes = 50 };
   gipc_handle *readers[pipes], *writers[pipes];
   for (int i = 0; i < pipes; i++) {
@@ -234,7 +234,7 @@ static void a_wake_ends_the_next_wait_once(void **state) {
   CHECK_OK(gipc_put(w, "x", 1, -1));
   CHECK_OK(gipc_wait_set_add_handle(set, r, GIPC_READ));
   CHECK_IS(gipc_wait(set, 0), -ECANCELED);
-  no_more(); /* nothing was looked at */
+  no_more(); /* no member was checked */
   CHECK_IS(gipc_wait(set, 0), 1);
 }
 
@@ -244,12 +244,12 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       SET_TEST(nothing_ready_is_a_timeout),
       SET_TEST(a_message_makes_its_reader_ready),
-      SET_TEST(a_message_in_memory_counts_at_once),
-      SET_TEST(a_part_in_memory_does_not_count),
+      SET_TEST(a_message_in_memory_is_ready_at_once),
+      SET_TEST(a_part_of_a_message_in_memory_is_not_ready),
       SET_TEST(an_end_and_an_error_are_ready),
       SET_TEST(a_writer_is_ready_when_its_descriptor_takes_bytes),
-      SET_TEST(directions_are_waited_for_apart),
-      SET_TEST(all_that_are_ready_are_told_in_order),
+      SET_TEST(directions_are_waited_for_separately),
+      SET_TEST(all_ready_members_are_returned_in_order),
       SET_TEST(a_process_is_ready_when_it_has_ended),
       SET_TEST(handles_and_processes_are_waited_for_together),
       SET_TEST(a_wake_ends_the_next_wait_once),

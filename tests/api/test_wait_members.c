@@ -1,4 +1,4 @@
-/* Wait sets whose members are closed, freed, started or passed meanwhile; wrong
+/* Wait sets whose members are closed, freed, started or passed; wrong
  * arguments; forks. */
 #include "support_process.h"
 
@@ -56,7 +56,7 @@ static void a_freed_handle_leaves_its_sets(void **state) {
   CHECK_IS(gipc_wait(set, 0), 2);
   gipc_handle_free(r);
   r = NULL;
-  CHECK_OK(next(&h, &p)); /* freed between the wait and the look */
+  CHECK_OK(next(&h, &p)); /* freed between the wait and the call of next */
   CHECK(h == w);
   CHECK_IS(next(&h, &p), -EAGAIN);
   CHECK_IS(gipc_wait(other, 0), -ETIMEDOUT);
@@ -67,7 +67,7 @@ static void a_freed_handle_leaves_its_sets(void **state) {
   gipc_wait_set_free(other);
 }
 
-/* Its queue leaves in the background, but it is nobody's any more. */
+/* Its queue is written in the background, but the set does not list it. */
 static void a_handle_that_is_freed_on_its_loop_leaves_its_sets(void **state) {
   static char block[60 * 1000];
   const gipc_events none = {sizeof none, NULL, NULL, NULL};
@@ -121,7 +121,8 @@ static void a_freed_process_leaves_its_sets(void **state) {
   gipc_options_free(o);
 }
 
-static void members_come_and_go_while_the_ready_are_looked_at(void **state) {
+static void
+members_can_be_added_and_removed_between_two_calls_of_next(void **state) {
   enum { pipes = 40 };
   gipc_handle *in[pipes], *out[pipes], *h;
   gipc_process *p;
@@ -135,7 +136,8 @@ static void members_come_and_go_while_the_ready_are_looked_at(void **state) {
   CHECK_IS(gipc_wait(set, -1), pipes / 2);
   while (next(&h, &p) == 0) {
     CHECK(h == in[seen]);
-    /* Each that was seen is replaced by one that this wait knows nothing of. */
+    /* Replaces each returned member by a new one, which this wait does not
+     * return. */
     CHECK_OK(gipc_wait_set_add_handle(set, in[pipes / 2 + seen], GIPC_READ));
     if (seen++ % 2 == 0)
       CHECK_OK(gipc_wait_set_remove_handle(set, h));
@@ -154,7 +156,7 @@ static void members_come_and_go_while_the_ready_are_looked_at(void **state) {
 static void on_message(gipc_handle *h, const void *data, size_t size,
                        void *user) {}
 
-static void a_started_handle_is_its_loops(void **state) {
+static void a_started_handle_is_not_ready(void **state) {
   const gipc_events events = {sizeof events, on_message, NULL, NULL};
   struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
   const void *data;
@@ -214,7 +216,7 @@ static int user_in_child(struct ev_loop *fresh, void *h) {
 static int user_in_fork(void *argument) {
   return gipc_handle_set_user(r, NULL) == GIPC_EWRONGPROC ? 0 : 1;
 }
-static void a_pointer_of_the_program_goes_with_an_object(void **state) {
+static void a_pointer_of_the_program_stays_with_its_object(void **state) {
   gipc_options *o = new_options();
   gipc_process *p;
   CHECK(gipc_handle_user(NULL) == NULL && gipc_process_user(NULL) == NULL);
@@ -259,7 +261,7 @@ static int use_in_child(struct ev_loop *fresh, void *argument) {
   gipc_handle_free(r);
   gipc_wait_set_free(set);
   CHECK_IS(count_fds(), fds);
-  /* One of its own. */
+  /* A set of its own. */
   CHECK_OK(gipc_wait_set_new(&set));
   CHECK_OK(gipc_wait_set_wake(set));
   CHECK_IS(gipc_wait(set, -1), -ECANCELED);
@@ -308,7 +310,7 @@ static void a_set_belongs_to_one_process(void **state) {
   in_own_fork(use_in_fork, NULL);
   in_own_fork(free_in_fork, NULL);
   CHECK_IS(in_child(use_in_child, NULL, o), 0);
-  CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT); /* nobody woke it */
+  CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT); /* no wake */
   CHECK_OK(gipc_put(w, "x", 1, -1));
   CHECK_IS(gipc_wait(set, 0), 1);
   gipc_options_free(o);
@@ -323,10 +325,10 @@ int main(void) {
       SET_TEST(a_handle_that_is_freed_on_its_loop_leaves_its_sets),
       SET_TEST(a_set_is_freed_before_its_members),
       SET_TEST(a_freed_process_leaves_its_sets),
-      SET_TEST(members_come_and_go_while_the_ready_are_looked_at),
-      SET_TEST(a_started_handle_is_its_loops),
+      SET_TEST(members_can_be_added_and_removed_between_two_calls_of_next),
+      SET_TEST(a_started_handle_is_not_ready),
       SET_TEST(wrong_arguments_change_nothing),
-      SET_TEST(a_pointer_of_the_program_goes_with_an_object),
+      SET_TEST(a_pointer_of_the_program_stays_with_its_object),
       SET_TEST(a_child_has_none_of_the_sets_descriptors),
       SET_TEST(a_set_belongs_to_one_process),
   };

@@ -98,7 +98,7 @@ static void messages_that_never_end_do_not_hide_an_interruption(void **state) {
     CHECK_OK(gipc_put(w, "x", 1, -1));
   CHECK_OK(gipc_interrupt(r));
   for (int result = 0; result == 0; put += result == 0)
-    result = gipc_put(w, "x", 1, 0); /* until nobody gets any more */
+    result = gipc_put(w, "x", 1, 0); /* until the reader has ended */
   CHECK_OK(pthread_join(thread, &count));
   CHECK((size_t)count <= put);
 }
@@ -129,15 +129,15 @@ static void an_interruption_before_the_call_counts_once(void **state) {
   CHECK_IS(gipc_get(r, 0, &data, &size), -ECANCELED);
 }
 
-/* Interrupts when a part of the message has left: the other end, which nobody
- * reads, is too small for all of it. */
+/* Interrupts when a part of the message is written: nothing reads the other
+ * end, which is too small for all of it. */
 static void *interrupt_when_stuck(void *argument) {
   gipc_handle *h = argument;
   CHECK(wait_fd(gipc_fd(r, GIPC_READ), POLLIN, 60000));
   CHECK_OK(gipc_interrupt(h));
   return NULL;
 }
-static void an_interrupted_put_is_whole_or_nothing(void **state) {
+static void an_interrupted_put_is_whole_or_not_put(void **state) {
   enum { big = 4 << 20 };
   char *data = calloc(1, big);
   gipc_message many_of_them[] = {{"a", 1}, {data, big}, {"b", 1}};
@@ -149,7 +149,7 @@ static void an_interrupted_put_is_whole_or_nothing(void **state) {
   CHECK_OK(pthread_create(&thread, NULL, interrupt_when_stuck, w));
   CHECK_IS(gipc_put(w, data, big, -1), -EINPROGRESS);
   CHECK_OK(pthread_join(thread, NULL));
-  CHECK_OK(gipc_interrupt(w)); /* behind what is queued nothing is written */
+  CHECK_OK(gipc_interrupt(w)); /* nothing is written before the queue */
   CHECK_IS(gipc_put(w, "no", 2, -1), -ECANCELED);
   CHECK_IS(gipc_put(w, "no", 2, 0), -ETIMEDOUT);
   do {
@@ -235,7 +235,7 @@ static int use_in_child(struct ev_loop *fresh, void *h) {
   CHECK_IS(count_fds(), fds - 1);
   return 0;
 }
-static void an_interruptible_handle_is_passed_without_that(void **state) {
+static void a_passed_handle_is_not_interruptible(void **state) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_set_interruptible(r, 1));
   CHECK_OK(gipc_interrupt(r));
@@ -253,11 +253,11 @@ int main(void) {
       SET_TEST(another_thread_ends_a_get),
       SET_TEST(messages_that_never_end_do_not_hide_an_interruption),
       SET_TEST(an_interruption_before_the_call_counts_once),
-      SET_TEST(an_interrupted_put_is_whole_or_nothing),
+      SET_TEST(an_interrupted_put_is_whole_or_not_put),
       SET_TEST(an_interrupted_close_has_closed),
       SET_TEST(a_signal_handler_ends_a_get),
       SET_TEST(only_the_owner_interrupts_an_interruptible_handle),
-      SET_TEST(an_interruptible_handle_is_passed_without_that),
+      SET_TEST(a_passed_handle_is_not_interruptible),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

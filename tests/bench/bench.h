@@ -44,15 +44,15 @@ private:
 // ---- Measuring --------------------------------------------------------------
 
 struct Target {
-  int direction; // 1: at least, -1: at most, 0: none, only told
+  int direction; // 1: at least, -1: at most, 0: none, only printed
   double bound;
 };
-constexpr Target told{0, 0};
+constexpr Target no_target{0, 0};
 constexpr Target at_least(double bound) { return {1, bound}; }
 constexpr Target at_most(double bound) { return {-1, bound}; }
 
-// Variants that are measured in turns (A B C, C B A, ...), so that what changes
-// in the machine meanwhile changes all of them.
+// Variants that are measured alternately (A B C, C B A, ...), so that a change
+// of the machine's state affects all of them.
 class Table {
 public:
   // digits: behind the point of the figures.
@@ -160,8 +160,8 @@ private:
   size_t done_ = 0;
 };
 
-// A message that was received is looked at.
-inline void look_at(const void *data, size_t size) {
+// Reads a byte of a received message.
+inline void touch(const void *data, size_t size) {
   if (size > 0)
     asm volatile("" : : "r"(*static_cast<const volatile char *>(data)));
 }

@@ -113,28 +113,28 @@ void many(Cores cores) {
   {
     Table table("start and join, 10,000 open handles" + where + "children/s");
     size_t bare = table.add("bare fork, as many open files", in(full, forked));
-    size_t ours = table.add("gipc_start_process", in(full, function));
+    size_t gipc = table.add("gipc_start_process", in(full, function));
     size_t posix = table.add("posix_spawn /bin/true", in(full, spawned));
     size_t exec = table.add("gipc_exec_process /bin/true", in(full, program));
     size_t flat = table.add("the same with none open", in(none, program));
     table.measure();
     // Of rates, so that a target for the time is its inverse.
-    table.compare(bare, ours, same ? at_most(2) : told);
-    table.compare(posix, exec, told);
-    table.compare(flat, exec, told);
+    table.compare(bare, gipc, same ? at_most(2) : no_target);
+    table.compare(posix, exec, no_target);
+    table.compare(flat, exec, no_target);
   }
   {
     Table table("pipe create and close" + where + "thousand/s");
     size_t bare =
         table.add("socketpair, shutdown, closes; none open", in(none, socket));
     size_t bare_full = table.add("the same, 10,000 open", in(full, socket));
-    size_t ours = table.add("gipc_pipe, frees; none open", in(none, handle));
-    size_t ours_full =
+    size_t gipc = table.add("gipc_pipe, frees; none open", in(none, handle));
+    size_t gipc_full =
         table.add("gipc_pipe, frees; 10,000 open", in(full, handle));
     table.measure();
-    table.compare(bare, ours, same ? at_most(3) : told);
-    table.compare(bare_full, ours_full, same ? at_most(3) : told);
-    table.compare(ours, ours_full, same ? at_most(1.2) : told);
+    table.compare(bare, gipc, same ? at_most(3) : no_target);
+    table.compare(bare_full, gipc_full, same ? at_most(3) : no_target);
+    table.compare(gipc, gipc_full, same ? at_most(1.2) : no_target);
   }
 }
 

@@ -41,7 +41,7 @@ void read_frames(int fd, Progress progress) {
       size = ntohl(size);
       if (end - begin - 4 < size)
         break;
-      look_at(buffer.data() + begin + 4, size);
+      touch(buffer.data() + begin + 4, size);
       begin += 4 + size;
       if (progress.one_more())
         return;
@@ -94,7 +94,7 @@ double naive(size_t size, Counts counts) {
       uint32_t wire;
       std::memcpy(&wire, header, 4);
       read_all(pair.fds[1], buffer.data(), ntohl(wire));
-      look_at(buffer.data(), size);
+      touch(buffer.data(), size);
     } while (!progress.one_more());
   });
   std::vector<char> message(size, 'x');
@@ -134,20 +134,21 @@ struct Pushed {
   static void on_message(gipc_handle *, const void *data, size_t size,
                          void *user) {
     auto *self = static_cast<Pushed *>(user);
-    look_at(data, size);
+    touch(data, size);
     if (self->progress.one_more())
       ev_break(self->loop, EVBREAK_ALL);
   }
 };
 
-// The parent: puts what the queue takes, or so many in each turn of the loop.
+// The parent: puts until refused, or a number of messages in each loop
+// iteration.
 class Sender {
 public:
-  Sender(gipc_handle *writer, int report, size_t size, size_t per_turn)
-      : writer_(writer), message_(size, 'x'), per_turn_(per_turn) {
+  Sender(gipc_handle *writer, int report, size_t size, size_t per_iteration)
+      : writer_(writer), message_(size, 'x'), per_iteration_(per_iteration) {
     ev_io_init(&report_, on_report, report, EV_READ);
-    ev_idle_init(&turn_, on_turn);
-    report_.data = turn_.data = this;
+    ev_idle_init(&idle_, on_iteration);
+    report_.data = idle_.data = this;
     ev_io_start(loop_, &report_);
     gipc_events events{sizeof events, nullptr, on_drain, nullptr};
     must(gipc_start(writer_, loop_, &events, this), "start");
@@ -161,16 +162,16 @@ public:
   // Until the child has reported.
   void send(size_t count) {
     left_ = count;
-    go_on();
+    continue_sending();
     ev_run(loop_, 0);
   }
 
 private:
-  void go_on() {
-    if (per_turn_ == 0)
+  void continue_sending() {
+    if (per_iteration_ == 0)
       fill(left_);
     else
-      ev_idle_start(loop_, &turn_);
+      ev_idle_start(loop_, &idle_);
   }
   bool fill(size_t count) {
     for (; count > 0; --count) {
@@ -182,14 +183,14 @@ private:
     }
     return true;
   }
-  static void on_turn(struct ev_loop *loop, ev_idle *idle, int) {
+  static void on_iteration(struct ev_loop *loop, ev_idle *idle, int) {
     auto *self = static_cast<Sender *>(idle->data);
-    bool taken = self->fill(std::min(self->per_turn_, self->left_));
-    if (!taken || self->left_ == 0)
+    bool accepted = self->fill(std::min(self->per_iteration_, self->left_));
+    if (!accepted || self->left_ == 0)
       ev_idle_stop(loop, idle);
   }
   static void on_drain(gipc_handle *, void *user) {
-    static_cast<Sender *>(user)->go_on();
+    static_cast<Sender *>(user)->continue_sending();
   }
   static void on_report(struct ev_loop *loop, ev_io *, int) {
     ev_break(loop, EVBREAK_ALL);
@@ -197,18 +198,18 @@ private:
 
   gipc_handle *writer_;
   std::vector<char> message_;
-  size_t per_turn_, left_ = 0;
+  size_t per_iteration_, left_ = 0;
   struct ev_loop *loop_ = ev_loop_new(EVFLAG_AUTO);
   ev_io report_;
-  ev_idle turn_;
+  ev_idle idle_;
 };
 
-double on_a_loop(size_t size, Counts counts, size_t per_turn) {
+double on_a_loop(size_t size, Counts counts, size_t per_iteration) {
   Ends ends;
   Child child(ends.reader, [&](struct ev_loop *loop, int report) {
     Pushed::run(ends.reader, loop, counts, report);
   });
-  Sender sender(ends.writer, child.report_fd(), size, per_turn);
+  Sender sender(ends.writer, child.report_fd(), size, per_iteration);
   return rate(child, counts, [&](size_t count) { sender.send(count); });
 }
 
@@ -220,7 +221,7 @@ double blocking(size_t size, Counts counts) {
       const void *data;
       size_t got;
       must(gipc_get(ends.reader, -1, &data, &got), "get");
-      look_at(data, got);
+      touch(data, got);
     } while (!progress.one_more());
   });
   std::vector<char> message(size, 'x');
@@ -252,16 +253,17 @@ double many(size_t size, Counts counts) {
     size_t got;
     do {
       must(gipc_get(ends.reader, -1, &data, &got), "get");
-      look_at(data, got);
+      touch(data, got);
     } while (!progress.one_more());
   });
   std::vector<char> message(size, 'x');
   std::vector<gipc_message> batch(1000, {message.data(), size});
   return rate(child, counts, [&](size_t count) {
     while (count > 0) {
-      size_t taken, some = std::min(count, batch.size());
-      must(gipc_put_many(ends.writer, batch.data(), some, -1, &taken), "put");
-      count -= taken;
+      size_t accepted, some = std::min(count, batch.size());
+      must(gipc_put_many(ends.writer, batch.data(), some, -1, &accepted),
+           "put");
+      count -= accepted;
     }
   });
 }
@@ -285,37 +287,37 @@ void queued(size_t size, size_t fast, double target, Cores cores) {
               ": thousand messages/s");
   size_t raw =
       table.add("limit, 64 KiB writes", thousands(limit, size, counts));
-  size_t ours = table.add("gipc, queued puts on a loop",
+  size_t gipc = table.add("gipc, queued puts on a loop",
                           [=] { return on_a_loop(size, counts, 0) / 1e3; });
   size_t batch = table.add("gipc_put_many, 1000 at once; gipc_get",
                            thousands(many, size, counts));
   bool same = cores == Cores::same;
   if (size != 64) {
     table.measure();
-    table.compare(ours, raw, same ? at_least(target) : told);
-    table.compare(batch, raw, told);
+    table.compare(gipc, raw, same ? at_least(target) : no_target);
+    table.compare(batch, raw, no_target);
     return;
   }
   Counts slow = counts_for(60'000), medium = counts_for(300'000);
   size_t plain = table.add("naive, a writev and two reads each",
                            thousands(naive, size, slow));
   size_t zmq = table.add("ZeroMQ ipc", thousands(zmq_one_way, size, medium));
-  size_t sixteen = table.add("gipc, 16 messages a turn",
+  size_t sixteen = table.add("gipc, 16 messages an iteration",
                              [=] { return on_a_loop(64, medium, 16) / 1e3; });
-  size_t single = table.add("gipc, 1 message a turn",
+  size_t single = table.add("gipc, 1 message an iteration",
                             [=] { return on_a_loop(64, slow, 1) / 1e3; });
   size_t put = table.add("gipc_put; gipc_get", thousands(blocking, size, slow));
   size_t flush = table.add("gipc_try_put, gipc_flush; on_message",
                            thousands(flushed, size, slow));
   table.measure();
-  table.compare(ours, raw, same ? at_least(target) : told);
-  table.compare(ours, zmq, same ? at_least(10) : told);
-  table.compare(ours, plain, same ? at_least(20) : told);
-  table.compare(batch, raw, told);
-  table.compare(sixteen, raw, same ? at_least(0.25) : told);
-  table.compare(single, plain, told);
-  table.compare(put, plain, same ? at_least(1.1) : told);
-  table.compare(flush, plain, same ? at_least(1.1) : told);
+  table.compare(gipc, raw, same ? at_least(target) : no_target);
+  table.compare(gipc, zmq, same ? at_least(10) : no_target);
+  table.compare(gipc, plain, same ? at_least(20) : no_target);
+  table.compare(batch, raw, no_target);
+  table.compare(sixteen, raw, same ? at_least(0.25) : no_target);
+  table.compare(single, plain, no_target);
+  table.compare(put, plain, same ? at_least(1.1) : no_target);
+  table.compare(flush, plain, same ? at_least(1.1) : no_target);
 }
 
 } // namespace

@@ -29,7 +29,7 @@ std::string only_table, only_row;
   _exit(1);
 }
 
-// A child that is left alone must not go on for ever.
+// A child must not outlive its parent.
 void end_with_parent() { (void)prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 } // namespace
@@ -237,7 +237,7 @@ Child::Child(gipc_handle *h,
   close(ends[1]);
   reports_ = ends[0];
   pid_ = must(gipc_process_pid(process), "pid");
-  // It is waited for below, as any child.
+  // ~Child() waits for it.
   gipc_process_free(process);
 }
 

@@ -17,7 +17,7 @@ struct Player {
   std::vector<char> data;
   char received[65536];
   size_t got = 0, left = 0;
-  std::function<void()> on_turn;
+  std::function<void()> on_message;
 
   Player(int fd, size_t size) : data(size, 'x') {
     uv_loop_init(&loop);
@@ -48,8 +48,8 @@ struct Player {
     if (got < data.size())
       return;
     got = 0;
-    look_at(received, data.size());
-    on_turn();
+    touch(received, data.size());
+    on_message();
   }
   void send() {
     uv_buf_t buffer =
@@ -66,7 +66,7 @@ double uv_round_trip(size_t size, Counts counts) {
   Child child([&](int report) {
     Player player(pair.fds[1], size);
     Progress progress(counts, report);
-    player.on_turn = [&] {
+    player.on_message = [&] {
       player.send();
       if (progress.one_more())
         uv_stop(&player.loop);
@@ -75,7 +75,7 @@ double uv_round_trip(size_t size, Counts counts) {
     _exit(0);
   });
   Player player(dup(pair.fds[0]), size);
-  player.on_turn = [&] {
+  player.on_message = [&] {
     if (--player.left > 0)
       player.send();
     else

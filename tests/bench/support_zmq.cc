@@ -33,7 +33,7 @@ struct Socket {
   }
 };
 
-// An abstract name, which leaves no file.
+// An abstract name, for which no file is made.
 std::string fresh_address() {
   static int serial = 0;
   char name[64];
@@ -53,7 +53,7 @@ double zmq_one_way(size_t size, Counts counts) {
     zmq_msg_init(&message);
     do {
       in.receive(message);
-      look_at(zmq_msg_data(&message), zmq_msg_size(&message));
+      touch(zmq_msg_data(&message), zmq_msg_size(&message));
     } while (!progress.one_more());
     zmq_msg_close(&message);
   });

@@ -15,7 +15,7 @@ typedef struct rule {
 
 /* What was counted in a chunk.  The words are those that begin in it, as if
  * a space came before; first and last are the kinds of the outermost bytes
- * that are not NEITHER, so that tally_append() can tell where a word was cut in
+ * that are not NEITHER, so that tally_append() detects where a word was cut in
  * two.  Chunks can therefore be counted anywhere and in any order. */
 typedef struct tally {
   uint64_t bytes;

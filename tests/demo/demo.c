@@ -1,16 +1,16 @@
 /* The demo of libgipc: counts the lines, words and bytes of files in workers of
- * several languages that are fed over pipes, kills one of them in the midst of
- * it, and compares the totals with those of wc(1).
+ * several languages over pipes, kills one of them while it works, and compares
+ * the totals with those of wc(1).
  *
  * One thread and one loop, which waits for nothing but events.  The files:
  *
  *   demo            the course of events
  *   workers         the worker processes and their pipes: start reading here
  *   worker.*        a worker in each language
- *   message         what is said between them
+ *   message         the messages between them
  *   count           what a worker does with a message
  *   wc              the judge, a program that is executed
- *   input           what is counted, read in chunks
+ *   input           the files that are counted, read in chunks
  *   job             which chunk is next, which is lost, which is done
  *   ticker          how late the loop is at worst
  *   screen, report  what you see
@@ -46,7 +46,7 @@ static void usage(int code) {
   fprintf(code == 0 ? stdout : stderr,
           "usage: demo -w language=command ... [-k seconds] [-s seconds] "
           "[file ...]\n"
-          "  -w  how to run a worker; as often as there shall be workers\n"
+          "  -w  start a worker with this command (repeatable)\n"
           "  -k  when to kill one of them (in the middle)\n"
           "  -s  begin again with the files for so long (3)\n"
           "Without files: the licences of the system and the sources here.\n");
@@ -143,7 +143,7 @@ static void on_tick(void *user) {
     d->has_killed = 1;
     crew_kill_one(&d->crew);
   }
-  /* Until somebody has been killed there is work. */
+  /* Until a worker has been killed there is work. */
   if (d->has_killed && !d->crew.wants_kill && elapsed >= d->seconds)
     d->job.again = 0;
   if (job_is_finished(&d->job))
@@ -195,7 +195,7 @@ static int report(demo *d) {
   if (d->wc.count > 0)
     different = report_totals(&d->job, &d->wc);
   if (d->input.left_out > 0)
-    printf("%zu file%s left out, as told above.\n", d->input.left_out,
+    printf("%zu file%s skipped (see above).\n", d->input.left_out,
            plural(d->input.left_out));
   return different > 0 || d->input.left_out > 0 ? EXIT_DIFFERENT : EXIT_SAME;
 }

@@ -16,7 +16,7 @@ static int open_quietly(const char *path) {
   return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-/* What is wrong with the file, or NULL. */
+/* The reason why the file cannot be counted, or NULL. */
 static const char *look_at(input_file *file) {
   const char *wrong = NULL;
   int fd = open_quietly(file->path);
@@ -33,7 +33,7 @@ static const char *look_at(input_file *file) {
   return wrong;
 }
 
-/* Returns 0, or -1 after it told what is wrong. */
+/* Returns 0, or -1 after it printed the error. */
 static int add(input *in, const char *path) {
   input_file *file = &in->files[in->count++];
   const char *wrong;
@@ -61,11 +61,11 @@ static int add_all(input *in, char *const paths[], size_t count) {
   in->files = new_memory((count + 1) * sizeof(*in->files));
   for (i = 0; i < count; i++)
     if (add(in, paths[i]) < 0)
-      result = -1; /* go on: the user wants to know of all */
+      result = -1; /* continue, to report all errors */
   return result;
 }
 
-/* Directories among the matches are nobody's mistake. */
+/* Directories among the matches are not an error. */
 static size_t without_directories(char **paths, size_t count) {
   struct stat s;
   size_t i, kept = 0;
@@ -93,7 +93,7 @@ static int add_defaults(input *in) {
   result = add_all(in, found.gl_pathv, count);
   globfree(&found);
   if (count == 0)
-    warnx("no files: there is no licence text and no source here; name some");
+    warnx("no files: found neither licence texts nor sources; pass some");
   return count > 0 ? result : -1;
 }
 
@@ -115,9 +115,9 @@ void input_free(input *in) {
 
 size_t input_chunk_size(const input_file *file, size_t index) {
   uint64_t begin = (uint64_t)index * CHUNK_SIZE;
-  uint64_t rest = (uint64_t)file->before.st_size - begin;
+  uint64_t remaining = (uint64_t)file->before.st_size - begin;
 
-  return rest < CHUNK_SIZE ? (size_t)rest : CHUNK_SIZE;
+  return remaining < CHUNK_SIZE ? (size_t)remaining : CHUNK_SIZE;
 }
 
 static int leave_out(input *in, input_file *file, const char *why) {

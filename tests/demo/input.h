@@ -27,18 +27,18 @@ typedef struct input {
 } input;
 
 /* Takes paths, or without any the licences of the system and the sources of
- * the project around.  Returns 0, or -1 after it told what is wrong. */
+ * the project.  Returns 0, or -1 after it printed the error. */
 int input_init(input *in, char *const paths[], size_t count);
 void input_free(input *in);
 
 /* How many bytes a chunk has. */
 size_t input_chunk_size(const input_file *file, size_t index);
 
-/* Reads one chunk.  Returns 0, or -1 when the file is not what it was: then it
- * is told, and the file left out. */
+/* Reads one chunk.  Returns 0, or -1 if the file has changed: then it prints
+ * that, and skips the file. */
 int input_read(input *in, input_file *file, size_t index, void *buffer);
 
-/* Leaves out, too, the files that changed after they were read. */
+/* Skips the files that changed after they were read, too. */
 void input_verify(input *in);
 
 #endif

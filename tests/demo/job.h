@@ -51,7 +51,7 @@ void job_free(job *j);
 chunk *job_take(job *j);
 /* It was counted. */
 void job_done(job *j, chunk *c, const tally *t);
-/* Its worker is gone: somebody else gets it. */
+/* Its worker has ended: another worker gets it. */
 void job_lose(job *j, chunk *c);
 /* Its file is left out. */
 void job_drop(job *j, chunk *c);

@@ -8,7 +8,8 @@ static const char *const kind_names[] = {
     [NEITHER] = "neither", [SPACE] = "space", [WORD] = "word"};
 
 /* ---- To MessagePack ------------------------------------------------------ */
-/* An sbuffer that cannot grow stays as it is; then the other side tells. */
+/* An sbuffer that cannot grow stays as it is; then the peer reports an error.
+ */
 
 static msgpack_packer begin(msgpack_sbuffer *to) {
   msgpack_packer p;

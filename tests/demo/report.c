@@ -1,4 +1,5 @@
-/* The report at the end: what each worker did, and the totals beside wc's. */
+/* The report at the end: the work of each worker, and the totals next to wc's.
+ */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -40,8 +41,8 @@ void report_workers(const crew *c) {
     messages += w->messages;
   }
   printf("   all                                %6" PRIu64 "  %9.1f  %8" PRIu64
-         "              %" PRIu64 " messages were given again\n",
-         files, (double)bytes / MEGABYTE, messages, c->given_again);
+         "              %" PRIu64 " messages were resent to another worker\n",
+         files, (double)bytes / MEGABYTE, messages, c->resent);
 }
 
 void report_lateness(const ticker *t) {
@@ -54,8 +55,8 @@ static int is_same(const tally *a, const tally *b) {
   return a->lines == b->lines && a->words == b->words && a->bytes == b->bytes;
 }
 
-static void print_tally(const char *who, const tally *t) {
-  printf("%-22s  %13" PRIu64 "  %13" PRIu64 "  %15" PRIu64 "\n", who, t->lines,
+static void print_tally(const char *name, const tally *t) {
+  printf("%-22s  %13" PRIu64 "  %13" PRIu64 "  %15" PRIu64 "\n", name, t->lines,
          t->words, t->bytes);
 }
 
@@ -101,7 +102,8 @@ size_t report_totals(const job *j, wc *w) {
   snprintf(name, sizeof(name), "wc, times %" PRIu64, j->rounds);
   print_tally(name, &judged);
   if (different == 0)
-    printf("The same, in each of %zu file%s.\n", w->count, plural(w->count));
+    printf("Totals equal wc(1) in all %zu file%s.\n", w->count,
+           plural(w->count));
   else
     printf("DIFFERENT in %zu of %zu file%s.\n", different, w->count,
            plural(w->count));

@@ -1,4 +1,5 @@
-/* The report at the end: what each worker did, and the totals beside wc's. */
+/* The report at the end: the work of each worker, and the totals next to wc's.
+ */
 #ifndef DEMO_REPORT_H
 #define DEMO_REPORT_H
 

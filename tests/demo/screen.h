@@ -1,5 +1,5 @@
-/* Standard output while the work goes on: on a terminal one line that is
- * rewritten, elsewhere a plain line now and then. */
+/* Progress on standard output: on a terminal one line that is rewritten,
+ * elsewhere a plain line from time to time. */
 #ifndef DEMO_SCREEN_H
 #define DEMO_SCREEN_H
 

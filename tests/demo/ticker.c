@@ -1,4 +1,4 @@
-/* A timer of 100 Hz that tells whether its loop ever blocks. */
+/* A timer of 100 Hz that measures whether its loop ever blocks. */
 #include "ticker.h"
 #include "basics.h"
 

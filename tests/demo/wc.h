@@ -24,14 +24,14 @@ typedef struct wc {
   char *next; /* line of wc_next(), or NULL for the first */
 } wc;
 
-/* Asks wc, by an example, what is a word to it.  Waits for it. */
+/* Finds out, by running wc on an example, what wc counts as a word.  Blocks. */
 int wc_unprintable_is_word(void);
 
 /* Runs wc over the files of in that are not left out. */
 void wc_start(wc *w, struct ev_loop *loop, input *in, void (*on_done)(void *),
               void *user);
 
-/* The counts of the next of the given files; -1 when wc told none. */
+/* The counts of the next of the given files; -1 if wc printed none. */
 int wc_next(wc *w, tally *t);
 void wc_free(wc *w);
 

@@ -1,4 +1,4 @@
-/* A worker of the demo in C; message.h tells what is said.  A plain program
+/* A worker of the demo in C; message.h describes the messages.  A plain program
  * that blocks: it has nothing else to do. */
 #include <err.h>
 
@@ -13,7 +13,7 @@ static void put(gipc_handle *demo, const msgpack_sbuffer *message) {
     errx(1, "gipc_put: %s", gipc_strerror(r));
 }
 
-/* Returns 0 when there is no more. */
+/* Returns 0 after the last one. */
 static int get(gipc_handle *demo, const void **message, size_t *size) {
   int r = gipc_get(demo, -1, message, size);
 

@@ -9,9 +9,8 @@
 #include "message.h"
 #include "workers.h"
 
-/* One turn of the loop feeds for so long, then timers and answers come first
- * again. */
-#define TURN_SECONDS 0.001
+/* How long one loop iteration feeds before timers and answers are handled. */
+#define BUDGET_SECONDS 0.001
 /* See is_moment_to_kill(). */
 #define PATIENCE_SECONDS 1.0
 
@@ -80,14 +79,14 @@ void crew_start(crew *c, const program programs[], int count) {
   int i;
 
   ev_idle_init(&c->feeder, feed);
-  /* An idle watcher waits for all of its priority; above the others it comes
-   * once in each turn, however many answers there are. */
+  /* An idle watcher runs when no watcher of its priority or above is pending.
+   * With the highest it runs once in each iteration, even with many answers. */
   ev_set_priority(&c->feeder, EV_MAXPRI);
   c->feeder.data = c;
   for (i = 0; i < count; i++)
     start_worker(c, &programs[i]);
   if (c->alive == 0)
-    errx(EXIT_INPUT, "there is no worker");
+    errx(EXIT_INPUT, "no worker is left");
 }
 
 /* What puts return between the death of a worker and its on_end. */
@@ -105,7 +104,7 @@ static size_t take_back(worker *w) {
   if (w->refused != NULL)
     job_lose(w->crew->job, w->refused);
   w->refused = NULL;
-  w->crew->given_again += lost;
+  w->crew->resent += lost;
   return lost;
 }
 
@@ -131,7 +130,7 @@ static void leave_out_worker(worker *w) {
     snprintf(why, sizeof(why), "exit %d", w->exit.code);
   leave_out(w->crew, w->program, why);
   if (w->crew->alive == 0)
-    errx(EXIT_INPUT, "there is no worker");
+    errx(EXIT_INPUT, "no worker is left");
 }
 
 /* The exit alone is not the end: the pipe may still hold answers. */
@@ -153,7 +152,7 @@ static void leave_when_gone(worker *w) {
 static void on_end(gipc_handle *h, int why, void *user) {
   worker *w = user;
 
-  (void)why; /* the exit tells more */
+  (void)why; /* the exit status says more */
   gipc_handle_free(h);
   w->pipe = NULL;
   w->has_ended = 1;
@@ -279,7 +278,7 @@ static void kill_if_asked(worker *w) {
     return; /* GIPC_EDEAD: then another one */
   w->crew->wants_kill = 0;
   screen_say(w->crew->screen,
-             "SIGKILL to worker %d (%s, pid %d) in the midst of its work: "
+             "SIGKILL to worker %d (%s, pid %d) while it worked: "
              "%zu bytes are still queued for it",
              w->number, w->language, w->pid, queued);
 }
@@ -295,7 +294,7 @@ static int feed_one(worker *w) {
   r = gipc_try_put(w->pipe, w->message.data, w->message.size);
   if (r == -EAGAIN || is_dying(r)) {
     w->refused = c;
-    w->is_full = 1; /* until on_drain, or for ever */
+    w->is_full = 1; /* until on_drain, if that is called */
     return 0;
   }
   must(r, "gipc_try_put");
@@ -304,11 +303,11 @@ static int feed_one(worker *w) {
   return 1;
 }
 
-/* Fills the queues of all workers in turns, but only for so long: the rest of
- * the reading is for the next turn of the loop. */
+/* Fills the queues of all workers one after the other, for BUDGET_SECONDS; the
+ * next loop iteration continues. */
 static void feed(struct ev_loop *loop, ev_idle *feeder, int revents) {
   crew *c = feeder->data;
-  double end = now() + TURN_SECONDS;
+  double end = now() + BUDGET_SECONDS;
   int i, fed;
 
   (void)revents;

@@ -26,7 +26,7 @@ typedef struct worker {
   int pid;
   gipc_process *process;
   gipc_handle *pipe; /* chunks go out, tallies come in */
-  char language[32]; /* as it told in its greeting; "" until then */
+  char language[32]; /* from its greeting; "" until then */
   chunk_list sent;   /* without answer; answers come in this order */
   chunk *refused;    /* read into buffer, but the queue was full */
   int is_full;       /* wait for on_drain */
@@ -38,7 +38,7 @@ typedef struct worker {
   uint64_t messages; /* answered */
   uint64_t files;    /* of which it counted the beginning */
   uint64_t bytes;
-  msgpack_sbuffer message; /* the chunk in buffer, or what is said once */
+  msgpack_sbuffer message; /* the chunk in buffer, or another message */
   char buffer[CHUNK_SIZE];
 } worker;
 
@@ -60,18 +60,18 @@ struct crew {
   int is_going_home;
   int wants_kill;
   double wants_kill_since;
-  uint64_t given_again; /* chunks that a dead worker had */
+  uint64_t resent; /* chunks that a dead worker had */
 };
 
-/* Starts one worker of each program; who cannot begin is left out.  The other
- * members of c are the caller's to set. */
+/* Starts one worker of each program, and skips those that cannot be started.
+ * The caller sets the other members of c. */
 void crew_start(crew *c, const program programs[], int count);
 
 /* Kills one worker with SIGKILL, at the next moment when one has certainly not
  * finished its work. */
 void crew_kill_one(crew *c);
 
-/* There is no more work: every worker ends, then on_home comes. */
+/* Called after the last chunk: every worker ends, then on_home is called. */
 void crew_send_home(crew *c);
 
 void crew_free(crew *c);

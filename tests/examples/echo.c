@@ -65,18 +65,18 @@ static void on_end(gipc_handle *pipe, int why, void *user) {
 int main(void) {
   static const gipc_events events = {sizeof(events), on_message, NULL, on_end};
   struct talk talk = {ev_default_loop(EVFLAG_AUTO), NULL, words};
-  gipc_handle *mine, *yours;
+  gipc_handle *parent_end, *child_end;
   gipc_options *options;
 
-  must(gipc_pipe_duplex(&mine, &yours), "gipc_pipe_duplex");
+  must(gipc_pipe_duplex(&parent_end, &child_end), "gipc_pipe_duplex");
   must(gipc_options_new(&options), "gipc_options_new");
-  must(gipc_options_pass(options, NULL, yours), "gipc_options_pass");
-  must(gipc_start_process(answer, yours, options, &talk.child), "start");
+  must(gipc_options_pass(options, NULL, child_end), "gipc_options_pass");
+  must(gipc_start_process(answer, child_end, options, &talk.child), "start");
   gipc_options_free(options);
-  gipc_handle_free(yours); /* it has moved into the child */
+  gipc_handle_free(child_end); /* it has moved into the child */
 
-  must(gipc_start(mine, talk.loop, &events, &talk), "gipc_start");
-  ask(mine, &talk);
+  must(gipc_start(parent_end, talk.loop, &events, &talk), "gipc_start");
+  ask(parent_end, &talk);
   ev_run(talk.loop, 0); /* until nothing is left to wait for */
   return 0;
 }

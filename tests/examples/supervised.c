@@ -1,4 +1,4 @@
-/* A child that is started again when it dies, and goes on where it was. */
+/* A child that is started again when it dies, and continues where it was. */
 #include <err.h>
 #include <ev.h>
 #include <gipc.h>

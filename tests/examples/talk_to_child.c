@@ -23,7 +23,7 @@ static int fail(int result, const char *call) {
   return 1;
 }
 
-/* With pipes at its stdin and stdout; ours are the other ends. */
+/* Starts a child with pipes at its stdin and stdout, and adopts their ends. */
 static int start(gipc_process **child, gipc_handle **pipe) {
   gipc_options *options;
   int in, out, result = gipc_options_new(&options);
@@ -52,7 +52,7 @@ int main(void) {
   int code, result = start(&child, &pipe);
 
   if (result == -ENOENT)
-    return puts("there is no python3"), 77; /* as tests say "skipped" */
+    return puts("python3 is missing"), 77; /* as tests say "skipped" */
   if (result < 0)
     return fail(result, "start");
   for (i = 0; i < sizeof(questions) / sizeof(*questions); i++) {

@@ -1,5 +1,5 @@
-/* Three workers share a hundred tasks: whoever has answered gets the next one.
- */
+/* Three workers share a hundred tasks: a worker that has answered gets the next
+ * one. */
 #include <err.h>
 #include <ev.h>
 #include <gipc.h>
@@ -76,20 +76,20 @@ static void on_exit_of(gipc_process *worker, void *user) {
 
 static void start_worker(struct ev_loop *loop) {
   static const gipc_events events = {sizeof(events), on_message, NULL, on_end};
-  gipc_handle *mine, *yours;
+  gipc_handle *parent_end, *child_end;
   gipc_options *options;
   gipc_process *worker;
 
-  must(gipc_pipe_duplex(&mine, &yours), "gipc_pipe_duplex");
+  must(gipc_pipe_duplex(&parent_end, &child_end), "gipc_pipe_duplex");
   must(gipc_options_new(&options), "gipc_options_new");
-  must(gipc_options_pass(options, NULL, yours), "gipc_options_pass");
+  must(gipc_options_pass(options, NULL, child_end), "gipc_options_pass");
   must(gipc_options_set_daemon(options, 1), "gipc_options_set_daemon");
-  must(gipc_start_process(work, yours, options, &worker), "start");
+  must(gipc_start_process(work, child_end, options, &worker), "start");
   gipc_options_free(options);
-  gipc_handle_free(yours);
-  must(gipc_start(mine, loop, &events, NULL), "gipc_start");
+  gipc_handle_free(child_end);
+  must(gipc_start(parent_end, loop, &events, NULL), "gipc_start");
   must(gipc_process_watch(worker, loop, on_exit_of, NULL), "watch");
-  give_work(mine);
+  give_work(parent_end);
 }
 
 int main(void) {

@@ -1,5 +1,4 @@
-// Children whose process was freed: what they cost the calls that come after,
-// and that each is reaped.
+// Detached children: the cost of later calls, and that each child is reaped.
 #include "support_fault.h"
 #include "support_process.h"
 
@@ -18,8 +17,8 @@ pid_t counting;
 int calls, gate;
 const char *refused; // a call that this kernel lacks
 
-// The child that is joined ends when somebody waits for it, so that all goes in
-// one order.
+// The child that is joined ends when it is waited for, so that the order is
+// fixed.
 int count(const char *name) noexcept {
   if (getpid() != counting)
     return 0;
@@ -74,7 +73,7 @@ void detach(pid_t (&pids)[most]) {
   }
 }
 
-// All have ended, and nobody has been told.
+// All have ended, and none has been reaped.
 void kill_all(const pid_t *pids, int many_of_them) {
   for (int i = 0; i < many_of_them; ++i)
     CHECK_OK(kill(pids[i], SIGKILL));
@@ -103,15 +102,13 @@ void cost_nothing(const char *lacking) {
   CHECK_IS(count_fds(), fds);
 }
 
-void detached_children_that_go_on_cost_no_call(void **) {
-  cost_nothing(nullptr);
-}
+void detached_children_that_run_cost_no_call(void **) { cost_nothing(nullptr); }
 
-void detached_children_are_reaped_without_pidfd_too(void **) {
+void detached_children_are_reaped_without_pidfd(void **) {
   cost_nothing("pidfd_open");
 }
 
-void detached_children_are_reaped_without_a_set_too(void **) {
+void detached_children_are_reaped_without_a_set(void **) {
   cost_nothing("epoll_create1");
   cost_nothing("epoll_ctl");
 }
@@ -143,7 +140,7 @@ void the_next_call_reaps_all_that_have_ended(void **) {
   }
 }
 
-void a_detached_child_that_another_reaper_took_is_forgotten(void **) {
+void a_detached_child_that_another_reaper_reaped_is_forgotten(void **) {
   pid_t pids[most];
   int fds = count_fds();
   detach(pids);
@@ -157,7 +154,7 @@ void a_detached_child_that_another_reaper_took_is_forgotten(void **) {
 // ---- In a child of the program's own fork -----------------------------------
 
 int use_processes(void *) {
-  // Those of the parent are nobody's here; this process has its own.
+  // Those of the parent are not reaped here; this process has its own.
   by_start();
   by_exec();
   pid_t own[most];
@@ -191,11 +188,11 @@ void detached_children_of_a_forked_process_are_left_alone(void **) {
 
 int main() {
   const struct CMUnitTest tests[] = {
-      TEST(detached_children_that_go_on_cost_no_call),
-      TEST(detached_children_are_reaped_without_pidfd_too),
-      TEST(detached_children_are_reaped_without_a_set_too),
+      TEST(detached_children_that_run_cost_no_call),
+      TEST(detached_children_are_reaped_without_pidfd),
+      TEST(detached_children_are_reaped_without_a_set),
       TEST(the_next_call_reaps_all_that_have_ended),
-      TEST(a_detached_child_that_another_reaper_took_is_forgotten),
+      TEST(a_detached_child_that_another_reaper_reaped_is_forgotten),
       TEST(detached_children_of_a_forked_process_are_left_alone),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -1,5 +1,5 @@
-// The end of a process in one thread, beside what another thread does with a
-// handle whose queue it sends.
+// The end of a process in one thread, while another thread does something with
+// a handle whose queue it sends.
 #include "support_fault.h"
 #include "support_process.h"
 
@@ -16,7 +16,7 @@ sem_t looked, go_on;
 pthread_t ending;
 bool stops;
 
-// The end of the process has looked at every handle, and is about to wait.
+// The end of the process has checked every handle, and is about to wait.
 int stop_in_poll(const char *name) noexcept {
   if (stops && std::strcmp(name, "poll") == 0 &&
       pthread_equal(pthread_self(), ending) != 0) {
@@ -83,7 +83,7 @@ gipc_process *start_with(gipc_handle *w,
   return p;
 }
 
-void what_is_queued_leaves_from_one_of_two_processes(void **) { // H114
+void a_queue_is_written_by_one_of_two_processes(void **) { // H114
   gipc_handle *r, *w;
   CHECK_OK(gipc_pipe(&r, &w));
   gipc_process *p = start_with(w, pass_on);
@@ -112,7 +112,7 @@ int close_beside_the_end(struct ev_loop *, void *argument) {
     pause();
 }
 
-void a_handle_that_the_end_sends_stays_open(void **) {
+void a_handle_whose_queue_is_written_at_the_end_stays_open(void **) {
   gipc_handle *r, *w;
   filled_with = 20; // more than a socket holds
   CHECK_OK(gipc_pipe(&r, &w));
@@ -128,8 +128,8 @@ void a_handle_that_the_end_sends_stays_open(void **) {
 
 int main() {
   const struct CMUnitTest tests[] = {
-      TEST(what_is_queued_leaves_from_one_of_two_processes),
-      TEST(a_handle_that_the_end_sends_stays_open),
+      TEST(a_queue_is_written_by_one_of_two_processes),
+      TEST(a_handle_whose_queue_is_written_at_the_end_stays_open),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

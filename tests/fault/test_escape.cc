@@ -1,4 +1,4 @@
-// What escapes a C++ target, and what its parent is told (H29, H30).
+// Exceptions that escape a C++ target, and what is reported of them (H29, H30).
 #include "support_process.h"
 
 #include <exception>
@@ -24,16 +24,16 @@ int throw_exception(struct ev_loop *, void *) {
 }
 int throw_bad_alloc(struct ev_loop *, void *) { throw std::bad_alloc(); }
 
-void an_exception_ends_the_child_and_is_told(void **) {
+void an_exception_ends_the_child_and_is_reported(void **) {
   expect(throw_int, GIPC_EXIT_ESCAPED, GIPC_ENDED_EXCEPTION);
   expect(throw_exception, GIPC_EXIT_ESCAPED, GIPC_ENDED_EXCEPTION);
-  // Not to be taken for memory that the library lacks.
+  // Must not be mistaken for an allocation failure of the library.
   expect(throw_bad_alloc, GIPC_EXIT_ESCAPED, GIPC_ENDED_EXCEPTION);
 }
 
 int unwind(struct ev_loop *, void *) { pthread_exit(nullptr); }
 
-void unwinding_ends_the_child_and_is_told(void **) {
+void unwinding_ends_the_child_and_is_reported(void **) {
   expect(unwind, GIPC_EXIT_ESCAPED, GIPC_ENDED_UNWOUND);
 }
 
@@ -85,7 +85,7 @@ int throw_from_callback(struct ev_loop *fresh, void *) {
   return 0;
 }
 
-void a_childs_child_may_throw_too(void **) {
+void an_exception_in_a_child_of_a_child_is_reported(void **) {
   CHECK_IS(in_child(throw_from_callback, nullptr, nullptr), 0);
 }
 
@@ -93,7 +93,7 @@ int rethrow_current(struct ev_loop *, void *) {
   return std::current_exception() != nullptr ? 5 : 6;
 }
 
-void a_start_inside_a_catch_is_like_any(void **) {
+void a_start_inside_a_catch_block_works(void **) {
   try {
     throw 1;
   } catch (int) {
@@ -106,11 +106,11 @@ void a_start_inside_a_catch_is_like_any(void **) {
 
 int main() {
   const struct CMUnitTest tests[] = {
-      TEST(an_exception_ends_the_child_and_is_told),
-      TEST(unwinding_ends_the_child_and_is_told),
+      TEST(an_exception_ends_the_child_and_is_reported),
+      TEST(unwinding_ends_the_child_and_is_reported),
       TEST(the_parents_objects_are_not_destroyed_in_the_child),
-      TEST(a_childs_child_may_throw_too),
-      TEST(a_start_inside_a_catch_is_like_any),
+      TEST(an_exception_in_a_child_of_a_child_is_reported),
+      TEST(a_start_inside_a_catch_block_works),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -1,5 +1,5 @@
-// A fork of one thread beside what other threads do meanwhile: no lock is held
-// over it, and the child has none of their descriptors (H1, H122).
+// A fork of one thread while other threads use the library: no lock is held
+// during the fork, and the child has none of their descriptors (H1, H122).
 #include "support_fault.h"
 #include "support_process.h"
 
@@ -45,27 +45,26 @@ void use_a_pipe() {
   gipc_handle_free(w);
 }
 
-// Forks in the midst of it are what this file is about; a fork has no lock.
-// Each way calls back when everything is ready for the fork, and returns what
-// the target returns.
+// Two ways to run code of the test right before and after the fork of a start.
+// Both return the result of the target.
 enum Way { by_option, by_hand };
 int (*in_the_child)(void *);
 void *of_the_child;
 
-struct Midst {
+struct ForkHooks {
   void (*before)(void *), (*after)(void *), (*child)(void *);
   void *argument;
 };
 
-pid_t fork_in_the_midst(void *user) {
-  auto *midst = static_cast<Midst *>(user);
-  if (midst->before != nullptr)
-    midst->before(midst->argument);
+pid_t fork_with_hooks(void *user) {
+  auto *hooks = static_cast<ForkHooks *>(user);
+  if (hooks->before != nullptr)
+    hooks->before(hooks->argument);
   pid_t pid = fork();
-  if (pid > 0 && midst->after != nullptr)
-    midst->after(midst->argument);
-  if (pid == 0 && midst->child != nullptr)
-    midst->child(midst->argument);
+  if (pid > 0 && hooks->after != nullptr)
+    hooks->after(hooks->argument);
+  if (pid == 0 && hooks->child != nullptr)
+    hooks->child(hooks->argument);
   return pid;
 }
 
@@ -73,18 +72,18 @@ int call_in_the_child(struct ev_loop *, void *) {
   return in_the_child(of_the_child);
 }
 
-int start_in(Way way, Midst midst, gipc_options *o, int (*body)(void *),
+int start_in(Way way, ForkHooks hooks, gipc_options *o, int (*body)(void *),
              void *argument) {
   gipc_process *p = nullptr;
   in_the_child = body;
   of_the_child = argument;
   if (way == by_option) {
-    CHECK_OK(gipc_options_set_fork(o, fork_in_the_midst, &midst));
+    CHECK_OK(gipc_options_set_fork(o, fork_with_hooks, &hooks));
     return in_child(call_in_the_child, nullptr, o);
   }
-  gipc_fork *f = nullptr;
+  gipc_fork_context *f = nullptr;
   CHECK_OK(gipc_fork_prepare(o, &f));
-  pid_t pid = fork_in_the_midst(&midst);
+  pid_t pid = fork_with_hooks(&hooks);
   if (pid == 0) {
     CHECK_OK(gipc_fork_child(f));
     gipc_exit(body(argument));
@@ -95,7 +94,7 @@ int start_in(Way way, Midst midst, gipc_options *o, int (*body)(void *),
 
 int nothing(void *) { return 0; }
 
-// ---- Another thread goes on -------------------------------------------------
+// ---- Another thread runs ----------------------------------------------------
 
 struct Other {
   Event begin, done;
@@ -122,9 +121,9 @@ void another_thread_works_before_and_after_a_fork(Way way) {
     Other other;
     gipc_options *o = new_options();
     pthread_t thread = begin_thread(work_once, &other);
-    Midst midst{after ? nullptr : let_it_work, after ? let_it_work : nullptr,
-                nullptr, &other};
-    CHECK_IS(start_in(way, midst, o, nothing, nullptr), 0);
+    ForkHooks hooks{after ? nullptr : let_it_work,
+                    after ? let_it_work : nullptr, nullptr, &other};
+    CHECK_IS(start_in(way, hooks, o, nothing, nullptr), 0);
     CHECK_OK(pthread_join(thread, nullptr));
     gipc_options_free(o);
   }
@@ -222,7 +221,7 @@ void *ask_for_features(void *argument) {
   return nullptr;
 }
 
-// What a thread makes that is stopped in this call at the fork.
+// Descriptors of a thread that is stopped in this call during the fork.
 void is_not_in_the_child(Way way, const char *call,
                          void *(*body)(void *) = make_a_pipe) {
   Stop stop;
@@ -387,9 +386,9 @@ void a_fork_may_wait_for_any_number_of_changes(void **) {
       gipc_options *o = new_options();
       before.count = list_fds(before.numbers, 64);
       pthread_t thread = begin_thread(flood, &all);
-      Midst midst{after ? nullptr : until_enough,
-                  after ? until_enough : nullptr, nullptr, &all};
-      int others = start_in(way, midst, o, has_only, &before);
+      ForkHooks hooks{after ? nullptr : until_enough,
+                      after ? until_enough : nullptr, nullptr, &all};
+      int others = start_in(way, hooks, o, has_only, &before);
       all.over.store(true);
       CHECK_OK(pthread_join(thread, nullptr));
       gipc_options_free(o);
@@ -397,7 +396,7 @@ void a_fork_may_wait_for_any_number_of_changes(void **) {
     }
 }
 
-void forks_beside_a_flood_leak_nothing(void **) {
+void forks_while_many_handles_are_made_leak_nothing(void **) {
   Flood all{};
   Fds before;
   all.wanted = SIZE_MAX;
@@ -447,7 +446,7 @@ int use_passed(void *argument) {
   return now.count;
 }
 
-void hooks_around_a_fork_may_free_what_there_is(void **) {
+void hooks_around_a_fork_may_free_handles_and_processes(void **) {
   for (Way way : {by_option, by_hand}) {
     Hooked hooked{};
     const void *data;
@@ -487,8 +486,8 @@ int main() {
       TEST(a_number_that_was_left_before_a_fork_is_the_childs),
       TEST(a_nameless_file_at_such_a_number_is_the_childs),
       TEST(a_fork_may_wait_for_any_number_of_changes),
-      TEST(forks_beside_a_flood_leak_nothing),
-      TEST(hooks_around_a_fork_may_free_what_there_is),
+      TEST(forks_while_many_handles_are_made_leak_nothing),
+      TEST(hooks_around_a_fork_may_free_handles_and_processes),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

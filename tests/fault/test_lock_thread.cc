@@ -1,5 +1,5 @@
-// The lock of the registry: who waits for it sleeps, and lends its holder what
-// priority it has (H122).
+// The lock of the registry: a thread that waits for it sleeps, and the holder
+// inherits the priority of the waiting thread (H122).
 #include "support_fault.h"
 #include "support_process.h"
 
@@ -88,7 +88,7 @@ void wait_until_asleep() {
     sched_yield();
 }
 
-void who_waits_for_the_lock_sleeps(void **) {
+void a_thread_that_waits_for_the_lock_sleeps(void **) {
   not_under_valgrind();
   Threads threads{};
   pthread_t holder, waiter;
@@ -100,7 +100,7 @@ void who_waits_for_the_lock_sleeps(void **) {
   CHECK_OK(pthread_create(&waiter, nullptr, want_it, nullptr));
   CHECK_OK(pthread_getcpuclockid(waiter, &clock));
   wait_until_asleep();
-  // A thread that looks again and again uses as much as this one.
+  // A thread that spins uses as much processor time as this one.
   double before = cpu_of(clock);
   for (double until = own_cpu() + 0.3; own_cpu() < until;)
     sched_yield();
@@ -152,7 +152,7 @@ void *be_high(void *argument) {
 }
 
 // On one processor: the low one holds the lock and has work to do, the high one
-// waits for it, and the one between them would run for ever.
+// waits for it, and the one between them would run indefinitely.
 int invert_priorities(void *) {
   Threads threads{};
   Middle middle{};
@@ -186,7 +186,7 @@ int result_of(int (*body)(void *)) {
   return WEXITSTATUS(status);
 }
 
-void who_holds_the_lock_has_the_priority_of_who_waits(void **) {
+void the_holder_of_the_lock_has_the_priority_of_the_waiting_thread(void **) {
   not_under_valgrind();
   if (slow() || result_of(try_real_time) == 77) {
     print_message("skipped: no real-time priorities here\n");
@@ -199,8 +199,8 @@ void who_holds_the_lock_has_the_priority_of_who_waits(void **) {
 
 int main() {
   const struct CMUnitTest tests[] = {
-      TEST(who_waits_for_the_lock_sleeps),
-      TEST(who_holds_the_lock_has_the_priority_of_who_waits),
+      TEST(a_thread_that_waits_for_the_lock_sleeps),
+      TEST(the_holder_of_the_lock_has_the_priority_of_the_waiting_thread),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -1,5 +1,5 @@
-// Every system call that pipes make fails once: -errno, nothing leaks, and what
-// can go on goes on with an exact stream.
+// Every system call that pipes make fails once: -errno, nothing leaks, and a
+// handle that can still be used has an exact stream.
 #include "support_fault.h"
 
 #include <fcntl.h>
@@ -141,7 +141,7 @@ void a_write_that_finds_no_buffers_is_tried_again(void **) { /* H86 */
   }
 }
 
-void a_failing_read_is_the_end_for_good(void **) {
+void a_failing_read_is_a_permanent_error(void **) {
   for (int error : {EIO, EBADF, ETIMEDOUT, ECONNABORTED}) {
     gipc_handle *r, *w;
     const void *data;
@@ -166,7 +166,7 @@ void a_failing_read_is_the_end_for_good(void **) {
   }
 }
 
-void a_failing_write_is_the_end_for_good(void **) { /* H77 */
+void a_failing_write_is_a_permanent_error(void **) { /* H77 */
   for (int error : {EIO, EPIPE, ECONNRESET}) {
     int expected = error == EIO ? -EIO : -EPIPE;
     gipc_handle *r, *w;
@@ -200,7 +200,7 @@ void a_close_whose_last_bytes_fail_has_closed(void **) {
   gipc_handle_free(w);
 }
 
-void a_failing_poll_harms_neither_side(void **) {
+void a_failing_poll_leaves_both_directions_intact(void **) {
   gipc_handle *r, *w;
   const void *data;
   size_t size;
@@ -213,7 +213,7 @@ void a_failing_poll_harms_neither_side(void **) {
     ++put;
   RESULT(result, -EAGAIN);
   OK(gipc_put_cancel(w));
-  // Nothing of it has left, so it is withdrawn.
+  // No byte of it was written, so it is not put.
   fault::fail_call("poll", 1, ENOMEM);
   RESULT(gipc_put(w, "refused", 7, 10), -ENOMEM);
   assert_int_equal(fault::stop_calls(), 1);
@@ -272,8 +272,9 @@ void shutting_down_is_an_end_even_when_the_call_fails(void **) {
   gipc_handle_free(b);
 }
 
-// A part of the message has left: it must not be put again.
-void a_wait_that_fails_in_mid_message_leaves_it_put(void **) { /* H77 */
+// A part of the message was written: it must not be put again.
+void a_wait_that_fails_within_a_message_leaves_the_message_put(
+    void **) { /* H77 */
   for (bool many : {false, true}) {
     gipc_handle *r, *w;
     std::string text(4 << 20, 'x');
@@ -308,14 +309,14 @@ int main() {
       TEST(adopting_fails_and_the_caller_keeps_the_descriptors),
       TEST(a_read_that_finds_no_buffers_is_tried_again),
       TEST(a_write_that_finds_no_buffers_is_tried_again),
-      TEST(a_failing_read_is_the_end_for_good),
-      TEST(a_failing_write_is_the_end_for_good),
+      TEST(a_failing_read_is_a_permanent_error),
+      TEST(a_failing_write_is_a_permanent_error),
       TEST(a_close_whose_last_bytes_fail_has_closed),
-      TEST(a_failing_poll_harms_neither_side),
+      TEST(a_failing_poll_leaves_both_directions_intact),
       TEST(interrupted_polls_are_no_error),
       TEST(half_of_all_transfers_may_be_refused),
       TEST(shutting_down_is_an_end_even_when_the_call_fails),
-      TEST(a_wait_that_fails_in_mid_message_leaves_it_put),
+      TEST(a_wait_that_fails_within_a_message_leaves_the_message_put),
   };
   return cmocka_run_group_tests_name("pipe calls", tests, nullptr, nullptr);
 }

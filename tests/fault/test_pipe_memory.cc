@@ -11,7 +11,7 @@ namespace {
 
 // Fails allocation 1, 2, ... of body and those after it (a smaller one may do
 // instead of one that failed), until there is none left to fail.  body
-// returns the library's result; after() looks at what is left.
+// returns the library's result; after() checks the state.
 template <typename Body, typename After>
 int each_allocation(int kinds, Body &&body, After &&after) {
   for (int nth = 1; nth < 100; ++nth) {
@@ -33,7 +33,7 @@ int each_allocation(int kinds, Body &&body, After &&after) {
 
 void need(int kind) {
   if (!fault::can_fail(kind))
-    skip_because("the allocator is not ours");
+    skip_because("the allocator is that of a sanitizer or valgrind");
 }
 void need_malloc() { need(fault::by_malloc); }
 
@@ -84,14 +84,14 @@ void adopting_fails_cleanly_and_leaves_the_descriptors(void **) {
   close(s[1]);
 }
 
-void a_put_without_memory_takes_nothing_of_it(void **) {
+void a_put_without_memory_queues_nothing(void **) {
   need_malloc();
   for (size_t size : {size_t(1), size_t(5000), size_t(100000)}) {
     gipc_handle *r, *w;
     OK(gipc_pipe(&r, &w));
     std::string text(size, 'x');
     size_t pending = 0;
-    // Refused, withdrawn, and put again: it comes once.
+    // Refused, cancelled, and put again: it is delivered once.
     each_allocation(
         fault::any, [&] { return gipc_try_put(w, text.data(), size); },
         [&](int result) {
@@ -136,7 +136,7 @@ void errno_is_the_callers_even_without_memory(void **) { /* H105 */
   gipc_handle_free(w);
 }
 
-// Leaves no room for a single byte, with nothing queued in w.
+// Fills the socket to the last byte, with nothing queued in w.
 int fill_kernel(gipc_handle *w) {
   int messages = 0, result;
   while ((result = gipc_put_start(w, "filling", 7)) == 0)
@@ -146,7 +146,7 @@ int fill_kernel(gipc_handle *w) {
   return messages;
 }
 
-void a_large_put_into_a_full_kernel_can_be_tried_again(void **) {
+void a_large_put_into_a_full_socket_can_be_repeated_after_no_memory(void **) {
   need_malloc();
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
@@ -172,7 +172,8 @@ void a_large_put_into_a_full_kernel_can_be_tried_again(void **) {
   gipc_handle_free(r);
 }
 
-void half_a_message_without_memory_for_the_rest_is_an_end(void **) {
+void a_partial_write_without_memory_for_the_remaining_bytes_ends_the_stream(
+    void **) {
   need_malloc();
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
@@ -180,7 +181,7 @@ void half_a_message_without_memory_for_the_rest_is_an_end(void **) {
   fault::fail_memory(fault::any, 1);
   RESULT(gipc_try_put(w, text.data(), text.size()), -ENOMEM);
   assert_int_equal(fault::stop_memory(), 1);
-  // The stream cannot go on behind half a message.
+  // After a partly written message the stream cannot be continued.
   RESULT(gipc_try_put(w, "x", 1), -ENOMEM);
   RESULT(gipc_close(w), 0);
   const void *data;
@@ -195,12 +196,13 @@ void a_blocking_put_never_keeps_the_callers_memory(void **) { /* H67 */
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
   std::string text(2 << 20, 'z');
-  // A part leaves, the time is over, and there is no memory for the rest.
+  // A part is written, the timeout expires, and the remaining bytes cannot be
+  // copied.
   fault::fail_memory(fault::any, 1, 100);
   int result = gipc_put(w, text.data(), text.size(), 0);
   assert_true(fault::stop_memory() >= 1);
   assert_true(result < 0);
-  // Whatever it was, the memory is the caller's again.
+  // In every case the memory is no longer borrowed.
   RESULT(gipc_put_cancel(w), -EINVAL);
   RESULT(gipc_put_step(w), -EINVAL);
   int closed = gipc_close(w);
@@ -261,7 +263,7 @@ void a_get_without_memory_loses_nothing(void **) {
     }
 }
 
-void giving_a_buffer_back_without_memory_can_be_repeated(void **) { /* H66 */
+void a_get_cancel_without_memory_can_be_repeated(void **) { /* H66 */
   need_malloc();
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
@@ -287,7 +289,7 @@ void giving_a_buffer_back_without_memory_can_be_repeated(void **) { /* H66 */
   gipc_handle_free(r);
 }
 
-void a_batch_without_memory_tells_what_it_took(void **) {
+void a_batch_without_memory_reports_the_accepted_messages(void **) {
   need_malloc();
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
@@ -296,13 +298,13 @@ void a_batch_without_memory_tells_what_it_took(void **) {
       {"one", 3}, {"two", 3}, {large.data(), large.size()}, {"three", 5}};
   size_t sum = 0;
   for (int nth = 1; sum < 4; ++nth) {
-    size_t taken = 77;
+    size_t accepted = 77;
     fault::fail_memory(fault::any, nth);
-    int result = gipc_put_many(w, batch + sum, 4 - sum, 10, &taken);
+    int result = gipc_put_many(w, batch + sum, 4 - sum, 10, &accepted);
     fault::stop_memory();
     assert_true(result == 0 || result == -ENOMEM);
-    assert_in_range(taken, 0, 4 - sum);
-    sum += taken;
+    assert_in_range(accepted, 0, 4 - sum);
+    sum += accepted;
   }
   OK(gipc_flush(w, 10));
   expect_message(r, "one");
@@ -324,7 +326,8 @@ void starting_without_memory_leaves_the_step_tier(void **) {
   events.size = sizeof events;
   events.on_message = count_message;
   OK(gipc_pipe(&r, &w));
-  // libev ends the program when it gets no memory, so only our own fails.
+  // libev ends the program when it gets no memory, so only that of the library
+  // fails.
   assert_true(each_allocation(
                   fault::by_new,
                   [&] { return gipc_start(r, loop, &events, nullptr); },
@@ -350,15 +353,16 @@ int main() {
   const CMUnitTest tests[] = {
       TEST(making_a_pipe_fails_cleanly),
       TEST(adopting_fails_cleanly_and_leaves_the_descriptors),
-      TEST(a_put_without_memory_takes_nothing_of_it),
+      TEST(a_put_without_memory_queues_nothing),
       TEST(errno_is_the_callers_even_without_memory),
-      TEST(a_large_put_into_a_full_kernel_can_be_tried_again),
-      TEST(half_a_message_without_memory_for_the_rest_is_an_end),
+      TEST(a_large_put_into_a_full_socket_can_be_repeated_after_no_memory),
+      TEST(
+          a_partial_write_without_memory_for_the_remaining_bytes_ends_the_stream),
       TEST(a_blocking_put_never_keeps_the_callers_memory),
       TEST(a_cancel_without_memory_can_be_repeated),
       TEST(a_get_without_memory_loses_nothing),
-      TEST(giving_a_buffer_back_without_memory_can_be_repeated),
-      TEST(a_batch_without_memory_tells_what_it_took),
+      TEST(a_get_cancel_without_memory_can_be_repeated),
+      TEST(a_batch_without_memory_reports_the_accepted_messages),
       TEST(starting_without_memory_leaves_the_step_tier),
   };
   return cmocka_run_group_tests_name("pipe memory", tests, nullptr, nullptr);

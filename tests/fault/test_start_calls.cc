@@ -151,7 +151,7 @@ bool fail_one(Way way, bool in_child, int nth, int error,
     check(count_fds() == fds, "no descriptor is left");
     check(gipc_directions(scene.w) == GIPC_WRITE, "nothing has moved");
   } else if (std::strcmp(shared->name, "wait4") == 0) {
-    // Which fails for a reaped child only; it is taken for one.
+    // It fails for a reaped child only, so the child counts as reaped.
     gipc_process_free(p);
     while (waitpid(-1, nullptr, 0) > 0)
       ;
@@ -195,33 +195,33 @@ void each_call(Way way, bool in_child, const std::set<std::string> &expected) {
   }
 }
 
-void each_call_of_the_parent_of_a_function(void **) {
+void a_failed_call_in_the_parent_of_a_function_fails_the_start(void **) {
   each_call(function, false,
             {"socketpair", "pipe", "open", "fork", "pidfd_open"});
 }
 
-void each_call_of_the_parent_of_a_program(void **) {
+void a_failed_call_in_the_parent_of_a_program_fails_the_start(void **) {
   each_call(program, false,
             {"socketpair", "pipe", "open", "mmap", "clone", "fstat"});
 }
 
-void each_call_of_an_adopting_parent(void **) {
+void a_failed_call_in_an_adopting_parent_fails_the_start(void **) {
   each_call(adopted, false, {"socketpair", "pipe", "open", "pidfd_open"});
 }
 
-void each_call_of_a_function_child(void **) {
+void a_failed_call_in_a_function_child_fails_the_start(void **) {
   each_call(
       function, true,
       {"dup2", "chdir", "setpgid", "nice", "setrlimit", "prctl", "setenv"});
 }
 
-void each_call_of_a_programs_child(void **) {
+void a_failed_call_in_a_program_child_fails_the_start(void **) {
   each_call(
       program, true,
       {"dup2", "chdir", "setpgid", "nice", "setrlimit", "prctl", "execve"});
 }
 
-void each_call_of_an_adopted_child(void **) {
+void a_failed_call_in_an_adopted_child_fails_the_start(void **) {
   each_call(adopted, true,
             {"dup2", "chdir", "setpgid", "nice", "setrlimit", "prctl"});
 }
@@ -269,12 +269,12 @@ void any_free_number_can_be_mapped_without_dev_null(void **) { /* H24 */
 
 int main() {
   const struct CMUnitTest tests[] = {
-      TEST(each_call_of_the_parent_of_a_function),
-      TEST(each_call_of_the_parent_of_a_program),
-      TEST(each_call_of_an_adopting_parent),
-      TEST(each_call_of_a_function_child),
-      TEST(each_call_of_a_programs_child),
-      TEST(each_call_of_an_adopted_child),
+      TEST(a_failed_call_in_the_parent_of_a_function_fails_the_start),
+      TEST(a_failed_call_in_the_parent_of_a_program_fails_the_start),
+      TEST(a_failed_call_in_an_adopting_parent_fails_the_start),
+      TEST(a_failed_call_in_a_function_child_fails_the_start),
+      TEST(a_failed_call_in_a_program_child_fails_the_start),
+      TEST(a_failed_call_in_an_adopted_child_fails_the_start),
       TEST(a_hundred_failed_starts_leave_no_memory),
       TEST(any_free_number_can_be_mapped_without_dev_null),
   };

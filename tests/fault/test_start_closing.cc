@@ -1,4 +1,4 @@
-// What a child must not have is closed in it, by whatever call there is, or
+// Descriptors that a child must not have are closed by any call that works, or
 // the start fails (H119).
 #include "support_fault.h"
 #include "support_process.h"

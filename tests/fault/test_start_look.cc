@@ -1,5 +1,5 @@
-// Who looks, and decides that a child is over, looks once more after its end:
-// a start that failed, a status, and what was reported of it (H113).
+// A child that is found to have ended is checked once more after its end: for
+// an error of its setup, its status, and what it reported (H113).
 #include "support_fault.h"
 #include "support_process.h"
 
@@ -13,7 +13,7 @@
 namespace {
 
 pid_t starter;
-// What happens to the child between a look of its parent and what follows.
+// The state of the child between a check of its parent and the next step.
 void (*between)();
 const char *look; // the call that looks
 int looks_left, look_error;
@@ -21,7 +21,7 @@ const char *always_failing; // a call of the parent
 int always_error;
 const char *fatal; // a call in which the child kills itself
 
-// Waits for the end of any child, and leaves it to be reaped.
+// Waits for the end of any child, without reaping it.
 void until_ended() {
   siginfo_t info;
   CHECK_OK(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT));
@@ -46,7 +46,7 @@ int on_call(const char *name) noexcept {
   return look_error;
 }
 
-// The nth look finds nothing, and then the child ends.
+// The nth check finds nothing, and then the child ends.
 void end_after(const char *name, int nth, int error, void (*how)()) {
   starter = getpid();
   look = name;
@@ -71,7 +71,7 @@ gipc_options *to_nowhere() {
 
 int start_to_nowhere(bool own_fork, gipc_process **p) {
   gipc_options *o = to_nowhere();
-  gipc_fork *f = nullptr;
+  gipc_fork_context *f = nullptr;
   int result;
   if (own_fork) {
     CHECK_OK(gipc_fork_prepare(o, &f));
@@ -100,15 +100,15 @@ void fail_after_a_look(void (*how)(), const char *lacking) {
   }
 }
 
-void a_child_that_fails_after_a_look_fails_the_start(void **) {
+void a_child_that_fails_after_a_check_fails_the_start(void **) {
   fail_after_a_look(until_ended, nullptr);
 }
 
-void a_child_that_fails_after_a_look_fails_the_start_without_pidfd(void **) {
+void a_child_that_fails_after_a_check_fails_the_start_without_pidfd(void **) {
   fail_after_a_look(until_ended, "pidfd_open");
 }
 
-void a_failed_child_that_another_reaper_took_fails_the_start(void **) {
+void a_failed_child_that_another_reaper_reaped_fails_the_start(void **) {
   fail_after_a_look(until_reaped_by_another, nullptr);
   fail_after_a_look(until_reaped_by_another, "pidfd_open");
 }
@@ -126,7 +126,7 @@ void a_child_that_dies_before_its_gate_has_started_and_been_killed(void **) {
     CHECK_OK(result);
     gipc_exit_info info = info_of(p);
     CHECK_IS(info.signal, SIGKILL);
-    CHECK_IS(info.ended, GIPC_ENDED_UNBORN);
+    CHECK_IS(info.ended, GIPC_ENDED_BEFORE_START);
     gipc_process_free(p);
   }
 }
@@ -136,7 +136,7 @@ int burn(void *) {
   }
 }
 
-void three_hundred_failed_starts_beside_busy_processes_all_fail(void **) {
+void three_hundred_failed_starts_fail_on_a_busy_machine(void **) {
   pid_t busy[6];
   int told_as_success = 0;
   for (pid_t &pid : busy)
@@ -173,7 +173,7 @@ int end_at_gate(struct ev_loop *, void *argument) {
 
 // The child runs when the parent asks whether it has ended, and is gone, with
 // its status, when the answer comes.
-void a_child_that_ends_during_a_look_has_told_its_code(void **) {
+void a_child_that_ends_during_a_check_has_reported_its_code(void **) {
   for (const char *lacking : {"ioctl", "pidfd_open"}) {
     int ends[2];
     CHECK_OK(pipe2(ends, O_CLOEXEC));
@@ -183,7 +183,7 @@ void a_child_that_ends_during_a_look_has_told_its_code(void **) {
     always_error = ENOTTY;
     gipc::sys::fault = on_call;
     gipc_process *p = start(end_at_gate, ends, nullptr);
-    // With the child in it: nothing was read, nobody has reaped it.
+    // The child is in the start gate: nothing was read, and it is not reaped.
     CHECK_IS(gipc_process_is_alive(p), 1);
     end_after(portable() || strcmp(lacking, "ioctl") != 0 ? "wait4" : "waitid",
               1, 0, open_gate);
@@ -193,7 +193,8 @@ void a_child_that_ends_during_a_look_has_told_its_code(void **) {
     gipc_exit_info info = info_of(p);
     CHECK_IS(info.code, 7);
     // The kernel of today may have kept what that of the hook has not.
-    CHECK(info.how == GIPC_HOW_CHILD || info.how == GIPC_HOW_KERNEL);
+    CHECK(info.how == GIPC_STATUS_FROM_CHILD ||
+          info.how == GIPC_STATUS_FROM_KERNEL);
     CHECK_IS(info.ended, GIPC_ENDED_RETURN);
     gipc_process_free(p);
     close(ends[0]);
@@ -221,7 +222,7 @@ int be_slowly_reaped(void *argument) {
   CHECK_IS(gipc_process_exitcode(p, &code), -EAGAIN);
   CHECK_IS(gipc_process_join(p, 0.15), -ETIMEDOUT);
   if (argument != nullptr) {
-    // It is told meanwhile, by who reaps it.
+    // The other reaper reports the status.
     CHECK_OK(gipc_process_report(p, 6 << 8));
   } else {
     CHECK(waitpid(gipc_process_pid(p), nullptr, 0) > 0);
@@ -230,7 +231,8 @@ int be_slowly_reaped(void *argument) {
   gipc::sys::fault = nullptr;
   gipc_exit_info info = info_of(p);
   CHECK_IS(info.code, 6);
-  CHECK_IS(info.how, argument != nullptr ? GIPC_HOW_REPORTED : GIPC_HOW_KERNEL);
+  CHECK_IS(info.how, argument != nullptr ? GIPC_STATUS_FROM_REPORTED
+                                         : GIPC_STATUS_FROM_KERNEL);
   gipc_process_free(p);
   if (argument != nullptr)
     CHECK(waitpid(-1, nullptr, 0) > 0);
@@ -240,7 +242,7 @@ int be_slowly_reaped(void *argument) {
 // Whether the kernel keeps the status of a reaped child (Linux 6.15).
 bool kernel_keeps_status() {
   struct {
-    uint64_t mask, rest[7];
+    uint64_t mask, unused[7];
   } info = {1u << 3, {}};
   siginfo_t end;
   if (portable() || under_valgrind())
@@ -289,7 +291,7 @@ void a_reported_status_is_the_first_to_be_used(void **) {
       CHECK_OK(gipc_process_report(p, status));
     gipc_exit_info info = info_of(p);
     CHECK_IS(info.code, 6);
-    CHECK_IS(info.how, GIPC_HOW_REPORTED);
+    CHECK_IS(info.how, GIPC_STATUS_FROM_REPORTED);
     gipc_process_free(p);
   }
 }
@@ -298,12 +300,12 @@ void a_reported_status_is_the_first_to_be_used(void **) {
 
 int main() {
   const struct CMUnitTest tests[] = {
-      TEST(a_child_that_fails_after_a_look_fails_the_start),
-      TEST(a_child_that_fails_after_a_look_fails_the_start_without_pidfd),
-      TEST(a_failed_child_that_another_reaper_took_fails_the_start),
+      TEST(a_child_that_fails_after_a_check_fails_the_start),
+      TEST(a_child_that_fails_after_a_check_fails_the_start_without_pidfd),
+      TEST(a_failed_child_that_another_reaper_reaped_fails_the_start),
       TEST(a_child_that_dies_before_its_gate_has_started_and_been_killed),
-      TEST(three_hundred_failed_starts_beside_busy_processes_all_fail),
-      TEST(a_child_that_ends_during_a_look_has_told_its_code),
+      TEST(three_hundred_failed_starts_fail_on_a_busy_machine),
+      TEST(a_child_that_ends_during_a_check_has_reported_its_code),
       TEST(a_slow_reaper_does_not_make_a_status_lost),
       TEST(a_report_during_a_slow_reaping_is_the_status),
       TEST(a_reported_status_is_the_first_to_be_used),

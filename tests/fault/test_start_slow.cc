@@ -1,5 +1,5 @@
-// A start tells what became of its program, however late the child comes to
-// execute it, and where an emulator makes a fork of a vfork (H113, H123).
+// A start returns the error of its program, however late the child executes it,
+// and also if an emulator makes a fork of a vfork (H113, H123).
 #include "support_fault.h"
 #include "support_process.h"
 
@@ -63,7 +63,7 @@ void an_emulator_does_not_lose_the_error_of_an_exec(void **) {
   in_own_fork(without_clone, nullptr); // H123
 }
 
-// A fork elsewhere holds the descriptor that should tell of the exec.
+// A fork of other code holds the descriptor whose end reports the exec.
 pid_t holder;
 int hold(const char *name) noexcept {
   if (getpid() == starter && std::strcmp(name, "fork") == 0 && holder == 0) {
@@ -75,7 +75,7 @@ int hold(const char *name) noexcept {
   return 0;
 }
 
-int start_beside_a_holder(void *) {
+int start_with_a_holder(void *) {
   CHECK(fail_call(SYS_madvise, 0));
   starter = getpid();
   gipc::sys::fault = hold;
@@ -88,8 +88,8 @@ int start_beside_a_holder(void *) {
   return 0;
 }
 
-void a_fork_elsewhere_does_not_hold_up_a_start(void **) {
-  in_own_fork(start_beside_a_holder, nullptr); // H8
+void a_fork_of_other_code_does_not_delay_a_start(void **) {
+  in_own_fork(start_with_a_holder, nullptr); // H8
 }
 
 } // namespace
@@ -100,7 +100,7 @@ int main() {
   const struct CMUnitTest tests[] = {
       TEST(a_program_that_is_refused_late_is_an_error_of_the_start),
       TEST(an_emulator_does_not_lose_the_error_of_an_exec),
-      TEST(a_fork_elsewhere_does_not_hold_up_a_start),
+      TEST(a_fork_of_other_code_does_not_delay_a_start),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

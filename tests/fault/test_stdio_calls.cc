@@ -86,7 +86,7 @@ int fail_calls(void *with_stderr) {
   return 0;
 }
 
-void every_failing_call_leaves_all_as_it_was(void **) { /* H24 */
+void a_failing_call_of_gipc_stdio_changes_nothing(void **) { /* H24 */
   for (int with_stderr = 0; with_stderr < 2; ++with_stderr)
     in_own_fork(fail_calls, INT(with_stderr));
 }
@@ -100,9 +100,9 @@ int fail_allocations(void *) {
   return 0;
 }
 
-void no_memory_leaves_all_as_it_was(void **) { /* H103 */
+void gipc_stdio_without_memory_changes_nothing(void **) { /* H103 */
   if (!fault::can_fail(fault::by_new))
-    skip_because("the allocator is not ours");
+    skip_because("the allocator is that of a sanitizer or valgrind");
   in_own_fork(fail_allocations, nullptr);
 }
 
@@ -110,8 +110,8 @@ void no_memory_leaves_all_as_it_was(void **) { /* H103 */
 
 int main() {
   const CMUnitTest tests[] = {
-      TEST(every_failing_call_leaves_all_as_it_was),
-      TEST(no_memory_leaves_all_as_it_was),
+      TEST(a_failing_call_of_gipc_stdio_changes_nothing),
+      TEST(gipc_stdio_without_memory_changes_nothing),
   };
   return cmocka_run_group_tests_name("stdio calls", tests, nullptr, nullptr);
 }

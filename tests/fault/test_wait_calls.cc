@@ -1,5 +1,5 @@
-// What waits for several at once, while a system call or an allocation fails:
-// -errno, nothing leaks, and the set goes on as it was.
+// Wait sets while a system call or an allocation fails: -errno, nothing leaks,
+// and the set is unchanged.
 #include "support_fault.h"
 
 #include <initializer_list>
@@ -26,7 +26,8 @@ int end(void **state) {
   return test_end(state);
 }
 
-// Fails call 1, 2, ... of body, which tells its result; the number of calls.
+// Fails call 1, 2, ... of body, which returns its result.  Returns the number
+// of calls.
 template <typename Body> int each_call(Body &&body) {
   for (int nth = 1; nth < 100; ++nth) {
     int fds = count_fds();
@@ -145,7 +146,7 @@ int find_out_while_failing(void *argument) {
 }
 
 // Whatever fails: an answer that claims less, or an error; no trace of it.
-void features_are_found_out_without_a_trace(void **) {
+void finding_the_features_leaves_no_trace(void **) {
   for (int error : {EMFILE, ENOMEM, EPERM, ENOSYS})
     for (int nth = 1, status = 0; status == 0; ++nth) {
       assert_true(nth < 60);
@@ -169,7 +170,7 @@ int main() {
       SET_TEST(a_wait_that_fails_can_be_repeated),
       SET_TEST(a_wake_that_fails_can_be_repeated),
       SET_TEST(a_member_without_memory_is_not_added),
-      SET_TEST(features_are_found_out_without_a_trace),
+      SET_TEST(finding_the_features_leaves_no_trace),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -83,6 +83,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     received += feed(inbox, data + received, std::min(piece, size - received));
   }
   require(inbox.at_boundary() == (parsed == size));
-  require(inbox.give_back() == 0);
+  require(inbox.end_borrow() == 0);
   return 0;
 }

@@ -28,7 +28,7 @@ for header in tests/abi/*/gipc.h; do
   LD_LIBRARY_PATH=$(realpath "$build") "$tmp/old_program" ||
     fail "a program of version $version does not run with this library"
 done
-# It compiles today as well, but is told what has another name now.
+# It compiles today as well, with warnings of the renamed functions.
 compile_old() {
   "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Iinclude "$@" \
     tests/abi/old_program.c -o "$tmp/old_program" -L"$build" -lgipc -lev
@@ -36,7 +36,7 @@ compile_old() {
 compile_old -DGIPC_DEPRECATED=
 LD_LIBRARY_PATH=$(realpath "$build") "$tmp/old_program" ||
   fail "an old program that is compiled anew does not run"
-! compile_old 2>"$tmp/warnings" || fail "old names are not told of"
+! compile_old 2>"$tmp/warnings" || fail "old names cause no warning"
 [ "$(grep -c 'deprecated' "$tmp/warnings")" = 3 ] || {
   cat "$tmp/warnings"
   fail "other than the three old functions"

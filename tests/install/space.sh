@@ -11,7 +11,7 @@ odd="it's a, path"
 mkdir "$tmp/$odd"
 cp -R Makefile bindings include man pkgconfig src tests "$tmp/$odd"
 cd "$tmp/$odd"
-# What is tried here are paths, not the optimizer.
+# This tests paths, so the optimizer is not needed.
 export CFLAGS=-O0 CXXFLAGS=-O0
 
 # A test program finds the library, and its own programs, below that path.
@@ -36,7 +36,7 @@ make -s uninstall DESTDIR="$root" prefix="/opt/my gipc" mandir=/usr/man
 left=$(find "$root" ! -type d)
 [ -z "$left" ] || fail "left:" "$left"
 
-# Its words can be used by who evaluates them.
+# The flags can be passed to eval.
 make -s install prefix="$tmp/a prefix" >/dev/null
 export PKG_CONFIG_PATH="$tmp/a prefix/lib/pkgconfig"
 version=$(pkg-config --modversion gipc)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everyone can read what `make install` writes, also when the umask of the
-# installer lets nobody else read, and when an earlier installation was closed.
+# installer denies others to read, and when an earlier installation was closed.
 set -eu
 cd "$(dirname "$0")/../.."
 tmp=$(mktemp -d)

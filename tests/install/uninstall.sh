@@ -26,4 +26,4 @@ case $page in "$root"/*) ;; *) fail "man found another page: $page" ;; esac
 make -s uninstall "${variables[@]}" >/dev/null
 left=$(find "$root" ! -type d)
 [ "$left" = "$root/opt/g/share/man/man3/gipc_mine.3" ] ||
-  fail "left or taken away:" "$left"
+  fail "left or removed:" "$left"

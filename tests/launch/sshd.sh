@@ -1,15 +1,15 @@
 # A server of ssh on loopback for run, which sources this: with keys and a
-# configuration of its own in $tmp, and only for the user who runs the tests.
+# configuration of its own in $tmp, and only for the user of the tests.
 # shellcheck shell=bash disable=SC2034,SC2154 # what it shares with run
 
 sshd=
 
-# Sets ssh to the command that logs in; if it cannot be, why tells.
+# Sets ssh to the command that logs in; on failure why is the reason.
 sshd_start() {
   local program port
   program=$(PATH=$PATH:/usr/sbin:/sbin command -v sshd) &&
     command -v ssh >/dev/null && command -v ssh-keygen >/dev/null || {
-    why="there is no sshd, ssh or ssh-keygen"
+    why="sshd, ssh or ssh-keygen is missing"
     return 1
   }
   # As the system's own start of the server does it; another run may use it, so
@@ -45,7 +45,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 EOF
   : >"$tmp/sshd.log"
-  # It ends after some time even where nobody is left to stop it.
+  # It ends after some time even if it is not stopped.
   timeout 900 "$1" -D -e -f "$tmp/sshd_config" 2>>"$tmp/sshd.log" &
   sshd=$!
   grep -q 'Server listening' \

@@ -2,7 +2,7 @@
  *   child script CODE   all that parents do with a child, then ends with CODE
  *   child cut           puts a message that is larger than a pipe holds
  *   child end           ends with 0 at the end of the stream
- *   child absent        asks for a handle that nobody passed
+ *   child absent        inherits a handle that was not passed
  */
 #include "peer.h"
 
@@ -64,7 +64,7 @@ static int cut(void) {
     fail("no memory");
   check(gipc_put(out, "now", 3, -1), "gipc_put");
   check(gipc_put(out, large, LARGE, -1), "gipc_put");
-  fail("nobody cut it");
+  fail("the message was not cut");
 }
 
 static int end(void) {

@@ -1,7 +1,7 @@
 /* A parent in C, for a child in any language.
  *   parent TABLE COMMAND...
  * TABLE has a line for each golden value: the codec, the bytes to send, and
- * others that the child's language may give back; "-" if it may refuse.
+ * others that the child's language may answer; "-" if it may refuse.
  * COMMAND starts the child.  Each step is named on stdout before it begins.
  */
 #include "peer.h"
@@ -63,7 +63,7 @@ static void pass(gipc_options *o, const char *name, gipc_handle *h) {
   passed[passing++] = h;
 }
 
-/* Our ends of new pipes, whose other ends are passed under a name. */
+/* The parent's ends of new pipes, whose other ends are passed by name. */
 static gipc_handle *pipe_to(gipc_options *o, const char *name) {
   gipc_handle *reader, *writer;
   check(gipc_pipe(&reader, &writer), "gipc_pipe");
@@ -117,7 +117,7 @@ static size_t from_hex(const char *hex, char *bytes) {
   return size;
 }
 
-/* JSON leaves it open how a fraction is written. */
+/* JSON does not define how a fraction is written. */
 static bool same_fraction(const char *a, const char *b) {
   char *end_a, *end_b;
   if (strpbrk(a, ".eE") == NULL || strpbrk(b, ".eE") == NULL)
@@ -201,7 +201,7 @@ static void kill_inside_a_message(void) {
     fail("poll");
   check(gipc_process_kill(p), "gipc_process_kill");
   if (gipc_get(from, -1, &data, &size) != GIPC_ETRUNCATED)
-    fail("a message that was cut is not told");
+    fail("a message that was cut is not an error");
   expect_end(p, -9);
   gipc_handle_free(from);
 }

@@ -10,7 +10,7 @@
 void check(int result, const char *what);
 void fail(const char *what) __attribute__((noreturn));
 
-/* 10,000 messages of mixed sizes, then one that tells their checksum. */
+/* 10,000 messages of mixed sizes, then one with their checksum. */
 void put_stream(gipc_handle *h, unsigned seed);
 void get_stream(gipc_handle *h);
 

@@ -1,4 +1,4 @@
-/* Prints who it is, and tries to become root again. */
+/* Prints its IDs, and tries to become root again. */
 #include <grp.h>
 #include <stdio.h>
 #include <sys/prctl.h>

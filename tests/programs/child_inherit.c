@@ -1,5 +1,5 @@
-/* Prints what gipc_inherit() says to each of its arguments, and whether the
- * variable is left afterwards. */
+/* Prints the result of gipc_inherit() for each of its arguments, and whether
+ * the variable is left afterwards. */
 #include "gipc.h"
 
 #include <stdio.h>

@@ -1,10 +1,9 @@
 /* Starts a command whose messages are on its stdin and stdout, and tries it.
  *   launcher echo CODE COMMAND...
- *     messages of all sizes come back, and the stream ends when it is told to
+ *     messages of all sizes are echoed, and the stream ends on request
  *   launcher cut-get CODE CUT COMMAND...
  *   launcher cut-put CODE CUT COMMAND...
- *     the shell command CUT cuts the connection, in the midst of an answer or
- *     of a question
+ *     the shell command CUT cuts the connection, within an answer or a question
  * CODE is how COMMAND must end.  What goes wrong is on stderr, and the exit
  * code is 1. */
 
@@ -91,8 +90,8 @@ static void run(const char *cut) {
     errx(1, "cannot cut: %s", cut);
 }
 
-/* The header of the answer is here; the rest cannot be, as it does not fit into
- * all the buffers on the way. */
+/* The header of the answer is received; the whole answer cannot be, as it does
+ * not fit into all the buffers on the way. */
 static void cut_get(gipc_handle *h, const char *cut) {
   struct pollfd wait = {.fd = gipc_fd(h, GIPC_READ), .events = POLLIN};
   const void *data;
@@ -113,7 +112,7 @@ static void cut_put(gipc_handle *h, const char *cut) {
   put(h, 5);
   expect(h, 5); /* it has begun */
   check(gipc_put_start(h, bytes, HUGE), -EAGAIN, "gipc_put_start");
-  check(gipc_put_cancel(h), 1, "gipc_put_cancel"); /* a part has left */
+  check(gipc_put_cancel(h), 1, "gipc_put_cancel"); /* a part is written */
   run(cut);
   check(gipc_flush(h, PATIENCE), -EPIPE, "a cut question");
   check(gipc_get(h, PATIENCE, &data, &size), GIPC_EOF, "no answer");

@@ -99,7 +99,7 @@ void the_time_starts_once(void **) { /* H68 */
   fake_now = -1;
 }
 
-void special_times_have_their_meaning(void **) {
+void zero_infinite_and_nan_timeouts_have_their_meaning(void **) {
   Deadline deadline;
   assert_int_equal(Deadline::create(NAN, deadline), -EINVAL);
   assert_int_equal(of(-1).milliseconds(), -1);
@@ -119,7 +119,7 @@ int main() {
       TEST(a_jump_of_the_wall_clock_moves_no_deadline),
       TEST(milliseconds_are_rounded_up),
       TEST(the_time_starts_once),
-      TEST(special_times_have_their_meaning),
+      TEST(zero_infinite_and_nan_timeouts_have_their_meaning),
   };
   return cmocka_run_group_tests_name("deadline", tests, nullptr, nullptr);
 }

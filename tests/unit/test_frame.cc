@@ -1,5 +1,4 @@
-// The wire format of gipc_frame(5): what is written, what is read, what is
-// reserved.
+// The wire format of gipc_frame(5): encoding, decoding, reserved lengths.
 #include "support.h"
 
 #include "frame.h"
@@ -41,14 +40,14 @@ void header_size_is_what_encode_writes(void **) {
       assert_int_equal(frame::header_size(size), frame::encode(size, out));
 }
 
-void what_was_encoded_decodes_to_the_same(void **) {
+void a_decoded_header_is_the_encoded_one(void **) {
   for (int bit = 0; bit < 64; ++bit)
     for (int add = -1; add <= 1; ++add) {
       uint64_t size = (UINT64_C(1) << bit) + static_cast<uint64_t>(add);
       unsigned char out[frame::long_header + 1];
       size_t header = frame::encode(size, out);
       uint64_t payload = 77;
-      // A header cut short is never enough, and tells nothing.
+      // A part of a header is not enough.
       for (size_t there = 0; there < header; ++there) {
         assert_int_equal(decode(out, there, &payload), -EAGAIN);
         assert_int_equal(payload, 77);
@@ -96,7 +95,7 @@ void every_other_negative_length_is_reserved(void **) { /* H64, H88 */
     is_reserved(0xffffffff & ~(UINT32_C(1) << bit));
 }
 
-void every_byte_order_is_the_wires(void **) {
+void bytes_are_in_the_order_of_the_wire_format(void **) {
   unsigned char out[4];
   for (uint32_t value : {0u, 1u, 0x80u, 0x12345678u, 0xffffffffu}) {
     frame::store32(out, value);
@@ -113,10 +112,10 @@ int main() {
       TEST(a_short_header_is_the_length_most_significant_byte_first),
       TEST(the_long_form_begins_at_two_to_the_31),
       TEST(header_size_is_what_encode_writes),
-      TEST(what_was_encoded_decodes_to_the_same),
+      TEST(a_decoded_header_is_the_encoded_one),
       TEST(readers_accept_the_long_form_for_any_length),
       TEST(every_other_negative_length_is_reserved),
-      TEST(every_byte_order_is_the_wires),
+      TEST(bytes_are_in_the_order_of_the_wire_format),
   };
   return cmocka_run_group_tests_name("frame", tests, nullptr, nullptr);
 }

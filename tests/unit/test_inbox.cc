@@ -1,4 +1,4 @@
-// The inbox: frames cut anywhere, lies about lengths, borrowed memory.  No
+// The inbox: frames cut anywhere, lengths without payload, borrowed memory.  No
 // descriptor is involved, so each cut is exactly where the test puts it.
 #include "support_inbox.h"
 
@@ -34,7 +34,7 @@ void a_frame_cut_anywhere_still_arrives_whole(void **) { /* H58 */
 }
 
 void only_an_end_between_messages_is_clean(void **) {
-  // Whatever was received ahead and is not taken yet.
+  // Messages that were received ahead and not yet returned.
   size_t boundaries = 0;
   for (size_t cut = 0; cut <= sixty().size(); ++cut) {
     Inbox inbox;
@@ -61,7 +61,7 @@ void frames_cut_at_any_two_places_still_arrive_whole(void **) { /* H58 */
     }
 }
 
-void one_byte_at_a_time_is_enough(void **) { /* H58 */
+void a_stream_received_byte_by_byte_arrives_whole(void **) { /* H58 */
   Inbox inbox;
   Messages got;
   for (char byte : sixty())
@@ -69,7 +69,7 @@ void one_byte_at_a_time_is_enough(void **) { /* H58 */
   assert_true(got == sixty_messages());
 }
 
-// Around the sizes where the inbox changes its way.
+// Sizes around those at which another code path is used.
 void large_frames_cut_anywhere_near_their_ends_arrive_whole(void **) {
   for (size_t size : {65535u, 65536u, 65537u, 262143u, 262144u, 262145u}) {
     std::string large = bytes(size, size);
@@ -144,7 +144,7 @@ void a_broken_stream_stays_broken_under_a_higher_limit(void **) { /* H64 */
   assert_int_equal(inbox.next_size(10, size), GIPC_ETOOBIG);
 }
 
-void a_reserved_length_is_told_before_anything_behind_it(void **) { /* H64 */
+void a_reserved_length_is_reported_before_later_frames(void **) { /* H64 */
   for (uint32_t value : {0xfffffffbu, 0xfffffffeu, 0x80000000u}) {
     Inbox inbox;
     Messages got;
@@ -158,7 +158,7 @@ void a_reserved_length_is_told_before_anything_behind_it(void **) { /* H64 */
     assert_int_equal(inbox.next(no_limit, view), 0);
     for (int i = 0; i < 100; ++i)
       assert_int_equal(inbox.next(no_limit, view), GIPC_EPROTOCOL);
-    assert_true(inbox.ready(no_limit)); // there is something to tell
+    assert_true(inbox.ready(no_limit)); // next() returns a message or an error
   }
 }
 
@@ -184,7 +184,7 @@ void memory_grows_with_the_bytes_and_not_with_the_claim(void **) { /* H63 */
   assert_int_equal(inbox.bytes(), fed);
 }
 
-void the_callers_memory_gets_the_message_whatever_the_cut(void **) { /* H66 */
+void the_callers_memory_gets_a_message_cut_anywhere(void **) { /* H66 */
   size_t size = 70000;
   std::string large = bytes(size, 5), stream = frame_of(large) + frame_of("x");
   for (size_t cut = 0; cut < size + 9; cut += slow() ? 9973 : 331) {
@@ -199,7 +199,7 @@ void the_callers_memory_gets_the_message_whatever_the_cut(void **) { /* H66 */
       if (result == -EAGAIN && inbox.borrowed() != nullptr) {
         assert_ptr_equal(inbox.borrowed(), buffer.data());
         if (at % 2 == 0) { // what was received stays after this
-          assert_int_equal(inbox.give_back(), 0);
+          assert_int_equal(inbox.end_borrow(), 0);
           assert_null(inbox.borrowed());
           fill(&buffer[0], size, 999);
         }
@@ -209,14 +209,14 @@ void the_callers_memory_gets_the_message_whatever_the_cut(void **) { /* H66 */
     assert_int_equal(got, size);
     assert_true(buffer == large);
     assert_null(inbox.borrowed());
-    Messages rest;
-    take_all(inbox, rest);
-    feed_all(inbox, frame_of("y"), rest);
-    assert_true(rest.back() == "y");
+    Messages later;
+    take_all(inbox, later);
+    feed_all(inbox, frame_of("y"), later);
+    assert_true(later.back() == "y");
   }
 }
 
-void too_little_room_loses_nothing(void **) {
+void a_buffer_that_is_too_small_loses_no_message(void **) {
   for (size_t size : {10u, 70000u}) {
     Inbox inbox;
     std::string stream = frame_of(bytes(size, 6)), buffer(size, '\0');
@@ -241,15 +241,15 @@ int main() {
       TEST(a_frame_cut_anywhere_still_arrives_whole),
       TEST(only_an_end_between_messages_is_clean),
       TEST(frames_cut_at_any_two_places_still_arrive_whole),
-      TEST(one_byte_at_a_time_is_enough),
+      TEST(a_stream_received_byte_by_byte_arrives_whole),
       TEST(large_frames_cut_anywhere_near_their_ends_arrive_whole),
       TEST(every_size_around_the_read_ahead_survives_small_pieces),
       TEST(the_limit_is_the_largest_size_that_passes),
       TEST(a_broken_stream_stays_broken_under_a_higher_limit),
-      TEST(a_reserved_length_is_told_before_anything_behind_it),
+      TEST(a_reserved_length_is_reported_before_later_frames),
       TEST(memory_grows_with_the_bytes_and_not_with_the_claim),
-      TEST(the_callers_memory_gets_the_message_whatever_the_cut),
-      TEST(too_little_room_loses_nothing),
+      TEST(the_callers_memory_gets_a_message_cut_anywhere),
+      TEST(a_buffer_that_is_too_small_loses_no_message),
   };
   return cmocka_run_group_tests_name("inbox", tests, nullptr, nullptr);
 }

@@ -1,5 +1,5 @@
-// The memory of an inbox: it grows with the traffic and with what is received
-// ahead, and is given back.
+// The memory of an inbox: it grows with the traffic and with the bytes received
+// ahead, and is released.
 #include "support_inbox.h"
 
 using namespace gipc;
@@ -40,7 +40,7 @@ void reads_that_fill_their_room_make_the_next_larger(void **) {
   assert_int_equal(got.size(), 50000);
 }
 
-void an_idle_reader_gives_back_what_a_burst_took(void **) {
+void an_idle_reader_releases_the_memory_of_a_burst(void **) {
   for (size_t size : {10u, 60u, 5000u, 65536u, 65537u, 3000000u}) {
     Inbox inbox;
     Messages got;
@@ -51,13 +51,13 @@ void an_idle_reader_gives_back_what_a_burst_took(void **) {
     // Large messages need no room for small ones.
     assert_in_range(inbox.memory(), size > 65536 ? size : Inbox::read_ahead,
                     SIZE_MAX);
-    inbox.rest();
+    inbox.note_idle();
     assert_in_range(inbox.memory(), 0, Inbox::least);
-    // Nor does it keep what it looks again with.
+    // Nor does it keep the buffer of the next read.
     for (int i = 0; i < 3; ++i) {
       iovec areas[2];
       assert_int_equal(inbox.prepare(areas), 1);
-      inbox.rest();
+      inbox.note_idle();
       assert_in_range(inbox.memory(), 0, Inbox::least);
     }
     Messages more;
@@ -66,7 +66,7 @@ void an_idle_reader_gives_back_what_a_burst_took(void **) {
   }
 }
 
-void what_is_not_taken_is_not_given_back(void **) {
+void memory_of_messages_that_were_not_got_is_kept(void **) {
   std::string large = bytes(300000, 1);
   for (size_t there : {1u, 3u, 5u, 100u, 70000u, 300003u, 300004u}) {
     Inbox inbox;
@@ -78,7 +78,7 @@ void what_is_not_taken_is_not_given_back(void **) {
       if (at < stream.size())
         assert_int_equal(inbox.next(no_limit, none), -EAGAIN);
     }
-    inbox.rest();
+    inbox.note_idle();
     assert_int_equal(inbox.bytes() > 0, true);
     take_all(inbox, got);
     feed_all(inbox, stream.substr(there), got);
@@ -86,7 +86,7 @@ void what_is_not_taken_is_not_given_back(void **) {
   }
 }
 
-void a_reader_of_a_few_bytes_forgets_an_old_burst(void **) {
+void a_reader_of_small_messages_releases_the_memory_of_a_burst(void **) {
   // It waits in the kernel and never learns that nothing is there.
   Inbox inbox;
   Messages got;
@@ -107,13 +107,13 @@ void large_messages_that_keep_coming_keep_their_memory(void **) {
   std::string stream = frame_of(bytes(1 << 20, 1));
   for (int i = 0; i < 10; ++i) {
     feed_in_full(inbox, stream, got);
-    inbox.rest();
-    inbox.rest(); // told twice of the same
+    inbox.note_idle();
+    inbox.note_idle(); // a second time for the same pause
   }
   assert_in_range(inbox.memory(), 1 << 20, SIZE_MAX);
   for (int i = 0; i < 100; ++i) {
     feed_in_full(inbox, frame_of("x"), got);
-    inbox.rest();
+    inbox.note_idle();
   }
   assert_in_range(inbox.memory(), 0, Inbox::least);
 }
@@ -157,26 +157,26 @@ void whole_messages_are_received_ahead_up_to_the_bound(void **) { /* H78 */
     }
     size_t bound = random_next(&seed) % 1500000, first = sent[0].size() + 4;
     size_t at = receive_ahead(inbox, stream, bound);
-    // The header of a message that is apart is not held any more.
+    // The header of a message that is assembled apart is dropped.
     assert_in_range(at, std::max(bound, first),
                     std::max(bound, first) + frame::long_header);
     assert_in_range(inbox.bytes(), at - frame::short_header, at);
-    // Some are taken, then the put goes on; and so on.
+    // Some are got, then the put continues; and so on.
     while (got.size() < sent.size()) {
       View view;
-      size_t taken = 1 + random_next(&seed) % 5;
-      for (; taken > 0 && inbox.next(no_limit, view) == 0; --taken)
+      size_t some = 1 + random_next(&seed) % 5;
+      for (; some > 0 && inbox.next(no_limit, view) == 0; --some)
         got.emplace_back(static_cast<const char *>(view.data), view.size);
       at += receive_ahead(inbox, stream.substr(at), bound);
     }
     assert_true(got == sent);
     assert_true(inbox.at_boundary());
-    inbox.rest();
+    inbox.note_idle();
     assert_in_range(inbox.memory(), 0, Inbox::least);
   }
 }
 
-void what_was_received_ahead_costs_nothing_afterwards(void **) {
+void memory_of_receiving_ahead_is_released_afterwards(void **) {
   Inbox inbox;
   Messages got;
   std::string stream = frame_of("first"), traffic;
@@ -186,7 +186,7 @@ void what_was_received_ahead_costs_nothing_afterwards(void **) {
   assert_in_range(inbox.memory(), stream.size(), 2 * stream.size());
   take_all(inbox, got);
   assert_int_equal(got.size(), 6);
-  // Busy without a rest, and never empty at a read.
+  // Busy without a pause, and never empty at a read.
   for (int i = 0; i < 200; ++i)
     traffic += frame_of(bytes(50000, 2));
   for (size_t at = 0; at < traffic.size();) {
@@ -215,12 +215,12 @@ int main() {
   const CMUnitTest tests[] = {
       TEST(a_small_message_costs_a_small_buffer),
       TEST(reads_that_fill_their_room_make_the_next_larger),
-      TEST(an_idle_reader_gives_back_what_a_burst_took),
-      TEST(what_is_not_taken_is_not_given_back),
-      TEST(a_reader_of_a_few_bytes_forgets_an_old_burst),
+      TEST(an_idle_reader_releases_the_memory_of_a_burst),
+      TEST(memory_of_messages_that_were_not_got_is_kept),
+      TEST(a_reader_of_small_messages_releases_the_memory_of_a_burst),
       TEST(large_messages_that_keep_coming_keep_their_memory),
       TEST(whole_messages_are_received_ahead_up_to_the_bound),
-      TEST(what_was_received_ahead_costs_nothing_afterwards),
+      TEST(memory_of_receiving_ahead_is_released_afterwards),
       TEST(nothing_is_received_ahead_of_a_broken_stream),
   };
   return cmocka_run_group_tests_name("inbox memory", tests, nullptr, nullptr);

@@ -63,7 +63,7 @@ void pieces_of_every_size_make_the_same_stream(void **) { /* H59 */
   }
 }
 
-void a_borrowed_message_withdrawn_at_any_byte_is_whole_or_nothing(void **) {
+void a_borrowed_message_withdrawn_at_any_byte_is_whole_or_not_put(void **) {
   /* H59, H67 */
   for (size_t size : {0u, 1u, 30u}) {
     std::string queued = frame_of("first"), second = bytes(size, 9);
@@ -77,7 +77,7 @@ void a_borrowed_message_withdrawn_at_any_byte_is_whole_or_nothing(void **) {
       int result = outbox.withdraw();
       assert_int_equal(result, cut > queued.size() ? 1 : 0);
       assert_int_equal(outbox.messages(), result == 1 ? 2 : 1);
-      fill(&memory[0], size, 1234); // the caller's again
+      fill(&memory[0], size, 1234); // no longer borrowed
       assert_int_equal(outbox.put("last", 4), 0);
       out += drain_all(outbox, 3);
       assert_true(out == (result == 1 ? whole : queued) + frame_of("last"));
@@ -85,11 +85,11 @@ void a_borrowed_message_withdrawn_at_any_byte_is_whole_or_nothing(void **) {
   }
 }
 
-void a_put_can_be_taken_back(void **) {
+void the_last_put_can_be_removed(void **) {
   Outbox outbox;
   assert_int_equal(outbox.put("keep", 4), 0);
   assert_int_equal(outbox.put("back", 4), 0);
-  outbox.take_back(4);
+  outbox.remove_last(4);
   assert_int_equal(outbox.messages(), 1);
   assert_true(drain_all(outbox, 5) == frame_of("keep"));
 }
@@ -112,7 +112,7 @@ void room_is_made_under_any_mix_of_puts_and_sends(void **) {
   }
 }
 
-void a_cleared_queue_starts_anew(void **) {
+void a_cleared_queue_can_be_used_again(void **) {
   Outbox outbox;
   assert_int_equal(outbox.put("lost", 4), 0);
   outbox.borrow("also", 4);
@@ -124,7 +124,7 @@ void a_cleared_queue_starts_anew(void **) {
   assert_true(drain_all(outbox, 1) == frame_of("next"));
 }
 
-void an_empty_queue_gives_back_what_a_burst_took(void **) {
+void an_empty_queue_releases_the_memory_of_a_burst(void **) {
   Outbox outbox;
   std::string message = bytes(1000, 1);
   for (int burst = 0; burst < 3; ++burst) {
@@ -154,7 +154,7 @@ void every_change_but_a_quick_put_closes_the_quick_put(void **) {
       {"borrow", [](Outbox &o, const auto &m) { o.borrow(m.data(), 9); }},
       {"sent a part", [](Outbox &o, const auto &) { o.sent(2); }},
       {"sent all", [](Outbox &o, const auto &) { o.sent(o.bytes()); }},
-      {"take_back", [](Outbox &o, const auto &) { o.take_back(3); }},
+      {"remove_last", [](Outbox &o, const auto &) { o.remove_last(3); }},
       {"clear", [](Outbox &o, const auto &) { o.clear(); }},
       {"close_quick", [](Outbox &o, const auto &) { o.close_quick(); }},
   };
@@ -205,11 +205,11 @@ void a_quick_put_is_bounded_by_its_size_the_mark_and_the_memory(void **) {
 int main() {
   const CMUnitTest tests[] = {
       TEST(pieces_of_every_size_make_the_same_stream),
-      TEST(a_borrowed_message_withdrawn_at_any_byte_is_whole_or_nothing),
-      TEST(a_put_can_be_taken_back),
+      TEST(a_borrowed_message_withdrawn_at_any_byte_is_whole_or_not_put),
+      TEST(the_last_put_can_be_removed),
       TEST(room_is_made_under_any_mix_of_puts_and_sends),
-      TEST(a_cleared_queue_starts_anew),
-      TEST(an_empty_queue_gives_back_what_a_burst_took),
+      TEST(a_cleared_queue_can_be_used_again),
+      TEST(an_empty_queue_releases_the_memory_of_a_burst),
       TEST(every_change_but_a_quick_put_closes_the_quick_put),
       TEST(a_quick_put_is_bounded_by_its_size_the_mark_and_the_memory),
   };
