@@ -71,11 +71,9 @@ end
 -- can do that; else with the next put, flush or close.
 local function flush_beside(self)
   loop.spawn(function()
-    self.putting:take(nil, function()
-      self.flushing = true
-      flush(self)
-      self.flushing = false
-    end)
+    self.flushing = true -- also while it is in line: a close goes on behind it
+    self.putting:take(nil, flush, self)
+    self.flushing = false
   end)
 end
 
@@ -404,8 +402,9 @@ function Handle:abort()
     forget(self)
     return native.abort_handle(self.native)
   end
-  -- A background flush waits for the descriptor; no loop can wait for a closed one.
-  local fd = self.flushing and native.fd(self.native, native.WRITE)
+  -- A background flush may wait for the descriptor, and select() fails with a closed
+  -- one; other loops forget it.
+  local fd = self.flushing and loop.needs_open() and native.fd(self.native, native.WRITE)
   if fd and native.shut(fd) then
     return succeeded(self.putting:take(nil, abort))
   end

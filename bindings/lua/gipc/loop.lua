@@ -9,6 +9,7 @@
 --   parking(): optional, an object with wait(self, timeout) and wake(self): a wait
 --     without a descriptor; and close(self), which ends it early
 --   forget(fd): optional, called before a descriptor is closed
+--   needs_open: optional, a descriptor that is waited for cannot be closed
 --   waits_in_main: optional, it also waits where nothing can yield
 -- @module gipc.loop
 local failure = require "gipc.failure"
@@ -225,6 +226,11 @@ function loop.unpark(parking)
   end
 end
 
+--- Whether a descriptor that is waited for must stay open.
+function loop.needs_open()
+  return current.needs_open
+end
+
 --- To be called before a descriptor that may have been waited for is closed.
 function loop.forget(fd)
   if fd and current.forget then
@@ -288,6 +294,7 @@ function loop.use(what)
     active = chosen.active or loop.in_coroutine,
     parking = chosen.parking,
     forget = chosen.forget,
+    needs_open = chosen.needs_open,
     waits_in_main = chosen.waits_in_main,
   }
   name = type(what) == "string" and what or "custom"

@@ -116,6 +116,7 @@ function copas.new()
 
   return {
     wait = wait,
+    needs_open = true,
     sleep = sleep,
     spawn = library.addthread,
   }
