@@ -14,7 +14,10 @@ from ._wait import monotonic
 
 class AsyncioTasks:
     cooperative = True
-    current = staticmethod(asyncio.current_task)
+
+    def __init__(self):
+        # What gives the one that a batch belongs to.
+        self.current = asyncio.current_task
 
     def call(self, function, *arguments):
         return function(*arguments)

@@ -16,7 +16,10 @@ from ._wait import monotonic
 
 class Greenlets:
     cooperative = True
-    current = staticmethod(getcurrent)
+
+    def __init__(self):
+        # What gives the one that a batch belongs to.
+        self.current = getcurrent
 
     def receive(self, handle, deadline):
         while True:

@@ -18,7 +18,10 @@ def is_running():
 
 class TrioTasks:
     cooperative = True
-    current = staticmethod(trio.lowlevel.current_task)
+
+    def __init__(self):
+        # What gives the one that a batch belongs to.
+        self.current = trio.lowlevel.current_task
 
     async def call(self, function, *arguments):
         """As trio asks: whether it has to wait or not, the call is one at which

@@ -38,8 +38,10 @@ class Threads:
     """The calling thread waits."""
 
     cooperative = False
-    # What gives the greenlet or task that a batch belongs to; here the thread.
-    current = None
+
+    def __init__(self):
+        # A batch belongs to the thread.
+        self.current = None
 
     def receive(self, handle, deadline):
         """What the native take gives, or None when the deadline has passed."""

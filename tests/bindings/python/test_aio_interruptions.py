@@ -12,6 +12,7 @@ import pytest
 import support
 from aio_support import raw, under, under_all
 from gipc import GIPCClosed, GIPCTimeout, GIPCTruncated, aio
+from gipc._aio_wait import here
 from support import frame
 from test_interruptions import Interrupt, is_hit
 
@@ -41,6 +42,12 @@ class Peer:
         assert not writer._turn.taken and not writer._turn.waiting
         await writer.put(AFTER)
         await writer.aclose()
+        return await self.ended()
+
+    async def ended(self):
+        # The loop may have to run for the last descriptor to be closed.
+        while not self._job.ready():
+            await here().pause(0.001)
         return self._job.get()
 
 
@@ -100,7 +107,7 @@ async def close(interrupted):
         await w.aclose()
     except GIPCClosed:
         await w._wait_closed(None)
-    assert peer._job.get() == [LARGE]
+    assert await peer.ended() == [LARGE]
     r.close()
 
 
