@@ -481,7 +481,7 @@ typedef enum gipc_ended {
   GIPC_ENDED_UNKNOWN = 0,
   GIPC_ENDED_RETURN = 1,       /* target returned */
   GIPC_ENDED_EXIT = 2,         /* exit(3) or gipc_exit() */
-  GIPC_ENDED_EXCEPTION = 3,    /* a C++ exception escaped target */
+  GIPC_ENDED_EXCEPTION = 3,    /* an exception escaped target */
   GIPC_ENDED_UNWOUND = 4,      /* pthread_exit(3) or cancellation */
   GIPC_ENDED_BEFORE_START = 5, /* killed before target, or had no loop: 127 */
   GIPC_ENDED_UNSENT = 6        /* returned or exited, messages not written */
@@ -613,6 +613,10 @@ GIPC_API GIPC_MUST_CHECK int gipc_stdio(gipc_handle **handle);
 /* Ends a function child as the return of its target does.  In another process:
  * as _exit(2), after the queues are written. */
 GIPC_API void gipc_exit(int code) __attribute__((noreturn));
+/* The same for a runtime that calls the target itself.  gipc_process_info()
+ * reports ended: GIPC_ENDED_RETURN, GIPC_ENDED_EXIT or GIPC_ENDED_EXCEPTION;
+ * for any other value GIPC_ENDED_EXIT. */
+GIPC_API void gipc_exit_as(int code, int ended) __attribute__((noreturn));
 /* The end of a function child, and gipc_exit(), wait until queued messages are
  * written.  They give up when for this many seconds not a byte could be
  * written. < 0: never; 0: at once.  Default 60.  Function children inherit it.

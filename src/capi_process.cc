@@ -242,8 +242,12 @@ int gipc_fork_child(gipc_fork_context *f) {
   return f == nullptr ? -EINVAL : guard([&] { return Fork::child(unwrap(f)); });
 }
 
-void gipc_exit(int code) {
-  child::finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_EXIT);
+void gipc_exit(int code) { gipc_exit_as(code, GIPC_ENDED_EXIT); }
+
+void gipc_exit_as(int code, int ended) {
+  if (ended != GIPC_ENDED_RETURN && ended != GIPC_ENDED_EXCEPTION)
+    ended = GIPC_ENDED_EXIT;
+  child::finish(code < 0 || code > 255 ? 255 : code, ended);
 }
 
 int gipc_set_exit_timeout(double seconds) {

@@ -374,9 +374,9 @@ static int fork_process(lua_State *L) {
   return 1;
 }
 
-static void exit_child(int code) {
+static void exit_child(int code, int ended) {
   fflush(NULL);
-  gipc_exit(code);
+  gipc_exit_as(code, ended);
 }
 
 /* file_fd(file): the descriptor of one of Lua's files, nil of anything else. */
@@ -396,7 +396,7 @@ static int file_fd(lua_State *L) {
   return 1;
 }
 %}
-void exit_child(int code);
+void exit_child(int code, int ended);
 %native(fork_process) int fork_process(lua_State *L);
 %native(file_fd) int file_fd(lua_State *L);
 

@@ -122,6 +122,26 @@ static void every_way_to_end_is_reported_as_such(void **state) {
   gipc_process_free(p);
 }
 
+static int exit_as_argument(struct ev_loop *fresh, void *argument) {
+  gipc_exit_as(5, (int)(intptr_t)argument);
+}
+
+static void a_runtime_says_how_its_function_ended(void **state) {
+  static const int table[][2] = {
+      {GIPC_ENDED_RETURN, GIPC_ENDED_RETURN},
+      {GIPC_ENDED_EXIT, GIPC_ENDED_EXIT},
+      {GIPC_ENDED_EXCEPTION, GIPC_ENDED_EXCEPTION},
+      {GIPC_ENDED_UNSENT, GIPC_ENDED_EXIT},
+      {-1, GIPC_ENDED_EXIT}};
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    gipc_process *p = start(exit_as_argument, INT(table[i][0]), NULL);
+    gipc_exit_info info = info_of(p);
+    CHECK_IS(info.code, 5);
+    CHECK_IS(info.ended, table[i][1]);
+    gipc_process_free(p);
+  }
+}
+
 static int gipc_exit_argument(struct ev_loop *fresh, void *argument) {
   gipc_exit((int)(intptr_t)argument);
 }
@@ -283,6 +303,7 @@ int main(void) {
       TEST(the_info_reports_processor_time_and_memory),
       TEST(an_info_without_room_for_the_code_is_refused),
       TEST(every_way_to_end_is_reported_as_such),
+      TEST(a_runtime_says_how_its_function_ended),
       TEST(gipc_exit_bounds_its_code_as_a_result_is_bounded),
       TEST(a_thread_of_the_child_may_call_exit),
       TEST(exit_handlers_of_the_parent_run_once_and_not_in_children),

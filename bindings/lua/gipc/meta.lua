@@ -58,6 +58,7 @@
 ---@field signal? integer
 ---@field core boolean
 ---@field how "wait"|"kernel"|"reported"|"child"|"lost"
+---@field ended? "return"|"exit"|"error"|"before_start"|"unsent" of a function
 ---@field user? number seconds
 ---@field system? number seconds
 ---@field max_rss? integer KiB

@@ -209,10 +209,20 @@ local how = {
   [native.STATUS_LOST] = "lost",
 }
 
+local ended = {
+  [native.ENDED_RETURN] = "return",
+  [native.ENDED_EXIT] = "exit",
+  [native.ENDED_EXCEPTION] = "error",
+  [native.ENDED_BEFORE_START] = "before_start",
+  [native.ENDED_UNSENT] = "unsent",
+}
+
 --- What is known of its end.
 -- @return nil while it runs; a table with code, signal, core, how (the status is
--- known: "wait", "kernel", "reported", "child" or "lost"), user, system (seconds)
--- and max_rss (KiB); what is not known is nil
+-- known: "wait", "kernel", "reported", "child" or "lost"), ended (of a function:
+-- "return", "exit", "error", "before_start", or "unsent": it returned or exited,
+-- with messages that could not be written), user, system (seconds) and max_rss
+-- (KiB); what is not known is nil
 function Process:info()
   local info, message, code = native.process_info(usable(self))
   if info == nil then
@@ -226,6 +236,7 @@ function Process:info()
     signal = info.signal > 0 and info.signal or nil,
     core = info.core == 1,
     how = how[info.how],
+    ended = ended[info.ended],
     user = known(info.user),
     system = known(info.system),
     max_rss = known(info.max_rss),
@@ -263,20 +274,22 @@ end
 -- ---- Starting -------------------------------------------------------------------
 
 -- Ends this process as os.exit does, but not with the parent's exit handlers.
-local function exit(code)
+local function exit(code, ended)
   if code == nil or code == true then
     code = 0
   elseif code == false then
     code = 1
   end
-  native.exit_child(code)
+  native.exit_child(code, ended or native.ENDED_EXIT)
 end
 
 -- The child, from here to its end.  What it inherited of coroutines is never
 -- resumed, and of loops never run.
 local function be_child(f, arguments)
   loop.start_afresh()
-  os.exit = exit -- luacheck: ignore
+  os.exit = function(code) -- luacheck: ignore
+    exit(code) -- without what os.exit takes besides
+  end
   -- Whatever happens, nothing returns into the parent's program.
   local ok, task = xpcall(function()
     return scheduler.run(f, unpack(arguments, 1, arguments.n))
@@ -288,7 +301,8 @@ local function be_child(f, arguments)
   elseif not task.ok then
     io.stderr:write(task.trace, "\n")
   end
-  exit(ok and task.ok and not scheduler.any_failed())
+  local succeeded = ok and task.ok and not scheduler.any_failed()
+  exit(succeeded, succeeded and native.ENDED_RETURN or native.ENDED_EXCEPTION)
 end
 
 local function is_callable(value)

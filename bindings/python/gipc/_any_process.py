@@ -37,10 +37,10 @@ class ExitInfo(NamedTuple):
     #: another reaper had taken it; ``'reported'`` by gevent's child watcher;
     #: ``'child'``, by itself before its end; ``'lost'``.
     how: str
-    #: Of a function: ``'exit'``, whether it returned, raised, or called
-    #: ``sys.exit``; ``'unsent'``, the same, with messages that the peer did not
-    #: take; ``'before_start'``; ``'unknown'``, it was killed or left by
-    #: ``os._exit``.  Of a program: ``'unknown'``.
+    #: Of a function in a fork: ``'return'``; ``'exit'``, by ``sys.exit``;
+    #: ``'exception'``; ``'unsent'``, it returned or exited, with messages that
+    #: could not be written; ``'before_start'``; ``'unknown'``, it was killed or
+    #: left by ``os._exit``.  Of an interpreter or program: ``'unknown'``.
     ended: str
     #: Processor seconds in user mode.
     user: Optional[float]

@@ -35,6 +35,7 @@ class _GProcess(AnyProcess, multiprocessing.Process):
     _method = "fork"
     _start = None
     _streams = ()  # names of those that were given
+    _ended = _native.ENDED_EXCEPTION  # in the child, how its target ended
 
     def _Popen(self, process):
         # It is not for a child, nor can it be pickled.
@@ -52,7 +53,12 @@ class _GProcess(AnyProcess, multiprocessing.Process):
     def run(self):
         for name in self._streams:
             _follow_stream(name)
-        super().run()
+        try:
+            super().run()
+        except SystemExit:
+            self._ended = _native.ENDED_EXIT
+            raise
+        self._ended = _native.ENDED_RETURN
 
     @property
     def exitcode(self):
@@ -197,7 +203,7 @@ def _run(process, start, handles):
         traceback.print_exc()
         util._flush_std_streams()
     finally:
-        _native.exit(code)
+        _native.exit_as(code, process._ended)
 
 
 def parent_sentinel(process):

@@ -272,6 +272,10 @@ return function(test)
     out:close()
   end)
 
+  local function error_quietly()
+    error "on purpose"
+  end
+
   test("exit_info_says_how_the_status_is_known", function()
     local child = gipc.start_process(function()
       os.exit(3)
@@ -281,6 +285,7 @@ return function(test)
     equal(info.code, 3)
     equal(info.signal, nil)
     equal(info.how, "wait")
+    equal(info.ended, "exit")
     equal(info.user >= 0 and info.max_rss > 0, true)
     child = gipc.exec_process { "sleep", "60" }
     child:signal "SIGKILL"
@@ -288,6 +293,12 @@ return function(test)
     info = child:info()
     equal(info.code, nil)
     equal(info.signal, 9)
+    equal(info.ended, nil)
+    for expected, f in pairs { ["return"] = function() end, error = error_quietly } do
+      child = gipc.start_process({ stderr = "null" }, f)
+      assert(child:join(10))
+      equal(child:info().ended, expected)
+    end
     equal(type(gipc.features().pidfd), "boolean")
     gipc.set_exit_timeout(60)
     raises("timeout is a number", gipc.set_exit_timeout, "x")

@@ -11,7 +11,7 @@ import gipc
 import pytest
 import support
 from gipc import GIPCError, GIPCTimeout, exec_process, pipe, start_process
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 
 # Each says that it is ready, and ends on a signal or never.
 STUBBORN = "trap '' TERM; echo up; while :; do sleep 0.01; done"
@@ -156,6 +156,10 @@ def test_exit_info_says_how_the_status_is_known(way):
     p.join()
     info = p.exit_info
     assert (info.code, info.signal, info.ended) == (3, None, "exit")
+    for target, ended in ((int, "return"), (divmod, "exception")):
+        p = start_process(target, stderr=DEVNULL)
+        p.join()
+        assert p.exit_info.ended == ended
     if info.how == "wait":
         assert info.user + info.system >= 0.02 and info.max_rss > 1000
     p = exec_process(["sh", "-c", "exit 4"])

@@ -14,6 +14,7 @@ module Gipc
     # @param error [Exception, nil] what went wrong before
     def self.run(handles, error, &block)
       status = 1
+      ended = Native::ENDED_EXCEPTION
       # The thread was made with interrupts held back.
       Thread.handle_interrupt(Object => :immediate) do
         reset_traps
@@ -22,15 +23,17 @@ module Gipc
 
         block.call(*handles)
         status = 0
+        ended = Native::ENDED_RETURN
       end
     rescue SystemExit => e
       status = e.status
+      ended = Native::ENDED_EXIT
     rescue SignalException => e
       signal = e.signo
     rescue Exception => e # rubocop:disable Lint/RescueException
       report(e)
     ensure
-      finish(status, signal)
+      finish(status, signal, ended)
     end
 
     # The blocks of the parent's traps are still known to the interpreter.
@@ -58,7 +61,7 @@ module Gipc
       ["#{place}: #{error.class}", *others].join("\n\tfrom ") << "\n"
     end
 
-    def self.finish(status, signal)
+    def self.finish(status, signal, ended)
       [$stdout, $stderr, STDOUT, STDERR].uniq.each do |stream|
         stream.flush
       rescue SystemCallError, IOError
@@ -67,7 +70,7 @@ module Gipc
       end_by(signal) if signal
       # The library sends what is queued, and no Ruby runs that could see to these.
       %w[HUP INT TERM].each { |name| trap(name, "SYSTEM_DEFAULT") }
-      Native.exit(status)
+      Native.exit_as(status, ended)
     end
 
     # As Ruby ends where nobody rescues the signal.

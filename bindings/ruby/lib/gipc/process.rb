@@ -14,9 +14,9 @@ module Gipc
     # signal that ended it or nil, +core+ whether a core was dumped; +user+ and
     # +system+ are processor seconds and +max_rss+ KiB, nil where not known;
     # +how+ tells how the status is known (:wait, :kernel, :reported, :child,
-    # :lost), +ended+ what ended a block, as far as the library can tell: :exit,
-    # whether it returned, called exit or raised, as Ruby ends the child itself in
-    # each of these; :unsent, the same with messages that the peer did not take;
+    # :lost), +ended+ how a block ended: :return, :exit (it called exit),
+    # :exception (one escaped it); :unsent, the first two with messages that could
+    # not be written;
     # :unborn, it was killed before the block began; :unknown, it was killed or left
     # by exit!, or is a program.
     ExitInfo = Struct.new(:code, :signal, :core, :how, :ended, :user, :system,
