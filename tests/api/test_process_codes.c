@@ -127,12 +127,11 @@ static int exit_as_argument(struct ev_loop *fresh, void *argument) {
 }
 
 static void a_runtime_says_how_its_function_ended(void **state) {
-  static const int table[][2] = {
-      {GIPC_ENDED_RETURN, GIPC_ENDED_RETURN},
-      {GIPC_ENDED_EXIT, GIPC_ENDED_EXIT},
-      {GIPC_ENDED_EXCEPTION, GIPC_ENDED_EXCEPTION},
-      {GIPC_ENDED_UNSENT, GIPC_ENDED_EXIT},
-      {-1, GIPC_ENDED_EXIT}};
+  static const int table[][2] = {{GIPC_ENDED_RETURN, GIPC_ENDED_RETURN},
+                                 {GIPC_ENDED_EXIT, GIPC_ENDED_EXIT},
+                                 {GIPC_ENDED_EXCEPTION, GIPC_ENDED_EXCEPTION},
+                                 {GIPC_ENDED_UNSENT, GIPC_ENDED_EXIT},
+                                 {-1, GIPC_ENDED_EXIT}};
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     gipc_process *p = start(exit_as_argument, INT(table[i][0]), NULL);
     gipc_exit_info info = info_of(p);
