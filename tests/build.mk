@@ -185,6 +185,7 @@ check:
 
 # Read again when the packages are there.
 run-check:
+	@tests/bindings/surface.sh
 	@$(call test_env,$(B)) tests/run $(checks) $(binding_checks)
 
 # Without the other languages, also where they are installed.
