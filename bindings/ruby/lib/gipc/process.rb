@@ -233,12 +233,14 @@ module Gipc
     end
 
     # Readable once it has ended: for loops of your own (IO.select, EventMachine,
-    # nio4r).  Until {#close}.
+    # nio4r).  Until {#close}.  A process that was joined holds no descriptor, unless
+    # this was called before.
     #
     # @return [IO] which does not own its descriptor
+    # @raise [Closed] if it was joined, or closed
     # @raise [Errno::EOPNOTSUPP] where the kernel has none
     def sentinel
-      raise Closed, "the process is closed" unless @native
+      raise Closed, "the process has been joined or closed" unless @native
 
       @sentinel ||= IO.for_fd(Native.process_fd(@native), "rb", autoclose: false)
     end
