@@ -129,11 +129,11 @@ class ProcessesTest < GipcTest
     assert_equal(-9, child.join.exitcode)
   end
 
-  def test_what_ended_a_block_is_told_as_far_as_it_is_known
+  def test_exit_info_says_how_a_block_ended
     ended = proc { |child| child.join.exit_info.ended }
-    assert_equal :exit, ended.call(start { nil })
+    assert_equal :return, ended.call(start { nil })
     assert_equal :exit, ended.call(start { exit 3 })
-    standard_error { assert_equal :exit, ended.call(start { raise "so" }) }
+    standard_error { assert_equal :exception, ended.call(start { raise "so" }) }
     assert_equal :unknown, ended.call(start { Process.kill(:KILL, Process.pid) })
     assert_equal :unknown, ended.call(exec(%w[true]))
   end
