@@ -63,7 +63,7 @@ int gipc_options_set_env(gipc_options *o, const char *name, const char *value) {
 int gipc_options_clear_env(gipc_options *o) {
   if (o == nullptr)
     return -EINVAL;
-  unwrap(o)->clear_env = true;
+  unwrap(o)->environment.clear = true;
   return 0;
 }
 
@@ -122,7 +122,7 @@ int gipc_options_set_gid(gipc_options *o, gid_t gid) {
 int gipc_options_set_no_new_privileges(gipc_options *o, int on) {
   if (o == nullptr)
     return -EINVAL;
-  unwrap(o)->no_new_privileges = on != 0;
+  unwrap(o)->rights.no_new_privileges = on != 0;
   return 0;
 }
 
@@ -142,8 +142,8 @@ int gipc_options_keep_fds(gipc_options *o, const int *fds, size_t count) {
 int gipc_options_keep_all_fds(gipc_options *o) {
   if (o == nullptr)
     return -EINVAL;
-  unwrap(o)->keep_all_fds = true;
-  unwrap(o)->keep_fds.reset();
+  unwrap(o)->files.keep_all = true;
+  unwrap(o)->files.kept.reset();
   return 0;
 }
 
@@ -169,8 +169,8 @@ int gipc_options_set_fork(gipc_options *o, pid_t (*fork_function)(void *),
                           void *user) {
   if (o == nullptr)
     return -EINVAL;
-  unwrap(o)->fork_function = fork_function;
-  unwrap(o)->fork_user = user;
+  unwrap(o)->fork.function = fork_function;
+  unwrap(o)->fork.user = user;
   return 0;
 }
 

@@ -93,9 +93,9 @@ int Fork::prepare_handles() {
 
 int Fork::fork() noexcept {
   CancelGuard guard; // what the runtime's function calls may let it act
-  if (options_->fork_function == nullptr)
+  if (options_->fork.function == nullptr)
     return sys::fork_process();
-  int pid = options_->fork_function(options_->fork_user);
+  int pid = options_->fork.function(options_->fork.user);
   return pid >= 0 ? pid : errno != 0 ? -errno : -EAGAIN;
 }
 
@@ -118,7 +118,7 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
     process->started(pid, std::move(exit_fd), self->options_->leads_group());
   }
   self->signals_.reset();
-  if (self->options_->group == GIPC_GROUP_NEW)
+  if (self->options_->session.group == GIPC_GROUP_NEW)
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
   int error = control::open_gate(process->control(), *self->window_);
   self->window_.reset();

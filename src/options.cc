@@ -71,12 +71,12 @@ int Options::set_env(const char *variable, const char *value) {
   Variable entry{variable, std::nullopt};
   if (value != nullptr)
     entry.value = value;
-  for (Variable &other : env)
+  for (Variable &other : environment.variables)
     if (other.name == entry.name) {
       other = std::move(entry);
       return 0;
     }
-  env.push_back(std::move(entry));
+  environment.variables.push_back(std::move(entry));
   return 0;
 }
 
@@ -93,23 +93,23 @@ int Options::set_stdio(int which, int mode, int fd) noexcept {
       (mode == GIPC_STDIO_FD && fd < 0))
     return -EINVAL;
   if (mode != GIPC_STDIO_INHERIT)
-    for (const Mapping &mapping : mapped)
+    for (const Mapping &mapping : files.mapped)
       if (mapping.child_fd == which)
         return -EINVAL;
-  stdio[which] = {mode, fd};
+  files.stdio[which] = {mode, fd};
   return 0;
 }
 
 int Options::map_fd(int fd, int child_fd) {
   if (fd < 0 || child_fd < 0 ||
-      (child_fd < 3 && stdio[child_fd].mode != GIPC_STDIO_INHERIT))
+      (child_fd < 3 && files.stdio[child_fd].mode != GIPC_STDIO_INHERIT))
     return -EINVAL;
-  for (Mapping &mapping : mapped)
+  for (Mapping &mapping : files.mapped)
     if (mapping.child_fd == child_fd) {
       mapping.fd = fd;
       return 0;
     }
-  mapped.push_back({fd, child_fd});
+  files.mapped.push_back({fd, child_fd});
   return 0;
 }
 
@@ -123,15 +123,15 @@ int Options::set_program(const char *path) {
 int Options::set_terminal(int fd) noexcept {
   if (fd < 0)
     return -EINVAL;
-  terminal = fd;
-  group = GIPC_GROUP_SESSION; // no other process may get a terminal
+  session.terminal = fd;
+  session.group = GIPC_GROUP_SESSION; // no other process may get a terminal
   return 0;
 }
 
 int Options::set_umask(mode_t mode) noexcept {
   if ((mode & ~mode_t{0777}) != 0)
     return -EINVAL;
-  umask = mode;
+  rights.umask = mode;
   return 0;
 }
 
@@ -139,15 +139,15 @@ int Options::set_nice(int increment) noexcept {
   constexpr int most = 40; // from the lowest nice value to the highest
   if (increment < -most || increment > most)
     return -EINVAL;
-  nice = increment;
+  rights.nice = increment;
   return 0;
 }
 
 int Options::set_group(int value) noexcept {
   if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_SESSION ||
-      (terminal >= 0 && value != GIPC_GROUP_SESSION))
+      (session.terminal >= 0 && value != GIPC_GROUP_SESSION))
     return -EINVAL;
-  group = value;
+  session.group = value;
   return 0;
 }
 
@@ -158,25 +158,25 @@ int Options::set_user(uid_t uid, gid_t gid, const gid_t *groups, size_t count) {
   if (count > 0)
     sorted.assign(groups, groups + count);
   std::sort(sorted.begin(), sorted.end());
-  user = {uid, gid, std::move(sorted)};
+  rights.user = {uid, gid, std::move(sorted)};
   return 0;
 }
 
 int Options::set_uid(uid_t uid) {
   if (is_no_id(uid))
     return -EINVAL;
-  if (!user)
-    user.emplace();
-  user->uid = uid;
+  if (!rights.user)
+    rights.user.emplace();
+  rights.user->uid = uid;
   return 0;
 }
 
 int Options::set_gid(gid_t gid) {
   if (is_no_id(gid))
     return -EINVAL;
-  if (!user)
-    user.emplace();
-  user->gid = gid;
+  if (!rights.user)
+    rights.user.emplace();
+  rights.user->gid = gid;
   return 0;
 }
 
@@ -188,7 +188,7 @@ int Options::set_rlimit(int resource, uint64_t soft, uint64_t hard) {
   rlimit now;
   if (getrlimit(static_cast<decltype(RLIMIT_CORE)>(resource), &now) != 0)
     return -EINVAL;
-  limits.push_back({resource, value});
+  rights.limits.push_back({resource, value});
   return 0;
 }
 
@@ -198,8 +198,8 @@ int Options::keep(const int *fds, size_t count) {
       return -EINVAL;
   std::vector<int> sorted(fds, fds + count);
   std::sort(sorted.begin(), sorted.end());
-  keep_fds = std::move(sorted);
-  keep_all_fds = false;
+  files.kept = std::move(sorted);
+  files.keep_all = false;
   return 0;
 }
 
@@ -247,10 +247,10 @@ const char *Options::failed_part() const noexcept {
 }
 
 int Options::change_environment() const noexcept {
-  if (clear_env)
+  if (environment.clear)
     if (int error = os::clear_environment())
       return error;
-  for (const Variable &variable : env) {
+  for (const Variable &variable : environment.variables) {
     const char *key = variable.name.c_str();
     int error = 0;
     if (variable.value)
@@ -265,11 +265,13 @@ int Options::change_environment() const noexcept {
 
 bool Options::can_fail_in_child() const noexcept {
   bool redirected = false;
-  for (const Stdio &one : stdio)
+  for (const Stdio &one : files.stdio)
     redirected |= one.mode != GIPC_STDIO_INHERIT;
-  return redirected || death_signal != 0 || !cwd.empty() || group != 0 ||
-         user || !mapped.empty() || nice != 0 || no_new_privileges ||
-         !limits.empty() || keep_fds || clear_env || !env.empty();
+  return redirected || death_signal != 0 || !cwd.empty() ||
+         session.group != 0 || rights.user || !files.mapped.empty() ||
+         rights.nice != 0 || rights.no_new_privileges ||
+         !rights.limits.empty() || files.kept || environment.clear ||
+         !environment.variables.empty();
 }
 
 } // namespace gipc

@@ -69,28 +69,45 @@ struct Options {
     std::optional<std::vector<gid_t>> groups; // sorted
   };
 
+  // What the child has, in groups.
+  struct Environment {
+    bool clear = false;
+    std::vector<Variable> variables;
+  };
+  struct Files {
+    Stdio stdio[3] = {};
+    std::vector<Mapping> mapped;
+    std::optional<std::vector<int>> kept; // sorted
+    bool keep_all = false;
+  };
+  struct Session {
+    int group = 0;
+    int terminal = -1;
+  };
+  struct Rights {
+    std::optional<mode_t> umask;
+    int nice = 0;
+    std::optional<User> user;
+    bool no_new_privileges = false;
+    std::vector<Limit> limits;
+  };
+  struct ForkFunction {
+    pid_t (*function)(void *) = nullptr;
+    void *user = nullptr;
+  };
+
   std::string name;
   int death_signal = 0; // 0: no daemon
   std::vector<Passed> passed;
-  bool clear_env = false;
-  std::vector<Variable> env;
   std::string cwd;
-  Stdio stdio[3] = {};
-  std::vector<Mapping> mapped;
   std::string program; // empty: argv[0]
-  int terminal = -1;
-  std::optional<mode_t> umask;
-  int nice = 0;
-  int group = 0;
-  std::optional<User> user;
-  bool no_new_privileges = false;
-  std::vector<Limit> limits;
-  std::optional<std::vector<int>> keep_fds;
-  bool keep_all_fds = false;
+  Environment environment;
+  Files files;
+  Session session;
+  Rights rights;
   std::vector<int> blocked_signals;
   std::vector<struct ev_loop *> left_loops;
-  pid_t (*fork_function)(void *) = nullptr;
-  void *fork_user = nullptr;
+  ForkFunction fork;
   // Of the last start with these options, which may run in several threads.
   mutable std::atomic<Part> failed{Part::none};
 
@@ -126,7 +143,7 @@ struct Options {
 
   // Gives this process the environment that was asked for, in a function child.
   int change_environment() const noexcept;
-  bool leads_group() const noexcept { return group != 0; }
+  bool leads_group() const noexcept { return session.group != 0; }
   // Whether something that a function child does to itself can fail.
   bool can_fail_in_child() const noexcept;
 };

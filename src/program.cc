@@ -59,16 +59,16 @@ void Program::prepare_environment() {
     // What this process was passed is not for its children.
     if (name == inherit::variable)
       return true;
-    for (const Options::Variable &variable : options_.env)
+    for (const Options::Variable &variable : options_.environment.variables)
       if (variable.name == name)
         return true;
     return false;
   };
-  if (!options_.clear_env && environ != nullptr)
+  if (!options_.environment.clear && environ != nullptr)
     for (char **entry = environ; *entry != nullptr; ++entry)
       if (!replaced(*entry))
         variables_.push_back(*entry);
-  for (const Options::Variable &variable : options_.env)
+  for (const Options::Variable &variable : options_.environment.variables)
     if (variable.value)
       variables_.push_back(variable.name + "=" + *variable.value);
   if (!handles_.empty())
@@ -105,7 +105,7 @@ int Program::spawn(pid_t &pid, Fd &exit_fd) noexcept {
   SignalBlock signals;
   // With other rights a child in the parent's memory would be open to attack
   // through it.
-  bool shared = !options_.user;
+  bool shared = !options_.rights.user;
   os::Spawn child{
       in_child, this, shared, status_reader_.get(), status_writer_.get(),
       forked};

@@ -30,22 +30,22 @@ int Setup::prepare(const Options &options, bool exec) {
   options.failed = Part::none;
   exec_ = exec;
   close_others_ =
-      options.keep_fds.has_value() || (exec && !options.keep_all_fds);
+      options.files.kept.has_value() || (exec && !options.files.keep_all);
   sigemptyset(&mask_);
   for (int signal : options.blocked_signals)
     sigaddset(&mask_, signal);
-  if (options.user && options.user->groups)
-    found_groups_.resize(options.user->groups->size() + 1);
+  if (options.rights.user && options.rights.user->groups)
+    found_groups_.resize(options.rights.user->groups->size() + 1);
   int error = reserve_numbers();
   for (int which = 0; error == 0 && which < 3; ++which)
     error = options.note(Part::stdio, prepare_stdio(which));
-  for (size_t i = 0; error == 0 && i < options.mapped.size(); ++i) {
+  for (size_t i = 0; error == 0 && i < options.files.mapped.size(); ++i) {
     Fd copy;
-    error =
-        options.note(Part::map_fd, sys::duplicate(options.mapped[i].fd, copy));
+    error = options.note(Part::map_fd,
+                         sys::duplicate(options.files.mapped[i].fd, copy));
     if (error == 0)
       sources_.push_back(
-          {registry::Held(std::move(copy)), options.mapped[i].child_fd});
+          {registry::Held(std::move(copy)), options.files.mapped[i].child_fd});
   }
   if (error != 0)
     return error;
@@ -53,8 +53,8 @@ int Setup::prepare(const Options &options, bool exec) {
     for (int fd : {source.fd.get(), source.number})
       if (fd > 2)
         kept_.push_back(fd);
-  if (options.keep_fds)
-    for (int fd : *options.keep_fds)
+  if (options.files.kept)
+    for (int fd : *options.files.kept)
       if (fd > 2 && !replaces(fd))
         keep(fd, exec);
   return 0;
@@ -65,7 +65,7 @@ int Setup::prepare(const Options &options, bool exec) {
 // and prints, and a number that nothing is on would be that of the first file
 // which the child opens.
 int Setup::prepare_stdio(int which) {
-  const Options::Stdio &stdio = options_->stdio[which];
+  const Options::Stdio &stdio = options_->files.stdio[which];
   Fd source, parent;
   int error = 0;
   int flags = sys::descriptor_flags(which);
@@ -91,15 +91,15 @@ int Setup::prepare_stdio(int which) {
 // child has something else at: a copy of that is there meanwhile.
 int Setup::reserve_numbers() {
   // What is to be copied must not be taken from there.
-  for (const Options::Mapping &mapping : options_->mapped)
+  for (const Options::Mapping &mapping : options_->files.mapped)
     if (int flags = sys::status_flags(mapping.fd); flags < 0)
       return options_->note(Part::map_fd, flags);
-  for (const Options::Stdio &stdio : options_->stdio)
+  for (const Options::Stdio &stdio : options_->files.stdio)
     if (stdio.mode == GIPC_STDIO_FD)
       if (int flags = sys::status_flags(stdio.fd); flags < 0)
         return options_->note(Part::stdio, flags);
-  reserved_.reserve(options_->mapped.size());
-  for (const Options::Mapping &mapping : options_->mapped) {
+  reserved_.reserve(options_->files.mapped.size());
+  for (const Options::Mapping &mapping : options_->files.mapped) {
     Fd placeholder;
     if (mapping.child_fd > 2 && sys::status_flags(mapping.child_fd) < 0 &&
         sys::duplicate(mapping.fd, placeholder, mapping.child_fd) == 0 &&
@@ -113,7 +113,7 @@ bool Setup::replaces(int fd) const noexcept {
   for (const Source &source : sources_)
     if (source.number == fd)
       return true;
-  return fd == 2 && options_->stdio[2].mode == GIPC_STDIO_STDOUT;
+  return fd == 2 && options_->files.stdio[2].mode == GIPC_STDIO_STDOUT;
 }
 
 void Setup::keep(int fd, bool expose) {
@@ -156,13 +156,15 @@ Failure Setup::apply() noexcept {
 }
 
 int Setup::set_group() noexcept {
-  if (options_->group == GIPC_GROUP_NEW)
+  if (options_->session.group == GIPC_GROUP_NEW)
     return sys::setpgid(0, 0);
-  return options_->group == GIPC_GROUP_SESSION ? sys::setsid() : 0;
+  return options_->session.group == GIPC_GROUP_SESSION ? sys::setsid() : 0;
 }
 
 int Setup::set_terminal() noexcept {
-  return options_->terminal < 0 ? 0 : os::set_terminal(options_->terminal);
+  return options_->session.terminal < 0
+             ? 0
+             : os::set_terminal(options_->session.terminal);
 }
 
 int Setup::change_directory() noexcept {
@@ -180,7 +182,7 @@ int Setup::redirect() noexcept {
     if (error < 0)
       return error;
   }
-  if (options_->stdio[2].mode == GIPC_STDIO_STDOUT) {
+  if (options_->files.stdio[2].mode == GIPC_STDIO_STDOUT) {
     int error = sys::dup2(1, 2);
     if (error < 0)
       return error;
@@ -204,22 +206,22 @@ int Setup::fill_stdio() const noexcept {
 }
 
 int Setup::set_mask_and_nice() noexcept {
-  if (options_->umask)
-    (void)::umask(*options_->umask); // the old one
-  return options_->nice == 0 ? 0 : sys::nice(options_->nice);
+  if (options_->rights.umask)
+    (void)::umask(*options_->rights.umask); // the old one
+  return options_->rights.nice == 0 ? 0 : sys::nice(options_->rights.nice);
 }
 
 int Setup::set_limits() noexcept {
-  for (const Options::Limit &limit : options_->limits)
+  for (const Options::Limit &limit : options_->rights.limits)
     if (int error = sys::setrlimit(limit.resource, &limit.value))
       return error;
   return 0;
 }
 
 int Setup::set_identity() noexcept {
-  if (!options_->user)
+  if (!options_->rights.user)
     return 0;
-  const Options::User &user = *options_->user;
+  const Options::User &user = *options_->rights.user;
   os::Identity wanted;
   wanted.uid = user.uid ? &*user.uid : nullptr;
   wanted.gid = user.gid ? &*user.gid : nullptr;
@@ -237,9 +239,9 @@ int Setup::set_identity() noexcept {
 int Setup::next_kept(int from) const noexcept {
   auto kept = std::lower_bound(kept_.begin(), kept_.end(), from);
   int next = kept != kept_.end() ? *kept : -1;
-  if (!options_->keep_fds)
+  if (!options_->files.kept)
     return next;
-  const std::vector<int> &fds = *options_->keep_fds;
+  const std::vector<int> &fds = *options_->files.kept;
   auto added = std::lower_bound(fds.begin(), fds.end(), from);
   if (added == fds.end())
     return next;
@@ -247,7 +249,7 @@ int Setup::next_kept(int from) const noexcept {
 }
 
 int Setup::set_no_new_privileges() noexcept {
-  return options_->no_new_privileges ? os::set_no_new_privileges() : 0;
+  return options_->rights.no_new_privileges ? os::set_no_new_privileges() : 0;
 }
 
 int Setup::close_others() noexcept {
