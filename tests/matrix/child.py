@@ -26,7 +26,7 @@ def echo(handle):
 def script(code):
     into, out, both = inherit("in"), inherit("out"), inherit("both")
     msgpack, json = inherit("msgpack", "msgpack"), inherit("json", "json")
-    for handle in (into, out, *both, *msgpack, *json):
+    for handle in (into, out, *both[:], *msgpack[:], *json[:]):
         assert not os.get_inheritable(handle.fileno()), handle
     assert "GIPC_HANDLES" not in os.environ
     subprocess.run(os.environ["GRANDCHILD"], close_fds=False, check=True)

@@ -60,7 +60,7 @@ def run_script
   both, their_both = Gipc.pipe(duplex: true, codec: :raw)
   msgpack, their_msgpack = Gipc.pipe(duplex: true, codec: :msgpack)
   json, their_json = Gipc.pipe(duplex: true, codec: :json)
-  process = start("script", CODE, in: into, out: out, both: their_both,
+  process = start("script", CODE.to_s, in: into, out: out, both: their_both,
                                   msgpack: their_msgpack, json: their_json)
   Peer.put_stream(to, seed: 1)
   Peer.get_stream(from)
