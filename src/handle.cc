@@ -205,7 +205,10 @@ int Handle::ready_without_waiting(int directions) noexcept {
 int Handle::set_interruptible(bool on) {
   if (int error = check_open())
     return error;
-  if (operation_in_progress())
+  // A put or a get that is in progress in steps does not wait; only a call of
+  // the blocking tier uses the waker.
+  Sender::TryLock lock(sender_);
+  if (!lock || receiver_.state() == Receiver::State::waiting)
     return GIPC_ELOCKED;
   if (!on) {
     waker_.reset();

@@ -35,14 +35,18 @@ void Receiver::close() noexcept {
   set(State::closed);
 }
 
+void Receiver::settle() noexcept {
+  set(inbox_.borrowed() != nullptr ? State::into : State::idle);
+}
+
 void Receiver::begin_wait() noexcept {
-  if (state() == State::idle)
+  if (state() == State::idle || state() == State::into)
     set(State::waiting);
 }
 
 void Receiver::end_wait() noexcept {
   if (state() == State::waiting)
-    set(State::idle);
+    settle();
 }
 
 void Receiver::push(bool on) noexcept {
@@ -196,7 +200,7 @@ int Receiver::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
     inbox_.forget_borrowed();
     end_ = -ENOMEM;
   }
-  set(inbox_.borrowed() != nullptr ? State::into : State::idle);
+  settle();
   return result;
 }
 

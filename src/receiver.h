@@ -92,6 +92,7 @@ private:
   void set(State state) noexcept {
     state_.store(state, std::memory_order_relaxed);
   }
+  void settle() noexcept;
   int state_error() const noexcept;
   ssize_t received(ssize_t size) noexcept;
   int note_broken(int result) noexcept;

@@ -65,6 +65,7 @@ void Sender::end_wait() noexcept {
 
 void Sender::set_driver(Driver *driver) noexcept {
   driver_ = driver;
+  outbox_.close_quick(); // it was opened for the way that the queue was written
   if (driver != nullptr)
     return;
   flush_at_ = flush_step_size;

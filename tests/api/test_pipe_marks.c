@@ -2,6 +2,7 @@
  * put at once. */
 #include "support.h"
 
+#include <ev.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -80,6 +81,31 @@ static void a_lower_mark_holds_at_once(void **state) { /* H79 */
   OK(gipc_try_put(w, "xxx", 3));
   gipc_handle_free(w);
   gipc_handle_free(r);
+}
+
+static void no_message(gipc_handle *h, const void *d, size_t n, void *user) {}
+
+static void a_stopped_handle_writes_its_queue_in_steps_again(void **state) {
+  static const gipc_events events = {sizeof events, no_message, NULL, NULL};
+  struct ev_loop *loop = ev_loop_new(0);
+  gipc_handle *r, *w;
+  static char block[100];
+  OK(gipc_pipe(&r, &w));
+  OK(gipc_set_marks(w, 1, 10 << 20));
+  OK(gipc_start(w, loop, &events, NULL));
+  fill_kernel(w);
+  OK(gipc_try_put(w, block, sizeof block));
+  ev_run(loop, EVRUN_NOWAIT); /* from here on it waits for writability */
+  while (pending(w, GIPC_WRITE) < 160 * 1024)
+    OK(gipc_try_put(w, block, sizeof block));
+  OK(gipc_stop(w));
+  while (gipc_try_get(r, &data, &size) == 0)
+    ;
+  OK(gipc_try_put(w, block, sizeof block));
+  assert_int_equal(pending(w, GIPC_WRITE), 0);
+  gipc_handle_free(w);
+  gipc_handle_free(r);
+  ev_loop_destroy(loop);
 }
 
 static int stopped(void *argument) {
@@ -370,6 +396,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(puts_are_accepted_while_less_than_the_mark_is_queued),
       TEST(a_lower_mark_holds_at_once),
+      TEST(a_stopped_handle_writes_its_queue_in_steps_again),
       TEST(a_peer_that_reads_nothing_costs_bounded_memory),
       TEST(counters_count_the_bytes_on_the_wire),
       TEST(a_batch_is_written_in_one_call),

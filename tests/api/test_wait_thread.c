@@ -220,6 +220,30 @@ static void only_the_owner_interrupts_an_interruptible_handle(void **state) {
   CHECK_IS(gipc_set_interruptible(r, 1), GIPC_ECLOSED);
 }
 
+/* Only a call that waits uses what interrupts it. */
+static void an_operation_in_steps_does_not_lock_interruptions(void **state) {
+  static char block[60 * 1000], into[sizeof block];
+  const void *data;
+  size_t size;
+  CHECK_IS(write(gipc_fd(w, GIPC_WRITE),
+                 "\0\0\xea\x60"
+                 ".",
+                 5),
+           5);
+  CHECK_IS(gipc_get_into(r, into, sizeof into, &size), -EAGAIN);
+  CHECK_OK(gipc_set_interruptible(r, 1));
+  CHECK_OK(gipc_interrupt(r));
+  CHECK_OK(gipc_get_cancel(r));
+  CHECK_IS(gipc_get(r, -1, &data, &size), -ECANCELED);
+  int result;
+  while ((result = gipc_put_start(w, block, sizeof block)) == 0)
+    ;
+  CHECK_IS(result, -EAGAIN);
+  CHECK_OK(gipc_set_interruptible(w, 1));
+  CHECK_OK(gipc_set_interruptible(w, 0));
+  CHECK_IS(gipc_interrupt(w), -EINVAL);
+}
+
 /* The child has to ask for it again, and has no descriptor of the parent's. */
 static int use_in_child(struct ev_loop *fresh, void *h) {
   const void *data;
@@ -257,6 +281,7 @@ int main(void) {
       SET_TEST(an_interrupted_close_has_closed),
       SET_TEST(a_signal_handler_ends_a_get),
       SET_TEST(only_the_owner_interrupts_an_interruptible_handle),
+      SET_TEST(an_operation_in_steps_does_not_lock_interruptions),
       SET_TEST(a_passed_handle_is_not_interruptible),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
