@@ -318,6 +318,8 @@ local function start(chosen, f, ...)
   local native_options = options.build(chosen)
   if chosen.handles then
     failure.misuse "the handles of a function are among its arguments"
+  elseif chosen.program then
+    failure.misuse "the option program is for exec_process"
   end
   for i = 1, arguments.n do
     if getmetatable(arguments[i]) == handle.Handle then

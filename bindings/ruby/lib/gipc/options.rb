@@ -119,7 +119,7 @@ module Gipc
         return name if name.is_a?(Integer)
         raise TypeError, "a signal is a name or a number, not #{name.inspect}" unless text?(name)
 
-        Signal.list.fetch(name.to_s.delete_prefix("SIG")) do
+        Signal.list.fetch(text(name).delete_prefix("SIG")) do
           raise ArgumentError, "no signal: #{name}"
         end
       end
@@ -129,6 +129,8 @@ module Gipc
       def text(value)
         value = value.to_path if value.respond_to?(:to_path)
         raise TypeError, "a String is needed, not #{value.inspect}" unless text?(value)
+        # In such an encoding a character can have a NUL.
+        raise ArgumentError, "#{value.encoding} is not for the system" unless value.encoding.ascii_compatible?
 
         value.to_s
       end
@@ -158,8 +160,8 @@ module Gipc
 
       def set(native, name, value)
         SETTERS.fetch(name).call(native, value)
-      rescue TypeError, ArgumentError, RangeError, Errno::EINVAL => e
-        type = e.is_a?(TypeError) ? TypeError : ArgumentError
+      rescue TypeError, ArgumentError, RangeError, IOError, Errno::EINVAL => e
+        type = [TypeError, IOError].find { |one| e.is_a?(one) } || ArgumentError
         reason = e.is_a?(SystemCallError) ? "#{value.inspect} is not valid" : e.message
         raise type, "option #{name}: #{reason}"
       end
@@ -171,7 +173,7 @@ module Gipc
       end
 
       def fd(value)
-        value.respond_to?(:to_io) ? value.to_io.fileno : number(value)
+        (io = IO.try_convert(value)) ? io.fileno : number(value)
       end
 
       def list(values)
@@ -206,8 +208,8 @@ module Gipc
 
       def rlimit(native, resource, soft, hard = soft)
         unless resource.is_a?(Integer)
-          name = "RLIMIT_#{resource.to_s.upcase}"
-          raise ArgumentError, "no limit: #{resource.inspect}" unless ::Process.const_defined?(name)
+          name = :"RLIMIT_#{text(resource).upcase}"
+          raise ArgumentError, "no limit: #{resource.inspect}" unless ::Process.constants.include?(name)
 
           resource = ::Process.const_get(name)
         end
