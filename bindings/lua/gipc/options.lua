@@ -50,9 +50,13 @@ function options.pass(built, name, h)
   if h.getting:busy() or h.putting:busy() then
     failure.misuse(native.strerror(native.ELOCKED))
   end
+  if name ~= nil then
+    argument.string(name, "a name in handles")
+  end
   local done, message, code = native.options_pass(built, name, h.native)
-  if not done and code == native.EINVAL then
-    failure.misuse(("%q is not a valid name of a handle"):format(name))
+  if code == native.EINVAL then
+    failure.misuse(name == nil and "a handle is given twice"
+      or ("%q is not a valid name of a handle, or its handle is given twice"):format(name))
   end
   check(done, message)
 end

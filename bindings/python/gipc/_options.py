@@ -62,7 +62,10 @@ def sequence(value):
 def signal_number(value):
     """Of a number, a signal.Signals, or a name, such as "TERM" or "SIGTERM"."""
     if not isinstance(value, str):
-        return integer(value)
+        number = integer(value)
+        if not 0 <= number < signal.NSIG:
+            raise ValueError("%r is not a signal" % (value,))
+        return number
     name = value if value.startswith("SIG") else "SIG" + value
     try:
         return int(signal.Signals[name])

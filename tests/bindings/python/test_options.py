@@ -370,6 +370,26 @@ def test_wrong_arguments_of_a_start_are_refused_by_name(module):
     refused("no option 'program'", module.start_process, print, program="x")
 
 
+def test_wrong_arguments_of_a_process_are_refused_by_name():
+    p = exec_process(["sleep", "60"], group="new")
+    for number in 999, -1, 2**40, "TEMR":
+        for send in p.send_signal, p.signal_group:
+            with pytest.raises(ValueError, match="%r is not a sig" % number):
+                send(number)
+    for stop in p.stop, p.stop_group:
+        for grace in -1, "1", float("nan"):
+            with pytest.raises((TypeError, ValueError), match="grace: "):
+                stop(grace)
+    assert p.is_alive()
+    p.stop(grace=0)
+
+
+def test_a_wrong_name_to_inherit_is_refused_by_name():
+    for name in "a b", "", "a=b", 3, None:
+        with pytest.raises((TypeError, ValueError), match="name: "):
+            gipc.inherit(name)
+
+
 @pytest.mark.parametrize("group", [2**32, 2**64, -1])
 def test_a_group_too_large_for_c_is_never_another_one(group):
     for start in starts("groups", [group], uid=1, gid=1):

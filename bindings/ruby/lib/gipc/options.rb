@@ -92,7 +92,7 @@ module Gipc
         handles.each do |key, handle|
           raise TypeError, "a Gipc::Handle is needed, not #{handle.inspect}" unless handle.is_a?(Handle)
 
-          handle.pass(o, key)
+          pass(o, key, handle)
         end
         o
       end
@@ -116,7 +116,11 @@ module Gipc
       # @return [Integer]
       # @private
       def signal(name)
-        return name if name.is_a?(Integer)
+        if name.is_a?(Integer)
+          raise ArgumentError, "no signal: #{name}" unless name.bit_length < 32
+
+          return name
+        end
         raise TypeError, "a signal is a name or a number, not #{name.inspect}" unless text?(name)
 
         Signal.list.fetch(text(name).delete_prefix("SIG")) do
@@ -140,6 +144,7 @@ module Gipc
       def count(argument, value)
         raise TypeError, "#{argument} is an Integer, not #{value.inspect}" unless value.is_a?(Integer)
         raise ArgumentError, "#{argument} is 0 or more, not #{value}" if value.negative?
+        raise ArgumentError, "#{argument} is of 64 bits, not #{value}" if value.bit_length > 64
 
         value
       end
@@ -153,6 +158,13 @@ module Gipc
       end
 
       private
+
+      def pass(native, key, handle)
+        handle.pass(native, key)
+      rescue Errno::EINVAL
+        raise Errno::EINVAL, "handle #{key&.inspect || handle.inspect} is given twice" \
+                             "#{", or this is not a valid name" if key}"
+      end
 
       def text?(value)
         value.is_a?(String) || value.is_a?(Symbol)
