@@ -18,6 +18,7 @@
 %{
 #include <errno.h>
 #include <gipc.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 %}
@@ -181,15 +182,17 @@ static gipc_numbers *gipc_numbers_new(void) {
   return calloc(1, sizeof(gipc_numbers));
 }
 
-static int gipc_numbers_add(gipc_numbers *numbers, int number) {
-  if (numbers == NULL)
+/* A descriptor or an ID, which is unsigned.  What is larger would become another
+ * number. */
+static int gipc_numbers_add(gipc_numbers *numbers, int64_t number) {
+  if (numbers == NULL || number < 0 || number > UINT_MAX)
     return -EINVAL;
   int *items =
       realloc(numbers->items, (numbers->count + 1) * sizeof(*items));
   if (items == NULL)
     return -ENOMEM;
   numbers->items = items;
-  items[numbers->count++] = number;
+  items[numbers->count++] = (int)number;
   return 0;
 }
 %}
@@ -206,7 +209,7 @@ static int options_keep_fds(gipc_options *o, const gipc_numbers *fds) {
                                fds ? fds->count : 0);
 }
 
-/* gid_t is unsigned; a negative number wraps as it does in C. */
+/* gid_t is unsigned: the bits of the numbers are those of the IDs. */
 static int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
                             const gipc_numbers *groups) {
   return gipc_options_set_user(o, uid, gid,

@@ -11,13 +11,26 @@ local function refuse(what, right, value)
   failure.misuse(("%s is %s, not %s"):format(what, right, failure.describe(value)))
 end
 
---- An integer that is not less than low (by default 0).
-function argument.integer(value, what, low)
-  low = low or 0
-  if type(value) ~= "number" or value % 1 ~= 0 or value < low or value >= 2 ^ 53 then
+--- An integer from low (by default 0) to high (by default the largest int of C).
+-- What is larger would reach the library as another number.
+function argument.integer(value, what, low, high)
+  low, high = low or 0, high or 2 ^ 31 - 1
+  if type(value) ~= "number" or value % 1 ~= 0 or value < low then
     refuse(what, low == 0 and "an integer, 0 or more" or "an integer", value)
+  elseif value > high then
+    refuse(what, ("an integer, at most %.0f"):format(high), value)
   end
   return value
+end
+
+--- A number of bytes, and what else has 64 bits: as exact as any Lua has it.
+function argument.size(value, what)
+  return argument.integer(value, what, 0, 2 ^ 53 - 1)
+end
+
+--- The number of a user or a group.
+function argument.id(value, what)
+  return argument.integer(value, what, 0, 2 ^ 32 - 1)
 end
 
 function argument.string(value, what)
@@ -37,6 +50,20 @@ end
 function argument.table(value, what, right)
   if type(value) ~= "table" then
     refuse(what, right or "a table", value)
+  end
+  return value
+end
+
+--- A list.  With other keys, or with holes, a part of it would be passed over.
+function argument.list(value, what)
+  local count = 0
+  for _ in pairs(argument.table(value, what, "a list")) do
+    count = count + 1
+  end
+  for i = 1, count do
+    if value[i] == nil then
+      failure.misuse(("%s is a list, and its item %d is missing"):format(what, i))
+    end
   end
   return value
 end

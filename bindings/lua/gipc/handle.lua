@@ -311,6 +311,8 @@ end
 function Handle:put_many(list, timeout)
   if type(list) ~= "table" then
     failure.misuse "a list of messages is needed"
+  elseif list[1] == nil and next(list) ~= nil then
+    failure.misuse "a list of messages is needed, and its item 1 is missing"
   end
   local encoded_list = list
   if self.encode then

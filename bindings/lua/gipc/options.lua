@@ -50,9 +50,13 @@ function options.pass(built, name, h)
   if h.getting:busy() or h.putting:busy() then
     failure.misuse(native.strerror(native.ELOCKED))
   end
+  if name ~= nil then
+    argument.string(name, "a name in handles")
+  end
   local done, message, code = native.options_pass(built, name, h.native)
-  if not done and code == native.EINVAL then
-    failure.misuse(("%q is not a valid name of a handle"):format(name))
+  if code == native.EINVAL then
+    failure.misuse(name == nil and "a handle is given twice"
+      or ("%q is not a valid name of a handle, or its handle is given twice"):format(name))
   end
   check(done, message)
 end
@@ -61,9 +65,17 @@ end
 
 local setters = {}
 
+-- Raises an error that names a value which the library does not accept.
+local function accepted(what, value, done, message, code)
+  if code == native.EINVAL then
+    failure.misuse(("%s is not valid: %s"):format(what, failure.describe(value)))
+  end
+  return check(done, message)
+end
+
 local function numbers(list, convert, what)
   local result = native.numbers_new()
-  for _, item in ipairs(argument.table(list, what, "a list")) do
+  for _, item in ipairs(argument.list(list, what)) do
     check(native.numbers_add(result, convert(item, "an item of " .. what)))
   end
   return result
@@ -73,11 +85,7 @@ end
 local function simple(name, set, convert, ...)
   local parameters = { ... }
   setters[name] = function(built, value)
-    local done, message, code = set(built, convert(value, name, parameters[1]))
-    if code == native.EINVAL then
-      failure.misuse(("%s is not valid: %s"):format(name, failure.describe(value)))
-    end
-    check(done, message)
+    accepted(name, value, set(built, convert(value, name, parameters[1])))
   end
 end
 
@@ -93,18 +101,19 @@ simple("program", native.options_set_program, argument.string)
 simple("terminal", native.options_set_terminal, argument.fd)
 simple("umask", native.options_set_umask, argument.integer)
 simple("nice", native.options_set_nice, argument.integer, -math.huge)
-simple("uid", native.options_set_uid, argument.integer)
-simple("gid", native.options_set_gid, argument.integer)
+simple("uid", native.options_set_uid, argument.id)
+simple("gid", native.options_set_gid, argument.id)
 simple("no_new_privileges", native.options_set_no_new_privileges, flag)
 
 function setters.env(built, env)
   for name, value in pairs(argument.table(env, "env", "{ NAME = value }")) do
-    if type(name) ~= "string" then
+    if type(name) ~= "string" or name:find("\0", 1, true) then
       failure.misuse(("env is { NAME = value }, and %s is not a name"):format(failure.describe(name)))
     elseif type(value) ~= "string" and type(value) ~= "number" and value ~= false then
       failure.misuse(("env.%s is a string, a number or false, not %s"):format(name, failure.describe(value)))
     end
-    local done = native.options_set_env(built, name, value and tostring(value) or nil)
+    local text = value and argument.string(tostring(value), "env." .. name) or nil
+    local done = native.options_set_env(built, name, text)
     if not done then
       failure.misuse(("env: %q is not a valid name"):format(name))
     end
@@ -125,20 +134,20 @@ function setters.keep_fds(built, list)
   if list == "all" then
     return check(native.options_keep_all_fds(built))
   end
-  check(native.options_keep_fds(built, numbers(list, argument.fd, "keep_fds")))
+  accepted("keep_fds", list, native.options_keep_fds(built, numbers(list, argument.fd, "keep_fds")))
 end
 
 function setters.map_fds(built, map)
   for child_fd, fd in pairs(argument.table(map, "map_fds", "{ [number there] = descriptor }")) do
-    check(native.options_map_fd(built, argument.fd(fd, "a value of map_fds"),
+    accepted("map_fds", fd, native.options_map_fd(built, argument.fd(fd, "a value of map_fds"),
       argument.integer(child_fd, "a key of map_fds")))
   end
 end
 
 function setters.user(built, user)
   argument.options(user, "user", { uid = true, gid = true, groups = true })
-  check(native.options_set_user(built, argument.integer(user.uid, "user.uid"),
-    argument.integer(user.gid, "user.gid"), numbers(user.groups or {}, argument.integer, "user.groups")))
+  accepted("user", user, native.options_set_user(built, argument.id(user.uid, "user.uid"),
+    argument.id(user.gid, "user.gid"), numbers(user.groups or {}, argument.id, "user.groups")))
 end
 
 -- -1: no limit.
@@ -146,7 +155,7 @@ local function limit(value, what)
   if value == math.huge or value == "unlimited" then
     return -1
   end
-  return argument.integer(value, what)
+  return argument.size(value, what)
 end
 
 function setters.rlimits(built, limits)
@@ -161,8 +170,9 @@ function setters.rlimits(built, limits)
 end
 
 function setters.block_signals(built, list)
-  for _, signal in ipairs(argument.table(list, "block_signals", "a list")) do
-    check(native.options_block_signal(built, argument.signal(signal, "an item of block_signals")))
+  for _, signal in ipairs(argument.list(list, "block_signals")) do
+    local number = argument.signal(signal, "an item of block_signals")
+    accepted("block_signals", signal, native.options_block_signal(built, number))
   end
 end
 
@@ -170,11 +180,11 @@ for which, stream in pairs { [0] = "stdin", "stdout", "stderr" } do
   setters[stream] = function(built, what)
     local fd = type(what) == "number" and argument.integer(what, stream) or native.file_fd(what)
     if fd then
-      return check(native.options_set_stdio(built, which, native.STDIO_FD, fd))
+      return accepted(stream, what, native.options_set_stdio(built, which, native.STDIO_FD, fd))
     end
     local mode = modes[what]
       or failure.misuse(stream .. ' is "inherit", "null", "pipe", "stdout", a descriptor or a file')
-    check(native.options_set_stdio(built, which, mode, -1))
+    accepted(stream, what, native.options_set_stdio(built, which, mode, -1))
   end
 end
 

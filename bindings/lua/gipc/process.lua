@@ -104,7 +104,11 @@ end
 -- @param signal its number, or its name such as "TERM"; 0 only checks
 -- @return true; or nil, message, gipc.EDEAD when it has ended
 function Process:signal(signal)
-  return signalled(native.process_signal(usable(self), argument.signal(signal, "signal")))
+  local done, message, code = native.process_signal(usable(self), argument.signal(signal, "signal"))
+  if code == native.EINVAL then
+    failure.misuse(("there is no signal %s"):format(failure.describe(signal)))
+  end
+  return signalled(done, message, code)
 end
 
 --- The same for all processes of its group; it needs `group = "new"` or "session".
@@ -318,6 +322,8 @@ local function start(chosen, f, ...)
   local native_options = options.build(chosen)
   if chosen.handles then
     failure.misuse "the handles of a function are among its arguments"
+  elseif chosen.program then
+    failure.misuse "the option program is for exec_process"
   end
   for i = 1, arguments.n do
     if getmetatable(arguments[i]) == handle.Handle then

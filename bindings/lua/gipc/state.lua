@@ -74,7 +74,7 @@ end
 
 --- Sets the size of the largest message that is got or put, in bytes; default 1 GiB.
 function Handle:set_limit(bytes)
-  local done = succeeded(native.set_limit(self.native, argument.integer(bytes, "the limit")))
+  local done = succeeded(native.set_limit(self.native, argument.size(bytes, "the limit")))
   self.limit = bytes
   return done
 end
@@ -82,13 +82,13 @@ end
 --- Sets how many bytes are received and kept while a put waits; 0 turns that off.
 -- The default is 64 MiB.
 function Handle:set_read_limit(bytes)
-  return succeeded(native.set_read_limit(self.native, argument.integer(bytes, "the limit")))
+  return succeeded(native.set_read_limit(self.native, argument.size(bytes, "the limit")))
 end
 
 --- Sets between how many queued bytes puts of a batch are refused and taken.
 function Handle:set_marks(low, high)
-  argument.integer(low, "low")
-  if argument.integer(high, "high") <= low then
+  argument.size(low, "low")
+  if argument.size(high, "high") <= low then
     failure.misuse(("high is more than low, not %d"):format(high))
   end
   return succeeded(native.set_marks(self.native, low, high))

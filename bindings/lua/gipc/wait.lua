@@ -94,7 +94,7 @@ end
 -- @tparam[opt] number timeout seconds; nil, or a negative number, waits indefinitely
 -- @treturn table those that are ready, in their order; or nil, "timeout", code
 return function(list, timeout)
-  argument.table(list, "what is waited for", "a list")
+  argument.list(list, "what is waited for")
   if list[1] == nil then
     failure.misuse "there is nothing to wait for: the list is empty"
   end

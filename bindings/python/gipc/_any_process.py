@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 
 from . import _native
 from ._native import READ, WRITE
-from ._options import STREAMS, signal_number
+from ._options import STREAMS, naming, signal_number
 from ._wait import current, deadline_of, monotonic, timed_out
 
 _SOURCES = (None, "wait", "kernel", "reported", "child", "lost")
@@ -149,9 +149,10 @@ class AnyProcess:
     def _stop_steps(self, grace, send):
         """Gives the deadline of each wait for its end.  It is not reaped
         before its group has got its last signal."""
-        if grace is not None and grace < 0:
-            raise ValueError("grace must be 0 seconds or more, not %r" % grace)
-        deadline = deadline_of(grace)
+        with naming("grace"):
+            deadline = deadline_of(grace)
+            if grace is not None and grace < 0:
+                raise ValueError("it must be 0 or more, not %r" % (grace,))
         send(SIGTERM)
         send(SIGCONT)  # a stopped process acts on it only once it goes on
         yield deadline

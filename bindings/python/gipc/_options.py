@@ -1,8 +1,10 @@
 """The options of a start: one table, for start_process and exec_process, in
 :mod:`gipc` and in :mod:`gipc.aio`."""
 
+import codecs
 import errno
 import inspect
+import io
 import os
 import re
 import signal
@@ -34,7 +36,7 @@ def integer(value):
 def descriptor(value):
     """The number of a descriptor, or of an object with fileno."""
     fd = value.fileno() if hasattr(value, "fileno") else integer(value)
-    if fd < 0:
+    if not 0 <= fd < 2**31:
         raise ValueError("%r is not a descriptor" % (value,))
     return fd
 
@@ -60,7 +62,10 @@ def sequence(value):
 def signal_number(value):
     """Of a number, a signal.Signals, or a name, such as "TERM" or "SIGTERM"."""
     if not isinstance(value, str):
-        return integer(value)
+        number = integer(value)
+        if not 0 <= number < signal.NSIG:
+            raise ValueError("%r is not a signal" % (value,))
+        return number
     name = value if value.startswith("SIG") else "SIG" + value
     try:
         return int(signal.Signals[name])
@@ -83,8 +88,9 @@ def tell(setter, options, *values):
     """Calls one of the library's setters."""
     try:
         setter(options, *values)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
+    except (OSError, OverflowError) as error:
+        # SWIG's OverflowError is in terms of C.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
         shown = ", ".join(map(repr, values))
         raise ValueError("%s is not valid" % shown) from None
@@ -141,6 +147,22 @@ def _stream(which):
     return apply
 
 
+def _text_file(look):
+    """Checks, before there is a child, what its files are made with."""
+
+    def apply(o, value):
+        try:
+            look(value)
+        except LookupError as error:
+            raise ValueError(str(error)) from None
+
+    return apply
+
+
+def _encoding(value):
+    io.TextIOWrapper(io.BytesIO(), encoding=value)
+
+
 def _map_fds(o, value):
     for number, file in mapping(value):
         fd = descriptor(file)
@@ -194,8 +216,7 @@ def numbers(items):
     """Integers for the library."""
     result = _native.numbers_new()
     for item in items:
-        # IDs are unsigned, and go through an int.
-        _native.numbers_add(result, item if item < 2**31 else item - 2**32)
+        tell(_native.numbers_add, result, item)
     return result
 
 
@@ -288,8 +309,11 @@ OPTIONS = {
     "text": Option(
         "True: the files of pipes are text files, as those of ``subprocess``."
     ),
-    "encoding": Option("of these files; implies text."),
-    "errors": Option("of these files, as for ``open``; implies text."),
+    "encoding": Option("of these files; implies text.", _text_file(_encoding)),
+    "errors": Option(
+        "of these files, as for ``open``; implies text.",
+        _text_file(codecs.lookup_error),
+    ),
     "map_fds": Option(
         "more descriptors that it gets: a dictionary from the number in the "
         "child to a descriptor, or an object with ``fileno``, of this process.",

@@ -18,6 +18,7 @@ from ._options import (
 )
 from ._pipe import family
 from ._process import check_passable, handles_among, natives_of
+from .errors import GIPCError
 
 
 class _GProgram(AnyProcess):
@@ -87,13 +88,19 @@ class _GProgram(AnyProcess):
     def __repr__(self):
         if self._end is None:
             return "<%s name=%r closed>" % (type(self).__name__, self.name)
-        code = self._end.poll()
         return "<%s name=%r pid=%d %s>" % (
             type(self).__name__,
             self.name,
             self.pid,
-            "started" if code is None else "stopped exitcode=%r" % code,
+            self._state(),
         )
+
+    def _state(self):
+        try:
+            code = self._end.poll()
+        except GIPCError:  # in a fork, where it belongs to the parent
+            return "of another process"
+        return "started" if code is None else "stopped exitcode=%r" % code
 
 
 @takes_options
@@ -192,6 +199,7 @@ def inherit(name, encoder="default", decoder="default"):
 
     Raises:
         - :exc:`FileNotFoundError` when nothing was passed under it
+        - :exc:`TypeError`, :exc:`ValueError`: of what cannot be a name
         - :exc:`GIPCBadHandles` when the variable GIPC_HANDLES is malformed, or
           not about this process
     """
@@ -201,7 +209,8 @@ def inherit(name, encoder="default", decoder="default"):
 def inherited(name):
     """The native handle."""
     try:
-        return _native.inherit(name)
+        with naming("name"):
+            return _inherit(path(name))
     except FileNotFoundError as error:
         raise FileNotFoundError(
             error.errno, "no handle was passed under the name", name
@@ -209,6 +218,17 @@ def inherited(name):
     finally:
         # The library changes the environment of C.
         _follow_environment("GIPC_HANDLES")
+
+
+def _inherit(name):
+    try:
+        return _native.inherit(name)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise ValueError(
+            "%r is not one of letters, digits, '_', '-' and '.'" % (name,)
+        ) from None
 
 
 def _follow_environment(name):

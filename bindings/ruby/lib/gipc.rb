@@ -175,6 +175,8 @@ module Gipc
       Native.inherit(name)
     rescue Errno::ENOENT
       raise Errno::ENOENT, "no handle was passed under the name #{name.inspect}"
+    rescue Errno::EINVAL
+      raise Errno::EINVAL, "#{name.inspect} is not a valid name of a handle"
     end
 
     # Lets other fibers of this thread run, if it has a scheduler.

@@ -140,6 +140,15 @@ return function(test)
     refused("keep_fds is a list, not 3", exec { keep_fds = 3 })
     refused("cwd is a string", exec { cwd = true })
     refused("user.gid is an integer", exec { user = { uid = 1 } })
+    refused("stdout is not valid: \"stdout\"", exec { stdout = "stdout" })
+    refused("block_signals is not valid: 999", exec { block_signals = { 999 } })
+    refused("block_signals is a list, and its item 1 is missing", exec { block_signals = { TERM = true } })
+    refused("keep_fds is a list, and its item 2 is missing", exec { keep_fds = { 0, nil, 1 } })
+    refused("env is .* and .* is not a name", exec { env = { ["A\0"] = "1" } })
+    refused("env.A is a string without NUL", exec { env = { A = "a\0b" } })
+    refused("the option program is for exec_process", function()
+      gipc.start_process({ program = "/bin/sh" }, function() end)
+    end)
     local r, w = gipc.pipe()
     refused('a direction is "r" or "w", not "x"', function() r:fd "x" end)
     refused("the limit is an integer, 0 or more, not %-1", function() r:set_limit(-1) end)
@@ -147,9 +156,39 @@ return function(test)
     local child = gipc.start_process(function() end)
     refused('signal is a signal, such as "TERM", not "FOO"', function() child:signal "FOO" end)
     refused("no group of its own", function() child:signal_group "TERM" end)
+    refused("there is no signal 999", function() child:signal(999) end)
+    refused("what is waited for is a list, and its item 2 is missing", function() gipc.wait { child, nil, 5 } end)
+    refused("a list of messages is needed, and its item 1 is missing", function() w:put_many { x = 1 } end)
+    refused("a handle is given twice", function() gipc.start_process(function() end, r, r) end)
+    refused("its handle is given twice", exec { handles = { a = r, b = r } })
+    refused("a name in handles is a string without NUL, not a boolean", exec { handles = { [true] = r } })
+    refused('a name in handles is a string without NUL, not "a.*b"', exec { handles = { ["a\0b"] = r } })
     child:join()
     r:close()
     w:close()
+  end)
+
+  -- User 2^32 would be the superuser.
+  test("a_number_that_is_too_large_for_c_is_never_another_one", function()
+    local large = 2 ^ 32
+    for _, chosen in ipairs {
+      { uid = large },
+      { gid = large },
+      { user = { uid = large, gid = 1 } },
+      { user = { uid = 1, gid = large } },
+      { user = { uid = 1, gid = 1, groups = { large } } },
+      { umask = large },
+      { nice = large },
+      { death_signal = large + 15 },
+      { stdout = large + 1 },
+      { terminal = large },
+      { keep_fds = { large } },
+      { map_fds = { [large + 5] = 1 } },
+      { block_signals = { large + 15 } },
+    } do
+      raises(next(chosen) .. ".* is an integer, at most %d+, not 42949", gipc.exec_process, { "true" }, chosen)
+    end
+    raises("read_fd is an integer, at most 2147483647", gipc.open, large)
   end)
 
   test("an_object_that_cannot_be_encoded_is_refused_with_its_place", function()

@@ -274,9 +274,9 @@ def test_a_daemon_gets_the_death_signal(method, program):
 # ---- Errors ------------------------------------------------------------------
 
 
-def starts(name, value):
+def starts(name, value, **others):
     """The calls with one option, for each way of starting a child."""
-    options = {name: value}
+    options = {name: value, **others}
     for module in gipc, aio:
         yield lambda: module.exec_process(["true"], **options)
         if name != "program":
@@ -299,19 +299,27 @@ WRONG = [
     ("stdin", STDOUT, "stdin: STDOUT is for stderr only"),
     ("stdout", True, "stdout: .*not True"),
     ("stderr", "file", "stderr: .*not 'file'"),
+    ("encoding", "morse", "encoding: unknown encoding: morse"),
+    ("encoding", "base64", "encoding: 'base64' is not a text encoding"),
+    ("encoding", 3, "encoding: .*not int"),
+    ("errors", "sigh", "errors: unknown error handler name 'sigh'"),
+    ("errors", 3, "errors: .*not int"),
     ("map_fds", [1], r"map_fds: .*not \[1\]"),
     ("map_fds", {-1: 1}, "map_fds: .*-1"),
     ("keep_fds", 3, "keep_fds: .*not 3"),
     ("keep_fds", "some", "keep_fds: .*not 'some'"),
     ("keep_fds", [-4], "keep_fds: -4"),
+    ("keep_fds", [2**31], "keep_fds: 2147483648 is not a descriptor"),
     ("program", "", "program: '' is not valid"),
     ("group", "mine", "group: .*not 'mine'"),
     ("terminal", "tty", "terminal: .*not 'tty'"),
     ("umask", 0o1000, "umask: 512 is not valid"),
     ("umask", "077", "umask: .*not '077'"),
     ("nice", 100, "nice: 100 is not valid"),
+    ("nice", 2**32, "nice: 4294967296 is not valid"),
     ("user", "nobody at all", "user: 'nobody at all' is not known"),
     ("uid", "nobody", "uid: .*not 'nobody'"),
+    ("uid", 2**32, "uid: 4294967296 is not valid"),
     ("gid", "no group", "gid: 'no group' is not known"),
     ("groups", [1], "groups: groups need a user, or uid and gid"),
     ("rlimits", {"nofiles": 3}, "rlimits: 'nofiles' is not a resource"),
@@ -360,6 +368,33 @@ def test_wrong_arguments_of_a_start_are_refused_by_name(module):
         refused("target.* callable", module.start_process, target)
     refused("method .*'forc'", module.start_process, print, method="forc")
     refused("no option 'program'", module.start_process, print, program="x")
+
+
+def test_wrong_arguments_of_a_process_are_refused_by_name():
+    p = exec_process(["sleep", "60"], group="new")
+    for number in 999, -1, 2**40, "TEMR":
+        for send in p.send_signal, p.signal_group:
+            with pytest.raises(ValueError, match="%r is not a sig" % number):
+                send(number)
+    for stop in p.stop, p.stop_group:
+        for grace in -1, "1", float("nan"):
+            with pytest.raises((TypeError, ValueError), match="grace: "):
+                stop(grace)
+    assert p.is_alive()
+    p.stop(grace=0)
+
+
+def test_a_wrong_name_to_inherit_is_refused_by_name():
+    for name in "a b", "", "a=b", 3, None:
+        with pytest.raises((TypeError, ValueError), match="name: "):
+            gipc.inherit(name)
+
+
+@pytest.mark.parametrize("group", [2**32, 2**64, -1])
+def test_a_group_too_large_for_c_is_never_another_one(group):
+    for start in starts("groups", [group], uid=1, gid=1):
+        with pytest.raises(ValueError, match="groups.*: %d is not" % group):
+            start()
 
 
 def test_wrong_settings_of_a_handle_are_refused_by_name():

@@ -10,7 +10,7 @@ import sys
 import gevent
 import pytest
 import support
-from gipc import pipe, start_process
+from gipc import exec_process, pipe, start_process
 
 
 def nothing():
@@ -218,3 +218,12 @@ def test_randomness_is_not_shared():  # H33
             seen.update(r.get())
             p.join()
     assert len(seen) == 40
+
+
+def test_a_program_prints_its_state_in_a_fork_too():
+    p = exec_process(["sleep", "60"])
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if repr(p).endswith(" of another process>") else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    p.stop(grace=0)

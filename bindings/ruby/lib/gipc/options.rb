@@ -92,7 +92,7 @@ module Gipc
         handles.each do |key, handle|
           raise TypeError, "a Gipc::Handle is needed, not #{handle.inspect}" unless handle.is_a?(Handle)
 
-          handle.pass(o, key)
+          pass(o, key, handle)
         end
         o
       end
@@ -116,10 +116,14 @@ module Gipc
       # @return [Integer]
       # @private
       def signal(name)
-        return name if name.is_a?(Integer)
+        if name.is_a?(Integer)
+          raise ArgumentError, "no signal: #{name}" unless name.bit_length < 32
+
+          return name
+        end
         raise TypeError, "a signal is a name or a number, not #{name.inspect}" unless text?(name)
 
-        Signal.list.fetch(name.to_s.delete_prefix("SIG")) do
+        Signal.list.fetch(text(name).delete_prefix("SIG")) do
           raise ArgumentError, "no signal: #{name}"
         end
       end
@@ -129,6 +133,8 @@ module Gipc
       def text(value)
         value = value.to_path if value.respond_to?(:to_path)
         raise TypeError, "a String is needed, not #{value.inspect}" unless text?(value)
+        # In such an encoding a character can have a NUL.
+        raise ArgumentError, "#{value.encoding} is not for the system" unless value.encoding.ascii_compatible?
 
         value.to_s
       end
@@ -138,6 +144,7 @@ module Gipc
       def count(argument, value)
         raise TypeError, "#{argument} is an Integer, not #{value.inspect}" unless value.is_a?(Integer)
         raise ArgumentError, "#{argument} is 0 or more, not #{value}" if value.negative?
+        raise ArgumentError, "#{argument} is of 64 bits, not #{value}" if value.bit_length > 64
 
         value
       end
@@ -152,14 +159,21 @@ module Gipc
 
       private
 
+      def pass(native, key, handle)
+        handle.pass(native, key)
+      rescue Errno::EINVAL
+        raise Errno::EINVAL, "handle #{key&.inspect || handle.inspect} is given twice" \
+                             "#{", or this is not a valid name" if key}"
+      end
+
       def text?(value)
         value.is_a?(String) || value.is_a?(Symbol)
       end
 
       def set(native, name, value)
         SETTERS.fetch(name).call(native, value)
-      rescue TypeError, ArgumentError, RangeError, Errno::EINVAL => e
-        type = e.is_a?(TypeError) ? TypeError : ArgumentError
+      rescue TypeError, ArgumentError, RangeError, IOError, Errno::EINVAL => e
+        type = [TypeError, IOError].find { |one| e.is_a?(one) } || ArgumentError
         reason = e.is_a?(SystemCallError) ? "#{value.inspect} is not valid" : e.message
         raise type, "option #{name}: #{reason}"
       end
@@ -171,7 +185,7 @@ module Gipc
       end
 
       def fd(value)
-        value.respond_to?(:to_io) ? value.to_io.fileno : number(value)
+        (io = IO.try_convert(value)) ? io.fileno : number(value)
       end
 
       def list(values)
@@ -206,8 +220,8 @@ module Gipc
 
       def rlimit(native, resource, soft, hard = soft)
         unless resource.is_a?(Integer)
-          name = "RLIMIT_#{resource.to_s.upcase}"
-          raise ArgumentError, "no limit: #{resource.inspect}" unless ::Process.const_defined?(name)
+          name = :"RLIMIT_#{text(resource).upcase}"
+          raise ArgumentError, "no limit: #{resource.inspect}" unless ::Process.constants.include?(name)
 
           resource = ::Process.const_get(name)
         end

@@ -42,6 +42,7 @@ module Gipc
     # @private
     def self.start(handles, options, &block)
       raise ArgumentError, "a block is needed, to call in the child" unless block
+      raise ArgumentError, "option program: it is for exec_process" if options[:program]
 
       native_options = Options.build(handles.map { |handle| [nil, handle] }, options)
       native = Options.naming(native_options, options) do
