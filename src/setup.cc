@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -258,11 +259,17 @@ int Setup::close_others() noexcept {
       return error;
   if (!close_others_)
     return 0;
-  int next = 3;
-  for (int kept; (kept = next_kept(next)) >= 0; next = kept + 1)
-    if (kept > next)
-      if (int error = os::close_range(next, kept - 1))
+  unsigned next = 3; // after INT_MAX it is no descriptor any more
+  while (next <= INT_MAX) {
+    int kept = next_kept(static_cast<int>(next));
+    if (kept < 0)
+      break;
+    auto number = static_cast<unsigned>(kept);
+    if (number > next)
+      if (int error = os::close_range(next, number - 1))
         return error;
+    next = number + 1;
+  }
   return os::close_range(next, ~0u);
 }
 

@@ -2,6 +2,7 @@
 #include "support_process.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -263,6 +264,14 @@ static int dropped_without_close_range(void *argument) {
   return 0;
 }
 
+static void any_number_can_be_kept_that_no_descriptor_has(void **state) {
+  gipc_options *o = new_options();
+  const int keep[] = {INT_MAX, 777, INT_MAX - 1};
+  CHECK_OK(gipc_options_keep_fds(o, keep, 3));
+  CHECK_IS(in_child(return_argument, (void *)7, o), 7);
+  gipc_options_free(o);
+}
+
 static void descriptors_are_closed_without_close_range(void **state) {
   not_under_valgrind();
   in_own_fork(on_an_old_kernel, NULL); /* H12 */
@@ -337,6 +346,7 @@ int main(void) {
       TEST(keeping_a_closed_descriptor_is_an_error_of_the_start),
       TEST(a_function_child_keeps_descriptors_of_the_program),
       TEST(a_function_child_keeps_only_the_listed_descriptors),
+      TEST(any_number_can_be_kept_that_no_descriptor_has),
       TEST(descriptors_are_closed_without_close_range),
       TEST(no_descriptor_leaks_where_they_cannot_be_listed),
       TEST(no_descriptor_leaks_where_the_child_can_open_no_file),
