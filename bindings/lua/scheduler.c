@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <gipc.h>
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@ typedef struct waiter {
   scheduler *owner;
   int token;
   int timed_out;
+  int is_new; /* among those that the loop has not seen yet */
   enum { FREE, WAITING, READY } state;
   struct waiter *next; /* free, or ready after this one */
 } waiter;
@@ -20,6 +22,8 @@ struct scheduler {
   struct ev_loop *loop;
   waiter **waiters; /* by token: libev keeps pointers to them */
   int count;
+  int *new; /* tokens, each once */
+  int new_count;
   waiter *free;
   waiter *first_ready, *last_ready;
   int ready;
@@ -46,6 +50,7 @@ void scheduler_free(scheduler *s) {
   for (int i = 0; i < s->count; ++i)
     free(s->waiters[i]);
   free(s->waiters);
+  free(s->new);
   free(s);
 }
 
@@ -86,6 +91,10 @@ static waiter *new_waiter(scheduler *s) {
   if (waiters == NULL)
     return NULL;
   s->waiters = waiters;
+  int *new = realloc(s->new, (size_t)(s->count + 1) * sizeof(*new));
+  if (new == NULL)
+    return NULL;
+  s->new = new;
   waiter *w = calloc(1, sizeof(*w));
   if (w == NULL)
     return NULL;
@@ -116,6 +125,9 @@ int scheduler_watch(scheduler *s, int fd, int direction, double timeout) {
   if (fd >= 0) {
     ev_io_set(&w->io, fd, direction == GIPC_READ ? EV_READ : EV_WRITE);
     ev_io_start(s->loop, &w->io);
+    if (!w->is_new)
+      s->new[s->new_count++] = w->token;
+    w->is_new = 1;
   }
   if (timeout >= 0) {
     /* Coroutines may have run for long since the loop looked at the clock. */
@@ -135,9 +147,22 @@ int scheduler_forget(scheduler *s, int token) {
   return 0;
 }
 
+/* An error of a hook, as of Ctrl-C, can leave a wait behind whose descriptor is
+ * closed then.  libev ends the process when it is given such a one. */
+static void end_waits_for_closed(scheduler *s) {
+  while (s->new_count > 0) {
+    waiter *w = s->waiters[s->new[--s->new_count]];
+    w->is_new = 0;
+    if (w->state == WAITING && ev_is_active(&w->io) &&
+        fcntl(w->io.fd, F_GETFD) < 0)
+      make_ready(w, 0);
+  }
+}
+
 int scheduler_run(scheduler *s, int block) {
   if (s == NULL)
     return -EINVAL;
+  end_waits_for_closed(s);
   if (s->ready == 0)
     ev_run(s->loop, block ? EVRUN_ONCE : EVRUN_NOWAIT);
   return s->ready;

@@ -268,7 +268,10 @@ end
 
 function Process:__tostring()
   local state = "closed"
-  if self.native then
+  local _, _, failed = native.process_is_alive(self.native)
+  if failed == native.EWRONGPROC then
+    state = "of another process"
+  elseif self.native then
     local code, lost = self:exitcode()
     state = self:is_alive() and "running" or code and "exit code " .. code or lost
   end

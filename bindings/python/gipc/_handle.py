@@ -294,7 +294,11 @@ class _GIPCHandle(Settings):
             ) from None
 
     def __repr__(self):
-        return "<%s_%s fd: %s>" % (type(self).__name__, self._id, self._fd)
+        try:
+            fd = self._fd
+        except GIPCError:  # in a fork, where it belongs to the parent
+            fd = "of another process"
+        return "<%s_%s fd: %s>" % (type(self).__name__, self._id, fd)
 
 
 class _Limit:

@@ -245,4 +245,14 @@ return function(test)
     equal(require("gipc.loop").name(), "custom")
     raises("gipc.use \"own\"", gipc.run, print)
   end)
+
+  test("a_descriptor_closed_before_the_loop_sees_it_does_not_end_the_process", function()
+    local scheduler = native.scheduler_new()
+    local r, w = gipc.pipe { codec = "raw" }
+    local token = native.scheduler_watch(scheduler, r:fd "r", native.READ, -1)
+    r:close()
+    w:close()
+    equal(native.scheduler_run(scheduler, 0), 1)
+    equal(native.scheduler_next(scheduler), token)
+  end)
 end

@@ -220,10 +220,11 @@ def test_randomness_is_not_shared():  # H33
     assert len(seen) == 40
 
 
-def test_a_program_prints_its_state_in_a_fork_too():
-    p = exec_process(["sleep", "60"])
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0 if repr(p).endswith(" of another process>") else 1)
-    assert os.waitpid(pid, 0)[1] == 0
-    p.stop(grace=0)
+def test_programs_and_handles_print_their_state_in_a_fork_too():
+    with pipe(duplex=True) as (a, b):
+        p = exec_process(["sleep", "60"])
+        pid = os.fork()
+        if pid == 0:
+            os._exit(sum("of another process" not in repr(o) for o in (p, a)))
+        assert os.waitpid(pid, 0)[1] == 0
+        p.stop(grace=0)
