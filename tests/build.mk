@@ -231,6 +231,7 @@ check-san:
 	@$(call test_env,$(asan)) GIPC_TEST_SAN=1 GIPC_TEST_SLOW=1 \
 	  TIMEOUT=1200 ASAN_OPTIONS=detect_stack_use_after_return=1 \
 	  UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	  LSAN_OPTIONS=suppressions=$(call quote,$(here)/tests/leaks.txt):print_suppressions=0 \
 	  tests/run $(patsubst $(B)/%,$(asan)/%,$(cmocka_programs) $(fuzz))
 
 # die_after_fork=0: TSan would end the children of a threaded parent.

@@ -40,7 +40,9 @@ def check(tmp_path, *command):
 @pytest.mark.timeout(200)
 def test_the_stubs_say_what_is_there(tmp_path):
     check(tmp_path, "mypy.stubtest", "gipc", "--concise",
-          "--mypy-config-file", "mypy.ini", "--allowlist", "allowed")
+          "--mypy-config-file", "mypy.ini", "--allowlist", "allowed",
+          # What is allowed for one version of mypy may not be needed by another.
+          "--ignore-unused-allowlist")
 
 
 @pytest.mark.timeout(200)
