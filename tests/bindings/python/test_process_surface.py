@@ -97,8 +97,8 @@ def test_a_group_is_stopped_with_all_of_it(way, group):
 
 def test_a_group_gets_a_signal_until_its_leader_is_reaped(way):
     p = shell(FAMILY % "exit 3", group="new")
-    support.is_readable(p.sentinel) or way.wait_until(
-        lambda: support.is_readable(p.sentinel))
+    look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    way.wait_until(lambda: os.waitid(os.P_PID, p.pid, look))
     p.signal_group(signal.SIGKILL)
     assert p.stdout.read() == ""
     p.join()
