@@ -247,6 +247,7 @@ async def test_every_cancelled_put_says_what_became_of_it(tasks):
         assert await r.get() == LARGE
         for message in (LARGE, b""):
             fill = tasks.spawn(w.put, LARGE)
+            await tasks.settle()
             with pytest.raises(asyncio.TimeoutError) as raised:
                 await asyncio.wait_for(w.put(message), 0.01)
             assert aio.withdrawn(raised.value) is True
