@@ -1,7 +1,5 @@
-/* gipc._native: the step tier for Python, private to the package.
- *
- * Only `wait`, `wait_either` and `receive` wait, without the interpreter's lock;
- * every other call returns at once. */
+/* gipc._native: the step tier for Python, private to the package.  Only `wait`,
+ * `wait_either` and `receive` wait, without the interpreter's lock. */
 %module(package = "gipc", threads = "1") native
 %nothread;
 
