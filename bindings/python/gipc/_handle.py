@@ -77,6 +77,7 @@ class _GIPCHandle(Settings):
     def _forget(self):
         """It is closed, or another process has it.  May be done again, where an
         exception came between."""
+        self._closing = None
         self._stop_watcher()
         self._stop_rest()
         _open.discard(self._ref)
@@ -267,7 +268,6 @@ class _GIPCHandle(Settings):
         if self._other is not None and self._other._closed:
             self._other._forget()
         self._forget()
-        self._closing = None
 
     def _close_step(self, native):
         """WAIT: what a put left behind when it was cancelled must leave
