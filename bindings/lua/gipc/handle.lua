@@ -1,6 +1,6 @@
 --- One end of a pipe.
 -- @module gipc.handle
-local Turn = require "gipc.turn"
+local FairLock = require "gipc.fair_lock"
 local argument = require "gipc.argument"
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
@@ -32,7 +32,7 @@ local function writable(self)
   if not self.duplex then
     return out, "w"
   end
-  if not self.getting.taken then
+  if not self.getting.locked then
     local _, no_more = native.read_ahead(self.native)
     if no_more then
       return out, "w" -- the limit, or the end, which the next get tells
@@ -85,8 +85,8 @@ end
 -- can do that; else with the next put, flush or close.
 local function flush_beside(self)
   loop.spawn(function()
-    self.flushing = true -- also while it is in line: a close goes on behind it
-    self.putting:take(nil, flush, self)
+    self.flushing = true -- also while it waits for the lock: a close waits behind it
+    self.putting:exclusively(nil, flush, self)
     self.flushing = false
   end)
 end
@@ -119,8 +119,8 @@ local function wrap(native_handle, options)
     decode = decode,
   }, Handle)
   self.duplex = native.directions(native_handle) == native.READ + native.WRITE
-  self.getting = Turn.new()
-  self.putting = Turn.new(function()
+  self.getting = FairLock.new()
+  self.putting = FairLock.new(function()
     if self.either then
       loop.forget(native.fd_of(self.either))
       native.close_descriptor(self.either)
@@ -148,7 +148,7 @@ end
 -- ---- Getting --------------------------------------------------------------------
 
 -- before: the outcome of the call without the lock, if there was one.
-local function get_in_turn(self, deadline, before)
+local function get_locked(self, deadline, before)
   if before == YIELD then
     loop.let_others_run()
   end
@@ -180,7 +180,7 @@ function Handle:get(timeout)
   local deadline = failure.deadline(timeout)
   local getting = self.getting
   local outcome, data, code
-  if not getting.taken then
+  if not getting.locked then
     outcome, data, code = take(self.native)
     if outcome == DONE then
       if self.decode then
@@ -191,7 +191,7 @@ function Handle:get(timeout)
       return failed(self, data, code)
     end
   end
-  return received(self, getting:take(deadline, get_in_turn, self, deadline, outcome))
+  return received(self, getting:exclusively(deadline, get_locked, self, deadline, outcome))
 end
 
 --- The messages until the end of the stream, for a loop.  Any other end than a
@@ -239,7 +239,7 @@ local function put_result(self, value, message, code)
 end
 
 -- before: as for a get.
-local function put_in_turn(self, deadline, data, before)
+local function put_locked(self, deadline, data, before)
   self.lent = data -- before the library has it, as an interrupt may come at any time
   local outcome, message, code = before, nil, nil
   repeat
@@ -263,7 +263,7 @@ end
 
 -- A part of the message was written, and the remaining bytes are queued.
 local function finish_put(self, deadline)
-  local sent, message, code = self.putting:take(deadline, flush, self, deadline)
+  local sent, message, code = self.putting:exclusively(deadline, flush, self, deadline)
   if code == native.ETIMEDOUT then
     flush_beside(self)
     return in_progress()
@@ -280,7 +280,7 @@ function Handle:put(value, timeout)
   local deadline = failure.deadline(timeout)
   local putting = self.putting
   local outcome, message, code
-  if not putting.taken then
+  if not putting.locked then
     outcome, message, code = put(self.native, data)
     if outcome == DONE then
       return true
@@ -291,21 +291,21 @@ function Handle:put(value, timeout)
     end
   end
   local done
-  done, message, code = putting:take(deadline, put_in_turn, self, deadline, data, outcome)
+  done, message, code = putting:exclusively(deadline, put_locked, self, deadline, data, outcome)
   if done == nil then
     return failed(self, message, code, #data)
   end
   return true
 end
 
-local function put_list_in_turn(self, deadline, list)
+local function put_list_locked(self, deadline, list)
   local outcome, next, code, taken = queue(self.native, list, 1)
   while outcome and outcome ~= DONE do
     local sent, message = true, nil
     if outcome == YIELD then
       loop.let_others_run()
     elseif outcome == LENT then
-      sent, message, code = put_in_turn(self, deadline, list[next])
+      sent, message, code = put_locked(self, deadline, list[next])
       next = sent and next + 1 or next
     else
       sent, message, code = flush(self, deadline)
@@ -352,7 +352,7 @@ function Handle:put_many(list, timeout)
   end
   local deadline = failure.deadline(timeout)
   local sent, message, code, taken =
-    self.putting:take(deadline, put_list_in_turn, self, deadline, encoded_list)
+    self.putting:exclusively(deadline, put_list_locked, self, deadline, encoded_list)
   if sent then
     return true
   end
@@ -370,14 +370,14 @@ end
 -- @return true; or nil, message, code
 function Handle:flush(timeout)
   local deadline = failure.deadline(timeout)
-  return succeeded(self.putting:take(deadline, flush, self, deadline))
+  return succeeded(self.putting:exclusively(deadline, flush, self, deadline))
 end
 
 -- ---- The rest -------------------------------------------------------------------
 
 -- Nobody gets or puts; the background flush may.
 local function check_free(self)
-  if self.getting:busy() or self.putting:busy() and not self.flushing then
+  if self.getting:is_locked_elsewhere() or self.putting:is_locked_elsewhere() and not self.flushing then
     failure.misuse "a get or put of another coroutine is in progress on this handle"
   end
 end
@@ -385,7 +385,7 @@ end
 local function ending(self, step, timeout)
   check_free(self)
   local deadline = failure.deadline(timeout)
-  return succeeded(self.putting:take(deadline, function()
+  return succeeded(self.putting:exclusively(deadline, function()
     return complete(self, native.WRITE, deadline, function(h)
       native.flush_step(h) -- what is wrong with it, the step tells
       return step(h)
@@ -422,7 +422,7 @@ function Handle:abort()
   -- one; other loops forget it.
   local fd = self.flushing and loop.needs_open() and native.fd(self.native, native.WRITE)
   if fd and native.shut(fd) then
-    return succeeded(self.putting:take(nil, abort))
+    return succeeded(self.putting:exclusively(nil, abort))
   end
   return succeeded(abort())
 end

@@ -55,42 +55,41 @@ local none = {
   end,
 }
 
--- Loops that give only wait sleep on a pipe that nothing comes through.
-local function sleep_by(wait)
-  return function(seconds)
-    local reader, writer = failure.check(failure.collecting(native.pipe))
-    wait(native.fd(reader, native.READ), "r", seconds)
-    native.close(reader)
-    native.close(writer)
-  end
-end
-
--- For loops that have no parking of their own: a pipe, which wake closes.
-local Pipe = {}
-Pipe.__index = Pipe
-
-local function new_pipe()
-  local reader, writer = failure.check(failure.collecting(native.pipe))
-  return setmetatable({ reader = reader, writer = writer }, Pipe)
-end
-
-function Pipe:wake()
-  if self.writer then
-    native.close(self.writer)
-    self.writer = nil
-  end
-end
-
-function Pipe:close()
-  self:wake()
-  native.close(self.reader)
-end
-
 local current = none
 local name = "none"
 
-function Pipe:wait(timeout)
-  return current.wait(native.fd(self.reader, native.READ), "r", timeout)
+-- The parking of loops that have none of their own: the descriptor of a timer, which
+-- expires after the timeout, or at once when it is woken.
+local Timer = {}
+Timer.__index = Timer
+
+local function new_timer()
+  return setmetatable({ timer = failure.check(failure.collecting(native.timer_new)), woken = false }, Timer)
+end
+
+function Timer:wait(timeout)
+  if timeout and not self.woken then
+    failure.check(native.timer_set(self.timer, timeout))
+  end
+  current.wait(native.fd_of(self.timer), "r")
+  return self.woken
+end
+
+function Timer:wake()
+  self.woken = true
+  failure.check(native.timer_set(self.timer, 0))
+end
+
+function Timer:close()
+  loop.forget(native.fd_of(self.timer))
+  native.close_descriptor(self.timer)
+end
+
+-- The sleep of loops that have none of their own.
+local function sleep_on_timer(seconds)
+  local timer = new_timer()
+  timer:wait(seconds)
+  timer:close()
 end
 
 -- ---- Whether a wait is possible here ---------------------------------------------
@@ -194,7 +193,7 @@ end
 
 --- A wait without a descriptor, on the loop in use.
 function loop.parking()
-  return current.parking and current.parking() or new_pipe()
+  return current.parking and current.parking() or new_timer()
 end
 
 --- Waits until loop.wake(parking): true; or timeout seconds are over.
@@ -276,7 +275,7 @@ function loop.use(what)
   end
   current = {
     wait = chosen.wait,
-    sleep = chosen.sleep or sleep_by(chosen.wait),
+    sleep = chosen.sleep or sleep_on_timer,
     spawn = chosen.spawn,
     active = chosen.active or loop.in_coroutine,
     parking = chosen.parking,

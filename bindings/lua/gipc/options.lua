@@ -47,7 +47,7 @@ function options.pass(built, name, h)
   if getmetatable(h) ~= handle.Handle then
     failure.misuse("handles is { name = handle }, and " .. failure.describe(h) .. " is not a handle")
   end
-  if h.getting:busy() or h.putting:busy() then
+  if h.getting:is_locked_elsewhere() or h.putting:is_locked_elsewhere() then
     failure.misuse(native.strerror(native.ELOCKED))
   end
   if name ~= nil then

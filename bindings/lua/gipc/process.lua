@@ -1,6 +1,6 @@
 --- Child processes.
 -- @module gipc.process
-local Turn = require "gipc.turn"
+local FairLock = require "gipc.fair_lock"
 local argument = require "gipc.argument"
 local failure = require "gipc.failure"
 local handle = require "gipc.handle"
@@ -26,7 +26,7 @@ local function wrap(native_process)
     pid = native.process_pid(native_process),
     name = native.process_name(native_process),
     descriptor = fd, -- nil where the kernel has no such thing
-    waiting = Turn.new(),
+    waiting = FairLock.new(),
   }, Process)
 end
 
@@ -68,7 +68,7 @@ local function join_by_looking(self, deadline)
   return true
 end
 
-local function join_in_turn(self, deadline)
+local function join_locked(self, deadline)
   while self:is_alive() do
     local left = deadline and deadline - native.now()
     if left and left <= 0 then
@@ -90,7 +90,7 @@ function Process:join(timeout)
   elseif not self.descriptor then
     return join_by_looking(self, deadline)
   end
-  return self.waiting:take(deadline, join_in_turn, self, deadline)
+  return self.waiting:exclusively(deadline, join_locked, self, deadline)
 end
 
 local function signalled(result, message, code)

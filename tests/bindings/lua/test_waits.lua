@@ -60,7 +60,7 @@ return function(test)
     local started = native.now()
     gipc.sleep(0.05)
     equal(native.now() - started >= 0.049, true, "slept " .. native.now() - started)
-    equal(r.getting:busy(), false)
+    equal(r.getting:is_locked_elsewhere(), false)
     equal(r:get(1), "x")
     over = true
     gipc.sleep(0.01)

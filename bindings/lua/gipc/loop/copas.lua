@@ -57,12 +57,6 @@ function copas.new()
     return timer
   end
 
-  local function sleep(seconds)
-    local timer = new_timer(seconds)
-    wait_for(new_wait(native.fd_of(timer)))
-    native.close_descriptor(timer)
-  end
-
   -- Ends a wait when its time is over, unless it has ended before.
   local Timer = {}
   Timer.__index = Timer
@@ -117,7 +111,6 @@ function copas.new()
   return {
     wait = wait,
     needs_open = true,
-    sleep = sleep,
     spawn = library.addthread,
   }
 end

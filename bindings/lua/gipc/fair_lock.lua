@@ -1,20 +1,19 @@
---- A turn: what one coroutine does at a time, in the order in which they came.
+--- A fair lock: one coroutine at a time has it, in the order in which they came.
 --
--- A coroutine that waits for its turn is parked in the loop, and woken by the one
--- before it; so this works on any loop, and with timeouts.  A holder that ended
--- without giving its turn away, was dropped, or was interrupted outside of its
--- body, has lost it.
--- @module gipc.turn
+-- A coroutine that waits for the lock is parked in the loop, and woken when it has
+-- it; so this works on any loop, and with timeouts.  A holder that ended without
+-- releasing it, was dropped, or was interrupted outside of its body, has lost it.
+-- @module gipc.fair_lock
 local failure = require "gipc.failure"
 local generator = require "gipc.generator"
 local guard = require "gipc.guard"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
 
-local Turn = {}
-Turn.__index = Turn
+local FairLock = {}
+FairLock.__index = FairLock
 
--- How often one that waits looks whether the holder still exists (seconds).
+-- How often a waiter looks whether the holder still exists (seconds).
 local look_again = 0.5
 
 local main = {} -- the main program where that is no coroutine (5.1, LuaJIT)
@@ -65,40 +64,46 @@ local function count_calls(co, matches)
   return count
 end
 
--- Whether a coroutine is inside a body of a turn, or just before it in the line.
--- own_calls: how many calls of take are in progress there that have not got it.
-local function is_inside(who, turn, own_calls)
+-- Whether a coroutine is inside a body of a lock, or just before it in the queue.
+-- own_calls: how many calls of exclusively are in progress there that wait for it.
+local function is_inside(who, lock, own_calls)
   if who == main and me() ~= main then
     return true -- debug cannot look into it
   end
   return count_calls(who ~= me() and who or nil, function(f, object)
     if f == guard then
-      return object == turn or object and rawget(object, "turn") == turn
+      return object == lock or object and rawget(object, "lock") == lock
     end
-    return f == Turn.take and object == turn
+    return f == FairLock.exclusively and object == lock
   end) > own_calls
 end
 
---- @tparam[opt] function clean_up called whenever a turn ends, however it does
-function Turn.new(clean_up)
+--- @tparam[opt] function clean_up called whenever the lock is released, for whatever
+-- reason
+function FairLock.new(clean_up)
   return setmetatable({
     holder = setmetatable({}, { __mode = "v" }),
     clean_up = clean_up,
-    taken = false,
-    line = {},
-  }, Turn)
+    locked = false,
+    waiters = {},
+  }, FairLock)
 end
 
-function Turn:give_to(who)
+function FairLock:set_holder(who)
   self.holder[1] = who -- first, as a hook may look at any time
-  self.taken = true
+  self.locked = true
 end
 
---- Whether another coroutine, which lives, has the turn.  If this one is inside a
--- body of it, a hook or a codec calls again: misuse.
+function FairLock:is_locked_here()
+  return self.locked and self.holder[1] == me()
+end
+
+--- Whether another coroutine, which lives, has the lock.  It is released where its
+-- holder has lost it.  If this coroutine is inside a body of it, a hook or a codec
+-- calls again: misuse.
 -- @tparam[opt=0] number own_calls
-function Turn:busy(own_calls)
-  if not self.taken then
+function FairLock:is_locked_elsewhere(own_calls)
+  if not self.locked then
     return false
   end
   local holder = self.holder[1]
@@ -110,94 +115,90 @@ function Turn:busy(own_calls)
     return true
   end
   self:release()
-  return self.taken and self.holder[1] ~= me()
+  return self.locked and not self:is_locked_here()
 end
 
---- Ends the turn, and gives it to the next in line that still lives.
-function Turn:release()
+--- Releases the lock: the first waiter that still lives has it then.
+function FairLock:release()
   if self.clean_up then
     self.clean_up()
   end
-  self.taken = false
-  while self.line[1] and not self.taken do
-    local place = self.line[1]
-    local who = place.who[1]
+  self.locked = false
+  while self.waiters[1] and not self.locked do
+    local waiter = self.waiters[1]
+    local who = waiter.who[1]
     if lives(who) then
-      self:give_to(who)
-      loop.wake(place.parking)
+      self:set_holder(who)
+      loop.wake(waiter.parking)
     end
-    table.remove(self.line, 1)
+    table.remove(self.waiters, 1)
   end
 end
 
-function Turn:is_mine()
-  return self.taken and self.holder[1] == me()
-end
+-- A coroutine that waits for a lock.
+local Waiter = {}
+Waiter.__index = Waiter
 
--- A place in the line before a turn.
-local Place = {}
-Place.__index = Place
-
-function Place.new(turn)
-  local place = setmetatable({
-    turn = turn,
+function Waiter.new(lock)
+  local waiter = setmetatable({
+    lock = lock,
     who = setmetatable({ me() }, { __mode = "v" }),
     parking = loop.parking(),
-  }, Place)
-  table.insert(turn.line, place)
-  return place
+  }, Waiter)
+  table.insert(lock.waiters, waiter)
+  return waiter
 end
 
--- Waits until the turn has come, or its time is over.
-function Place:wait(deadline)
-  local turn = self.turn
+-- Waits for the lock: false when the timeout expires first.
+function Waiter:wait(deadline)
+  local lock = self.lock
   repeat
     local left = deadline and deadline - native.now()
     if left and left <= 0 then
       return false
     end
     loop.park(self.parking, math.min(left or look_again, look_again))
-    if not turn:is_mine() then
-      turn:busy(1) -- hands on what a dead holder has
+    if not lock:is_locked_here() then
+      lock:is_locked_elsewhere(1) -- releases what a dead holder has
     end
-  until turn:is_mine()
-  self.arrived = true
+  until lock:is_locked_here()
+  self.acquired = true
   return true
 end
 
-function Place:release()
+function Waiter:release()
   loop.unpark(self.parking)
-  for i, other in ipairs(self.turn.line) do
+  for i, other in ipairs(self.lock.waiters) do
     if other == self then
-      table.remove(self.turn.line, i)
+      table.remove(self.lock.waiters, i)
       return
     end
   end
-  if not self.arrived then
-    self.turn:release() -- it came, but to one that had just gone
+  if not self.acquired then
+    self.lock:release() -- it was acquired for one that no longer waits
   end
 end
 
--- Waits for the turn; false when the time is over first.
-function Turn:acquire(deadline)
-  if not self:busy(1) and not self.line[1] then
-    self:give_to(me())
+-- Waits for the lock: false when the timeout expires first.
+function FairLock:acquire(deadline)
+  if not self:is_locked_elsewhere(1) and not self.waiters[1] then
+    self:set_holder(me())
     return true
   end
   if not loop.cooperative() then
     return failure.result(native.strerror(native.ELOCKED), native.ELOCKED)
   end
-  local place = Place.new(self)
-  return guard(place, place.wait, place, deadline)
+  local waiter = Waiter.new(self)
+  return guard(waiter, waiter.wait, waiter, deadline)
 end
 
---- Calls body(...) as soon as it is this coroutine's turn.
+--- Calls body(...) with the lock, which is released however the body ends.
 -- @return its results; or nil, "timeout", code
-function Turn:take(deadline, body, ...)
+function FairLock:exclusively(deadline, body, ...)
   if not self:acquire(deadline) then
     return failure.timeout()
   end
   return guard(self, body, ...)
 end
 
-return Turn
+return FairLock
