@@ -16,13 +16,13 @@ FairLock.__index = FairLock
 -- How often a waiter looks whether the holder still exists (seconds).
 local look_again = 0.5
 
-local main = {} -- the main program where that is no coroutine (5.1, LuaJIT)
+local main = {} -- the main program, if it is not a coroutine (5.1, LuaJIT)
 
 local function me()
   return coroutine.running() or main
 end
 
--- A generator does not outlive its user, which alone resumes it.
+-- A generator is alive as long as its user, which alone resumes it.
 local function lives(who)
   if not who or who == main then
     return who ~= nil
@@ -78,8 +78,7 @@ local function is_inside(who, lock, own_calls)
   end) > own_calls
 end
 
---- @tparam[opt] function clean_up called whenever the lock is released, for whatever
--- reason
+--- @tparam[opt] function clean_up called at each release of the lock
 function FairLock.new(clean_up)
   return setmetatable({
     holder = setmetatable({}, { __mode = "v" }),
@@ -98,9 +97,9 @@ function FairLock:is_locked_here()
   return self.locked and self.holder[1] == me()
 end
 
---- Whether another coroutine, which lives, has the lock.  It is released where its
--- holder has lost it.  If this coroutine is inside a body of it, a hook or a codec
--- calls again: misuse.
+--- Whether another coroutine that is alive has the lock.  Releases the lock if its holder
+-- is not.  If this coroutine is inside a body of the lock, a hook or a codec calls again,
+-- which is misuse.
 -- @tparam[opt=0] number own_calls
 function FairLock:is_locked_elsewhere(own_calls)
   if not self.locked then
@@ -118,7 +117,7 @@ function FairLock:is_locked_elsewhere(own_calls)
   return self.locked and not self:is_locked_here()
 end
 
---- Releases the lock: the first waiter that still lives has it then.
+--- Releases the lock; the first waiter that is alive acquires it.
 function FairLock:release()
   if self.clean_up then
     self.clean_up()
@@ -175,7 +174,7 @@ function Waiter:release()
     end
   end
   if not self.acquired then
-    self.lock:release() -- it was acquired for one that no longer waits
+    self.lock:release() -- it was acquired for this waiter, which no longer waits
   end
 end
 

@@ -1,13 +1,13 @@
---- The loop that this process waits on, whichever that is.
+--- The loop that this process waits on.
 --
 -- A loop is a table with
 --   wait(fd, direction, timeout): true when fd is ready for "r" or "w"; false
---     when timeout seconds (nil: never) are over
+--     when the timeout (seconds; nil: none) expires
 --   sleep(seconds): optional
 --   spawn(f): optional, runs f in a coroutine of the loop
 --   active(): optional, whether it can wait here; else in any coroutine
 --   parking(): optional, an object with wait(self, timeout) and wake(self): a wait
---     without a descriptor; and close(self), which ends it early
+--     without a descriptor; and close(self), which ends the wait early
 --   forget(fd): optional, called before a descriptor is closed
 --   needs_open: optional, a descriptor that is waited for cannot be closed
 --   waits_in_main: optional, it also waits where nothing can yield
@@ -29,7 +29,7 @@ end
 
 local directions = { r = native.READ, w = native.WRITE }
 
--- Waits in the kernel.  Lua's hooks run when a signal comes (Ctrl-C).
+-- Blocks in poll(2).  The hooks of Lua run after a signal (Ctrl-C).
 local function block(fd, direction, timeout)
   local deadline = timeout and native.now() + timeout
   repeat
@@ -94,9 +94,9 @@ end
 
 -- ---- Whether a wait is possible here ---------------------------------------------
 
--- Lua 5.1 and 5.2 cannot say it: a C function among the callers that is not known to
--- let yields through is in the way.  5.1 lets none through, nor the iterator of
--- a loop, which has a name.  Metamethods of 5.1 are not recognized.
+-- Lua 5.1 and 5.2 have no isyieldable: a C function among the callers prevents a yield,
+-- unless it is known to allow one.  On 5.1 none does, nor the iterator of a loop, which
+-- is recognized by its name.  Metamethods of 5.1 are not recognized.
 local lets_through = is_51 and {} or { [pcall] = true, [xpcall] = true, [dofile] = true }
 
 local function no_c_among_callers()
@@ -167,8 +167,8 @@ local runs = {
 }
 local warned = false
 
---- Says once on stderr that the own scheduler blocks another loop, which is a mistake
--- of the program that otherwise shows as a slow one.
+--- Prints once on stderr that the own scheduler blocks another loop, a mistake of the
+-- program that would otherwise only make it slow.
 function loop.warn_of_another()
   if warned then
     return
@@ -196,7 +196,7 @@ function loop.parking()
   return current.parking and current.parking() or new_timer()
 end
 
---- Waits until loop.wake(parking): true; or timeout seconds are over.
+--- Waits until loop.wake(parking) is called (true), or the timeout expires.
 function loop.park(parking, timeout)
   return generator.outside(parking.wait, parking, timeout)
 end
@@ -205,7 +205,7 @@ function loop.wake(parking)
   parking:wake()
 end
 
---- What was made for a wait is released.
+--- Releases what was made for a wait.
 function loop.unpark(parking)
   if parking.close then
     parking:close()
@@ -224,19 +224,19 @@ function loop.forget(fd)
   end
 end
 
---- Whether others can go on while this coroutine waits.
+--- Whether others can run while this coroutine waits.
 function loop.cooperative()
   return current.active()
 end
 
---- Runs f beside everything else, if the loop in use can do that.
+--- Runs f in a coroutine of its own, if the loop in use can do that.
 function loop.spawn(f)
   if current.spawn and current.active() then
     current.spawn(f)
   end
 end
 
---- What gipc.use was last given.
+--- The name of the loop in use.
 function loop.name()
   return name
 end
@@ -245,12 +245,12 @@ local shipped = { luv = true, cqueues = true, copas = true }
 local inherited = {}
 
 --- In a child: its own scheduler, and nothing of its parent's loops.
-function loop.start_afresh()
+function loop.reset_in_child()
   -- luv has one loop for a Lua state, which the child shares with its parent.
   inherited.luv = package.loaded.luv ~= nil
   -- copas has one set of queues for a module: the next require makes another.
   package.loaded.copas = nil
-  warned = true -- what the parent's loops say is not so here
+  warned = true -- the parent's loops do not run in this process
   require("gipc.scheduler").reset()
   loop.use "own"
 end
