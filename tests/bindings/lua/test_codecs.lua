@@ -171,7 +171,7 @@ return function(test)
   end)
 
   -- H109, H110, H111
-  test("hostile_messages_are_told_and_passed_over", function()
+  test("malformed_messages_are_reported_and_skipped", function()
     local hostile, w = gipc.pipe { codec = "raw" }
     local hostile_list = {
       "\193", "\145", "\1\2", "\221\255\255\255\255", "\223\255\255\255\255", "\219\255\255\255\255",

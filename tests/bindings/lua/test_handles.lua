@@ -1,4 +1,4 @@
--- Handles: who may use them, and when.
+-- Handles: their owners, locks and states.
 local gipc = require "gipc"
 local native = require "gipc.native"
 local support = require "support"
@@ -30,7 +30,7 @@ return function(test)
     w:close()
   end)
 
-  test("misuse_is_told_at_the_line_of_the_caller", function()
+  test("misuse_is_raised_at_the_line_of_the_caller", function()
     local r, w = gipc.pipe { codec = "raw" }
     local ok, message = pcall(function()
       r:put "x"
@@ -124,7 +124,7 @@ return function(test)
     equal(tostring(p):match "closed", "closed")
   end)
 
-  test("handles_that_nobody_holds_are_freed", function()
+  test("unreferenced_handles_are_freed", function()
     local before = support.descriptors()
     for _ = 1, 50 do
       gipc.pipe { duplex = true }
@@ -158,14 +158,14 @@ return function(test)
     for i = 1, 12 do
       equal(tonumber(got[i]:sub(1, 2)), i)
     end
-    -- One at a time: the second waits while the first one has the turn.
-    equal(got[1]:sub(-1) ~= got[2]:sub(-1), true, "the next one's turn")
+    -- One at a time: the second waits while the first one has the lock.
+    equal(got[1]:sub(-1) ~= got[2]:sub(-1), true, "the next one gets the lock")
     equal(r.getting.locked, false)
     r:close()
     w:close()
   end)
 
-  test("two_that_put_take_turns", function()
+  test("two_putters_share_a_handle_fairly", function()
     support.needs_others()
     local r, w = gipc.pipe { codec = "raw" }
     local ended = 0
@@ -230,7 +230,7 @@ return function(test)
     equal(r.getting.locked, false)
     w:put "x"
     equal(r:get(1), "x")
-    -- And of a put, of which a part has left.
+    -- And that of a put of which a part was written.
     local message = ("y"):rep(3000000)
     co = coroutine.create(function()
       w:put(message)
@@ -291,7 +291,7 @@ return function(test)
   end)
 
   -- H81: messages that are always there do not keep the others from theirs.
-  test("a_busy_pipe_lets_others_go_on", function()
+  test("a_busy_pipe_does_not_starve_others", function()
     support.needs_others()
     local r, w = gipc.pipe { codec = "raw" }
     local ticks, last = 0, false

@@ -42,7 +42,7 @@ class MessagesTest < GipcTest
     end
     writer.put("é")
     assert_equal "\xC3\xA9".b, reader.get
-    assert_raises(Gipc::Timeout) { reader.get(timeout: 0) } # nothing else has left
+    assert_raises(Gipc::Timeout) { reader.get(timeout: 0) } # nothing else was written
   end
 
   # H68, H69: the deadline covers the whole message.
