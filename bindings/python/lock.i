@@ -18,7 +18,7 @@ typedef struct Batch Batch;
  * The interpreter's lock guards all fields. */
 typedef struct FairLock {
   PyObject_HEAD
-  PyObject *taken; /* True or False, which Python reads without a call */
+  PyObject *locked; /* True or False, which Python reads without a call */
   Locked *holder;
   Locked *first, *last; /* that wait for it */
   Batch *batches;
@@ -63,10 +63,10 @@ static void free_object(PyObject *self) {
 /* ---- The lock -------------------------------------------------------------- */
 
 static void set_holder(FairLock *lock, Locked *holder) {
-  PyObject *before = lock->taken;
+  PyObject *before = lock->locked;
   lock->holder = holder;
-  lock->taken = holder != NULL ? Py_True : Py_False;
-  Py_INCREF(lock->taken);
+  lock->locked = holder != NULL ? Py_True : Py_False;
+  Py_INCREF(lock->locked);
   Py_XDECREF(before);
 }
 
@@ -79,7 +79,7 @@ static PyObject *lock_new(PyTypeObject *type, PyObject *args, PyObject *named) {
 }
 
 static void lock_dealloc(PyObject *self) {
-  Py_XDECREF(((FairLock *)self)->taken);
+  Py_XDECREF(((FairLock *)self)->locked);
   free_object(self);
 }
 
@@ -412,7 +412,7 @@ CONTEXT_MANAGER(batch)
 CONTEXT_MANAGER(lent)
 
 static PyMemberDef lock_members[] = {
-    {"taken", T_OBJECT_EX, offsetof(FairLock, taken), READONLY, NULL},
+    {"locked", T_OBJECT_EX, offsetof(FairLock, locked), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 static PyGetSetDef lock_properties[] = {
     {"waiting", lock_waiting, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};

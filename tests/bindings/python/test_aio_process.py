@@ -219,7 +219,7 @@ async def test_a_join_needs_no_descriptor(tasks):
     # As where the kernel has no pidfd.
     async with aio.pipe() as (r, w):
         p = aio.start_process(for_ever, (r,))
-        p._end.sentinel = None
+        p._popen.sentinel = None
         ticks = []
 
         async def tick():

@@ -131,7 +131,7 @@ class Peer(threading.Thread):
 def check_writer(way, w, peer, error, message):
     """It is usable; what was interrupted arrives whole or not at all."""
     peer.stop.set()
-    assert not w._turn.taken and not w._turn.waiting
+    assert not w._lock.locked and not w._lock.waiting
     w.put(AFTER)
     w.close()
     got = peer.all(way)
@@ -171,8 +171,8 @@ def interrupted_put_that_times_out(way):
 def interrupted_put_behind_another(way):
     with raw() as (r, w):
         first = support.Job(w.put, (LARGE,))
-        support.wait_until(lambda: w._turn.taken)
-        peer = Peer(r, lambda: w._turn.waiting)
+        support.wait_until(lambda: w._lock.locked)
+        peer = Peer(r, lambda: w._lock.waiting)
         error = yield w.put, b"second"
         peer.stop.set()
         first.get()
@@ -190,10 +190,10 @@ def interrupted_put_before_another(way):
         ended = []
 
         def put_behind():
-            way.wait_until(lambda: w._turn.taken or ended)
+            way.wait_until(lambda: w._lock.locked or ended)
             w.put(b"second")
 
-        peer = Peer(r, lambda: w._turn.waiting)
+        peer = Peer(r, lambda: w._lock.waiting)
         second = way.spawn(put_behind)
         error = yield w.put, LARGE
         ended.append(True)
@@ -311,7 +311,7 @@ def interrupted_get(call, *parts):
             writing = support.Job(write, ())
             yield call, r
             end.set()
-            assert not r._turn.taken
+            assert not r._lock.locked
             message = b"".join(parts)[4:]
             after = support.Job(lambda: (writing.get(), w.put(AFTER)), ())
             got = [r.get()]
