@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic
 from ._backend import Backend, Event
 from ._deadline import deadline_of
 from ._handle import _GIPCHandle
+from ._native import DONE, WAIT
 from ._native import put as _put
 from ._native import take as _take
-from ._outcomes import DONE, WAIT
 from ._reading import Reading
 from ._tasks import current_backend, running_backend, running_loop
 from ._threads import threads
@@ -52,7 +52,7 @@ class _Handle(Block, _GIPCHandle):
     def _current_backend(self) -> Backend:
         return current_backend() or threads
 
-    def close(self) -> None:  # type: ignore[override]
+    def close(self) -> None:
         """Closes the handle, and does not wait: queued bytes, which remain of a
         put that timed out or was cancelled, are written in the background.
 
@@ -225,7 +225,7 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
             except (GIPCError, OSError):
                 self._validate()
                 raise
-        if outcome is not DONE:
+        if outcome != DONE:
             await self._put_waiting(data, outcome, timeout)
 
     async def _put_waiting(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from ._aio_handle import Block, Reader, Writer
 from ._deadline import deadline_of
-from ._handle import HandleClasses
+from ._handle import HandleClasses, close_limit
 from ._pair import AnyDuplex, _PairContext
 from ._types import First, Got, Put, Second
 
@@ -32,15 +32,6 @@ class Duplex(Block, AnyDuplex["Reader[Got]", "Writer[Put]"], Generic[Got, Put]):
 
     if TYPE_CHECKING:
         __exit__ = AnyDuplex.__exit__
-        _reader: Reader[Got]
-        _writer: Writer[Put]
-
-        @property
-        def reader(self) -> Reader[Got]: ...
-
-        @property
-        def writer(self) -> Writer[Put]: ...
-
         async def get(self, timeout: float | None = None) -> Got: ...
 
         async def get_into(
@@ -63,7 +54,7 @@ class Duplex(Block, AnyDuplex["Reader[Got]", "Writer[Put]"], Generic[Got, Put]):
         Raises what that of a writer does; while one of the directions is in use,
         both stay open.
         """
-        self._close(None)
+        self._close(close_limit(None))
 
     async def aclose(self, timeout: float | None = None) -> None:
         """As :meth:`close`, and waits until queued bytes are written.

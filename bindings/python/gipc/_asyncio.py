@@ -265,7 +265,9 @@ class _Runner:
         self._loop_type = loop_type
 
     def __call__(self, coroutine: Coroutine[Any, Any, object]) -> object:
-        if not hasattr(asyncio, "Runner"):  # before Python 3.11
+        new_runner: Any = getattr(asyncio, "Runner", None)
+        if new_runner is None:  # before Python 3.11
             return asyncio.run(coroutine)
-        with asyncio.Runner(loop_factory=self._loop_type) as runner:
-            return runner.run(coroutine)
+        with new_runner(loop_factory=self._loop_type) as runner:
+            result: object = runner.run(coroutine)
+            return result

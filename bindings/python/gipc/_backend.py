@@ -14,8 +14,7 @@ from itertools import starmap
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Protocol, TypeVar
 
-from ._native import READ, Handle, take
-from ._outcomes import WAIT, YIELD
+from ._native import READ, WAIT, YIELD, take
 from ._types import Deadline
 from .errors import GIPCLocked, timed_out
 
@@ -103,14 +102,16 @@ class Backend(ABC):
     current: Callable[[], object] | None = None
 
     async def receive(self, handle: Waiting, deadline: Deadline) -> Any:
-        """The next message; or, as an int, the size of a large one; WAIT when
-        the deadline has passed."""
+        """The next message; LENT if it is large; WAIT when the deadline has
+        passed."""
         while True:
             data = take(handle._h)
-            if data is WAIT:
+            if data.__class__ is bytes:
+                return data
+            if data == WAIT:
                 if not await self.wait_ready(handle, READ, deadline):
                     return WAIT
-            elif data is YIELD:
+            elif data == YIELD:
                 await self.yield_()
             else:
                 return data

@@ -6,6 +6,7 @@ import pickle
 import reprlib
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Callable
 
 from ._types import Codec
@@ -147,16 +148,13 @@ def _msgpack() -> tuple[Encode, Decode]:
             "the codec 'msgpack' needs the package msgpack: "
             "pip install msgpack"
         ) from None
-
-    def plain(o: object) -> bytes:
-        packed: bytes = msgpack.packb(o, use_bin_type=True)
-        return packed
+    packb: Any = partial(msgpack.packb, use_bin_type=True)
 
     def encode(o: object) -> bytes:
         try:
-            return msgpack.packb(o, use_bin_type=True)  # type: ignore[no-any-return]
+            return packb(o)  # type: ignore[no-any-return]
         except Exception as error:
-            _add_place(error, o, plain)
+            _add_place(error, o, packb)
             raise
 
     def decode(data: bytes) -> Any:

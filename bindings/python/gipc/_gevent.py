@@ -10,14 +10,14 @@ from typing import Any, Callable
 
 import gevent
 from gevent._hub_local import get_hub_if_exists as hub_if_exists
-from gevent.hub import Waiter, get_hub, set_hub
+from gevent._hub_local import set_hub
+from gevent.hub import Waiter, get_hub
 from greenlet import getcurrent
 
 from . import _native
 from ._backend import Backend, Waiting
 from ._deadline import monotonic
-from ._native import READ, WRITE, take
-from ._outcomes import WAIT, YIELD
+from ._native import READ, WAIT, WRITE, YIELD, take
 from ._types import Deadline
 
 
@@ -29,10 +29,12 @@ class GeventBackend(Backend):
         # As that of the base class, without a coroutine for each wait.
         while True:
             data = take(handle._h)
-            if data is WAIT:
+            if data.__class__ is bytes:
+                return data
+            if data == WAIT:
                 if not _wait_with_watcher(handle, READ, deadline):
                     return WAIT
-            elif data is YIELD:
+            elif data == YIELD:
                 gevent.sleep(0)
             else:
                 return data
@@ -164,7 +166,7 @@ class ChildWatcher:
 
     def __init__(self, native: _native.Process, pid: int):
         self._native = native
-        self._watcher = get_hub().loop.child(pid, ref=False)
+        self._watcher: Any = get_hub().loop.child(pid, ref=False)
         self._watcher.start(self._report)
 
     @classmethod
@@ -208,7 +210,8 @@ def leave_in_child() -> None:
     for part in ("_threadpool", "_resolver"):
         _inherited.append(getattr(hub, part, None))
         setattr(hub, part, None)
-    set_hub(None)
+    replace_hub: Any = set_hub
+    replace_hub(None)
     # If gevent uses the same libev as the library, the default loop was already
     # destroyed at the fork.
     if not (loop.default and _shares_libev()):

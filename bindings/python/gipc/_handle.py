@@ -20,7 +20,7 @@ from . import _native
 from ._backend import Backend, BackgroundFlush, Closable, run
 from ._blocking import current_backend
 from ._deadline import deadline_of
-from ._native import WRITE, FairLock, Locked
+from ._native import DONE, WAIT, WRITE, FairLock, Locked
 from ._settings import Settings
 from ._types import Codec, Deadline
 from .errors import GIPCClosed, GIPCError, GIPCLocked, GIPCTimeout, timed_out
@@ -46,7 +46,7 @@ STALL = 60
 GRACE = 1
 
 # Weak references to the open handles of this process.
-_open: set[weakref.ref[_GIPCHandle]] = set()
+_open: set[weakref.ReferenceType[Any]] = set()
 # The processes before this one, whose handles are closed here except those that
 # were passed.  To visit each of ten thousand would take longer than a fork.
 _ancestors: set[int] = set()
@@ -116,6 +116,7 @@ class _GIPCHandle(Settings):
     def _disown(self) -> None:
         """The handle is closed, or passed to another process.  Can be called
         again if an exception interrupted it."""
+        self._closing = None
         self._stop_watcher()
         self._stop_background_flush()
         _open.discard(self._ref)
@@ -184,37 +185,10 @@ class _GIPCHandle(Settings):
             self._label = os.urandom(3).hex()
         return self._label
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(self) -> None:
         """Closes the handle.  The peer gets all that was put, then the end of
-        the stream.
-
-        Queued bytes, which remain of a put that timed out or was interrupted,
-        are written first.
-
-        :arg timeout: seconds to wait until these are written; then they are
-            dropped, and the stream of the peer ends inside a message.  A
-            negative number waits indefinitely.  ``None``: under gevent, the
-            bytes are written in the background; elsewhere the call waits, as
-            long as the peer reads something within each 60 seconds.
-
-        The end of a ``with`` block waits only as long as the peer reads
-        something within each second, and does not wait if an exception leaves
-        the block.  It drops the bytes without an error.
-
-        Raises:
-            - :exc:`GIPCClosed` if the handle was closed before
-            - :exc:`GIPCLocked` while another greenlet or thread is using it
-            - :exc:`GIPCTimeout` if bytes were dropped; the handle is closed
-              then
-            - :exc:`GIPCError` in a process that does not own the handle
-
-        >>> reader, writer = pipe()
-        >>> writer.close(timeout=5.0)
-        """
-        deadline = deadline_of(timeout)
-        self._close_unused(
-            _StallLimit(STALL) if timeout is None else _TotalLimit(deadline)
-        )
+        the stream.  On a loop, queued bytes are written in the background."""
+        self._close_unused(close_limit(None))
 
     def abort(self) -> None:
         """Closes the handle at once.  Queued bytes that cannot be written
@@ -257,7 +231,7 @@ class _GIPCHandle(Settings):
             return
         self._stop_watcher()
         self._stop_background_flush()
-        if self._close_step(self._h) is None:
+        if self._close_step(self._h) == WAIT:
             backend = self._current_backend()
             if backend.cooperative and limit.allows_background:
                 backend.flush_in_background(self)
@@ -273,7 +247,7 @@ class _GIPCHandle(Settings):
         self, backend: Backend, limit: CloseLimit
     ) -> None:
         while await backend.wait_ready(self, WRITE, limit.deadline()):
-            if self._close_step(self._h) is not None:
+            if self._close_step(self._h) == DONE:
                 return
         self._discard(self._h)
         self._disown()
@@ -281,16 +255,16 @@ class _GIPCHandle(Settings):
             "the handle was closed before all bytes were written", False
         )
 
-    def _close_step(self, native: Any) -> int | None:
-        """Closes one direction, or the handle.  Returns None if bytes of a
-        cancelled put must be written first."""
+    def _close_step(self, native: Any) -> int:
+        """Closes one direction, or the handle.  WAIT: bytes of a cancelled put
+        must be written first."""
         try:
             if self._other is not None and not self._other._closed:
                 return self._close_direction(native)
             return _native.close(native)
         except (BrokenPipeError, GIPCClosed):
             # The peer is gone; or an exception interrupted the call before.
-            return 0
+            return DONE
 
     def _discard(self, native: Any) -> None:
         try:
@@ -301,7 +275,7 @@ class _GIPCHandle(Settings):
         except (GIPCError, OSError):
             pass  # the handle was closed before, or queued bytes were dropped
 
-    def _close_direction(self, native: Any) -> int | None:
+    def _close_direction(self, native: Any) -> int:
         raise NotImplementedError
 
     def _drop_direction(self, native: Any) -> None:
@@ -321,7 +295,7 @@ class _GIPCHandle(Settings):
         """Writes what can be written without waiting; returns whether nothing
         remains to be done."""
         try:
-            return _native.flush_step(self._closing or self._h) is not None
+            return _native.flush_step(self._closing or self._h) == DONE
         except (GIPCError, OSError):
             return True  # the next put raises it
 
@@ -338,7 +312,6 @@ class _GIPCHandle(Settings):
         if self._other is not None and self._other._closed:
             self._other._disown()
         self._disown()
-        self._closing = None
 
     def __enter__(self) -> Self:
         return self
@@ -360,6 +333,39 @@ class _GIPCHandle(Settings):
         except GIPCError:  # in a fork, where it belongs to the parent
             fd = "of another process"
         return "<%s_%s fd: %s>" % (type(self).__name__, self._id, fd)
+
+
+class BlockingHandle(_GIPCHandle):
+    """What the readers and writers have in common whose calls block."""
+
+    def close(self, timeout: float | None = None) -> None:
+        """Closes the handle.  The peer gets all that was put, then the end of
+        the stream.
+
+        Queued bytes, which remain of a put that timed out or was interrupted,
+        are written first.
+
+        :arg timeout: seconds to wait until these are written; then they are
+            dropped, and the stream of the peer ends inside a message.  A
+            negative number waits indefinitely.  ``None``: under gevent, the
+            bytes are written in the background; elsewhere the call waits, as
+            long as the peer reads something within each 60 seconds.
+
+        The end of a ``with`` block waits only as long as the peer reads
+        something within each second, and does not wait if an exception leaves
+        the block.  It drops the bytes without an error.
+
+        Raises:
+            - :exc:`GIPCClosed` if the handle was closed before
+            - :exc:`GIPCLocked` while another greenlet or thread is using it
+            - :exc:`GIPCTimeout` if bytes were dropped; the handle is closed
+              then
+            - :exc:`GIPCError` in a process that does not own the handle
+
+        >>> reader, writer = pipe()
+        >>> writer.close(timeout=5.0)
+        """
+        self._close_unused(close_limit(timeout))
 
 
 class _TotalLimit:
@@ -390,6 +396,12 @@ class _StallLimit:
 CloseLimit = Union[_TotalLimit, _StallLimit]
 
 
+def close_limit(timeout: float | None) -> CloseLimit:
+    """How long close() waits until queued bytes are written."""
+    deadline = deadline_of(timeout)
+    return _StallLimit(STALL) if timeout is None else _TotalLimit(deadline)
+
+
 def get_all_handles() -> list[_GIPCHandle]:
     """The open handles of this process, as a list.
 
@@ -400,7 +412,7 @@ def get_all_handles() -> list[_GIPCHandle]:
 
 def all_handles() -> list[_GIPCHandle]:
     """Those too that are being closed in the background."""
-    handles = (ref() for ref in list(_open))
+    handles: Iterable[_GIPCHandle | None] = (ref() for ref in list(_open))
     return [handle for handle in handles if handle is not None]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Tuple
+from typing import TYPE_CHECKING, Any, ClassVar, Tuple, TypeVar
 
 from . import _native
-from ._handle import _GIPCHandle
+from ._handle import CloseLimit, _GIPCHandle
 from ._reading import Reading
 from ._settings import DuplexSettings
 from ._types import Codec, First, Second
@@ -34,14 +34,19 @@ class _PairContext(Tuple[First, Second]):
             first.__exit__(*exception)
 
 
-class AnyDuplex(DuplexSettings, _PairContext[First, Second]):
+ReaderType = TypeVar("ReaderType", bound=Reading)
+WriterType = TypeVar("WriterType", bound=Writing)
+
+
+class AnyDuplex(
+    DuplexSettings[ReaderType, WriterType],
+    _PairContext[ReaderType, WriterType],
+):
     """One end of a pipe that goes both ways: a reader and a writer, each of
     which can be closed alone."""
 
     _reader_type: ClassVar[Any]
     _writer_type: ClassVar[Any]
-    _reader: Reading
-    _writer: Writing
 
     def __new__(
         cls, native: _native.Handle, encoder: Codec, decoder: Codec
@@ -86,9 +91,9 @@ class AnyDuplex(DuplexSettings, _PairContext[First, Second]):
     def _closed(self) -> bool:
         return self._reader._closed and self._writer._closed
 
-    def _close(self, timeout: float | None) -> None:
+    def _close(self, limit: CloseLimit) -> None:
         for handle in self._to_close():
-            _GIPCHandle.close(handle, timeout)
+            handle._close_unused(limit)
 
     def abort(self) -> None:
         """Closes the directions that are open, at once.  Queued bytes that

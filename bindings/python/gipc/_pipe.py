@@ -14,8 +14,7 @@ from typing import (
 
 from . import _codec, _native
 from ._adopt import SAME, adopted
-from ._deadline import deadline_of
-from ._handle import HandleClasses
+from ._handle import HandleClasses, close_limit
 from ._native import READ, WRITE
 from ._pair import AnyDuplex, _PairContext
 from ._reader import _GIPCReader
@@ -48,15 +47,6 @@ class _GIPCDuplexHandle(
     _writer_type = _GIPCWriter
 
     if TYPE_CHECKING:
-        _reader: _GIPCReader[Got]
-        _writer: _GIPCWriter[Put]
-
-        @property
-        def reader(self) -> _GIPCReader[Got]: ...
-
-        @property
-        def writer(self) -> _GIPCWriter[Put]: ...
-
         def get(self, timeout: Timeout = None) -> Got: ...
 
         def get_into(self, buffer: Buffer, timeout: Timeout = None) -> int: ...
@@ -82,8 +72,7 @@ class _GIPCDuplexHandle(
             - :exc:`GIPCTimeout` if bytes were dropped; the handle is closed
               then
         """
-        deadline_of(timeout)  # raises for a wrong one, before anything closes
-        self._close(timeout)
+        self._close(close_limit(timeout))
 
     def __iter__(self) -> Iterator[Got]:  # type: ignore[override]
         """The messages, until the end of the stream.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic
 from ._backend import run
 from ._blocking import current_backend
 from ._deadline import check_timeout, limit
+from ._handle import BlockingHandle
+from ._native import WAIT
 from ._native import take as _take
 from ._reading import Reading
 from ._types import Got_co, Timeout
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-class _GIPCReader(Reading, Generic[Got_co]):
+class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
     """The end of a pipe that messages are got from."""
 
     def get(self, timeout: Timeout = None) -> Got_co:
@@ -53,7 +55,7 @@ class _GIPCReader(Reading, Generic[Got_co]):
         return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
     def _get_encoded(self, timeout: Timeout = None) -> Any:
-        data: Any = None
+        data: Any = WAIT
         if timeout is not None:
             check_timeout(timeout)
         if not self._lock.locked:

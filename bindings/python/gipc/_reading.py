@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from . import _native
 from ._backend import Backend, wait_for_lock
 from ._handle import _GIPCHandle
-from ._native import READ, Lent, Locked
-from ._outcomes import WAIT, YIELD
+from ._native import DONE, READ, WAIT, YIELD, Lent, Locked
 from ._types import Deadline
 from .errors import timed_out
 
@@ -30,13 +29,13 @@ class Reading(_GIPCHandle):
                 await wait_for_lock(self, event, deadline)
             if self._closed:
                 self._validate()
-            if outcome is YIELD:
+            if outcome == YIELD:
                 await backend.yield_()
             data = await backend.receive(self, deadline)
-            if data is WAIT:
-                raise _no_message()
-            if data.__class__ is not bytes:  # the size of a large one
-                data = _native.new_bytes(data)
+            if data.__class__ is not bytes:
+                if data == WAIT:
+                    raise _no_message()
+                data = _native.new_bytes(self._h)
                 await self._fill(data, _native.get_bytes, backend, deadline)
             message: bytes = data
             return message
@@ -47,9 +46,11 @@ class Reading(_GIPCHandle):
         with Locked(self._lock, backend.new_event) as event:
             if event is not None:
                 await wait_for_lock(self, event, deadline)
-            # Messages that are all there must not keep the others waiting.
-            await backend.yield_()
             self._validate()
+            # Messages that are all there must not keep the others waiting.
+            if _native.yields():
+                await backend.yield_()
+                self._validate()
             # The view keeps the memory where it is.
             with memoryview(buffer) as view:
                 return await self._fill(
@@ -68,15 +69,15 @@ class Reading(_GIPCHandle):
         with Lent(self._h, buffer, READ):
             while True:
                 size = step(self._h, buffer)
-                if size is not WAIT:
+                if size is not None:
                     return size
                 if not await backend.wait_ready(self, READ, deadline):
                     raise _no_message()
 
-    def _close_direction(self, native: Any) -> int | None:
+    def _close_direction(self, native: Any) -> int:
         # The next put of the peer fails, as on a pipe of one direction.
         shut_down(_native.fd(native, READ), READ)
-        return 0
+        return DONE
 
     def _drop_direction(self, native: Any) -> None:
         self._close_direction(native)

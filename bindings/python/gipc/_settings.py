@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from . import _native
 from ._values import call_setter, integer, naming
@@ -48,7 +48,7 @@ class Settings:
 
         def _validate(self) -> None: ...
 
-        def close(self, timeout: float | None = None) -> None: ...
+        def close(self) -> None: ...
 
     _limit: int | None = 1 << 30
     _read_limit: int | None = 64 << 20
@@ -156,11 +156,15 @@ class WriterSettings(Settings):
         self._marks = marks
 
 
-class DuplexSettings:
+ReaderType = TypeVar("ReaderType", bound=Settings)
+WriterType = TypeVar("WriterType", bound=WriterSettings)
+
+
+class DuplexSettings(Generic[ReaderType, WriterType]):
     """The properties of a duplex handle, which has a reader and a writer."""
 
-    _reader: Settings
-    _writer: WriterSettings
+    _reader: ReaderType
+    _writer: WriterType
 
     if TYPE_CHECKING:
 
@@ -168,12 +172,12 @@ class DuplexSettings:
         def _closed(self) -> bool: ...
 
     @property
-    def reader(self) -> Any:
+    def reader(self) -> ReaderType:
         """The direction that messages are got from."""
         return self._reader
 
     @property
-    def writer(self) -> Any:
+    def writer(self) -> WriterType:
         """The direction that messages are put into."""
         return self._writer
 

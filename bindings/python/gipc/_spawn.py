@@ -12,8 +12,9 @@ import pickle
 import signal
 import sys
 import tempfile
-from multiprocessing import context, popen_spawn_posix, process, reduction
+from multiprocessing import popen_spawn_posix, process, reduction
 from multiprocessing import spawn, util
+from multiprocessing.context import set_spawning_popen
 from typing import Any
 
 from . import _native
@@ -32,9 +33,7 @@ _COMMAND = (
     "from gipc._spawn import main; main(int(sys.argv.pop()))"
 )
 
-# Modules whose internal functions are used, as the children of multiprocessing
-# use them.
-_context: Any = context
+# Of its internal functions, which the children of multiprocessing use, too.
 _util: Any = util
 
 
@@ -66,12 +65,13 @@ class Spawned(Popen):
         """Returns the handles that were found.  An object that cannot be pickled
         is an error before there is a child."""
         pickler = _Pickler(file, self._options)
-        _context.set_spawning_popen(self)
+        set_popen: Any = set_spawning_popen
+        set_popen(self)
         try:
             reduction.dump(_preparation(process.name, start), file)
             pickler.dump(process)
         finally:
-            _context.set_spawning_popen(None)
+            set_popen(None)
         file.seek(0)  # the child shares the position
         return pickler.handles
 

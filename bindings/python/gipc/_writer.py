@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic
 from ._backend import run
 from ._blocking import current_backend
 from ._deadline import check_timeout, limit
+from ._handle import BlockingHandle
+from ._native import DONE
 from ._native import put as _put
-from ._outcomes import DONE
 from ._types import Put_contra, Timeout
 from ._writing import BatchBlock, Writing, lendable
 from .errors import GIPCError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class _GIPCWriter(Writing, Generic[Put_contra]):
+class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
     """The end of a pipe that messages are put into."""
 
     def put(self, o: Put_contra, timeout: Timeout = None) -> None:
@@ -61,7 +62,7 @@ class _GIPCWriter(Writing, Generic[Put_contra]):
             with limit(timeout):
                 self._validate()
                 raise
-        if outcome is not DONE:
+        if outcome != DONE:
             self._put_waiting(data, outcome, timeout)
         elif timeout is not None:
             with limit(timeout):

@@ -10,8 +10,19 @@ from typing import Any
 from . import _native
 from ._backend import Backend, set_withdrawn, wait_for_lock
 from ._handle import _GIPCHandle
-from ._native import LARGE, WRITE, Batch, Lent, Locked, begin_put
-from ._outcomes import DONE, LENT, QUEUED, WAIT, YIELD
+from ._native import (
+    DONE,
+    LENT,
+    LENT_FROM,
+    QUEUED,
+    WAIT,
+    WRITE,
+    YIELD,
+    Batch,
+    Lent,
+    Locked,
+    begin_put,
+)
 from ._reading import shut_down
 from ._settings import WriterSettings
 from ._types import Codec, Deadline
@@ -34,7 +45,7 @@ def lendable(data: object) -> bytes | memoryview:
     sent straight from there."""
     if isinstance(data, (bytearray, memoryview)):
         view = memoryview(data)
-        if len(data) > LARGE and view.c_contiguous:
+        if view.nbytes >= LENT_FROM and view.c_contiguous:
             return view
     return as_bytes(data)
 
@@ -81,7 +92,7 @@ class Writing(WriterSettings, _GIPCHandle):
                 await wait_for_lock(self, event, deadline, not queued)
             self._validate()
             try:
-                if outcome is YIELD:
+                if outcome == YIELD:
                     await backend.yield_()
                 if queued:
                     await self._write_queue(backend, deadline)
@@ -103,10 +114,10 @@ class Writing(WriterSettings, _GIPCHandle):
         self, data: bytes | memoryview, backend: Backend, deadline: Deadline
     ) -> None:
         outcome = begin_put(self._h, data, self._lock)
-        while outcome is not DONE:
+        while outcome != DONE:
             if outcome == LENT:
                 return await self._finish_put(backend, deadline)
-            if outcome is WAIT:
+            if outcome == WAIT:
                 await self._drain_queue(backend, deadline)
             else:
                 await backend.yield_()
@@ -114,13 +125,13 @@ class Writing(WriterSettings, _GIPCHandle):
 
     async def _finish_put(self, backend: Backend, deadline: Deadline) -> None:
         while await self._wait_writable(backend, deadline):
-            if _native.put_step(self._h) is not WAIT:
+            if _native.put_step(self._h) == DONE:
                 return
         raise _not_accepted()
 
     async def _drain_queue(self, backend: Backend, deadline: Deadline) -> None:
         """Waits until the queue can accept more."""
-        if _native.flush_step(self._h) is WAIT:
+        if _native.flush_step(self._h) == WAIT:
             if not await self._wait_writable(backend, deadline):
                 raise _not_accepted()
 
@@ -136,7 +147,7 @@ class Writing(WriterSettings, _GIPCHandle):
                 raise
 
     async def _write_queue(self, backend: Backend, deadline: Deadline) -> None:
-        while _native.flush_step(self._h) is WAIT:
+        while _native.flush_step(self._h) == WAIT:
             if not await self._wait_writable(backend, deadline):
                 raise timed_out(
                     "timed out before all queued bytes were written", False
@@ -192,11 +203,14 @@ class Writing(WriterSettings, _GIPCHandle):
         deadline: Deadline,
     ) -> None:
         before = accepted[0]
-        while not _native.try_put_many(self._h, chunk, before, accepted):
-            if _native.flush_step(self._h) is not WAIT:
+        outcome = WAIT
+        while outcome != DONE:
+            outcome = _native.try_put_many(self._h, chunk, before, accepted)
+            if outcome == YIELD:
                 await backend.yield_()
-            elif not await self._wait_writable(backend, deadline):
-                raise timed_out("timed out after %d messages" % accepted[0])
+            elif outcome == WAIT and _native.flush_step(self._h) == WAIT:
+                if not await self._wait_writable(backend, deadline):
+                    raise timed_out("timed out after %d messages" % accepted[0])
 
     async def _wait_writable(
         self, backend: Backend, deadline: Deadline
@@ -222,7 +236,7 @@ class Writing(WriterSettings, _GIPCHandle):
             return False  # the limit, or an end that the next get raises
         return True
 
-    def _close_direction(self, native: Any) -> int | None:
+    def _close_direction(self, native: Any) -> int:
         return _native.shutdown(native)
 
     def _drop_direction(self, native: Any) -> None:

@@ -267,8 +267,8 @@ async def test_who_never_waits_lets_others_run(tasks):  # H81
         # All of them are there before the first one is asked for.
         write_raw(w, frame(b"") * 25_000)
         await repeat(25_000, r.get)
-        write_raw(w, frame(b"") * 100)
-        await repeat(100, r.get_into, bytearray(1))
+        write_raw(w, frame(b"") * 25_000)
+        await repeat(25_000, r.get_into, bytearray(1))
         await repeat(1, put_and_take, w, r)
         await cancel(tasks, job)
 

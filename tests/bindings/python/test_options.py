@@ -1,7 +1,6 @@
 """The options of a start: each takes effect, in a function and in a program, and
 what is wrong with one is told by its name."""
 
-import ast
 import inspect
 import json
 import os
@@ -16,7 +15,7 @@ import gipc
 import options_child
 import pytest
 import support
-from gipc import aio, exec_process, pipe, start_process
+from gipc import _types, aio, exec_process, pipe, start_process
 from gipc._options import OPTIONS
 from subprocess import DEVNULL, PIPE, STDOUT
 
@@ -455,14 +454,9 @@ def test_the_options_are_in_the_signatures_and_in_help():
                 assert ":arg %s: " % name in start.__doc__
 
 
-def test_the_stubs_have_every_option():
-    stub = ast.parse((Path(gipc.__file__).parent / "__init__.pyi").read_text())
-    keys = {
-        node.name: {item.target.id for item in node.body}
-        for node in stub.body
-        if isinstance(node, ast.ClassDef) and node.name.endswith("Options")
-    }
+def test_the_types_have_every_option():
     own = {"name", "daemon"}
-    function = own | keys["_Options"] | keys["_FunctionOptions"]
-    assert function | keys["_ProgramOptions"] == set(OPTIONS)
-    assert keys["_ProgramOptions"] == {"program"}
+    program = _types.ProgramOptions.__optional_keys__
+    assert program - _types.Options.__optional_keys__ == {"program"}
+    function = _types.FunctionOptions.__optional_keys__
+    assert own | function | program == set(OPTIONS)
