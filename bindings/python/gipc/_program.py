@@ -179,7 +179,7 @@ def _checked(argv: Any) -> list[Any]:
     with naming("argv"):
         items = list(sequence(argv))
         if not items:
-            raise ValueError("it must name a program")
+            raise ValueError("it must begin with the program")
     return items
 
 
