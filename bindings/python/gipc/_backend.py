@@ -33,14 +33,20 @@ def run(
     *arguments: Unpack[Arguments],
 ) -> Result:
     """Runs a body on a backend that blocks, and returns its result."""
+    results: list[Result] = []
     # C code creates and starts the coroutine: the exception of a signal handler
     # cannot come between the two, which would leave one that never ran.
-    try:
-        next(map(_start, starmap(body, (arguments,))))
-    except StopIteration as end:
-        result: Result = end.value
-        return result
-    raise RuntimeError("the backend does not block")
+    for _ in map(_start, starmap(_append, ((results, body, arguments),))):
+        raise RuntimeError("the backend does not block")
+    return results[0]
+
+
+async def _append(
+    results: list[Result],
+    body: Callable[..., Coroutine[Any, Any, Result]],
+    arguments: Iterable[Any],
+) -> None:
+    results.append(await body(*arguments))
 
 
 class Event(Protocol):

@@ -146,8 +146,8 @@ class _GIPCHandle(Settings):
             raise GIPCClosed("%r has been closed before." % self)
         if self._closed:
             raise GIPCClosed(
-                "%r is closed in this process: pass it in the arguments of "
-                "start_process." % self
+                "%r was not passed to this process, where it is closed: pass "
+                "it in the arguments of start_process." % self
             )
         if _pid != self._owner_pid:
             raise GIPCError(

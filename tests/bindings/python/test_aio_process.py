@@ -66,7 +66,7 @@ async def test_handles_of_both_kinds_arrive_as_what_they_are(tasks):
             assert await tasks.in_thread(r.get) == [
                 "gipc._reader",
                 "gipc._aio_handle",
-                "gipc._aio_handle",
+                "gipc._aio_pipe",
             ]
             end = p.join()
             if end is not None:
