@@ -12,6 +12,10 @@ import support
 from gipc import GIPCClosed, GIPCTimeout, pipe, start_process
 from support import frame, read_frame
 
+# An exception may come between the making of a coroutine and its start.  Python
+# warns of it, and pytest would keep the warning with all that it refers to.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+
 PACKAGE = os.path.dirname(gipc.__file__)
 LARGE = os.urandom(600_000)  # more than a socket takes at once
 AFTER = b"after"
