@@ -230,6 +230,10 @@ class _Runner:
 
     def __call__(self, coroutine):
         if not hasattr(asyncio, "Runner"):  # before Python 3.11
+            if self._kind is not None:
+                policy = asyncio.DefaultEventLoopPolicy()
+                policy.new_event_loop = self._kind
+                asyncio.set_event_loop_policy(policy)
             return asyncio.run(coroutine)
         with asyncio.Runner(loop_factory=self._kind) as runner:
             return runner.run(coroutine)

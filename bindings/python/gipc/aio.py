@@ -27,6 +27,7 @@ when a part of it has left.
 """
 
 from asyncio import CancelledError as _CancelledError
+from sys import version_info as _version_info
 
 from ._adopt import _SAME
 from ._aio_handle import Duplex, Reader, Writer, family as _family
@@ -164,7 +165,12 @@ def withdrawn(error):
         result = getattr(error, "withdrawn", None)
         if result is not None:
             return result
-        if isinstance(error, _CancelledError):
+        # Before Python 3.11 an await of a cancelled task raises a new one, with
+        # that of the task as its context.
+        if isinstance(error, _CancelledError) and (
+            _version_info >= (3, 11)
+            or not isinstance(error.__context__, _CancelledError)
+        ):
             return True  # it came before the put had begun
         error = error.__cause__ or error.__context__
     return None
