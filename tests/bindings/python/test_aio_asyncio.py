@@ -82,7 +82,7 @@ async def test_a_put_takes_over_from_what_goes_on_in_the_background(tasks):
             assert await r.get(timeout=10) == bytes(1 << 20)
             assert await r.get(timeout=10) == last
             await job
-            assert w.rest is None
+            assert w._background_flush is None
 
 
 @under_both
@@ -219,11 +219,11 @@ def test_a_loop_that_is_closed_leaves_the_handle_usable(new_loop, caplog):
     jobs = [loop.create_task(r.get()) for _ in range(2)]  # one has the turn
     jobs.append(loop.create_task(writer.put(bytes(1 << 20))))
     loop.run_until_complete(asyncio.sleep(0.01))
-    assert r._turn.taken and writer._turn.taken
+    assert r._lock.locked and writer._lock.locked
     loop.close()
     del jobs[:]
     gc.collect()
-    assert not r._turn.taken and not writer._turn.taken
+    assert not r._lock.locked and not writer._lock.locked
     loop = new_loop()
     loop.run_until_complete(w.put(b"x"))
     assert loop.run_until_complete(r.get(timeout=10)) == b"x"
@@ -270,7 +270,7 @@ async def rest():
     assert await r.get() == b"next"
     await job
 run_on(new_event_loop, main())
-assert w._turn.taken is False
+assert w._lock.locked is False
 run_on(new_event_loop, rest())
 """
 
