@@ -3,6 +3,7 @@ is here under one name."""
 
 import asyncio
 import functools
+import inspect
 
 import pytest
 import support
@@ -17,6 +18,27 @@ except ImportError:
     pass
 
 
+def run_on(new_loop, coroutine):
+    """As asyncio.Runner, which is not there before Python 3.11."""
+    if hasattr(asyncio, "Runner"):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(coroutine)
+    loop = new_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        asyncio.runners._cancel_all_tasks(loop)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+# The same, for the source of a program of its own.
+RUN_ON = inspect.getsource(run_on)
+
+
 class Asyncio:
     Cancelled = asyncio.CancelledError
 
@@ -29,8 +51,7 @@ class Asyncio:
                 function(*arguments, **options), support.limit
             )
 
-        with asyncio.Runner(loop_factory=self.new_loop) as runner:
-            return runner.run(main())
+        return run_on(self.new_loop, main())
 
     def spawn(self, function, *arguments):
         return asyncio.create_task(function(*arguments))

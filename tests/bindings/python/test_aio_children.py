@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import support
-from aio_support import under
+from aio_support import RUN_ON, under
 from gipc import aio
 
 under_both = under("asyncio", "uvloop")
@@ -16,9 +16,9 @@ HAUNTED = """
 import asyncio, gc, gipc, gipc.aio, os, signal, socket, sys
 from %(way)s import new_event_loop
 
+%(run_on)s
 def run(coroutine):
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(coroutine)
+    return run_on(new_event_loop, coroutine)
 
 acted = []
 
@@ -155,7 +155,7 @@ print("end")
 def test_nothing_of_the_parents_loop_acts_in_the_child(program, name):
     # H25, H26, H27
     pytest.importorskip(name)
-    assert program(HAUNTED % {"way": name}) == "end\n"
+    assert program(HAUNTED % {"way": name, "run_on": RUN_ON}) == "end\n"
 
 
 @under_both

@@ -21,6 +21,7 @@ LARGE = frame(os.urandom(1 << 20))  # received straight into its bytes object
 AFTER = frame(b"after")
 CUTS = [(MESSAGE, cut) for cut in range(len(MESSAGE))]
 CUTS += [(LARGE, cut) for cut in (0, 1, 3, 4, 5, 40000, 1 << 19, 1 << 20)]
+F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # Python 3.9 lacks it
 
 
 def raw(duplex=False):
@@ -393,7 +394,7 @@ def test_a_put_cancelled_at_any_byte_of_a_pipe(tmp_path, with_gevent):  # H59
     if with_gevent:
         source = "    import gevent; gevent.get_hub()\n" + source
     out, its_out = os.pipe()
-    fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, 4096)
+    fcntl.fcntl(out, F_SETPIPE_SZ, 4096)
     p = subprocess.Popen(
         [sys.executable, support.write_program(tmp_path, source)],
         stdin=subprocess.PIPE,
