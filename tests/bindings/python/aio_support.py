@@ -6,6 +6,7 @@ import functools
 
 import pytest
 from gipc import aio
+from support import on_loops
 
 PATIENCE = 50  # seconds that one test may take
 
@@ -156,9 +157,8 @@ def under(*names):
             tasks = WAYS[tasks]()
             tasks.run(function, tasks, **fixtures)
 
-        return pytest.mark.parametrize(
-            "tasks", names, ids=["under_" + name for name in names]
-        )(test)
+        loops = on_loops(*names, prefix="under_")
+        return pytest.mark.parametrize("tasks", loops)(test)
 
     return decorate
 

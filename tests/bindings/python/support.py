@@ -1,7 +1,9 @@
 """Helpers of the tests: ways to run them, raw frames, small pipes, and what
 this process has open."""
 
+import atexit
 import os
+import queue
 import random
 import re
 import signal
@@ -14,7 +16,9 @@ import threading
 import time
 
 import gevent
+import gevent.queue
 import gipc.gipc
+import pytest
 
 LONG = bool(os.environ.get("GIPC_TEST_LONG"))
 PORTABLE = os.environ.get("GIPC_TEST_OS") == "posix"
@@ -56,6 +60,8 @@ def plans(count=6):
 
 class Gevent:
     """In the main greenlet, with gevent in use in this thread."""
+
+    Queue = gevent.queue.Queue
 
     def run(self, function, arguments, seconds):
         with gevent.Timeout(seconds, AssertionError("the test hangs")):
@@ -102,6 +108,8 @@ class Job(threading.Thread):
 class Plain:
     """In a thread where gevent is not in use."""
 
+    Queue = queue.Queue
+
     def run(self, function, arguments, seconds):
         Job(lambda: function(**arguments), ()).get(seconds)
 
@@ -116,6 +124,14 @@ class Plain:
 
 
 WAYS = {"gevent": Gevent(), "plain": Plain()}
+
+
+def on_loops(*loops, prefix=""):
+    """Values of a parameter, each of which is the loop that a test runs on."""
+    return [
+        pytest.param(loop, id=prefix + loop, marks=pytest.mark.loop(loop))
+        for loop in loops
+    ]
 
 
 def wait_until(condition, pause=time.sleep):
@@ -217,6 +233,18 @@ def children():
         except OSError:
             pass
     return found
+
+
+def tell_at_exit(writer):
+    """Registers an exit handler that writes: a child must not run it.  It is
+    returned, to be unregistered."""
+    fd = writer.fileno()
+
+    def handler():
+        os.write(fd, frame(b"handler"))
+
+    atexit.register(handler)
+    return handler
 
 
 def kill(pid):

@@ -1,13 +1,14 @@
 """gipc.aio and children beside a loop of asyncio or uvloop."""
 
 import asyncio
+import atexit
 import os
 import sys
 
 import pytest
 import support
-from aio_support import under
-from gipc import aio
+from aio_support import raw, under, under_all
+from gipc import GIPCTimeout, aio
 
 under_both = under("asyncio", "uvloop")
 
@@ -151,7 +152,7 @@ print("end")
 """
 
 
-@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("name", support.on_loops("asyncio", "uvloop"))
 def test_nothing_of_the_parents_loop_acts_in_the_child(program, name):
     # H25, H26, H27
     pytest.importorskip(name)
@@ -297,3 +298,55 @@ async def test_a_sentinel_that_the_program_watches_stays_watched(tasks):
         await ended
         await p.join()
         loop.remove_reader(p.sentinel)
+
+
+@under_all
+async def test_a_daemon_ends_with_its_parent(tasks):  # H39
+    async def parent(w):
+        aio.start_process(daemon, (w,), daemon=True)
+        await tasks.sleep(1000)
+
+    async def daemon(w):
+        await w.put("up")
+        await tasks.sleep(1000)
+
+    async with aio.pipe() as (r, w):
+        p = aio.start_process(parent, (w,))
+        assert await r.get(timeout=support.PATIENCE) == "up"
+        p.kill()
+        await p.join()
+        with pytest.raises(EOFError):
+            await r.get(timeout=support.PATIENCE)
+
+
+@under_all
+async def test_exit_handlers_of_the_parent_stay_there(tasks):  # H30, H35
+    async with raw() as (r, w):
+        handler = support.tell_at_exit(w)
+        try:
+            for code in (0, 7):
+                p = aio.start_process(sys.exit, (code,))
+                await p.join()
+                assert p.exitcode == code
+        finally:
+            atexit.unregister(handler)
+        with pytest.raises(GIPCTimeout):
+            await r.get(timeout=0)
+
+
+@under_all
+async def test_a_child_that_lives_on_keeps_its_runtimes_descriptors(tasks):
+    async def child(w):
+        for _ in range(3):
+            await tasks.sleep(0.001)
+            assert await tasks.in_thread(os.getpid) == os.getpid()
+            p = aio.start_process(sys.exit, (3,))
+            await p.join()
+            assert p.exitcode == 3
+        await w.put("lived")
+
+    async with aio.pipe() as (r, w):
+        p = aio.start_process(child, (w,), keep_fds=[])
+        assert await r.get(timeout=support.PATIENCE) == "lived"
+        await p.join()
+        assert p.exitcode == 0

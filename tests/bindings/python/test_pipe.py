@@ -397,7 +397,7 @@ def test_others_go_on_while_a_get_waits():
     assert len(turns) > 20
 
 
-def test_a_handle_of_another_process_says_so():  # H36, H37, H72, H73
+def test_a_handle_of_another_process_says_so(way):  # H36, H37, H72, H73
     with pipe() as (r, w):
         errors, tell = os.pipe()
         pid = os.fork()

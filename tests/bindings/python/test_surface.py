@@ -336,7 +336,7 @@ def test_python_is_the_parent_behind_a_launcher(way):
     ("msgpack", 2**65, OverflowError),
 ])
 def test_an_object_that_cannot_be_encoded_is_refused_with_its_place(
-    codec, wrong, kind
+    way, codec, wrong, kind
 ):
     if codec == "msgpack":
         pytest.importorskip("msgpack")

@@ -253,6 +253,15 @@ def test_statuses_are_right_beside_other_reapers(program):  # H40, H43, H101
     )
 
 
+def test_statuses_are_right_beside_other_reapers_under_plain():  # H40, H43
+    others = [subprocess.Popen(["sh", "-c", "exit 9"]) for _ in range(5)]
+    ours = [start_process(sys.exit, (n,)) for n in range(10)]
+    assert [p.wait() for p in others] == [9] * 5
+    for p in ours:
+        p.join()
+    assert [p.exitcode for p in ours] == [*range(10)]
+
+
 def keeps_statuses():
     """Whether the kernel keeps the status of a process that others reaped."""
     release = tuple(map(int, os.uname().release.split(".")[:2]))

@@ -256,7 +256,7 @@ class LoopsTest < GipcTest
     end
   end
 
-  def test_the_descriptor_can_be_polled_by_eventmachine
+  def test_the_descriptor_can_be_polled_under_eventmachine
     needs :EventMachine
     reader, writer = pipe
     child = start(writer) { |w| 3.times { |i| w.put(i) } }

@@ -30,8 +30,17 @@ end
 
 module Minitest
   # "skipped NAME: WHY" for each, then "N passed, N failed, N skipped", for
-  # tests/run.
+  # tests/run; and a line for each test, for coverage.sh.
   class ClosingLine < StatisticsReporter
+    def record(result)
+      super
+      path = ENV["GIPC_TEST_SCENARIOS"] or return
+      name = result.name.delete_prefix("test_")
+      loop = name[/_under_(async|eventmachine)$/, 1] || Object.const_get(result.klass).loop
+      outcome = result.skipped? ? "skipped" : result.passed? ? "passed" : "failed"
+      File.write(path, ["ruby", loop, name, outcome].join("\t") << "\n", mode: "a")
+    end
+
     def report
       super
       results.select(&:skipped?).each do |result|
@@ -51,6 +60,9 @@ end
 class GipcTest < Minitest::Test
   i_suck_and_my_tests_are_order_dependent! # so that a failure can be repeated
   SECONDS = 300
+
+  # What its tests run on.
+  def self.loop = "threads"
 
   def before_setup
     super
