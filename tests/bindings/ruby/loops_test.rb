@@ -21,6 +21,21 @@ class LoopsTest < GipcTest
     end
   end
 
+  # The thread writes when it sees that the main one waits.
+  def test_threads_go_on_while_a_get_waits_under_async
+    needs :Async
+    reader, writer = pipe
+    main = Thread.current
+    under_async do
+      thread = Thread.new do
+        Thread.pass until main.stop?
+        writer.put(:seen)
+      end
+      assert_equal :seen, reader.get
+      thread.join
+    end
+  end
+
   def test_two_waiters_take_turns_under_async
     needs :Async
     reader, writer = pipe

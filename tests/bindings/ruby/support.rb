@@ -151,6 +151,12 @@ class GipcTest < Minitest::Test
     thread
   end
 
+  # Calls the block beside the test: here in a thread.
+  def beside(&block) = Thread.new(&block)
+
+  # The same, when it waits.
+  def waiting(&block) = until_waiting(beside(&block))
+
   # What the block writes to standard error, in children too.
   def standard_error
     reader, writer = IO.pipe
@@ -200,6 +206,12 @@ class GipcTest < Minitest::Test
     skip "#{library} is not installed" unless Object.const_defined?(library)
   end
 
+  # The text of a program that runs on what the test runs on.
+  def program(script) = script
+
+  # Whether it runs with the counts that its name tells.
+  def full_count? = true
+
   def long?
     ENV["GIPC_TEST_LONG"] == "1"
   end
@@ -225,3 +237,5 @@ class GipcTest < Minitest::Test
     end
   end
 end
+
+require_relative "async_support"

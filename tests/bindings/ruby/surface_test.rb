@@ -343,3 +343,5 @@ class SurfaceTest < GipcTest
     nil
   end
 end
+
+SurfaceTest.also_under_async except: %w[several_handles_and_processes_are_waited_for]
