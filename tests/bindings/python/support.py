@@ -6,6 +6,7 @@ import os
 import queue
 import random
 import re
+import select
 import signal
 import socket
 import struct
@@ -190,8 +191,6 @@ def shrink(writer):
 
 
 def is_readable(fd):
-    import select
-
     return bool(select.select([fd], [], [], 0)[0])
 
 

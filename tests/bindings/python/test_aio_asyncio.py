@@ -208,14 +208,18 @@ async def other_end(reader, message):
     await reader.get()
 
 
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0)
+
+
 def test_a_loop_that_is_closed_leaves_the_handle_usable(new_loop, caplog):
     r, w = raw()
     other, writer = raw()
     loop = new_loop()
     jobs = [loop.create_task(r.get()) for _ in range(2)]  # one has the turn
     jobs.append(loop.create_task(writer.put(bytes(1 << 20))))
-    loop.run_until_complete(asyncio.sleep(0.01))
-    assert r._turn.taken and writer._turn.taken
+    loop.run_until_complete(until(lambda: r._turn.waiting and writer._turn.taken))
     loop.close()
     del jobs[:]
     gc.collect()
@@ -236,9 +240,9 @@ def test_a_turn_goes_past_tasks_of_a_closed_loop(new_loop):
     r, w = raw()
     loop, other = new_loop(), new_loop()
     first = loop.create_task(r.get())
-    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.run_until_complete(until(lambda: r._turn.taken))
     stuck = other.create_task(r.get())
-    other.run_until_complete(asyncio.sleep(0.01))
+    other.run_until_complete(until(lambda: r._turn.waiting))
     other.close()
     last = loop.create_task(r.get())
     loop.run_until_complete(w.put_many([b"first", b"last"]))
@@ -257,7 +261,7 @@ def test_an_end_of_the_loop_with_a_rest_is_quiet(program, name):
     # The put is cancelled by the end of the loop; what is left leaves later.
     program(
         """
-        import asyncio, gipc.aio
+        import asyncio, select, gipc.aio
         from %s import new_event_loop
         def run(coroutine):
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
@@ -265,7 +269,8 @@ def test_an_end_of_the_loop_with_a_rest_is_quiet(program, name):
         r, w = gipc.aio.pipe(encoder=None, decoder=None)
         async def main():
             asyncio.ensure_future(w.put(bytes(1 << 20)))
-            await asyncio.sleep(0.01)
+            while not select.select([r], [], [], 0)[0]:
+                await asyncio.sleep(0)
         async def rest():
             job = asyncio.ensure_future(w.put(b"next"))
             assert await r.get() == bytes(1 << 20)

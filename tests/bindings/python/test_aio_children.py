@@ -65,7 +65,8 @@ def child(w):
         loop.add_signal_handler(signal.SIGUSR1, act, "child")
         os.kill(os.getpid(), signal.SIGUSR1)
         mine.send(b"x")  # into the reader of the parent
-        await asyncio.sleep(0.05)
+        while not acted:
+            await asyncio.sleep(0.001)
         shell = await asyncio.create_subprocess_exec("sh", "-c", "exit 3")
         assert await shell.wait() == 3
         return [name for name, _ in acted]
@@ -99,7 +100,8 @@ async def main():
     lost = suspended()
     await lost.__anext__()
     shell = await asyncio.create_subprocess_exec("sh", "-c", "exit 5")
-    await asyncio.sleep(0.02)
+    while len(acted) < 3 or shell.returncode is None:
+        await asyncio.sleep(0.001)
     for start in (gipc.start_process, gipc.aio.start_process):
         with gipc.pipe() as (r, w):
             p = start(child, (w,))
@@ -124,8 +126,8 @@ async def main():
               len([1 for name, _ in acted if name == "reader"]) < 2 + i:
             await asyncio.sleep(0.001)
     before = len(acted)
-    await asyncio.sleep(0.02)
-    assert len(acted) > before  # the tasks
+    while len(acted) == before:  # the tasks
+        await asyncio.sleep(0.001)
     names = [name for name, _ in acted]
     assert names.count("signal") == 3 and names.count("reader") == 5, names
     assert {pid for _, pid in acted} == {os.getpid()}
@@ -166,7 +168,8 @@ async def test_the_child_has_a_loop_of_its_own(tasks):
         assert loop is not parents and type(loop) is type(parents)
         ticks = []
         loop.call_later(0.001, ticks.append, 1)
-        await asyncio.sleep(0.01)
+        while not ticks:
+            await asyncio.sleep(0.001)
         shell = await asyncio.create_subprocess_exec("sh", "-c", "exit 3")
         ticks.append(await shell.wait())
         ticks.append(await loop.run_in_executor(None, os.getppid))

@@ -418,14 +418,15 @@ def test_greenlets_go_on_while_a_program_runs():
     ticks = []
 
     def tick():
-        while True:
+        while len(ticks) < 5:
             ticks.append(1)
             gevent.sleep(0.001)
+        p.stdin.close()
 
-    ticker = gevent.spawn(tick)
-    assert join(sh("sleep 0.1")) == 0
-    ticker.kill()
-    assert len(ticks) > 5
+    p = sh("cat", stdin=subprocess.PIPE)
+    gevent.spawn(tick)
+    assert join(p) == 0
+    assert len(ticks) == 5
 
 
 def test_a_program_that_is_a_daemon_ends_with_its_parent(program):

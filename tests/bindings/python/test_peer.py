@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import gipc
+import gevent.socket
 import pytest
 import support
 from gipc import GIPCProtocolError, GIPCTooBig, GIPCTruncated, pipe
@@ -293,14 +294,12 @@ def test_a_get_into_cancelled_loses_nothing(way, size):
 
 
 def write_rest(w, data):
-    import gevent
-
     with socket.socket(fileno=os.dup(w._fd)) as s:
         while data:
             try:
                 data = data[s.send(data, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                gevent.sleep(0.001)
+                gevent.socket.wait_write(s.fileno())
 
 
 def test_a_reader_can_be_iterated(way):

@@ -176,17 +176,16 @@ class LoopsTest < GipcTest
           Async do |own|
             ticks = 0
             ticker = own.async { loop { ticks += tick(own) } }
-            h.each { |n| h.put(n + 1) }
+            h.each { |n| h.put([n + 1, ticks]) }
             ticker.stop
-            grandchild = Gipc.start_process { Async { exit 8 } }
-            exit(ticks.positive? ? grandchild.join.exitcode : 0)
+            exit Gipc.start_process { Async { exit 8 } }.join.exitcode
           end
         end
       end.wait
-      10.times do |n|
-        mine.put(n)
-        assert_equal n + 1, mine.get
-        task.sleep(0.002)
+      n = ticks = 0
+      while ticks < 3
+        answer, ticks = mine.put(n).get
+        assert_equal n += 1, answer
       end
       mine.close
       assert_equal 8, @processes.last.join.exitcode
@@ -220,7 +219,7 @@ class LoopsTest < GipcTest
       starting = task.async do
         start { sleep }
         order << :started
-        task.sleep(5)
+        sleep
       end
       order << :after
       starting.stop
