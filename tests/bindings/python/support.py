@@ -2,6 +2,7 @@
 this process has open."""
 
 import atexit
+import json
 import os
 import queue
 import random
@@ -15,14 +16,25 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import gevent
 import gevent.queue
+import gipc
 import gipc.gipc
 import pytest
 
 LONG = bool(os.environ.get("GIPC_TEST_LONG"))
 PORTABLE = os.environ.get("GIPC_TEST_OS") == "posix"
+with open(Path(__file__).parent.parent / "streams.json") as file:
+    STREAMS = json.load(file)
+SIZES = [n for first, last in STREAMS["sizes"] for n in range(first, last + 1)]
+CUTS = [(cut["size"], at) for cut in STREAMS["cuts"] for at in cut["at"]]
+ERRORS = {"protocol": gipc.GIPCProtocolError, "too_big": gipc.GIPCTooBig}
+HOSTILE = [
+    (bytes.fromhex(peer["bytes"]), ERRORS[peer["error"]])
+    for peer in STREAMS["hostile"]
+]
 PATIENCE = 30  # seconds after which what a test waits for has failed
 
 

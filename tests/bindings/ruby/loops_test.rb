@@ -219,7 +219,7 @@ class LoopsTest < GipcTest
       starting = task.async do
         start { sleep }
         order << :started
-        sleep
+        task.sleep(60)
       end
       order << :after
       starting.stop

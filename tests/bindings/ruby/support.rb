@@ -9,9 +9,13 @@ LIBRARY = ["#{ROOT}/bindings/ruby/lib", "#{BUILD}/ruby"].freeze
 $LOAD_PATH.unshift(*LIBRARY)
 
 require "gipc"
+require "json"
 require "minitest"
 require "socket"
 require "timeout"
+
+# What streams carry, and how they break.
+STREAMS = JSON.parse(File.read("#{__dir__}/../streams.json"))
 
 # What is private to the library.
 NATIVE = Gipc.const_get(:Native)
