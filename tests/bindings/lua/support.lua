@@ -100,6 +100,12 @@ end
 
 -- ---- Waiting ------------------------------------------------------------------------
 
+-- Returns when the others wait: what can run does so before a timer ends, on every
+-- loop.
+function support.settle()
+  gipc.sleep(0.001)
+end
+
 -- Lets others run until a condition holds.
 function support.wait_until(condition)
   local deadline = native.now() + 30

@@ -246,7 +246,7 @@ return function(test)
     equal(gipc.wait({ w, either }, 5)[2], either)
     if support.on.spawn then
       support.on.spawn(function()
-        gipc.sleep(0.001)
+        support.settle()
         w:put "later"
       end)
       equal(gipc.wait({ r }, 5)[1], r)
@@ -278,7 +278,7 @@ return function(test)
     local r, w = gipc.pipe { codec = "raw" }
     local large = ("x"):rep(3000000)
     equal(select(3, w:put(large, 0.001)), gipc.EINPROGRESS)
-    gipc.sleep(0.001)
+    support.settle()
     fails(gipc.ETIMEDOUT, "^timeout$", w:close(0.01))
     equal(w:closed(), false)
     equal(w:pending "w" > 0, true)
