@@ -185,12 +185,16 @@ check:
 	+@$(build) check-programs
 	+@$(build) run-check
 
-# Read again when the packages are there.
+# Read again when the packages are there.  The longest run first: the others run
+# beside it.
 run-check:
 	@tests/bindings/surface.sh
 	@rm -rf $(B)/scenarios
 	@status=0; export $(call test_env,$(B)); \
-	  tests/run $(checks) $(binding_checks) || status=1; \
+	  JOBS=$${JOBS:-$$(nproc)} tests/run $(c_checks) \
+	  $(filter %/python/run,$(binding_checks)) \
+	  $(filter-out %/python/run,$(binding_checks)) \
+	  $(filter-out $(c_checks),$(checks)) || status=1; \
 	  tests/bindings/coverage.sh $(tested_languages) || status=1; exit $$status
 
 # Without the other languages, also where they are installed.
