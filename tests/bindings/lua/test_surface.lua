@@ -44,16 +44,20 @@ return function(test)
     local r, w = gipc.pipe()
     local child = gipc.start_process(function() end)
     local objects = { Handle = r, Process = child, gipc = gipc }
-    local names = options.names()
+    local names, listed = options.names(), {}
     for _, cell in ipairs(read_table()) do
       if cell:sub(1, 1) ~= "-" then
         for option in cell:gmatch "option ([%w_]+)" do
           equal(names[option], true, "option " .. option)
+          listed[option] = true
         end
         for owner, name in cell:gmatch "([%w]+)%.([%w_]+)" do
           equal(objects[owner] ~= nil and objects[owner][name] ~= nil, true, owner .. "." .. name)
         end
       end
+    end
+    for option in pairs(names) do
+      equal(listed[option], true, "in the table: option " .. option)
     end
     child:join()
     r:close()

@@ -16,6 +16,7 @@ import gipc
 import pytest
 import support
 from gipc import GIPCClosed, GIPCTooBig, aio, exec_process, pipe, start_process
+from gipc._options import OPTIONS
 from subprocess import PIPE
 
 HERE = Path(__file__).parent
@@ -79,6 +80,8 @@ def test_the_names_of_the_surface_table_are_there():
         if not is_there(name, names_of)
     ]
     assert absent == []
+    listed = re.findall(r"option (\w+)", " ".join(names for _, names in table()))
+    assert set(OPTIONS) <= set(listed)
 
 
 def test_no_line_of_the_surface_table_is_empty():
