@@ -20,7 +20,7 @@ for _, file in ipairs {
   end)
 end
 
--- Descriptors and children that a test has left behind.
+-- Descriptors and children that a test has leaked.
 local function left_behind(before, children_before)
   if jit then
     jit.flush() -- traces keep what they were compiled with
@@ -48,7 +48,7 @@ local function report(test, outcome)
 end
 
 gipc.use(on.name)
-on.run(function() -- what a loop opens once is no leak
+on.run(function() -- what a loop opens once is not a leak
   local r, w = gipc.pipe()
   r:get(0.01)
   gipc.sleep(0.01)

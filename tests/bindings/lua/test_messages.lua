@@ -1,4 +1,4 @@
--- Messages: whole, once, in order, whatever is broken off.
+-- Messages arrive whole, once and in order, also after interruptions.
 local gipc = require "gipc"
 local support = require "support"
 local equal, fails, raises = support.equal, support.fails, support.raises
@@ -168,7 +168,7 @@ return function(test)
     h:close()
   end)
 
-  -- H67: each put that is broken off is there whole, or not at all.
+  -- H67: the message of an interrupted put arrives whole, or not at all.
   test("a_put_cancelled_at_any_byte_keeps_the_stream_in_order", function()
     local r, w = gipc.pipe { codec = "raw" }
     local wanted = {}
@@ -341,7 +341,7 @@ return function(test)
     r:close()
   end)
 
-  test("a_batch_that_times_out_tells_how_many_were_taken", function()
+  test("a_batch_that_times_out_returns_how_many_were_accepted", function()
     local r, w = gipc.pipe { codec = "raw" }
     local list = {}
     for i = 1, 100000 do

@@ -60,7 +60,7 @@ return function(test)
     local started = native.now()
     gipc.sleep(0.05)
     equal(native.now() - started >= 0.049, true, "slept " .. native.now() - started)
-    equal(r.getting:busy(), false)
+    equal(r.getting:is_locked_elsewhere(), false)
     equal(r:get(1), "x")
     over = true
     gipc.sleep(0.01)
@@ -370,7 +370,7 @@ return function(test)
     task:join()
   end)
 
-  test("without_a_free_descriptor_what_nobody_holds_is_collected", function()
+  test("without_a_free_descriptor_unreferenced_handles_are_collected", function()
     if support.loop ~= "own" then
       support.not_here "once for each Lua is enough"
     end
@@ -403,7 +403,7 @@ return function(test)
     equal(r:timeout(), nil)
     w:put_many { "a", "b" }
     equal(r:get(), "a")
-    equal(r:dirty(), true) -- in memory: the descriptor does not tell
+    equal(r:dirty(), true) -- in memory: the descriptor is not readable
     equal(r:timeout(), 0)
     if support.has "socket" and support.loop == "none" then
       local socket = require "socket"

@@ -263,7 +263,7 @@ async def test_a_started_message_is_finished_in_the_background(tasks):
             # Nothing of w is called any more.
             assert await r.get(timeout=10) == message
             await tasks.settle()
-            assert w.rest is None
+            assert w._background_flush is None
             await w.put(b"next")
             assert await r.get() == b"next"
 

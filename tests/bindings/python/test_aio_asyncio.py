@@ -82,7 +82,7 @@ async def test_a_put_takes_over_from_what_goes_on_in_the_background(tasks):
             assert await r.get(timeout=10) == bytes(1 << 20)
             assert await r.get(timeout=10) == last
             await job
-            assert w.rest is None
+            assert w._background_flush is None
 
 
 @under_both
@@ -219,11 +219,11 @@ def test_a_loop_that_is_closed_leaves_the_handle_usable(new_loop, caplog):
     loop = new_loop()
     jobs = [loop.create_task(r.get()) for _ in range(2)]  # one has the turn
     jobs.append(loop.create_task(writer.put(bytes(1 << 20))))
-    loop.run_until_complete(until(lambda: r._turn.waiting and writer._turn.taken))
+    loop.run_until_complete(until(lambda: r._lock.waiting and writer._lock.locked))
     loop.close()
     del jobs[:]
     gc.collect()
-    assert not r._turn.taken and not writer._turn.taken
+    assert not r._lock.locked and not writer._lock.locked
     loop = new_loop()
     loop.run_until_complete(w.put(b"x"))
     assert loop.run_until_complete(r.get(timeout=10)) == b"x"
@@ -240,9 +240,9 @@ def test_a_turn_goes_past_tasks_of_a_closed_loop(new_loop):
     r, w = raw()
     loop, other = new_loop(), new_loop()
     first = loop.create_task(r.get())
-    loop.run_until_complete(until(lambda: r._turn.taken))
+    loop.run_until_complete(until(lambda: r._lock.locked))
     stuck = other.create_task(r.get())
-    other.run_until_complete(until(lambda: r._turn.waiting))
+    other.run_until_complete(until(lambda: r._lock.waiting))
     other.close()
     last = loop.create_task(r.get())
     loop.run_until_complete(w.put_many([b"first", b"last"]))
@@ -277,7 +277,7 @@ def test_an_end_of_the_loop_with_a_rest_is_quiet(program, name):
             assert await r.get() == b"next"
             await job
         run(main())
-        assert w._turn.taken is False
+        assert w._lock.locked is False
         run(rest())
         """
         % name

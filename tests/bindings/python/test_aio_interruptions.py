@@ -12,7 +12,7 @@ import pytest
 import support
 from aio_support import raw, under, under_all
 from gipc import GIPCClosed, GIPCTimeout, GIPCTruncated, aio
-from gipc._aio_wait import here
+from gipc._tasks import running_backend
 from support import frame
 from test_interruptions import Interrupt, is_hit
 
@@ -39,7 +39,7 @@ class Peer:
 
     async def all(self, writer):
         """After one more."""
-        assert not writer._turn.taken and not writer._turn.waiting
+        assert not writer._lock.locked and not writer._lock.waiting
         await writer.put(AFTER)
         await writer.aclose()
         return await self.ended()
@@ -47,7 +47,7 @@ class Peer:
     async def ended(self):
         # The loop may have to run for the last descriptor to be closed.
         while not self._job.ready():
-            await here().pause(0.001)
+            await running_backend().sleep(0.001)
         return self._job.get()
 
 
@@ -154,7 +154,7 @@ def get(call, *parts):
         async with r:
             await interrupted(call, r)
             end.set()
-            assert not r._turn.taken
+            assert not r._lock.locked
             # Only what was being returned can be lost.
             got = [message async for message in r]
             assert got in ([b"".join(parts)[4:], AFTER], [AFTER])

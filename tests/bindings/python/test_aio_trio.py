@@ -102,13 +102,13 @@ async def test_a_put_takes_over_from_what_goes_on_in_the_background(tasks):
     async with raw() as (r, w):
         with trio.move_on_after(0.01):
             await w.put(bytes(1 << 20))
-        assert w.rest is not None
+        assert w._background_flush is not None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(w.put, b"next")
             await testing.wait_all_tasks_blocked()
             assert await r.get() == bytes(1 << 20)
             assert await r.get() == b"next"
-        assert w.rest is None
+        assert w._background_flush is None
 
 
 def test_a_timeout_is_of_trios_clock():
@@ -137,7 +137,7 @@ def test_a_handle_goes_from_run_to_run():
             await rest()
 
     trio.run(main, 0)
-    assert w.rest is None and not w._turn.taken
+    assert w._background_flush is None and not w._lock.locked
 
     async def second():
         async with trio.open_nursery() as nursery:

@@ -167,7 +167,7 @@ def test_a_negative_timeout_waits_indefinitely(way, timeout):
     with raw() as (r, w):
         first = waiting(r.get, timeout)
         second = way.spawn(r.get_into, bytearray(9), timeout)
-        way.wait_until(lambda: second.ready() or r._turn.waiting)
+        way.wait_until(lambda: second.ready() or r._lock.waiting)
         w.put(b"first")
         assert first.get() == b"first"
         w.put(b"second")

@@ -94,7 +94,7 @@ def test_tasks_have_what_threads_have():
         "version"}
     public = {n for n in dir(gipc.Program) if not n.startswith("_")}
     p = exec_process(["true"])
-    asynchronous = aio.Process(p, p._end)
+    asynchronous = aio.Process(p)
     if support.PORTABLE:
         public.remove("sentinel")  # an OSError: there is no pidfd
     assert [n for n in public if not hasattr(asynchronous, n)] == []

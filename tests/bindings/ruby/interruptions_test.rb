@@ -61,8 +61,8 @@ class InterruptionsTest < GipcTest
     assert_equal (0...count).to_a, taken
   end
 
-  # H67, H124: its block tells whether a message is on its way.
-  def test_a_put_that_is_broken_off_tells_whether_its_message_is_sent
+  # H67, H124: its block is called if a message is accepted.
+  def test_an_interrupted_put_reports_whether_its_message_is_sent
     count = 200
     writer, peer = bare_writer(buffer: 4608)
     sent = []
@@ -109,7 +109,7 @@ class InterruptionsTest < GipcTest
     assert_equal frame("after"), peer.readpartial(100)
   end
 
-  # As a program does that ends its workers when it is told to end.
+  # As in a program that ends its workers when it is terminated.
   def test_in_a_trap_all_but_the_interrupted_call_works
     child, other = start { sleep }, start { sleep }
     reader, writer = pipe
@@ -207,7 +207,7 @@ class InterruptionsTest < GipcTest
   end
 
   # H124: a wait may end for nothing, as with RUBY_MN_THREADS=1.
-  def test_a_wait_that_ends_for_nothing_goes_on
+  def test_a_wait_that_wakes_early_is_repeated
     reader, writer = pipe
     io = reader.to_io
     calls = 0
@@ -304,7 +304,7 @@ class InterruptionsTest < GipcTest
     peer.close
   end
 
-  # From its first instruction on nothing strikes in it, but where it allows that.
+  # From its first instruction on nothing is raised in it, except where it allows that.
   def masked_thread(&block)
     Thread.handle_interrupt(Exception => :never) { Thread.new(&block) }
   end

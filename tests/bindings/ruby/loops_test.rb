@@ -54,7 +54,7 @@ class LoopsTest < GipcTest
       sixth = task.async { task.with_timeout(0.001) { reader.get } }
       third.wait
       assert_raises(Async::TimeoutError) { sixth.wait }
-      [first, fourth].each(&:stop) # who waits, and who is in line
+      [first, fourth].each(&:stop) # the one that waits, and one in the queue of the lock
       # Async 2 calls it cancelled from 2.37 on.
       assert_empty [first, fourth].map(&:status) - %i[stopped cancelled]
       writer.put(:a).put(:b)
@@ -104,8 +104,8 @@ class LoopsTest < GipcTest
     end
   end
 
-  # H81: who never has to wait lets others run all the same.
-  def test_a_busy_pipe_starves_nobody_under_async
+  # H81: a fiber that never has to wait lets others run.
+  def test_a_busy_pipe_does_not_starve_others_under_async
     needs :Async
     reader, writer = pipe(codec: :raw)
     ticks = 0
@@ -249,8 +249,8 @@ class LoopsTest < GipcTest
   end
 
   # H101: the reactor waits without Ruby's lock, whichever library came first.
-  # The thread writes once the main one waits, which it can see only meanwhile.
-  def test_threads_go_on_while_a_reactor_of_nio4r_waits
+  # The thread writes once the main one waits, which it can see only during the wait.
+  def test_threads_run_while_a_reactor_of_nio4r_waits
     needs :NIO
     [%w[gipc nio], %w[nio gipc]].each do |order|
       program = <<~RUBY

@@ -339,7 +339,7 @@ class ProcessesTest < GipcTest
     partly = lambda do |h, say|
       h.put("x" * 5_000_000, timeout: 0.01)
     rescue Gipc::Timeout => e
-      say.put(e.in_progress?)
+      say.put(!e.withdrawn?)
     end
     2.times do |run|
       reader, writer = pipe(codec: :raw)
@@ -431,7 +431,7 @@ class ProcessesTest < GipcTest
 
   # Signals that the interpreter uses itself work in the child.
   def test_the_interpreter_works_in_the_child
-    handled = lambda do # of SEGV, BUS, ILL and VTALRM, which trap does not give back
+    handled = lambda do # of SEGV, BUS, ILL and VTALRM, which trap does not return
       File.read("/proc/self/status")[/SigCgt:\s*(\h+)/, 1].hex & [11, 7, 4, 26].sum { |n| 1 << (n - 1) }
     end
     here = handled.call
@@ -454,8 +454,8 @@ class ProcessesTest < GipcTest
     assert_equal 11, child.join.exitcode
   end
 
-  # A start that is broken off has either a process or no child.
-  def test_a_start_cannot_be_broken_off_halfway
+  # An interrupted start has either a process or no child.
+  def test_a_start_cannot_be_interrupted_halfway
     20.times do
       started = nil
       thread = Thread.new do
