@@ -119,7 +119,7 @@ return function(test)
       end)
     end
     repeat
-      fails(gipc.ETIMEDOUT, "^timeout$", child:join(0.1))
+      fails(gipc.ETIMEDOUT, "^timeout$", child:join(0.01))
     until not support.on.spawn or ticks == 5
     equal(child:is_alive(), true)
     equal(child:exitcode(), nil)

@@ -39,7 +39,7 @@ return function(test)
         gipc.sleep(0.001)
       end
     end)
-    gipc.sleep(0.001)
+    support.settle()
     for _, wait in ipairs {
       function()
         gipc.sleep(0.01)
@@ -76,10 +76,10 @@ return function(test)
       end)
       return "went on"
     end)
-    gipc.sleep(0.01) -- a wait that it would have to yield to
+    support.settle() -- a wait that it would have to yield to
     equal(select(2, task:join()), "went on")
     w:put "x"
-    gipc.sleep(0.01) -- the count of tasks would be wrong here
+    support.settle() -- the count of tasks would be wrong here
     equal(r:get(1), "x")
     r:close()
     w:close()
@@ -215,7 +215,7 @@ return function(test)
     equal(tostring(message):find "make it with gipc.wrap" ~= nil, true, message)
     next_message = nil
     w:close()
-    gipc.sleep(0.01)
+    support.settle()
     collectgarbage()
     collectgarbage()
     r:close()
@@ -262,7 +262,7 @@ return function(test)
     local task = gipc.spawn(function()
       received(r, gipc.wrap)()
     end)
-    gipc.sleep(0.001)
+    support.settle()
     task:cancel()
     equal(select(2, task:join(1)), "cancelled")
     task = nil
@@ -318,7 +318,7 @@ return function(test)
     end
     r:close() -- luv would abort here, or at its next iteration
     w:close()
-    gipc.sleep(0.001)
+    support.settle()
   end)
 
   test_own("a_task_whose_coroutine_is_closed_has_ended", function()
@@ -331,7 +331,7 @@ return function(test)
       co = coroutine.running()
       r:get()
     end)
-    gipc.sleep(0.001)
+    support.settle()
     coroutine.close(co)
     equal(select(2, task:join(5)), "cancelled")
     r:close()
@@ -353,7 +353,7 @@ return function(test)
         got = got + 1
       end)
     end
-    gipc.sleep(0.001)
+    support.settle()
     equal(support.descriptors() - before <= 2, true, "descriptors: " .. support.descriptors() - before)
     for _ = 1, 100 do
       w:put "x"

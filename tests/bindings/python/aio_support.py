@@ -8,6 +8,7 @@ import inspect
 import pytest
 import support
 from gipc import aio
+from support import on_loops
 
 try:
     import uvloop
@@ -176,9 +177,8 @@ def under(*names):
             tasks = WAYS[tasks]()
             tasks.run(function, tasks, **fixtures)
 
-        return pytest.mark.parametrize(
-            "tasks", names, ids=["under_" + name for name in names]
-        )(test)
+        loops = on_loops(*names, prefix="under_")
+        return pytest.mark.parametrize("tasks", loops)(test)
 
     return decorate
 

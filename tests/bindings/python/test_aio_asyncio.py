@@ -212,14 +212,18 @@ async def other_end(reader, message):
     await reader.get()
 
 
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0)
+
+
 def test_a_loop_that_is_closed_leaves_the_handle_usable(new_loop, caplog):
     r, w = raw()
     other, writer = raw()
     loop = new_loop()
     jobs = [loop.create_task(r.get()) for _ in range(2)]  # one has the turn
     jobs.append(loop.create_task(writer.put(bytes(1 << 20))))
-    loop.run_until_complete(asyncio.sleep(0.01))
-    assert r._lock.locked and writer._lock.locked
+    loop.run_until_complete(until(lambda: r._lock.waiting and writer._lock.locked))
     loop.close()
     del jobs[:]
     gc.collect()
@@ -240,9 +244,9 @@ def test_a_turn_goes_past_tasks_of_a_closed_loop(new_loop):
     r, w = raw()
     loop, other = new_loop(), new_loop()
     first = loop.create_task(r.get())
-    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.run_until_complete(until(lambda: r._lock.locked))
     stuck = other.create_task(r.get())
-    other.run_until_complete(asyncio.sleep(0.01))
+    other.run_until_complete(until(lambda: r._lock.waiting))
     other.close()
     last = loop.create_task(r.get())
     loop.run_until_complete(w.put_many([b"first", b"last"]))
@@ -257,13 +261,14 @@ def test_a_turn_goes_past_tasks_of_a_closed_loop(new_loop):
 
 # The put is cancelled by the end of the loop; what is left leaves later.
 ENDS_EARLY = """
-import asyncio, gipc.aio
+import asyncio, select, gipc.aio
 from %(way)s import new_event_loop
 %(run_on)s
 r, w = gipc.aio.pipe(encoder=None, decoder=None)
 async def main():
     asyncio.ensure_future(w.put(bytes(1 << 20)))
-    await asyncio.sleep(0.01)
+    while not select.select([r], [], [], 0)[0]:
+        await asyncio.sleep(0)
 async def rest():
     job = asyncio.ensure_future(w.put(b"next"))
     assert await r.get() == bytes(1 << 20)

@@ -317,6 +317,48 @@ async def test_a_close_has_a_deadline_and_an_abort_has_none(tasks):  # H127
 
 
 @under_all
+async def test_a_block_left_by_an_exception_does_not_wait_for_the_peer(
+    tasks,
+):  # H127
+    for duplex in (False, True):
+        a, b = raw(duplex)
+        with pytest.raises(ZeroDivisionError):
+            async with b:
+                with pytest.raises(GIPCTimeout):
+                    await b.put(LARGE, timeout=0)
+                1 / 0
+        with pytest.raises(GIPCClosed):
+            await b.put(b"x")
+        a.close()
+
+
+@under_all
+async def test_an_exception_keeps_its_class_and_value(tasks):
+    class Odd(Exception):
+        pass
+
+    error = Odd("value", 1)
+
+    def fails(_):
+        raise error
+
+    async with aio.pipe(encoder=fails) as (r, w):
+        with pytest.raises(Odd) as caught:
+            await w.put(1)
+        assert caught.value is error and error.args == ("value", 1)
+    async with aio.pipe(decoder=fails) as (r, w):
+        await w.put(1)
+        with pytest.raises(Odd) as caught:
+            await r.get()
+        assert caught.value is error
+    with pytest.raises(Odd) as caught:
+        async with aio.pipe() as (r, w), r, w:
+            await w.put(error.args)
+            raise error
+    assert caught.value is error
+
+
+@under_all
 async def test_a_put_of_others_does_not_wait_for_a_batch(tasks):
     async with raw() as (r, w):
         async with w.batch():

@@ -11,6 +11,7 @@ import termios
 import time
 
 import gevent
+import gevent.socket
 import pytest
 import support
 from gipc import GIPCError, GIPCLocked, GIPCTimeout, pipe, start_process
@@ -80,7 +81,7 @@ def write_all(writer, data):
             try:
                 data = data[s.send(data, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                gevent.sleep(0.001)
+                gevent.socket.wait_write(s.fileno())
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 5, 43])

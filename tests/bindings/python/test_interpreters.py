@@ -68,7 +68,7 @@ def test_an_exception_keeps_its_class_and_value_after_a_second_import():
         sys.modules.update(first)
 
 
-def test_an_exception_keeps_its_class_and_value_through_a_codec():
+def test_an_exception_keeps_its_class_and_value(way):
     class Odd(Exception):
         pass
 
