@@ -422,13 +422,20 @@ static PyType_Slot lock_slots[] = {{Py_tp_new, (void *)lock_new},
                                    {Py_tp_getset, lock_properties},
                                    {0, NULL}};
 
+/* All interpreters of the process have these types.  Since Python 3.12 the tag by
+ * which caches know a type is only unique in an interpreter, unless the type is
+ * immutable. */
+#ifdef Py_TPFLAGS_IMMUTABLETYPE /* since Python 3.10 */
+#define SHARED_TYPE (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
+#else
+#define SHARED_TYPE Py_TPFLAGS_DEFAULT
+#endif
+
 static PyType_Spec lock_types[] = {
-    {"gipc._native.FairLock", sizeof(FairLock), 0, Py_TPFLAGS_DEFAULT,
-     lock_slots},
-    {"gipc._native.Locked", sizeof(Locked), 0, Py_TPFLAGS_DEFAULT,
-     locked_slots},
-    {"gipc._native.Batch", sizeof(Batch), 0, Py_TPFLAGS_DEFAULT, batch_slots},
-    {"gipc._native.Lent", sizeof(Lent), 0, Py_TPFLAGS_DEFAULT, lent_slots}};
+    {"gipc._native.FairLock", sizeof(FairLock), 0, SHARED_TYPE, lock_slots},
+    {"gipc._native.Locked", sizeof(Locked), 0, SHARED_TYPE, locked_slots},
+    {"gipc._native.Batch", sizeof(Batch), 0, SHARED_TYPE, batch_slots},
+    {"gipc._native.Lent", sizeof(Lent), 0, SHARED_TYPE, lent_slots}};
 
 static void add_lock_types(PyObject *module) {
   for (size_t i = 0; i < sizeof(lock_types) / sizeof(*lock_types); ++i) {

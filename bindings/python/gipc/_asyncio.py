@@ -267,6 +267,10 @@ class _Runner:
     def __call__(self, coroutine: Coroutine[Any, Any, object]) -> object:
         new_runner: Any = getattr(asyncio, "Runner", None)
         if new_runner is None:  # before Python 3.11
+            if self._loop_type is not None:
+                policy: Any = asyncio.DefaultEventLoopPolicy()
+                policy.new_event_loop = self._loop_type
+                asyncio.set_event_loop_policy(policy)
             return asyncio.run(coroutine)
         with new_runner(loop_factory=self._loop_type) as runner:
             result: object = runner.run(coroutine)

@@ -31,6 +31,7 @@ from __future__ import annotations
 from asyncio import CancelledError as _CancelledError
 from collections.abc import Callable as _Callable
 from collections.abc import Iterable as _Iterable
+from sys import version_info as _version_info
 from typing import Any as _Any
 from typing import Literal as _Literal
 from typing import overload as _overload
@@ -276,7 +277,12 @@ def withdrawn(error: BaseException) -> bool | None:
         result: bool | None = getattr(cause, "withdrawn", None)
         if result is not None:
             return result
-        if isinstance(cause, _CancelledError):
+        # Before Python 3.11 an await of a cancelled task raises a new one, with
+        # that of the task as its context.
+        if isinstance(cause, _CancelledError) and (
+            _version_info >= (3, 11)
+            or not isinstance(cause.__context__, _CancelledError)
+        ):
             return True  # it came before the put had begun
         cause = cause.__cause__ or cause.__context__
     return None

@@ -148,8 +148,9 @@ return function(test)
         %s]]):format(wait), { handles = { w = w }, stderr = file })
       file:close()
       equal(r:get(5), "ready")
-      while not support.sleeps(child.pid) do
-      end
+      support.wait_until(function()
+        return support.sleeps(child.pid)
+      end)
       child:signal(2)
       assert(child:join(5), "it still waits")
       file = io.open(path)

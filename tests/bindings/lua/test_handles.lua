@@ -60,7 +60,7 @@ return function(test)
     support.on.spawn(function()
       got = r:get()
     end)
-    gipc.sleep(0.001) -- every loop starts it before that
+    support.settle()
     raises("in progress", r.close, r)
     raises("in progress", gipc.start_process, function() end, r)
     w:put "x"
@@ -199,7 +199,7 @@ return function(test)
     support.on.spawn(function()
       got = r:get()
     end)
-    gipc.sleep(0.001)
+    support.settle()
     fails(gipc.ETIMEDOUT, "^timeout$", r:get(0.02))
     w:put "for the first"
     while not got do

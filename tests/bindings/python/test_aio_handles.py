@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 
 import pytest
 import support
@@ -245,6 +246,20 @@ async def test_others_go_on_while_a_get_waits(tasks):
         assert not job.done()
         await w.put(b"x")
         assert await result_of(tasks, job) == b"x"
+
+
+@under_all
+async def test_threads_go_on_while_a_get_waits(tasks):
+    me = threading.get_native_id()
+
+    def answer():
+        support.wait_until(lambda: support.in_poll(me))
+        write_raw(w, frame(b"at last"))
+
+    async with raw() as (r, w):
+        job = support.Job(answer, ())
+        assert await r.get() == b"at last"
+        job.get()
 
 
 @under_all

@@ -60,6 +60,9 @@ def test_type_checkers_accept_the_package(tmp_path, checker):
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_type_checkers_understand_a_program(tmp_path, checker):
+    if checker is mypy and sys.version_info < (3, 10):
+        pytest.skip("mypy 2, which knows the types in a tuple's subclass, "
+                    "is not for Python 3.9")
     checker(tmp_path, PROGRAM)
 
 

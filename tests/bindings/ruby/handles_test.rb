@@ -29,7 +29,7 @@ class HandlesTest < GipcTest
 
   def test_a_handle_in_use_cannot_be_closed
     mine, peer = pipe(duplex: true, codec: :raw)
-    getting = until_waiting(Thread.new { mine.get })
+    getting = waiting { mine.get }
     assert_raises(Gipc::Locked) { mine.close }
     assert_raises(Gipc::Locked) { Gipc.start_process(mine) { nil } }
     refute_predicate mine, :closed?
@@ -37,7 +37,7 @@ class HandlesTest < GipcTest
     peer.put("answer")
     assert_equal "answer", getting.value
 
-    putting = until_waiting(Thread.new { mine.put("x" * 10_000_000) })
+    putting = waiting { mine.put("x" * 10_000_000) }
     assert_raises(Gipc::Locked) { mine.close }
     assert_raises(Gipc::Locked) { mine.close_write }
     peer.put("still")
@@ -51,7 +51,7 @@ class HandlesTest < GipcTest
   def test_a_handle_of_another_process_says_so
     mine, peer = pipe(duplex: true)
     errors, report = IO.pipe
-    getting = until_waiting(Thread.new { mine.get }) # does not block the child
+    getting = waiting { mine.get } # does not block the child
     child = Process.fork do
       errors.close
       results = [-> { mine.get }, -> { mine.put(1) }, -> { mine.close },
@@ -245,3 +245,5 @@ class HandlesTest < GipcTest
     [reader, writer].each(&:close)
   end
 end
+
+HandlesTest.also_under_async except: %w[two_waiters_take_turns threads_go_on_while_a_get_waits]

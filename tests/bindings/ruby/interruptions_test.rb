@@ -87,7 +87,7 @@ class InterruptionsTest < GipcTest
     reader, other = bare_reader
     errors = []
     trapping(-> { errors << assert_raises(Gipc::Locked) { writer.put("inner") } }) do
-      helper = when_main_waits do
+      helper = when_main_waits(-> { peer.wait_readable(0) }) do
         Process.kill(:USR1, Process.pid)
         Thread.pass while errors.empty?
         peer.read(100_004)
@@ -96,10 +96,11 @@ class InterruptionsTest < GipcTest
       helper.join
     end
     trapping(-> { errors << assert_raises(Gipc::Locked) { reader.get } }) do
-      helper = when_main_waits do
+      other.write(frame("outer").byteslice(0, 3))
+      helper = when_main_waits(-> { reader.pending[:read] == 3 }) do
         Process.kill(:USR1, Process.pid)
         Thread.pass while errors.size < 2
-        other.write(frame("outer"))
+        other.write(frame("outer").byteslice(3..))
       end
       assert_equal "outer", reader.get
       helper.join
@@ -144,7 +145,7 @@ class InterruptionsTest < GipcTest
     assert_raises(KeyError) do
       Gipc.open(mine) do |handle|
         @handles << handle
-        getting = until_waiting(Thread.new { handle.get })
+        getting = waiting { handle.get }
         raise KeyError
       end
     end
@@ -250,11 +251,11 @@ class InterruptionsTest < GipcTest
     trace.enable(&block)
   end
 
-  # Calls the block in a thread once this one waits.
-  def when_main_waits
+  # Calls the block in a thread once this one waits, in what makes the condition true.
+  def when_main_waits(condition = -> { true })
     main = Thread.current
     Thread.new do
-      Thread.pass until main.stop?
+      Thread.pass until main.stop? && condition.call
       yield
     end
   end
@@ -332,3 +333,5 @@ class InterruptionsTest < GipcTest
     trap(:USR1, previous || "DEFAULT")
   end
 end
+
+InterruptionsTest.also_under_async

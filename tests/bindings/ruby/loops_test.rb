@@ -21,6 +21,21 @@ class LoopsTest < GipcTest
     end
   end
 
+  # The thread writes when it sees that the main one waits.
+  def test_threads_go_on_while_a_get_waits_under_async
+    needs :Async
+    reader, writer = pipe
+    main = Thread.current
+    under_async do
+      thread = Thread.new do
+        Thread.pass until main.stop?
+        writer.put(:seen)
+      end
+      assert_equal :seen, reader.get
+      thread.join
+    end
+  end
+
   def test_two_waiters_take_turns_under_async
     needs :Async
     reader, writer = pipe
@@ -161,17 +176,16 @@ class LoopsTest < GipcTest
           Async do |own|
             ticks = 0
             ticker = own.async { loop { ticks += tick(own) } }
-            h.each { |n| h.put(n + 1) }
+            h.each { |n| h.put([n + 1, ticks]) }
             ticker.stop
-            grandchild = Gipc.start_process { Async { exit 8 } }
-            exit(ticks.positive? ? grandchild.join.exitcode : 0)
+            exit Gipc.start_process { Async { exit 8 } }.join.exitcode
           end
         end
       end.wait
-      10.times do |n|
-        mine.put(n)
-        assert_equal n + 1, mine.get
-        task.sleep(0.002)
+      n = ticks = 0
+      while ticks < 3
+        answer, ticks = mine.put(n).get
+        assert_equal n += 1, answer
       end
       mine.close
       assert_equal 8, @processes.last.join.exitcode
@@ -205,7 +219,7 @@ class LoopsTest < GipcTest
       starting = task.async do
         start { sleep }
         order << :started
-        task.sleep(5)
+        task.sleep(60)
       end
       order << :after
       starting.stop
@@ -256,7 +270,7 @@ class LoopsTest < GipcTest
     end
   end
 
-  def test_the_descriptor_can_be_polled_by_eventmachine
+  def test_the_descriptor_can_be_polled_under_eventmachine
     needs :EventMachine
     reader, writer = pipe
     child = start(writer) { |w| 3.times { |i| w.put(i) } }

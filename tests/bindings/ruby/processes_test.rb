@@ -202,7 +202,7 @@ class ProcessesTest < GipcTest
       end
       puts codes.inspect
     RUBY
-    output = IO.popen([*RUBY, "-e", script], &:read)
+    output = IO.popen([*RUBY, "-e", program(script)], &:read)
     assert_equal ["at_exit of parent", "buffered child", "finalizer", "trap"],
                  output.lines(chomp: true).sort - ["[0, 2, 3]"]
     assert_includes output, "[0, 2, 3]"
@@ -327,9 +327,9 @@ class ProcessesTest < GipcTest
         GC.start if (i % 100).zero?
       end
     end
-    run.call(200)
+    run.call(full_count? ? 200 : 20)
     before = [descriptors.size, resident]
-    run.call(long? ? 20_000 : 1_000)
+    run.call(long? ? 20_000 : full_count? ? 1_000 : 100)
     assert_equal before.first, descriptors.size
     assert_operator resident - before.last, :<, 4 << 20
   end
@@ -474,3 +474,5 @@ class ProcessesTest < GipcTest
 
   def resident = File.read("/proc/self/statm").split[1].to_i * 4096
 end
+
+ProcessesTest.also_under_async except: %w[a_join_times_out_and_others_go_on a_worker_pool_counts_right]

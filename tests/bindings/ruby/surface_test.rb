@@ -19,6 +19,8 @@ class SurfaceTest < GipcTest
         assert there?(name), "#{name} of #{functions} is not there"
       end
     end
+    listed = TABLE.flat_map { |_, cell| cell.scan(/option (\w+)/).flatten }
+    assert_empty options.map(&:to_s) - listed, "options that the table has not"
   end
 
   def test_every_option_of_a_start_takes_effect
@@ -344,3 +346,5 @@ class SurfaceTest < GipcTest
     nil
   end
 end
+
+SurfaceTest.also_under_async except: %w[several_handles_and_processes_are_waited_for]
