@@ -12,7 +12,10 @@ return function(test)
     local quiet, other = gipc.pipe { codec = "raw" }
     local _, _, code = w:put(("x"):rep(3000000), 0)
     equal(code, gipc.EINPROGRESS)
-    gipc.sleep(0.01)
+    while not w.flushing do
+      gipc.sleep(0)
+    end
+    equal(select(3, gipc.wait({ quiet }, 0.01)), gipc.ETIMEDOUT) -- the loop has seen it
     w:abort()
     for _ = 1, 3 do
       equal(select(3, gipc.wait({ quiet }, 0.01)), gipc.ETIMEDOUT)
