@@ -5,6 +5,24 @@ local support = require "support"
 local equal, fails, raises = support.equal, support.fails, support.raises
 
 return function(test)
+  -- The number of the descriptor is reused at once: libev must not find the old wait.
+  test("a_background_flush_ends_when_its_handle_is_aborted", function()
+    support.needs_others()
+    local r, w = gipc.pipe { codec = "raw" }
+    local quiet, other = gipc.pipe { codec = "raw" }
+    local _, _, code = w:put(("x"):rep(3000000), 0)
+    equal(code, gipc.EINPROGRESS)
+    gipc.sleep(0.01)
+    w:abort()
+    for _ = 1, 3 do
+      equal(select(3, gipc.wait({ quiet }, 0.01)), gipc.ETIMEDOUT)
+    end
+    gipc.sleep(0)
+    r:abort()
+    quiet:close()
+    other:close()
+  end)
+
   local function test_own(name, body)
     test(name, function()
       if support.loop ~= "own" then
