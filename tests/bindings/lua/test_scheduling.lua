@@ -5,9 +5,17 @@ local support = require "support"
 local equal, fails, raises = support.equal, support.fails, support.raises
 
 return function(test)
+  local function test_own(name, body)
+    test(name, function()
+      if support.loop ~= "own" then
+        support.not_here "of the own scheduler"
+      end
+      body()
+    end)
+  end
+
   -- The number of the descriptor is reused at once: libev must not find the old wait.
-  test("a_background_flush_ends_when_its_handle_is_aborted", function()
-    support.needs_others()
+  test_own("a_background_flush_ends_when_its_handle_is_aborted", function()
     local r, w = gipc.pipe { codec = "raw" }
     local quiet, other = gipc.pipe { codec = "raw" }
     local _, _, code = w:put(("x"):rep(3000000), 0)
@@ -25,15 +33,6 @@ return function(test)
     quiet:close()
     other:close()
   end)
-
-  local function test_own(name, body)
-    test(name, function()
-      if support.loop ~= "own" then
-        support.not_here "of the own scheduler"
-      end
-      body()
-    end)
-  end
 
   test_own("a_task_gives_its_results", function()
     local task = gipc.spawn(function(a, b)
