@@ -234,6 +234,10 @@ def _leave_trio() -> None:
     _inherited.append((dict(context), sys.get_asyncgen_hooks()))
     if context:
         sys.set_asyncgen_hooks(None, None)
+    runner = context.get("runner")
+    if runner is not None:
+        # A thread of the parent may hold it.  The end of a generator acquires it.
+        runner.entry_queue.lock = type(runner.entry_queue.lock)()
     context.clear()
     # The threads exist in the parent only; trio before 0.24 would wait for them.
     core._thread_cache.THREAD_CACHE._idle_workers.clear()
