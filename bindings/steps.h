@@ -30,6 +30,10 @@ enum step_outcome {
  * cheaper than what lending takes. */
 enum { LENT_FROM = 32 * 1024 };
 
+/* step_put() tries smaller ones without lending: the descriptor accepts most of
+ * them whole, and to copy the remaining bytes of one is cheaper than lending. */
+enum { TRIED_BELOW = 128 * 1024 };
+
 /* ---- Fairness -----------------------------------------------------------
  *
  * A task that never has to wait would never let others run.  A thread that has
@@ -101,7 +105,7 @@ static inline int step_get_small(gipc_handle *h, const void **data,
  * step_put_lent() puts it.  After -ENOMEM the library may use its memory for as
  * long as h is open. */
 static inline int step_put(gipc_handle *h, const void *data, size_t size) {
-  if (size >= LENT_FROM)
+  if (size >= TRIED_BELOW)
     return STEP_LENT;
   if (budget_is_spent())
     return step_yield();
