@@ -110,6 +110,7 @@ int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
   Process *process = std::exchange(self->process_, nullptr);
   {
     registry::Lock hold;
+    self->window_->close_if_settled();
     self->child_end_.reset();
     self->setup_.close_sources();
     Fd exit_fd;

@@ -33,6 +33,20 @@ struct alignas(4096) Page {
 };
 extern Page page;
 
+// What a child inherits, unlike the page.
+struct Numbers {
+  // The newest number given in this process or one that it descends from by
+  // forks.
+  std::atomic<uint32_t> newest;
+  // Whether the kernel wipes the page, which holds in a child's copy of it,
+  // too. Decided once: two ways would give one process two numbers.
+  std::atomic<int> way;
+  // Where pages cannot be wiped: a process and its number, in one word, so that
+  // of two threads that ask first only one counts up.
+  std::atomic<uint64_t> owner;
+};
+extern Numbers &numbers; // in the registry's page
+
 uint32_t renew() noexcept;
 
 inline uint32_t current() noexcept {
@@ -174,11 +188,14 @@ private:
 // From before a fork until its parent has told the child what changed.
 class ForkWindow {
 public:
-  ForkWindow(); // throws bad_alloc
-  ~ForkWindow();
+  ForkWindow() noexcept;
+  ~ForkWindow() { close(); }
   ForkWindow(const ForkWindow &) = delete;
   ForkWindow &operator=(const ForkWindow &) = delete;
 
+  // In the parent after the fork, under the lock, before it changes anything
+  // itself: what no other thread had in the making, its child cannot have.
+  void close_if_settled() noexcept;
   // Waits until other threads have registered what they were making when this
   // is called.  The number of changes so far; -ENOMEM: they could not all be
   // noted.
@@ -188,8 +205,12 @@ public:
 
 private:
   friend struct Windows;
+  void close() noexcept;
+
   uint64_t begin_;
   ForkWindow *next_;
+  uint32_t owner_; // the process that forks
+  bool is_open_ = true;
 };
 
 // In a forked child: forgets all objects, and closes all descriptors but those
