@@ -1,5 +1,5 @@
 // What this process holds through this library, for the rules of fork.
-#include "this_process.h"
+#include "this_process_state.h"
 
 #include "os.h"
 #include "sys.h"
@@ -14,63 +14,10 @@
 
 namespace gipc::registry {
 
+State state{};
+
 namespace {
 
-// ---- What is known ----------------------------------------------------------
-
-// The descriptors that are being made without the lock: when each was begun, as
-// a number; 0: a free place.  One beyond is not waited for.
-constexpr unsigned most_makings = 64;
-
-struct Lists {
-  Entry *first;
-  uint64_t makings[most_makings];
-  uint64_t newest_making;
-  // The changes while forks are under way, from those that the oldest of them
-  // needs; they have numbers that go up.
-  Change *changes;
-  size_t changes_room;
-  uint64_t changes_first, changes_end;
-  bool changes_lost;   // for want of memory
-  ForkWindow *windows; // of the forks that are under way
-};
-
-// What a function child reports its end to.
-struct Control {
-  int fd;
-};
-
-// The loops that objects are on.  A program has a few; one beyond is not known
-// to its children.
-struct LoopUse {
-  struct ev_loop *loop;
-  std::atomic<unsigned> objects;
-};
-
-// The descriptors as bits, because a child of a process with ten thousand of
-// them should read a kilobyte, not ten thousand objects.  Untouched pages of it
-// cost nothing.  This is as far as Linux numbers descriptors (fs.nr_open)
-// unless it is told otherwise; one beyond stays open in function children.
-constexpr unsigned most = 1u << 20;
-constexpr unsigned word_bits = 64;
-
-// All that a start writes, in one page with the first descriptors: each page
-// that the parent or the child writes after the fork is copied (2 us).
-struct alignas(4096) State {
-  pthread_mutex_t mutex;
-  std::atomic<uint64_t> mutex_generation;
-  // Guarded by the mutex.
-  PerProcess<Lists> lists;
-  // A child reads these before it makes the lists anew.  A fork may copy them
-  // while another thread changes them, so they are written in an order in which
-  // each state makes sense.
-  PerProcess<Control> control;
-  generation::Numbers numbers;
-  LoopUse loop_uses[most_loops];
-  std::atomic<unsigned> words; // of those that may have a bit set
-  std::atomic<uint64_t> held[most / word_bits];
-};
-State state;
 pthread_mutex_t &mutex = state.mutex;
 std::atomic<uint64_t> &mutex_generation = state.mutex_generation;
 PerProcess<Lists> &lists = state.lists;
@@ -483,36 +430,18 @@ int forget_in_child(const std::vector<int> &keep,
   return count;
 }
 
-void close_changed(const Change &change,
-                   const std::vector<int> &keep) noexcept {
-  struct stat info;
-  if (change.fd < 3 ||
-      std::binary_search(keep.begin(), keep.end(), change.fd) ||
-      sys::fstat(change.fd, &info) != 0 || change.known == 0 ||
-      static_cast<uint64_t>(info.st_dev) != change.device ||
-      static_cast<uint64_t>(info.st_ino) != change.inode)
-    return;
-  // Other files may be the program's own, opened once more or of one kind with
-  // it: nameless files of the kernel look the same, and so do, before
-  // Linux 6.9, descriptors of processes.
-  if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) ||
-      os::is_exit_fd(change.fd))
-    Fd(change.fd).reset();
-}
-
 // ---- The end of a child ----------------------------------------------------
 
 int child_control() noexcept { return control.is_own() ? control->fd : -1; }
 
-void set_child_control(int fd) noexcept {
+void set_child_control(int fd, bool has_lifeline) noexcept {
   control.renew();
   control->fd = fd;
+  control->has_lifeline = has_lifeline;
+}
+
+bool child_has_lifeline() noexcept {
+  return control.is_own() && control->has_lifeline;
 }
 
 } // namespace gipc::registry
-
-namespace gipc::generation {
-
-Numbers &numbers = registry::state.numbers;
-
-} // namespace gipc::generation

@@ -30,22 +30,11 @@ namespace gipc::generation {
 
 struct alignas(4096) Page {
   std::atomic<uint32_t> value;
+  // The process that has begun to end.  Here, because a child writes the page
+  // anyway.
+  std::atomic<uint32_t> ending;
 };
 extern Page page;
-
-// What a child inherits, unlike the page.
-struct Numbers {
-  // The newest number given in this process or one that it descends from by
-  // forks.
-  std::atomic<uint32_t> newest;
-  // Whether the kernel wipes the page, which holds in a child's copy of it,
-  // too. Decided once: two ways would give one process two numbers.
-  std::atomic<int> way;
-  // Where pages cannot be wiped: a process and its number, in one word, so that
-  // of two threads that ask first only one counts up.
-  std::atomic<uint64_t> owner;
-};
-extern Numbers &numbers; // in the registry's page
 
 uint32_t renew() noexcept;
 
@@ -218,11 +207,11 @@ private:
 constexpr int most_loops = 64;
 int forget_in_child(const std::vector<int> &keep,
                     struct ev_loop *(&loops)[most_loops]) noexcept;
-// In a child: closes the descriptor of this change if it is that file.
-void close_changed(const Change &change, const std::vector<int> &keep) noexcept;
 
 // What a function child reports its end to; -1 in any other process.
 int child_control() noexcept;
-void set_child_control(int fd) noexcept;
+// has_lifeline: the end of the other end is a signal.
+void set_child_control(int fd, bool has_lifeline) noexcept;
+bool child_has_lifeline() noexcept;
 
 } // namespace gipc::registry

@@ -1,5 +1,5 @@
 // Which process this is, as a number that a fork changes.
-#include "this_process.h"
+#include "this_process_state.h"
 
 #include "os.h"
 
@@ -10,6 +10,8 @@ namespace gipc::generation {
 Page page;
 
 namespace {
+
+Numbers &numbers = registry::state.numbers;
 
 enum Way { undecided, by_page, by_pid };
 
