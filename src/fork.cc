@@ -17,6 +17,7 @@ namespace gipc {
 // ---- Before -----------------------------------------------------------------
 
 Fork::~Fork() {
+  window_.reset(); // no child is to be told of the following
   if (process_ != nullptr)
     process_->free();
   for (Passed &passed : handles_)
