@@ -10,7 +10,7 @@ namespace gipc::control {
 
 namespace {
 
-constexpr int per_batch = 64;
+constexpr int per_batch = 16; // few, so that it needs no page of stack more
 
 int send_all(int fd, const void *data, size_t size) noexcept {
   auto *at = static_cast<const char *>(data);
