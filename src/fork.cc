@@ -145,11 +145,11 @@ int Fork::child() noexcept {
   return error;
 }
 
-int Fork::abandon_loops(struct ev_loop **known, int count) noexcept {
+int Fork::abandon_loops(int known) noexcept {
   InheritedLoops inherited(signals_->outside());
   int error = 0;
-  for (int i = 0; error == 0 && i < count; ++i)
-    error = inherited.abandon_signals(known[i]);
+  for (int i = 0; error == 0 && i < known; ++i)
+    error = inherited.abandon_signals(registry::inherited_loop(i));
   for (struct ev_loop *loop : options_->left_loops)
     if (error == 0)
       error = inherited.abandon_signals(loop);
@@ -157,10 +157,9 @@ int Fork::abandon_loops(struct ev_loop **known, int count) noexcept {
 }
 
 int Fork::become_child() noexcept {
-  struct ev_loop *known[registry::most_loops];
-  int count = registry::forget_in_child(setup_.kept(), known);
+  int known = registry::forget_in_child(setup_.kept());
   window_.reset();
-  Failure failure{abandon_loops(known, count), Part::none};
+  Failure failure{abandon_loops(known), Part::none};
   os::discard_stdio();
   if (failure.error == 0)
     failure = setup_.apply();

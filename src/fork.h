@@ -48,7 +48,7 @@ private:
   int prepare_all();
   int prepare_handles();
   int become_child() noexcept;
-  int abandon_loops(struct ev_loop **known, int count) noexcept;
+  int abandon_loops(int known) noexcept;
   void close_passed() noexcept;
 
   Options standard_; // what a start without options uses

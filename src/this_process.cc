@@ -400,15 +400,14 @@ void ForkWindow::copy(int first, Change *out, int count) const noexcept {
   std::copy(from, from + count, out);
 }
 
-int forget_in_child(const std::vector<int> &keep,
-                    struct ev_loop *(&loops)[most_loops]) noexcept {
+int forget_in_child(const std::vector<int> &keep) noexcept {
   // Without the lock: there is no other thread.  Before it is read: the page of
   // the generation is a new one, which a reading would map for nothing.
   (void)generation::renew();
-  int count = 0;
+  int loops = 0; // moved to the front: an array here needs a page of stack more
   for (const LoopUse &use : loop_uses)
     if (use.objects > 0)
-      loops[count++] = use.loop;
+      loop_uses[loops++].loop = use.loop;
   for (int fd : keep)
     set_bit(fd, false);
   // Handles have neighbouring numbers: one call closes a run of them.  What is
@@ -427,7 +426,11 @@ int forget_in_child(const std::vector<int> &keep,
     }
   }
   forget_inherited();
-  return count;
+  return loops;
+}
+
+struct ev_loop *inherited_loop(int index) noexcept {
+  return loop_uses[index].loop;
 }
 
 // ---- The end of a child ----------------------------------------------------

@@ -203,10 +203,10 @@ private:
 };
 
 // In a forked child: forgets all objects, and closes all descriptors but those
-// in keep, which is sorted.  The loops that objects were on; their number.
-constexpr int most_loops = 64;
-int forget_in_child(const std::vector<int> &keep,
-                    struct ev_loop *(&loops)[most_loops]) noexcept;
+// in keep, which is sorted.  The number of loops that objects were on.
+int forget_in_child(const std::vector<int> &keep) noexcept;
+// Right after that: one of those loops.
+struct ev_loop *inherited_loop(int index) noexcept;
 
 // What a function child reports its end to; -1 in any other process.
 int child_control() noexcept;

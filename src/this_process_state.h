@@ -50,6 +50,7 @@ struct Control {
 
 // The loops that objects are on.  A program has a few; one beyond is not known
 // to its children.
+constexpr int most_loops = 64;
 struct LoopUse {
   struct ev_loop *loop;
   std::atomic<unsigned> objects;
