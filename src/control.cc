@@ -1,6 +1,7 @@
 // The socket between a parent and its function child.
 #include "control.h"
 
+#include "os.h"
 #include "sys.h"
 
 #include <algorithm>
@@ -9,7 +10,7 @@ namespace gipc::control {
 
 namespace {
 
-constexpr int per_batch = 64;
+constexpr int per_batch = 16; // few, so that it needs no page of stack more
 
 int send_all(int fd, const void *data, size_t size) noexcept {
   auto *at = static_cast<const char *>(data);
@@ -33,6 +34,24 @@ bool receive_all(int fd, void *data, size_t size) noexcept {
     size -= static_cast<size_t>(got);
   }
   return true;
+}
+
+// Closes the descriptor of this change if it is that file.
+void close_changed(const registry::Change &change,
+                   const std::vector<int> &keep) noexcept {
+  struct stat info;
+  if (change.fd < 3 ||
+      std::binary_search(keep.begin(), keep.end(), change.fd) ||
+      sys::fstat(change.fd, &info) != 0 || change.known == 0 ||
+      static_cast<uint64_t>(info.st_dev) != change.device ||
+      static_cast<uint64_t>(info.st_ino) != change.inode)
+    return;
+  // Other files may be the program's own, opened once more or of one kind with
+  // it: nameless files of the kernel look the same, and so do, before
+  // Linux 6.9, descriptors of processes.
+  if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) ||
+      os::is_exit_fd(change.fd))
+    Fd(change.fd).reset();
 }
 
 } // namespace
@@ -65,7 +84,7 @@ bool pass_gate(int child_end, const std::vector<int> &keep) noexcept {
                      sizeof *batch * static_cast<size_t>(size)))
       return false;
     for (int i = 0; i < size; ++i)
-      registry::close_changed(batch[i], keep);
+      close_changed(batch[i], keep);
     left -= size;
   }
   return true;

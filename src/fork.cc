@@ -9,7 +9,6 @@
 #include "sys.h"
 #include "this_process.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <new>
 
@@ -18,31 +17,28 @@ namespace gipc {
 // ---- Before -----------------------------------------------------------------
 
 Fork::~Fork() {
+  window_.reset(); // no child is to be told of the following
   if (process_ != nullptr)
     process_->free();
   for (Passed &passed : handles_)
     passed.handle->end_pass();
 }
 
-int Fork::prepare(const Options *options, Fork *&out) {
+int Fork::prepare() {
   CancelGuard guard;
   Process::reap_detached();
-  struct Deleter {
-    void operator()(Fork *fork) const { delete fork; }
-  };
-  std::unique_ptr<Fork, Deleter> self(new Fork);
-  self->options_ = options != nullptr ? options : &self->standard_;
-  self->process_ = new Process(self->options_->name);
+  process_ = new Process(options_->name);
   // A child that another thread forks meanwhile closes all of it.
   registry::Lock hold;
-  if (int error = self->prepare_all())
+  if (int error = prepare_all())
     return error;
-  self->signals_ = std::make_unique<SignalBlock>();
-  self->may_fail_ = self->options_->can_fail_in_child() ||
-                    !self->options_->left_loops.empty() ||
-                    InheritedLoops(self->signals_->outside()).may_fail();
-  self->window_.emplace();
-  out = self.release();
+  signals_.emplace();
+  may_fail_ = options_->can_fail_in_child() || !options_->left_loops.empty() ||
+              InheritedLoops(signals_->outside()).may_fail();
+  has_loop_flags_ = options_->environment.changes() ||
+                    options_->fork.function != nullptr ||
+                    std::getenv("LIBEV_FLAGS") != nullptr;
+  window_.emplace();
   return 0;
 }
 
@@ -101,69 +97,59 @@ int Fork::fork() noexcept {
 
 // ---- In the parent ----------------------------------------------------------
 
-int Fork::parent(Fork *self, int pid, Process *&out) noexcept {
+int Fork::parent(int pid, Process *&out) noexcept {
   CancelGuard guard;
-  if (pid < 0) {
-    delete self;
+  if (pid < 0)
     return pid;
-  }
-  Process *process = std::exchange(self->process_, nullptr);
+  Process *process = std::exchange(process_, nullptr);
   {
     registry::Lock hold;
-    self->child_end_.reset();
-    self->setup_.close_sources();
+    window_->close_if_settled();
+    child_end_.reset();
+    setup_.close_sources();
     Fd exit_fd;
     // Where there is none, the pid has to do.
     (void)os::open_exit_fd(pid, exit_fd);
-    process->started(pid, std::move(exit_fd), self->options_->leads_group());
+    process->started(pid, std::move(exit_fd), options_->leads_group());
   }
-  self->signals_.reset();
-  if (self->options_->session.group == GIPC_GROUP_NEW)
+  signals_.reset();
+  if (options_->session.group == GIPC_GROUP_NEW)
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
-  int error = control::open_gate(process->control(), *self->window_);
-  self->window_.reset();
+  int error = control::open_gate(process->control(), *window_);
+  window_.reset();
   if (error == -EPIPE)
     error = 0; // dead already, which its status tells
   if (error != 0)
     (void)process->signal(SIGKILL); // it waits at the gate
-  else if (self->may_fail_)
-    error = self->options_->note(process->wait_until_begun());
+  else if (may_fail_)
+    error = options_->note(process->wait_until_begun());
   if (error != 0) {
     Deadline never;
     (void)process->join(never);
     process->free();
   } else {
-    for (Passed &passed : self->handles_)
+    for (Passed &passed : handles_)
       passed.handle->give_away();
     out = process;
   }
-  delete self;
   return error;
 }
 
 // ---- In the child -----------------------------------------------------------
 
-// Not freed: that would copy pages of memory which the child may never need,
-// and its start is mostly the copying of pages.
-static Fork *of_this_child;
-
-int Fork::child(Fork *self) noexcept {
+int Fork::child() noexcept {
   CancelGuard guard;
-  int error = self->become_child();
+  int error = become_child();
   // The parent's signal mask is not the child's: setup_.unmask() set it.
-  self->signals_->dismiss();
-  if (error != 0)
-    delete self;
-  else
-    of_this_child = self;
+  signals_->dismiss();
   return error;
 }
 
-int Fork::abandon_loops(struct ev_loop **known, int count) noexcept {
+int Fork::abandon_loops(int known) noexcept {
   InheritedLoops inherited(signals_->outside());
   int error = 0;
-  for (int i = 0; error == 0 && i < count; ++i)
-    error = inherited.abandon_signals(known[i]);
+  for (int i = 0; error == 0 && i < known; ++i)
+    error = inherited.abandon_signals(registry::inherited_loop(i));
   for (struct ev_loop *loop : options_->left_loops)
     if (error == 0)
       error = inherited.abandon_signals(loop);
@@ -171,15 +157,14 @@ int Fork::abandon_loops(struct ev_loop **known, int count) noexcept {
 }
 
 int Fork::become_child() noexcept {
-  struct ev_loop *known[registry::most_loops];
-  int count = registry::forget_in_child(setup_.kept(), known);
+  int known = registry::forget_in_child(setup_.kept());
   window_.reset();
-  Failure failure{abandon_loops(known, count), Part::none};
+  Failure failure{abandon_loops(known), Part::none};
   os::discard_stdio();
   if (failure.error == 0)
     failure = setup_.apply();
   setup_.close_sources();
-  if (failure.error == 0)
+  if (failure.error == 0 && options_->environment.changes())
     failure = {options_->change_environment(), Part::env};
   if (!control::pass_gate(child_end_.get(), setup_.kept()))
     _exit(127);
@@ -197,7 +182,8 @@ int Fork::become_child() noexcept {
   for (Passed &passed : handles_)
     passed.handle->arrive_in_child(passed.read, passed.write);
   int control = child_end_.release();
-  registry::set_child_control(registry::hold(Fd(control)));
+  registry::set_child_control(registry::hold(Fd(control)),
+                              options_->death_signal != 0);
   control::send(control, {control::Record::begun, 0, 0});
   os::on_exit([](int status, void *) {
     // Not in a child that the application forked from this one.
@@ -219,11 +205,12 @@ double exit_timeout = 60;
 
 // The attribute: what pthread_exit(3) throws has no object to refer to.
 __attribute__((no_sanitize("null"))) void
-run(int (*target)(struct ev_loop *, void *), void *argument) {
+run(int (*target)(struct ev_loop *, void *), void *argument,
+    bool has_loop_flags) {
   // Its callers may be C, or may not expect an exception: nothing escapes.
   try {
     static struct ev_loop *fresh; // which nobody frees
-    fresh = fresh_loop();
+    fresh = fresh_loop(has_loop_flags);
     if (fresh == nullptr)
       finish(127, GIPC_ENDED_BEFORE_START);
     int code = target(fresh, argument);
@@ -239,12 +226,12 @@ void finish(int code, int ended) noexcept {
   bool sent = Handle::flush_all(exit_timeout);
   if (!sent && (ended == GIPC_ENDED_RETURN || ended == GIPC_ENDED_EXIT))
     ended = GIPC_ENDED_UNSENT;
-  (void)std::fflush(stdout);
-  (void)std::fflush(stderr);
+  os::flush_stdio();
   int control = registry::child_control();
   if (control >= 0) {
     // The parent, which reads the record, must not wake the lifeline.
-    os::stop_signal_on_hangup(control);
+    if (registry::child_has_lifeline())
+      os::stop_signal_on_hangup(control);
     control::send(control, {control::Record::ended, code, ended});
   }
   _exit(code);

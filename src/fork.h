@@ -6,7 +6,6 @@
 #include "setup.h"
 #include "this_process.h"
 
-#include <memory>
 #include <optional>
 #include <vector>
 
@@ -19,15 +18,24 @@ class Process;
 
 class Fork {
 public:
-  // Blocks signals until parent() or child(), in the same thread.  options may
-  // be null, and must live as long.  Throws bad_alloc.
-  static int prepare(const Options *options, Fork *&out);
+  // options may be null, and must live as long.
+  explicit Fork(const Options *options) noexcept
+      : options_(options != nullptr ? options : &standard_) {}
+  ~Fork();
+  Fork(const Fork &) = delete;
+  Fork &operator=(const Fork &) = delete;
+  // Blocks signals until parent() or child(), in the same thread.  Throws
+  // bad_alloc.
+  int prepare();
   // Calls the runtime's fork function or fork(2); the pid, 0, or -errno.
   int fork() noexcept;
-  // After the fork; both let go of it.  In the child the result is an error
-  // that the child should end with, because its parent knows it.
-  static int parent(Fork *self, int pid, Process *&out) noexcept;
-  static int child(Fork *self) noexcept;
+  // After the fork.  In the child the result is an error that the child should
+  // end with, because its parent knows it; else the Fork is not freed there:
+  // that would copy pages of memory which the child may never need.
+  int parent(int pid, Process *&out) noexcept;
+  int child() noexcept;
+  // In the child: whether its fresh loop has to ask the environment.
+  bool has_loop_flags() const noexcept { return has_loop_flags_; }
 
 private:
   // A handle that is passed, and its descriptors in the child, where they are
@@ -37,22 +45,21 @@ private:
     registry::Held read, write;
   };
 
-  Fork() = default;
-  ~Fork();
   int prepare_all();
   int prepare_handles();
   int become_child() noexcept;
-  int abandon_loops(struct ev_loop **known, int count) noexcept;
+  int abandon_loops(int known) noexcept;
   void close_passed() noexcept;
 
   Options standard_; // what a start without options uses
-  const Options *options_ = nullptr;
+  const Options *options_;
   Setup setup_;
   Process *process_ = nullptr;
   registry::Held child_end_;
   std::vector<Passed> handles_;
   bool may_fail_ = false; // the child, before its target
-  std::unique_ptr<SignalBlock> signals_;
+  bool has_loop_flags_ = false;
+  std::optional<SignalBlock> signals_;
   std::optional<registry::ForkWindow> window_;
 };
 
@@ -62,7 +69,8 @@ namespace child {
 // what is queued; < 0: never.
 extern double exit_timeout;
 // Runs target on a fresh loop and ends this process.
-[[noreturn]] void run(int (*target)(struct ev_loop *, void *), void *argument);
+[[noreturn]] void run(int (*target)(struct ev_loop *, void *), void *argument,
+                      bool has_loop_flags);
 // Flushes, tells the parent, and ends.  ended is one of GIPC_ENDED_.
 [[noreturn]] void finish(int code, int ended) noexcept;
 

@@ -73,6 +73,7 @@ struct Options {
   struct Environment {
     bool clear = false;
     std::vector<Variable> variables;
+    bool changes() const noexcept { return clear || !variables.empty(); }
   };
   struct Files {
     Stdio stdio[3] = {};

@@ -115,8 +115,8 @@ int InheritedLoops::abandon_default_loop() noexcept {
   return 0;
 }
 
-struct ev_loop *fresh_loop() noexcept {
-  return ev_loop_new(EVFLAG_AUTO);
+struct ev_loop *fresh_loop(bool has_flags) noexcept {
+  return ev_loop_new(has_flags ? EVFLAG_AUTO : EVFLAG_NOENV);
 }
 
 } // namespace gipc

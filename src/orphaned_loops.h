@@ -33,6 +33,8 @@ private:
 };
 
 // A loop for the child.  NULL when there are no descriptors or no memory.
-struct ev_loop *fresh_loop() noexcept;
+// has_flags: the environment may have LIBEV_FLAGS; asking costs a child as much
+// as all else that its loop does.
+struct ev_loop *fresh_loop(bool has_flags) noexcept;
 
 } // namespace gipc

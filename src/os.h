@@ -134,6 +134,8 @@ const char *secure_getenv(const char *name) noexcept;
 int clear_environment() noexcept;
 // Drops what stdout and stderr have buffered.
 void discard_stdio() noexcept;
+// Writes it.
+void flush_stdio() noexcept;
 // Calls handler with the status when the process calls exit(3), before every
 // handler that is registered already.
 void on_exit(void (*handler)(int status, void *)) noexcept;

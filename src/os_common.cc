@@ -427,14 +427,24 @@ void stop_signal_on_hangup(int fd) noexcept {
 
 // ---- C library --------------------------------------------------------------
 
+// Asking first: a stream that is written to is a page that is copied.
 void discard_stdio() noexcept {
 #if __has_include(<stdio_ext.h>)
-  ::__fpurge(stdout);
-  ::__fpurge(stderr);
+  for (FILE *stream : {stdout, stderr})
+    if (::__fpending(stream) > 0)
+      ::__fpurge(stream);
 #else
   ::fpurge(stdout);
   ::fpurge(stderr);
 #endif
+}
+
+void flush_stdio() noexcept {
+  for (FILE *stream : {stdout, stderr})
+#if __has_include(<stdio_ext.h>)
+    if (::__fpending(stream) > 0)
+#endif
+      (void)std::fflush(stream);
 }
 
 void on_exit(void (*handler)(int, void *)) noexcept {

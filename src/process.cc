@@ -5,7 +5,7 @@
 #include "sys.h"
 
 #include <algorithm>
-#include <cstdio>
+#include <charconv>
 #include <sys/wait.h>
 
 namespace gipc {
@@ -32,16 +32,17 @@ const ProcessWatch::Events Process::watch_events = {
 
 Process::Process(const std::string &name) : name_(name) {
   // So that naming it after its pid needs no memory later.
-  name_.reserve(sizeof "gipc-2147483647");
+  name_.reserve(sizeof "gipc-2147483647" - 1);
 }
 
 void Process::started(pid_t pid, Fd exit_fd, bool leads) noexcept {
   status_.set_started(pid, std::move(exit_fd));
   leads_group_ = leads;
   if (name_.empty()) {
-    char text[sizeof "gipc-2147483647"];
-    std::snprintf(text, sizeof text, "gipc-%d", static_cast<int>(pid));
-    name_ = text;
+    // Not by printf(3), which needs pages of stack.
+    char digits[sizeof "2147483647"];
+    name_.assign("gipc-").append(
+        digits, std::to_chars(digits, digits + sizeof digits, pid).ptr);
   }
 }
 

@@ -14,8 +14,6 @@ constexpr size_t small = 4 * 1024;
 
 } // namespace
 
-std::atomic<uint32_t> Sender::ending_{0};
-
 // ---- State ------------------------------------------------------------------
 
 int Sender::refusal() const noexcept {
@@ -324,10 +322,6 @@ void Sender::arrive_in_child(registry::Held &moved) noexcept {
   set_driver(nullptr);
   exiting_ = false;
   user_.store(pthread_t{}, std::memory_order_relaxed);
-}
-
-void Sender::begin_end_of_process() noexcept {
-  ending_.store(generation::current(), std::memory_order_relaxed);
 }
 
 // A put that another thread has begun may finish, so that the peer gets whole

@@ -132,9 +132,13 @@ public:
     lost,    // some bytes cannot be written
     done
   };
-  static void begin_end_of_process() noexcept;
+  static void begin_end_of_process() noexcept {
+    generation::page.ending.store(generation::current(),
+                                  std::memory_order_relaxed);
+  }
   static bool process_ends() noexcept {
-    return ending_.load(std::memory_order_relaxed) == generation::current();
+    return generation::page.ending.load(std::memory_order_relaxed) ==
+           generation::current();
   }
   Exit begin_exit() noexcept;
   // One write.
@@ -160,7 +164,6 @@ private:
   int queue_or_send(const void *data, size_t size) noexcept;
 
   // The generation of the process that is ending.
-  static std::atomic<uint32_t> ending_;
 
   // The members that every put reads come first.
   Outbox outbox_;

@@ -1,5 +1,5 @@
 // What this process holds through this library, for the rules of fork.
-#include "this_process.h"
+#include "this_process_state.h"
 
 #include "os.h"
 #include "sys.h"
@@ -14,16 +14,33 @@
 
 namespace gipc::registry {
 
+State state{};
+
 namespace {
+
+pthread_mutex_t &mutex = state.mutex;
+std::atomic<uint64_t> &mutex_generation = state.mutex_generation;
+PerProcess<Lists> &lists = state.lists;
+PerProcess<Control> &control = state.control;
+LoopUse (&loop_uses)[most_loops] = state.loop_uses;
+std::atomic<unsigned> &words = state.words;
+std::atomic<uint64_t> (&held)[most / word_bits] = state.held;
+
+// The forks of this thread that are under way, and the process that they are
+// forks of.  Its child may lock, in the hooks of a runtime, before it knows
+// what to close.
+struct Forks {
+  uint32_t generation;
+  unsigned count;
+};
+thread_local Forks forks_of_thread;
 
 // ---- The lock --------------------------------------------------------------
 
-pthread_mutex_t mutex;
 // The generation that the mutex was made in, and whether it is being made.
 // Another thread may have held it when this process was forked, so each
 // generation makes its own.
 constexpr uint64_t in_making = uint64_t{1} << 32;
-std::atomic<uint64_t> mutex_generation;
 
 void make_mutex() noexcept {
   pthread_mutexattr_t attributes;
@@ -54,57 +71,6 @@ void need_mutex(uint32_t now) noexcept {
     }
   }
 }
-
-// ---- What the lock guards --------------------------------------------------
-
-// The descriptors that are being made without the lock: when each was begun, as
-// a number; 0: a free place.  One beyond is not waited for.
-constexpr unsigned most_makings = 64;
-
-struct Lists {
-  Entry *first;
-  uint64_t makings[most_makings];
-  uint64_t newest_making;
-  // The changes while forks are under way, from those that the oldest of them
-  // needs; they have numbers that go up.
-  Change *changes;
-  size_t changes_room;
-  uint64_t changes_first, changes_end;
-  bool changes_lost;   // for want of memory
-  ForkWindow *windows; // of the forks that are under way
-};
-PerProcess<Lists> lists;
-
-// The rest is read by a child before it makes the lists anew.  A fork may copy
-// it while another thread changes it, so it is written in an order in which
-// each state makes sense.
-
-// The descriptors as bits, because a child of a process with ten thousand of
-// them should read a kilobyte, not ten thousand objects.  Untouched pages of it
-// cost nothing.  This is as far as Linux numbers descriptors (fs.nr_open)
-// unless it is told otherwise; one beyond stays open in function children.
-constexpr unsigned most = 1u << 20;
-constexpr unsigned word_bits = 64;
-std::atomic<uint64_t> held[most / word_bits];
-std::atomic<unsigned> words; // of it that may have a bit set
-
-// The loops that objects are on.  A program has a few; one beyond is not known
-// to its children.
-struct LoopUse {
-  struct ev_loop *loop;
-  std::atomic<unsigned> objects;
-};
-LoopUse loop_uses[most_loops];
-
-// The forks of this thread that are under way.  Its child may lock, in the
-// hooks of a runtime, before it knows what to close.
-thread_local unsigned forks_of_thread;
-
-// What a function child reports its end to.
-struct Control {
-  int fd;
-};
-PerProcess<Control> control;
 
 bool is_held(unsigned fd) noexcept {
   return (held[fd / word_bits].load(std::memory_order_relaxed) >>
@@ -212,7 +178,9 @@ void lock() noexcept {
   if (mutex_generation.load(std::memory_order_acquire) != now)
     need_mutex(now);
   pthread_mutex_lock(&mutex);
-  if (forks_of_thread == 0)
+  // A child asks for what is thread-local only here, where it is rare.
+  if (!lists.is_own() && (forks_of_thread.count == 0 ||
+                          forks_of_thread.generation != lists.owner()))
     forget_inherited();
 }
 
@@ -377,26 +345,37 @@ Making::~Making() {
     *place_ = 0;
 }
 
-ForkWindow::ForkWindow() {
+ForkWindow::ForkWindow() noexcept {
   Lock hold;
-  // Its own parent changes a few at least.
-  if (!make_room_for_change())
-    throw std::bad_alloc();
   begin_ = lists->changes_end;
   next_ = lists->windows;
   lists->windows = this;
-  ++forks_of_thread;
+  owner_ = lists.owner();
+  if (forks_of_thread.generation != owner_)
+    forks_of_thread = {owner_, 0};
+  ++forks_of_thread.count;
 }
 
-ForkWindow::~ForkWindow() {
-  if (forks_of_thread == 0)
+void ForkWindow::close() noexcept {
+  if (!is_open_ || owner_ != generation::current())
     return; // in a child
   Lock hold;
   Windows::remove(this);
-  --forks_of_thread;
+  --forks_of_thread.count;
+  is_open_ = false;
+}
+
+void ForkWindow::close_if_settled() noexcept {
+  Lock hold;
+  bool busy = std::any_of(lists->makings, lists->makings + most_makings,
+                          [](uint64_t begun) { return begun != 0; });
+  if (!busy && !lists->changes_lost && lists->changes_end == begin_)
+    close();
 }
 
 int ForkWindow::wait_until_settled() const noexcept {
+  if (!is_open_)
+    return 0;
   uint64_t until = 0;
   for (bool first_look = true;; first_look = false) {
     if (!first_look)
@@ -421,13 +400,14 @@ void ForkWindow::copy(int first, Change *out, int count) const noexcept {
   std::copy(from, from + count, out);
 }
 
-int forget_in_child(const std::vector<int> &keep,
-                    struct ev_loop *(&loops)[most_loops]) noexcept {
-  // Without the lock: there is no other thread.
-  int count = 0;
+int forget_in_child(const std::vector<int> &keep) noexcept {
+  // Without the lock: there is no other thread.  Before it is read: the page of
+  // the generation is a new one, which a reading would map for nothing.
+  (void)generation::renew();
+  int loops = 0; // moved to the front: an array here needs a page of stack more
   for (const LoopUse &use : loop_uses)
     if (use.objects > 0)
-      loops[count++] = use.loop;
+      loop_uses[loops++].loop = use.loop;
   for (int fd : keep)
     set_bit(fd, false);
   // Handles have neighbouring numbers: one call closes a run of them.  What is
@@ -445,35 +425,26 @@ int forget_in_child(const std::vector<int> &keep,
       os::close_range(from, fd - 1);
     }
   }
-  forks_of_thread = 0;
   forget_inherited();
-  return count;
+  return loops;
 }
 
-void close_changed(const Change &change,
-                   const std::vector<int> &keep) noexcept {
-  struct stat info;
-  if (change.fd < 3 ||
-      std::binary_search(keep.begin(), keep.end(), change.fd) ||
-      sys::fstat(change.fd, &info) != 0 || change.known == 0 ||
-      static_cast<uint64_t>(info.st_dev) != change.device ||
-      static_cast<uint64_t>(info.st_ino) != change.inode)
-    return;
-  // Other files may be the program's own, opened once more or of one kind with
-  // it: nameless files of the kernel look the same, and so do, before
-  // Linux 6.9, descriptors of processes.
-  if (S_ISSOCK(info.st_mode) || S_ISFIFO(info.st_mode) ||
-      os::is_exit_fd(change.fd))
-    Fd(change.fd).reset();
+struct ev_loop *inherited_loop(int index) noexcept {
+  return loop_uses[index].loop;
 }
 
 // ---- The end of a child ----------------------------------------------------
 
 int child_control() noexcept { return control.is_own() ? control->fd : -1; }
 
-void set_child_control(int fd) noexcept {
+void set_child_control(int fd, bool has_lifeline) noexcept {
   control.renew();
   control->fd = fd;
+  control->has_lifeline = has_lifeline;
+}
+
+bool child_has_lifeline() noexcept {
+  return control.is_own() && control->has_lifeline;
 }
 
 } // namespace gipc::registry

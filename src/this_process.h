@@ -30,6 +30,9 @@ namespace gipc::generation {
 
 struct alignas(4096) Page {
   std::atomic<uint32_t> value;
+  // The process that has begun to end.  Here, because a child writes the page
+  // anyway.
+  std::atomic<uint32_t> ending;
 };
 extern Page page;
 
@@ -174,11 +177,14 @@ private:
 // From before a fork until its parent has told the child what changed.
 class ForkWindow {
 public:
-  ForkWindow(); // throws bad_alloc
-  ~ForkWindow();
+  ForkWindow() noexcept;
+  ~ForkWindow() { close(); }
   ForkWindow(const ForkWindow &) = delete;
   ForkWindow &operator=(const ForkWindow &) = delete;
 
+  // In the parent after the fork, under the lock, before it changes anything
+  // itself: what no other thread had in the making, its child cannot have.
+  void close_if_settled() noexcept;
   // Waits until other threads have registered what they were making when this
   // is called.  The number of changes so far; -ENOMEM: they could not all be
   // noted.
@@ -188,20 +194,24 @@ public:
 
 private:
   friend struct Windows;
+  void close() noexcept;
+
   uint64_t begin_;
   ForkWindow *next_;
+  uint32_t owner_; // the process that forks
+  bool is_open_ = true;
 };
 
 // In a forked child: forgets all objects, and closes all descriptors but those
-// in keep, which is sorted.  The loops that objects were on; their number.
-constexpr int most_loops = 64;
-int forget_in_child(const std::vector<int> &keep,
-                    struct ev_loop *(&loops)[most_loops]) noexcept;
-// In a child: closes the descriptor of this change if it is that file.
-void close_changed(const Change &change, const std::vector<int> &keep) noexcept;
+// in keep, which is sorted.  The number of loops that objects were on.
+int forget_in_child(const std::vector<int> &keep) noexcept;
+// Right after that: one of those loops.
+struct ev_loop *inherited_loop(int index) noexcept;
 
 // What a function child reports its end to; -1 in any other process.
 int child_control() noexcept;
-void set_child_control(int fd) noexcept;
+// has_lifeline: the end of the other end is a signal.
+void set_child_control(int fd, bool has_lifeline) noexcept;
+bool child_has_lifeline() noexcept;
 
 } // namespace gipc::registry

@@ -387,6 +387,40 @@ static void children_have_children_of_their_own(void **state) {
   CHECK_IS(in_child(descend, INT(4), NULL), 0);
 }
 
+/* ---- The flags of the environment ---------------------------------------- */
+
+static int backend_of_child(struct ev_loop *fresh, void *argument) {
+  return (int)ev_backend(fresh) & 0xff;
+}
+
+static pid_t fork_with_select(void *argument) {
+  CHECK_OK(setenv("LIBEV_FLAGS", "1", 1));
+  return fork();
+}
+
+static int start_with_flags(void *argument) {
+  unsigned usual = ev_recommended_backends();
+  gipc_options *o = new_options();
+  CHECK_OK(unsetenv("LIBEV_FLAGS"));
+  CHECK(in_child(backend_of_child, NULL, NULL) & (int)usual);
+  CHECK_OK(gipc_options_set_env(o, "LIBEV_FLAGS", "2"));
+  CHECK_IS(in_child(backend_of_child, NULL, o), EVBACKEND_POLL);
+  CHECK_OK(setenv("LIBEV_FLAGS", "1", 1));
+  CHECK_IS(in_child(backend_of_child, NULL, NULL), EVBACKEND_SELECT);
+  CHECK_IS(in_child(backend_of_child, NULL, o), EVBACKEND_POLL);
+  gipc_options_free(o);
+  CHECK_OK(unsetenv("LIBEV_FLAGS"));
+  o = new_options();
+  CHECK_OK(gipc_options_set_fork(o, fork_with_select, NULL));
+  CHECK_IS(in_child(backend_of_child, NULL, o), EVBACKEND_SELECT);
+  gipc_options_free(o);
+  return 0;
+}
+
+static void the_loop_of_a_child_obeys_LIBEV_FLAGS(void **state) { /* H92 */
+  in_own_fork(start_with_flags, NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_start_inside_a_callback_of_the_default_loop),
@@ -399,6 +433,7 @@ int main(void) {
       TEST(an_idle_default_loop_is_new_in_the_child),
       TEST(references_of_the_parents_watchers_do_not_count),
       TEST(children_have_children_of_their_own),
+      TEST(the_loop_of_a_child_obeys_LIBEV_FLAGS),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -251,12 +251,45 @@ static void a_handle_that_waits_for_nothing_keeps_no_loop_running(void **s) {
   }
 }
 
+/* ---- In a child of a child ---------------------------------------------- */
+
+static int has_it(struct ev_loop *fresh, void *argument) {
+  return fcntl((int)(intptr_t)argument, F_GETFD) >= 0 ? 0 : 1;
+}
+
+/* Closes what a handle of its parent was on, uses the number for a file of its
+ * own, and starts a child. */
+static int reuse_a_number(void *argument) {
+  int fd = (int)(intptr_t)argument;
+  gipc_handle *r, *w;
+  CHECK_IS(dup2(2, fd), fd);
+  CHECK_OK(gipc_pipe(&r, &w));
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+  CHECK_IS(in_child(has_it, INT(fd), NULL), 0);
+  return 0;
+}
+
+static int fork_by_itself(struct ev_loop *fresh, void *argument) {
+  gipc_handle *r, *w;
+  CHECK_OK(gipc_pipe(&r, &w));
+  in_own_fork(reuse_a_number, INT(gipc_fd(r, GIPC_READ)));
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+  return 0;
+}
+
+static void a_fork_in_a_function_child_keeps_its_own_files(void **state) {
+  CHECK_IS(in_child(fork_by_itself, NULL, NULL), 0); /* H37 */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_forked_child_may_run_the_inherited_default_loop),
       TEST(a_forked_child_may_run_another_inherited_loop),
       TEST(a_child_forked_in_a_callback_may_run_the_inherited_loop),
       TEST(a_handle_that_waits_for_nothing_keeps_no_loop_running),
+      TEST(a_fork_in_a_function_child_keeps_its_own_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

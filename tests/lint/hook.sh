@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../../src"
 exempt='
 # No result that says anything
 close munmap closedir: the descriptor or memory is gone, whatever they return
-umask on_exit __fpurge fpurge: nothing is lost if they do nothing
+umask on_exit __fpurge fpurge __fpending: nothing is lost if they do nothing
 # No failure with the arguments that they get here
 getpid getuid geteuid getgid getegid issetugid: they cannot fail
 sysconf clock_gettime pthread_setcancelstate pthread_sigmask: only for a bad name
