@@ -234,6 +234,8 @@ help:
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"
 	@echo "lint            the checks of layout, rooms, header, exports and pages"
 	@echo "bench           build and run the benchmarks"
+	@echo "bench-guard     fails where an operation takes 5 % more instructions than"
+	@echo "                tests/bench/guard says; WRITE=1 puts new counts there"
 	@echo "install         to DESTDIR and prefix (default /usr/local)"
 	@echo "uninstall       removes what install put there"
 	@echo "format          clang-format in place"

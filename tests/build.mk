@@ -71,7 +71,7 @@ SWIG ?= swig
         check-long check-load check-root fuzz lint bench demo-programs \
         demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-load run-fuzz bench-programs \
-        run-bench
+        run-bench bench-guard run-bench-guard
 
 # ---- Test programs ----------------------------------------------------------
 
@@ -158,7 +158,7 @@ asan := build/$(OS)-asan
 tsan := build/$(OS)-tsan
 
 # Two of these at once would mix their output, or build what clean removes.
-ifneq ($(filter demo check% fuzz lint bench clean,\
+ifneq ($(filter demo check% fuzz lint bench% clean,\
          $(filter-out %-programs,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
@@ -300,3 +300,13 @@ bench:
 run-bench:
 	@$(call test_env,$(B)) BENCH_PROGRAMS=$(call quote,$(here)/$(B)/bench) \
 	  tests/bench/run $(binding_benches)
+
+# WRITE=1: the counts of now are right, and go into the table.
+bench-guard:
+	@.ci/deps bench
+	+@$(build) bench-programs
+	+@$(build) run-bench-guard
+
+run-bench-guard:
+	@$(call test_env,$(B)) PYTHON=$(PYTHON) \
+	  tests/bench/guard/run $(if $(WRITE),--write)
