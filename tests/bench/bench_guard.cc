@@ -14,8 +14,8 @@
 
 using namespace bench;
 
-// Where the guard begins to count in a forked child: callgrind would give it all
-// that its parent has done.
+// Where the guard begins to count in a forked child: callgrind would give it
+// all that its parent has done.
 extern "C" __attribute__((noinline)) void guard_forked() { asm volatile(""); }
 
 namespace {
