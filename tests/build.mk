@@ -71,7 +71,8 @@ SWIG ?= swig
         check-long check-load check-root fuzz lint bench demo-programs \
         demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-load run-fuzz bench-programs \
-        run-bench bench-guard run-bench-guard
+        run-bench bench-guard run-bench-guard \
+        bench-peers bench-growth run-bench-peers run-bench-growth
 
 # ---- Test programs ----------------------------------------------------------
 
@@ -310,3 +311,16 @@ bench-guard:
 run-bench-guard:
 	@$(call test_env,$(B)) PYTHON=$(PYTHON) \
 	  tests/bench/guard/run $(if $(WRITE),--write)
+
+# Beside other libraries, and by size.  QUICK=1: a trial.  WRITE=1: into
+# tests/bench/results.
+bench-peers bench-growth: bench-%:
+	@.ci/deps bench
+	+@$(build) bench-programs
+	+@$(build) run-bench-$*
+
+run-bench-peers run-bench-growth: export PYTHONDONTWRITEBYTECODE := 1
+run-bench-peers run-bench-growth: run-bench-%:
+	@$(call test_env,$(B)) PYTHON=$(PYTHON) \
+	  $(PYTHON) tests/bench/peers/$(subst peers,run,$*) \
+	  $(if $(QUICK),--quick) $(if $(WRITE),--write)

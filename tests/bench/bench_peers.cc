@@ -3,6 +3,8 @@
 //   bench_peers [memory=BYTES] [handles=COUNT]
 #include "bench.h"
 
+#include "gipc.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -67,14 +69,32 @@ const std::map<std::string, Transfer> &round_trips() {
   return all;
 }
 
+// So many that overlap.
+size_t children;
+
+void start_children() {
+  std::vector<gipc_process *> processes(children);
+  for (gipc_process *&process : processes)
+    must(gipc_start_process([](struct ev_loop *, void *) { return 0; }, nullptr,
+                            nullptr, &process),
+         "start");
+  for (gipc_process *process : processes)
+    join_and_free(process);
+}
+
 const std::map<std::string, void (*)()> actions = {
-    {"fork", fork_and_wait},      {"posix_spawn", spawn_and_wait},
-    {"gipc", start_function},     {"gipc_exec", start_program},
-    {"gipc_pipe", pipe_and_free}, {"socketpair", socketpair_and_close}};
+    {"fork", fork_and_wait},
+    {"posix_spawn", spawn_and_wait},
+    {"gipc", start_function},
+    {"gipc_exec", start_program},
+    {"children", start_children},
+    {"gipc_pipe", pipe_and_free},
+    {"socketpair", socketpair_and_close}};
 
 double measure(Words &words) {
   size_t size = number(words, "size"), count = number(words, "count");
   std::string peer = words["peer"];
+  children = number(words, "children");
   Counts counts{count / 8 + 1, count};
   if (words.count("one_way"))
     return one_ways().at(peer)(size, counts);
