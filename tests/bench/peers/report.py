@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-FEW = 2  # bars are drawn for more
 
 
 class Row(NamedTuple):
