@@ -159,6 +159,8 @@ def tables(quick):
             continue
         unit = "MB/s" if size >= 64000 else "thousand/s"
         for way, languages in ("one put alone", ALONE), ("batches", BATCHES):
+            if way == "batches" and size > MIB:
+                continue  # a batch of one
             for language, peers in languages.items():
                 yield (language, f"{way}, {name}", unit,
                        {peer: (command, job, {**arguments, "size": size})
