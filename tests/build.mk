@@ -71,7 +71,8 @@ SWIG ?= swig
         check-long check-load check-root fuzz lint bench demo-programs \
         demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-load run-fuzz bench-programs \
-        run-bench
+        run-bench bench-guard run-bench-guard \
+        bench-peers bench-growth run-bench-peers run-bench-growth
 
 # ---- Test programs ----------------------------------------------------------
 
@@ -158,7 +159,7 @@ asan := build/$(OS)-asan
 tsan := build/$(OS)-tsan
 
 # Two of these at once would mix their output, or build what clean removes.
-ifneq ($(filter demo check% fuzz lint bench clean,\
+ifneq ($(filter demo check% fuzz lint bench% clean,\
          $(filter-out %-programs,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
@@ -300,3 +301,26 @@ bench:
 run-bench:
 	@$(call test_env,$(B)) BENCH_PROGRAMS=$(call quote,$(here)/$(B)/bench) \
 	  tests/bench/run $(binding_benches)
+
+# WRITE=1: the counts of now are right, and go into the table.
+bench-guard:
+	@.ci/deps bench
+	+@$(build) bench-programs
+	+@$(build) run-bench-guard
+
+run-bench-guard:
+	@$(call test_env,$(B)) PYTHON=$(PYTHON) \
+	  tests/bench/guard/run $(if $(WRITE),--write)
+
+# Beside other libraries, and by size.  QUICK=1: a trial.  WRITE=1: into
+# tests/bench/results.
+bench-peers bench-growth: bench-%:
+	@.ci/deps bench
+	+@$(build) bench-programs
+	+@$(build) run-bench-$*
+
+run-bench-peers run-bench-growth: export PYTHONDONTWRITEBYTECODE := 1
+run-bench-peers run-bench-growth: run-bench-%:
+	@$(call test_env,$(B)) PYTHON=$(PYTHON) \
+	  $(PYTHON) tests/bench/peers/$(subst peers,run,$*) \
+	  $(if $(QUICK),--quick) $(if $(WRITE),--write)

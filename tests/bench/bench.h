@@ -8,6 +8,7 @@
 #include <vector>
 
 typedef struct gipc_handle gipc_handle;
+typedef struct gipc_process gipc_process;
 struct ev_loop;
 
 namespace bench {
@@ -166,10 +167,49 @@ inline void touch(const void *data, size_t size) {
     asm volatile("" : : "r"(*static_cast<const volatile char *>(data)));
 }
 
+// ---- One way, messages per second -------------------------------------------
+
+double limit(size_t size, Counts counts);      // frames in writes of 64 KiB
+double naive(size_t size, Counts counts);      // a writev, two reads
+double naive_pipe(size_t size, Counts counts); // the same through a pipe
+double raw(size_t size, Counts counts);        // no frames
+double gipc_put_get(size_t size, Counts counts);
+double gipc_put_get_into(size_t size, Counts counts);
+double gipc_put_many_get(size_t size, Counts counts);
+double gipc_put_pushed(size_t size, Counts counts); // gipc_put, on_message
+double gipc_flushed(size_t size, Counts counts);    // gipc_try_put, gipc_flush
+// On loops; per_iteration 0: as many as the writer accepts.
+double gipc_queued(size_t size, Counts counts, size_t per_iteration);
+
+// ---- Round trips per second -------------------------------------------------
+
+double plain_round_trip(size_t size, Counts counts);
+double gipc_round_trip(size_t size, Counts counts);
+// flush: each answer is written at once, not at the end of the loop iteration.
+double gipc_loop_round_trip(size_t size, Counts counts, bool flush);
+
+// ---- Children and pipes -----------------------------------------------------
+
+double per_second(size_t count, void (*once)());
+void fork_and_wait();
+void spawn_and_wait();
+void vfork_and_wait();
+void start_function();
+void start_program();
+void join_and_free(gipc_process *process);
+void socketpair_and_close();
+void pipe_and_free();
+// What the process holds from then on; false: not enough of it here.
+bool touch_memory(size_t bytes);
+bool open_handles(size_t count);
+
 // ---- Peers: not_measured where the package is missing -----------------------
 
 double zmq_one_way(size_t size, Counts counts);
-double zmq_round_trip(size_t size, Counts counts); // per second
+double zmq_round_trip(size_t size, Counts counts);
+double nng_one_way(size_t size, Counts counts);
+double nng_round_trip(size_t size, Counts counts);
+double uv_one_way(size_t size, Counts counts, bool coalesce);
 double uv_round_trip(size_t size, Counts counts);
 double uv_spawn_rate(const char *program, size_t count);
 

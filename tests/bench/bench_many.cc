@@ -2,109 +2,28 @@
 // none.
 #include "bench.h"
 
-#include "gipc.h"
-
-#include <spawn.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-extern "C" char **environ;
-
 using namespace bench;
 
 namespace {
 
-constexpr rlim_t handles = 10'000;
-
-bool open_handles() {
-  rlimit limit;
-  check(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-  limit.rlim_cur = limit.rlim_max;
-  (void)setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < handles + 100)
-    return false;
-  for (rlim_t i = 0; i < handles / 2; ++i) {
-    gipc_handle *reader, *writer;
-    must(gipc_pipe(&reader, &writer), "pipe");
-  }
-  return true;
-}
-
-double per_second(size_t count, void (*once)()) {
-  double start = now();
-  for (size_t i = 0; i < count; ++i)
-    once();
-  return static_cast<double>(count) / (now() - start);
-}
-
-void bare_fork() {
-  auto pid = static_cast<pid_t>(check(fork(), "fork"));
-  if (pid == 0)
-    _exit(0);
-  check(waitpid(pid, nullptr, 0), "waitpid");
-}
-
-void join(gipc_process *process) {
-  must(gipc_process_join(process, -1), "join");
-  gipc_process_free(process);
-}
-
-void start_function() {
-  gipc_process *process;
-  must(gipc_start_process([](struct ev_loop *, void *) { return 0; }, nullptr,
-                          nullptr, &process),
-       "start");
-  join(process);
-}
-
-void spawn() {
-  char name[] = "/bin/true", *arguments[] = {name, nullptr};
-  pid_t pid;
-  check(-(posix_spawn(&pid, name, nullptr, nullptr, arguments, environ) != 0),
-        "posix_spawn");
-  check(waitpid(pid, nullptr, 0), "waitpid");
-}
-
-void start_program() {
-  const char *arguments[] = {"/bin/true", nullptr};
-  gipc_process *process;
-  must(gipc_exec_process(arguments, nullptr, &process), "exec");
-  join(process);
-}
-
-void bare_pipe() {
-  int fds[2];
-  check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), "socketpair");
-  check(shutdown(fds[0], SHUT_WR), "shutdown");
-  close(fds[0]);
-  close(fds[1]);
-}
-
-void our_pipe() {
-  gipc_handle *reader, *writer;
-  must(gipc_pipe(&reader, &writer), "pipe");
-  gipc_handle_free(reader);
-  gipc_handle_free(writer);
-}
+constexpr size_t handles = 10'000;
 
 enum Job { forked, function, spawned, program, socket, handle };
 
 std::vector<std::function<double()>> jobs() {
   size_t starts = scaled(40), pipes = scaled(8'000);
-  return {[=] { return per_second(starts, bare_fork); },
+  return {[=] { return per_second(starts, fork_and_wait); },
           [=] { return per_second(starts, start_function); },
-          [=] { return per_second(starts, spawn); },
+          [=] { return per_second(starts, spawn_and_wait); },
           [=] { return per_second(starts, start_program); },
-          [=] { return per_second(pipes, bare_pipe) / 1e3; },
-          [=] { return per_second(pipes, our_pipe) / 1e3; }};
+          [=] { return per_second(pipes, socketpair_and_close) / 1e3; },
+          [=] { return per_second(pipes, pipe_and_free) / 1e3; }};
 }
 
 void many(Cores cores) {
   Pinned pinned(cores);
   Worker none([] { return true; }, jobs());
-  Worker full(open_handles, jobs());
+  Worker full([] { return open_handles(handles); }, jobs());
   std::string where = std::string(", ") + name_of(cores) + ": ";
   bool same = cores == Cores::same;
   auto in = [](const Worker &worker, Job which) {

@@ -4,83 +4,20 @@
 
 #include "gipc.h"
 
-#include <cstdio>
-#include <cstring>
-#include <memory>
-#include <spawn.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern "C" char **environ;
 
 using namespace bench;
 
 namespace {
 
+int nothing(struct ev_loop *, void *) { return 0; }
+
 constexpr size_t touched = size_t{2} << 30;
-constexpr const char *program = "/bin/true";
-
-void reap(pid_t pid) { check(waitpid(pid, nullptr, 0), "waitpid"); }
-
-void bare_fork() {
-  auto pid = static_cast<pid_t>(check(fork(), "fork"));
-  if (pid == 0)
-    _exit(0);
-  reap(pid);
-}
-
-void spawn() {
-  char *arguments[] = {const_cast<char *>(program), nullptr};
-  pid_t pid;
-  check(
-      -(posix_spawn(&pid, program, nullptr, nullptr, arguments, environ) != 0),
-      "posix_spawn");
-  reap(pid);
-}
-
-void vfork_exec() {
-  char *arguments[] = {const_cast<char *>(program), nullptr};
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-  pid_t pid = vfork();
-#pragma GCC diagnostic pop
-  if (pid == 0) {
-    execv(program, arguments);
-    _exit(127);
-  }
-  check(pid, "vfork");
-  reap(pid);
-}
-
-int do_nothing(struct ev_loop *, void *) { return 0; }
-
-void join(gipc_process *process) {
-  must(gipc_process_join(process, -1), "join");
-  gipc_process_free(process);
-}
-
-void start_function() {
-  gipc_process *process;
-  must(gipc_start_process(do_nothing, nullptr, nullptr, &process), "start");
-  join(process);
-}
-
-void start_program() {
-  const char *arguments[] = {program, nullptr};
-  gipc_process *process;
-  must(gipc_exec_process(arguments, nullptr, &process), "exec");
-  join(process);
-}
 
 // Children per second.
 std::function<double()> job(void (*once)(), size_t count) {
-  return [=] {
-    double start = now();
-    for (size_t i = 0; i < count; ++i)
-      once();
-    return static_cast<double>(count) / (now() - start);
-  };
+  return [=] { return per_second(count, once); };
 }
 
 // What bare fork and the library reach with children that overlap.
@@ -95,7 +32,7 @@ double forks_at_once() {
       _exit(0);
   }
   for (pid_t pid : pids)
-    reap(pid);
+    check(waitpid(pid, nullptr, 0), "waitpid");
   return at_once / (now() - start);
 }
 
@@ -103,9 +40,9 @@ double starts_at_once() {
   double start = now();
   gipc_process *processes[at_once];
   for (gipc_process *&process : processes)
-    must(gipc_start_process(do_nothing, nullptr, nullptr, &process), "start");
+    must(gipc_start_process(nothing, nullptr, nullptr, &process), "start");
   for (gipc_process *process : processes)
-    join(process);
+    join_and_free(process);
   return at_once / (now() - start);
 }
 
@@ -114,44 +51,20 @@ enum Job { bare, function, posix, vforked, exec, uv, bare_32, function_32 };
 // slow: how many children where each start copies the page tables.
 std::vector<std::function<double()>> jobs(size_t quickly, size_t slow) {
   size_t execs = scaled(40);
-  return {job(bare_fork, slow),
+  return {job(fork_and_wait, slow),
           job(start_function, slow),
-          job(spawn, execs),
-          job(vfork_exec, execs),
+          job(spawn_and_wait, execs),
+          job(vfork_and_wait, execs),
           job(start_program, execs),
-          [=] { return uv_spawn_rate(program, quickly); },
+          [=] { return uv_spawn_rate("/bin/true", quickly); },
           forks_at_once,
           starts_at_once};
-}
-
-size_t available() {
-  std::unique_ptr<FILE, int (*)(FILE *)> file(fopen("/proc/meminfo", "r"),
-                                              fclose);
-  char line[256];
-  size_t kib = 0;
-  while (file && fgets(line, sizeof line, file.get()) != nullptr)
-    if (std::sscanf(line, "MemAvailable: %zu kB", &kib) == 1)
-      return kib * 1024;
-  return 0;
-}
-
-// In pages of 4 KiB, as a heap that grew.
-bool grow() {
-  if (available() < touched + (size_t{512} << 20))
-    return false;
-  void *memory = mmap(nullptr, touched, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED)
-    return false;
-  (void)madvise(memory, touched, MADV_NOHUGEPAGE);
-  std::memset(memory, 1, touched);
-  return true;
 }
 
 void start(Cores cores) {
   Pinned pinned(cores);
   Worker small([] { return true; }, jobs(scaled(40), scaled(100)));
-  Worker big(grow, jobs(scaled(2), scaled(2)));
+  Worker big([] { return touch_memory(touched); }, jobs(scaled(2), scaled(2)));
   std::string where = std::string(", ") + name_of(cores) + ": children/s";
   bool same = cores == Cores::same;
   auto in = [](const Worker &worker, Job which) {

@@ -3,6 +3,8 @@
 
 #if __has_include(<uv.h>)
 
+#include <algorithm>
+#include <unistd.h>
 #include <uv.h>
 
 namespace bench {
@@ -44,18 +46,55 @@ struct Player {
     uv_loop_close(&loop);
   }
   void receive(size_t more) {
-    got += more;
-    if (got < data.size())
-      return;
-    got = 0;
-    touch(received, data.size());
-    on_message();
+    touch(received, more);
+    for (got += more; got >= data.size(); got -= data.size())
+      on_message();
   }
   void send() {
     uv_buf_t buffer =
         uv_buf_init(data.data(), static_cast<unsigned>(data.size()));
     uv_write(&request, reinterpret_cast<uv_stream_t *>(&pipe), &buffer, 1,
              [](uv_write_t *, int) {});
+  }
+};
+
+constexpr size_t chunk = 64 * 1024;
+
+// Sends frames of one size: a write for each, or for as many as fill a chunk.
+struct Pusher {
+  uv_loop_t loop;
+  uv_pipe_t pipe;
+  std::vector<char> frames;
+  size_t framed, at_once, left = 0;
+
+  Pusher(int fd, size_t size, bool coalesce)
+      : framed(size + 4),
+        at_once(coalesce && framed < chunk ? chunk / framed : 1) {
+    frames.assign(framed * at_once, 'x');
+    uv_loop_init(&loop);
+    uv_pipe_init(&loop, &pipe, 0);
+    check(-(uv_pipe_open(&pipe, fd) != 0), "uv_pipe_open");
+    pipe.data = this;
+  }
+  ~Pusher() {
+    uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+  }
+  void fill() {
+    auto *stream = reinterpret_cast<uv_stream_t *>(&pipe);
+    while (left > 0 && uv_stream_get_write_queue_size(stream) < chunk) {
+      size_t some = std::min(left, at_once);
+      left -= some;
+      uv_buf_t buffer =
+          uv_buf_init(frames.data(), static_cast<unsigned>(framed * some));
+      auto *request = new uv_write_t;
+      uv_write(request, stream, &buffer, 1, [](uv_write_t *done, int) {
+        auto *self = static_cast<Pusher *>(done->handle->data);
+        delete done;
+        self->fill();
+      });
+    }
   }
 };
 
@@ -88,6 +127,27 @@ double uv_round_trip(size_t size, Counts counts) {
   });
 }
 
+double uv_one_way(size_t size, Counts counts, bool coalesce) {
+  Socketpair pair;
+  Child child([&](int report) {
+    // Takes whatever has come, and counts the frames in it.
+    Player player(pair.fds[1], size + 4);
+    Progress progress(counts, report);
+    player.on_message = [&] {
+      if (progress.one_more())
+        uv_stop(&player.loop);
+    };
+    uv_run(&player.loop, UV_RUN_DEFAULT);
+    _exit(0);
+  });
+  Pusher pusher(dup(pair.fds[0]), size, coalesce);
+  return rate(child, counts, [&](size_t count) {
+    pusher.left = count;
+    pusher.fill();
+    uv_run(&pusher.loop, UV_RUN_DEFAULT);
+  });
+}
+
 double uv_spawn_rate(const char *program, size_t count) {
   uv_loop_t loop;
   uv_loop_init(&loop);
@@ -116,6 +176,7 @@ double uv_spawn_rate(const char *program, size_t count) {
 
 namespace bench {
 
+double uv_one_way(size_t, Counts, bool) { return not_measured; }
 double uv_round_trip(size_t, Counts) { return not_measured; }
 double uv_spawn_rate(const char *, size_t) { return not_measured; }
 

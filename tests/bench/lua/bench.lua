@@ -2,55 +2,12 @@
 -- pipes with the same framing.  Rows are measured alternately; ratios are of medians
 -- within a run.
 --   lua bench.lua NAME [--quick]
-local gipc = require "gipc"
-local native = require "gipc.native"
+local jobs = require "jobs"
 local luv = require "luv_peer"
 
 local name, quick = arg[1], arg[2] == "--quick"
 local interpreter, folder = arg[-1], arg[0]:match "^(.*)/"
 local message = ("x"):rep(64)
-local batch = {}
-for i = 1, 64 do
-  batch[i] = message
-end
-
--- ---- gipc -------------------------------------------------------------------------
-
--- Messages a second, from the first put to the worker's answer.
-local function through_gipc(count, options, put)
-  return gipc.run(function()
-    local r, w = gipc.pipe(options)
-    local answers, answer = gipc.pipe { codec = "raw" }
-    local worker = gipc.start_process(function(r, answer)
-      answer:put "ready"
-      for _ = 1, count do
-        r:get()
-      end
-      answer:put "done"
-    end, r, answer)
-    answers:get()
-    local started = native.now()
-    put(w, count)
-    answers:get()
-    local took = native.now() - started
-    worker:join()
-    w:close()
-    answers:close()
-    return count / took
-  end)
-end
-
-local function plain(w, count)
-  for _ = 1, count do
-    w:put(message)
-  end
-end
-
-local function in_batches(w, count)
-  for _ = 1, count, #batch do
-    w:put_many(batch)
-  end
-end
 
 -- ---- The table --------------------------------------------------------------------
 
@@ -60,13 +17,13 @@ local rows = {
     return luv.measure(interpreter, folder, count, message)
   end },
   { "gipc raw, put", 256000, function(count)
-    return through_gipc(count, raw, plain)
+    return jobs.through_gipc(count, raw, jobs.plain, message)
   end },
   { "gipc raw, put_many of 64", 1024000, function(count)
-    return through_gipc(count, raw, in_batches)
+    return jobs.through_gipc(count, raw, jobs.in_batches, message)
   end },
   { "gipc msgpack, put", 64000, function(count)
-    return through_gipc(count, {}, plain)
+    return jobs.through_gipc(count, {}, jobs.plain, message)
   end },
 }
 local function median(values)

@@ -10,7 +10,7 @@ import platform
 import subprocess
 import sys
 
-from harness import Table, Worker
+from harness import Table, Worker, python
 
 options = argparse.ArgumentParser()
 options.add_argument("peer")
@@ -26,9 +26,9 @@ here = [sys.executable]
 there = [options.peer, "-EB"]  # without PYTHONPATH, where our package is
 
 
-def version_of(python, package):
+def version_of(interpreter, package):
     return subprocess.run(
-        [*python, "-c", f"import {package}; print({package}.__version__)"],
+        [*interpreter, "-c", f"import {package}; print({package}.__version__)"],
         stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
@@ -41,11 +41,11 @@ print(f"gipc       {version_of(here, 'gipc')}; "
 print(f"gevent     {version_of(here, 'gevent')}; "
       f"upstream with {version_of(there, 'gevent')}", flush=True)
 
-ours = Worker(here, "gipc_jobs", "use_gevent")
-plain = Worker(here, "gipc_jobs")
-upstream = Worker(there, "gipc_jobs", "use_gevent")
-stdlib = Worker(here, "peer_jobs")
-aio = Worker(here, "aio_jobs")
+ours = Worker(python(here, "gipc_jobs", "use_gevent"))
+plain = Worker(python(here, "gipc_jobs"))
+upstream = Worker(python(there, "gipc_jobs", "use_gevent"))
+stdlib = Worker(python(here, "peer_jobs"))
+aio = Worker(python(here, "aio_jobs"))
 
 
 def small_messages():
@@ -104,7 +104,7 @@ def large_messages(name, size, count, new_bytes, own_buffer=None):
     table = Table(f"one way, {name} raw, gevent: MB per second")
     new = table.add("gipc get", ours, "bytes_one_way", size=size, count=count)
     into = table.add("gipc get_into", ours, "bytes_one_way", size=size,
-                     count=count, into=True)
+                     count=count, into=1)
     plain_new = table.add("gipc get, no gevent", plain, "bytes_one_way",
                           size=size, count=count)
     old = table.add("upstream", upstream, "bytes_one_way", size=size,
@@ -151,9 +151,9 @@ def processes_beside_many_handles():
     title = "start and join beside 10,000 handles, gevent: milliseconds"
     if options.table not in title:
         return
-    crowd = [Worker(python, "gipc_jobs", "use_gevent",
-                    "hold_ten_thousand_handles")
-             for python in (here, there)]
+    crowd = [Worker(python(interpreter, "gipc_jobs", "use_gevent",
+                           "hold_handles=10000"))
+             for interpreter in (here, there)]
     table = Table(title, 2)
     new = table.add("gipc", crowd[0], "start_and_join", count=40 // scale)
     old = table.add("upstream", crowd[1], "start_and_join", count=8 // scale)

@@ -7,7 +7,7 @@ import time
 
 import gipc
 
-from transfer import parts, rate, receive, round_trip
+from transfer import parts, rate, receive, round_trip, touch_memory  # noqa: F401
 
 
 # ---- Preparations -----------------------------------------------------------
@@ -18,13 +18,14 @@ def use_gevent():
     return True
 
 
-def hold_ten_thousand_handles():
+def hold_handles(count):
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY and most < 10500:
+    enough = count + 500
+    if most != resource.RLIM_INFINITY and most < enough:
         return False
-    resource.setrlimit(resource.RLIMIT_NOFILE, (10500, most))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
     global held
-    held = [gipc.pipe() for _ in range(5000)]
+    held = [gipc.pipe() for _ in range(count // 2)]
     return True
 
 
@@ -118,6 +119,15 @@ def start_and_join(count):
     start = time.perf_counter()
     for _ in range(count):
         gipc.start_process(nothing).join()
+    return (time.perf_counter() - start) / count * 1e3
+
+
+def start_many(children, count):
+    """Milliseconds for so many that overlap."""
+    start = time.perf_counter()
+    for _ in range(count):
+        for child in [gipc.start_process(nothing) for _ in range(children)]:
+            child.join()
     return (time.perf_counter() - start) / count * 1e3
 
 

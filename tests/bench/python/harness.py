@@ -2,29 +2,45 @@
 benchmarks in C do."""
 
 import json
+import os
 import statistics
 import subprocess
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 
-class Worker:
-    """A process of its own that measures when it is asked to, on one core."""
+def python(interpreter, jobs, *prepare):
+    """The command of a worker."""
+    return [*interpreter, str(Path(__file__).with_name("worker.py")), jobs,
+            *prepare]
 
-    def __init__(self, python, jobs, *prepare):
+
+class Worker:
+    """A process of its own that measures when it is asked to, on one core or,
+    free, wherever the scheduler puts it and its children."""
+
+    seconds = 60  # then it is killed, and answers nothing
+
+    def __init__(self, command, free=False, env=None):
+        core = str(max(os.sched_getaffinity(0)))
         self._process = subprocess.Popen(
-            [*python, str(Path(__file__).with_name("worker.py")), jobs,
-             *prepare],
+            command if free else ["taskset", "-c", core, *command], env=env,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, job, **arguments):
         """A figure, or None where it cannot be measured."""
+        words = [f"{name}={value}" for name, value in arguments.items()]
+        limit = threading.Timer(self.seconds, self._process.kill)
+        limit.start()
         try:
-            self._process.stdin.write(json.dumps([job, arguments]) + "\n")
+            self._process.stdin.write(" ".join([job, *words]) + "\n")
             self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline() or "null")
         except BrokenPipeError:
             return None
-        return json.loads(self._process.stdout.readline() or "null")
+        finally:
+            limit.cancel()
 
     def close(self):
         with suppress(BrokenPipeError):
@@ -44,6 +60,10 @@ class Table:
     def add(self, name, worker, job, **arguments):
         self._rows[name] = (lambda: worker(job, **arguments), [])
         return name
+
+    def values(self):
+        """{row: the figure of each round}"""
+        return {name: values for name, (_, values) in self._rows.items()}
 
     def measure(self):
         """False: this table is left out."""

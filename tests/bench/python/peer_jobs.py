@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import socket
 import struct
+import time
 
-from transfer import await_report, parts, rate, receive, round_trip
+from transfer import (await_report, parts, rate, receive, round_trip,
+                      touch_memory)  # noqa: F401
 
 fork = multiprocessing.get_context("fork")
 
@@ -87,14 +89,13 @@ async def stream_writer(end, size, count, reports):
 
 async def async_rate(count, send, reports):
     """As transfer.rate."""
-    clock = asyncio.get_running_loop().time
     warm, timed = parts(count)
     await send(warm)
     await_report(reports)
-    start = clock()
+    start = time.perf_counter()  # that of uvloop counts milliseconds
     await send(timed)
     await_report(reports)
-    return timed / (clock() - start)
+    return timed / (time.perf_counter() - start)
 
 
 def stream_one_way(size, count):
@@ -111,4 +112,119 @@ def stream_one_way(size, count):
     figure = asyncio.run(stream_writer(mine, size, count, reports))
     os.waitpid(pid, 0)
     os.close(reports)
+    return figure
+
+
+def use_uvloop():
+    import uvloop
+    uvloop.install()
+    return True
+
+
+def start_and_join(count):
+    """Milliseconds for a child."""
+    start = time.perf_counter()
+    for _ in range(count):
+        child = fork.Process(target=int)
+        child.start()
+        child.join()
+    return (time.perf_counter() - start) / count * 1e3
+
+
+def pipe_and_close(count):
+    """Microseconds for a pipe."""
+    start = time.perf_counter()
+    for _ in range(count):
+        for end in fork.Pipe(duplex=False):
+            end.close()
+    return (time.perf_counter() - start) / count * 1e6
+
+
+# ---- Queues: bytes that are pickled, from the first put to the last get -------
+
+def new_queue(kind, size):
+    if kind == "faster_fifo":
+        import faster_fifo
+        return faster_fifo.Queue(max(4 * size, 1 << 20))
+    return fork.Queue()
+
+
+def queue_one_way(kind, size, count):
+    """Messages per second."""
+    reports, report = os.pipe()
+    queue = new_queue(kind, size)
+    child = fork.Process(target=receive,
+                         args=(lambda: queue.get(timeout=60), count, report))
+    child.start()
+    os.close(report)
+    message = bytes(size)
+
+    def send(count):
+        for _ in range(count):
+            queue.put(message, timeout=60)
+    figure = rate(count, send, reports)
+    child.join()
+    os.close(reports)
+    return figure
+
+
+# ---- ZeroMQ -------------------------------------------------------------------
+
+def zmq_socket(kind, address, bind):
+    import zmq
+    socket = zmq.Context().socket(getattr(zmq, kind))
+    (socket.bind if bind else socket.connect)(address)
+    return socket
+
+
+def zmq_get_all(address, count, report):
+    receive(zmq_socket("PULL", address, False).recv, count, report)
+    os._exit(0)
+
+
+def fresh_address():
+    return f"ipc://@bench-{os.getpid()}-{time.monotonic_ns()}"
+
+
+def zmq_one_way(size, count):
+    """Messages per second."""
+    reports, report = os.pipe()
+    address = fresh_address()
+    child = fork.Process(target=zmq_get_all, args=(address, count, report))
+    child.start()
+    os.close(report)
+    socket = zmq_socket("PUSH", address, True)
+    message = bytes(size)
+
+    def send(count):
+        for _ in range(count):
+            socket.send(message)
+    figure = rate(count, send, reports)
+    child.join()
+    socket.close()
+    os.close(reports)
+    return figure
+
+
+def zmq_echo(address, count):
+    socket = zmq_socket("PAIR", address, False)
+    for _ in range(sum(parts(count))):
+        socket.send(socket.recv())
+    socket.context.destroy()  # which sends the last answer
+
+
+def zmq_pingpong(size, count):
+    """Microseconds for a round trip."""
+    address = fresh_address()
+    child = fork.Process(target=zmq_echo, args=(address, count))
+    child.start()
+    socket = zmq_socket("PAIR", address, True)
+    message = bytes(size)
+
+    def trip():
+        socket.send(message)
+        socket.recv()
+    figure = round_trip(count, trip)
+    child.join()
+    socket.close()
     return figure

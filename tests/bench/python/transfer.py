@@ -1,6 +1,7 @@
 """Times a transfer: a child receives, and reports when it has the part that
 warms up, and the part that counts."""
 
+import mmap
 import os
 import time
 
@@ -40,3 +41,18 @@ def round_trip(count, trip):
         for _ in range(part):
             trip()
     return (time.perf_counter() - start) / count * 1e6
+
+
+def touch_memory(size):
+    """A heap of that size from then on, in small pages; False: not here."""
+    with open("/proc/meminfo") as file:
+        available = next(int(line.split()[1]) for line in file
+                         if line.startswith("MemAvailable")) * 1024
+    if available < size + (1 << 29):
+        return False
+    global heap
+    heap = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    heap.madvise(mmap.MADV_NOHUGEPAGE)
+    for at in range(0, size, mmap.PAGESIZE):
+        heap[at] = 1
+    return True

@@ -1,5 +1,5 @@
 """A worker of the benchmarks: worker.py JOBS [PREPARE...]; it runs the jobs
-named on its input, and answers with what each measured."""
+named on its input, as `job name=value...`, and answers with what each measured."""
 
 import importlib
 import json
@@ -7,15 +7,17 @@ import os
 import sys
 import traceback
 
-os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 jobs = importlib.import_module(sys.argv[1])
 able = True
 for prepare in sys.argv[2:]:
-    able = getattr(jobs, prepare)() and able
+    name, _, value = prepare.partition("=")
+    able = getattr(jobs, name)(*map(int, value.split())) and able
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 for line in iter(sys.stdin.readline, ""):
-    job, arguments = json.loads(line)
+    job, *words = line.split()
+    arguments = {name: int(value) if value.isdigit() else value
+                 for name, value in (word.split("=") for word in words)}
     try:
         figure = getattr(jobs, job)(**arguments) if able else None
     except Exception:

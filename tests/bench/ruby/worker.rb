@@ -1,0 +1,25 @@
+# frozen_string_literal: true
+
+# A worker of the benchmarks: measures what each line of its input asks for, as
+# `one_way peer=NAME size=BYTES count=COUNT`, and answers with a figure or null.
+
+require "gipc"
+require_relative "jobs"
+
+PEERS = {
+  "pipe" => ->(bytes, count) { plain(bytes, count) },
+  "pipe_marshal" => lambda { |bytes, count|
+    plain(bytes, count, dump: Marshal.method(:dump), load: Marshal.method(:load))
+  },
+  "gipc" => ->(bytes, count) { ours(bytes, :raw, count) },
+  "gipc_many" => ->(bytes, count) { ours(bytes, :raw, count.ceil(-3), batch: true) },
+  "gipc_marshal" => ->(bytes, count) { ours(bytes, :marshal, count) },
+  "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, count.ceil(-3), batch: true) }
+}.freeze
+
+$stdin.each_line do |line|
+  words = line.split.drop(1).to_h { |word| word.split("=") }
+  bytes = ("x" * Integer(words["size"])).b
+  puts PEERS.fetch(words["peer"]).call(bytes, Integer(words["count"]))
+  $stdout.flush
+end
