@@ -88,11 +88,13 @@ int Handle::wait_to_put(Deadline &deadline) {
   }
   size_t ahead = receiver_.wanted_ahead(in_callback());
   pollfd incoming = receiver_.channel().to_read();
-  if (int error = wait(sender_.channel().to_write(),
-                       ahead > 0 ? &incoming : nullptr, deadline))
-    return error;
+  bool ready = ahead > 0 && receiver_.channel().is_ready();
+  if (!ready)
+    if (int error = wait(sender_.channel().to_write(),
+                         ahead > 0 ? &incoming : nullptr, deadline))
+      return error;
   // The next get returns an error of this read.
-  if (ahead > 0 && incoming.revents != 0) {
+  if (ahead > 0 && (ready || incoming.revents != 0)) {
     (void)receiver_.receive(ahead);
     if (driver() != nullptr)
       driver()->changed();

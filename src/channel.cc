@@ -1,12 +1,15 @@
 // One direction of a handle: owns a descriptor, and reads or writes it.
 #include "channel.h"
 
+#include "gipc.h"
 #include "os.h"
 #include "sys.h"
 
 #include <algorithm>
 #include <climits>
+#include <cstring>
 #include <fcntl.h>
+#include <new>
 
 namespace gipc {
 
@@ -74,7 +77,7 @@ ssize_t Channel::read(const iovec *all, int all_count) noexcept {
   const iovec *parts = bounded.parts;
   int count = bounded.count;
   if (way_ == Way::socket) {
-    ssize_t size = os::receive_now(fd(), parts, count);
+    ssize_t size = receive(parts, count);
     return size == 0 ? early_error_ : size;
   }
   if (way_ == Way::now) {
@@ -97,10 +100,12 @@ int Channel::read_waiting(const iovec *parts, int count,
                           volatile ssize_t *moved) {
   if (way_ != Way::socket)
     return -EAGAIN;
-  int error = os::receive_waiting(fd(), parts, count, moved);
+  int error = receive_waiting(parts, count, moved);
   if (error == 0 && *moved == 0)
     error = early_error_;
   if (error == 0 || error == -EAGAIN)
+    return error;
+  if (in_ != nullptr) // which has dealt with it
     return error;
   // recvmmsg(2) reports an error of the socket, once, before the bytes that
   // were received earlier are read (Linux 6.18).  A sandbox may not allow it.
@@ -118,7 +123,14 @@ int Channel::write_waiting(const iovec *parts, int count,
                            volatile ssize_t *moved) {
   if (way_ != Way::socket)
     return -EAGAIN;
+  if (out_ != nullptr) {
+    ssize_t size = send(parts, count);
+    if (size >= 0)
+      *moved = size;
+    return size < 0 ? static_cast<int>(size) : 0;
+  }
   int error = os::send_waiting(fd(), parts, count, moved);
+  at_message_ = at_message_ && error != 0;
   // A sandbox may not allow sendmmsg(2).
   return error == -ENOSYS || error == -EPERM ? -EAGAIN : error;
 }
@@ -128,7 +140,7 @@ ssize_t Channel::write(const iovec *all, int all_count) noexcept {
   const iovec *parts = bounded.parts;
   int count = bounded.count;
   if (way_ == Way::socket)
-    return os::send_now(fd(), parts, count);
+    return send(parts, count);
   if (way_ == Way::now) {
     ssize_t size = os::write_now(fd(), parts, count);
     if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
@@ -155,12 +167,34 @@ ssize_t Channel::write(const iovec *all, int all_count) noexcept {
 // shutdown(2), and need none.
 void Channel::end_writing() noexcept { (void)sys::shutdown(fd(), SHUT_WR); }
 
+void Channel::close() noexcept {
+  if (in_ != nullptr)
+    in_->close();
+  hand_over_ring();
+  offer_.reset();
+  fd_.reset();
+}
+
+void Channel::forget() noexcept {
+  if (in_ != nullptr)
+    in_->forget();
+  if (out_ != nullptr)
+    out_->forget();
+  offer_.forget();
+  fd_.forget();
+}
+
 void Channel::arrive_in_child(registry::Held &moved) noexcept {
   if (moved) {
     fd_.forget(); // a standard stream has that number now
     fd_ = std::move(moved);
   }
   fd_.keep_in_child();
+  offer_.forget(); // closed with all that was not passed
+  if (in_ != nullptr)
+    in_->arrive_in_child();
+  if (out_ != nullptr)
+    out_->arrive_in_child();
 }
 
 void Channel::close_in_child() noexcept {
@@ -168,6 +202,190 @@ void Channel::close_in_child() noexcept {
     fd_.reset();
   else
     fd_.forget();
+}
+
+// ---- The ring ---------------------------------------------------------------
+
+namespace {
+
+// Numbers of writes after which a writer of small messages offers a ring, and
+// sizes of writes from and up to which it offers one at once.
+constexpr uint64_t lone_writes = 16;
+constexpr size_t large = 32 * 1024, huge = 4 * 1024 * 1024;
+constexpr size_t small_ring = 64 * 1024, large_ring = 1024 * 1024;
+
+// The program's choice for all its handles.
+int transport_of_environment() noexcept {
+  const char *value = os::secure_getenv("GIPC_TRANSPORT");
+  if (value != nullptr && std::strcmp(value, "ring") == 0)
+    return GIPC_TRANSPORT_RING;
+  if (value != nullptr && std::strcmp(value, "auto") == 0)
+    return GIPC_TRANSPORT_AUTO;
+  return GIPC_TRANSPORT_PLAIN;
+}
+
+} // namespace
+
+Channel::Channel() noexcept : wanted_(transport_of_environment()) {}
+
+ssize_t Channel::receive(const iovec *parts, int count) noexcept {
+  if (__builtin_expect(in_ == nullptr, 1) || awaits_control())
+    return receive_plain(parts, count);
+  ssize_t size = in_->read(fd(), parts, count);
+  if (!in_->is_done())
+    return size;
+  end_in();
+  return size == -EAGAIN ? receive_plain(parts, count) : size;
+}
+
+ssize_t Channel::receive_plain(const iovec *parts, int count) noexcept {
+  if (!local_ || wanted_ == GIPC_TRANSPORT_PLAIN)
+    return os::receive_now(fd(), parts, count);
+  volatile int descriptor = -1;
+  ssize_t size = os::receive_descriptor_now(fd(), parts, count, &descriptor);
+  take_descriptor(descriptor);
+  return size;
+}
+
+int Channel::receive_waiting(const iovec *parts, int count,
+                             volatile ssize_t *moved) {
+  if (in_ != nullptr && !awaits_control()) {
+    int error = in_->read_waiting(fd(), parts, count, moved);
+    if (!in_->is_done())
+      return error;
+    end_in();
+    if (error != -EAGAIN)
+      return error;
+  }
+  if (!local_ || wanted_ == GIPC_TRANSPORT_PLAIN)
+    return os::receive_waiting(fd(), parts, count, moved);
+  // A destructor, because the thread may be cancelled after the transfer.
+  struct Taking {
+    ~Taking() { self.take_descriptor(descriptor); }
+    Channel &self;
+    volatile int descriptor;
+  } taking{*this, -1};
+  return os::receive_descriptor_waiting(fd(), parts, count, moved,
+                                        &taking.descriptor);
+}
+
+void Channel::take_descriptor(int descriptor) noexcept {
+  if (descriptor >= 0)
+    offer_ = Fd(descriptor);
+}
+
+void Channel::look_at_offer() noexcept {
+  if (!offer_ || (in_ != nullptr && !awaits_control()))
+    return;
+  registry::Held offer = std::move(offer_);
+  if (in_ == nullptr)
+    in_.reset(new (std::nothrow) Incoming);
+  if (in_ != nullptr && !in_->accept(offer.get()))
+    end_in();
+}
+
+int Channel::enter_ring(const unsigned char *behind, size_t size) noexcept {
+  return awaits_control() ? in_->enter(behind, size) : GIPC_EPROTOCOL;
+}
+
+void Channel::end_in() noexcept {
+  if (registry::Held offer = in_->take_descriptor())
+    offer_ = std::move(offer);
+  bells_ += in_->sleeps();
+  in_.reset();
+}
+
+void Channel::end_out() noexcept {
+  bells_ += out_->bells();
+  stalls_ += out_->stalls();
+  out_.reset();
+}
+
+bool Channel::offers(const iovec *parts, int count,
+                     size_t &capacity) const noexcept {
+  if (wanted_ == GIPC_TRANSPORT_PLAIN || !at_message_ || !local_ ||
+      !os::has_shared_memory)
+    return false;
+  size_t size = 0;
+  for (int i = 0; i < count; ++i)
+    size += parts[i].iov_len;
+  capacity = size >= large ? large_ring : small_ring;
+  return wanted_ == GIPC_TRANSPORT_RING ||
+         ((calls_ >= lone_writes || size >= large) && size <= huge);
+}
+
+ssize_t Channel::send(const iovec *parts, int count) noexcept {
+  ssize_t size;
+  size_t capacity;
+  if (out_ != nullptr) {
+    size = out_->write(fd(), parts, count, at_message_);
+  } else if (offers(parts, count, capacity)) {
+    out_.reset(new (std::nothrow) Outgoing);
+    if (out_ == nullptr)
+      return os::send_now(fd(), parts, count);
+    if (wanted_ == GIPC_TRANSPORT_RING)
+      out_->insist();
+    size = out_->offer(fd(), parts, count, capacity);
+  } else {
+    size = os::send_now(fd(), parts, count);
+  }
+  at_message_ = at_message_ && size <= 0;
+  return size;
+}
+
+int Channel::set_transport(int transport) noexcept {
+  if (transport == GIPC_TRANSPORT_RING &&
+      (way_ != Way::socket || !local_ || !os::has_shared_memory))
+    return -EOPNOTSUPP;
+  if (transport == GIPC_TRANSPORT_PLAIN)
+    if (int error = leave_ring())
+      return error;
+  if (transport == GIPC_TRANSPORT_RING && out_ != nullptr)
+    out_->insist();
+  wanted_ = transport;
+  return 0;
+}
+
+int Channel::transport() const noexcept {
+  return in_ring() ? GIPC_TRANSPORT_RING : GIPC_TRANSPORT_PLAIN;
+}
+
+uint64_t Channel::bells() const noexcept {
+  return bells_ + (in_ != nullptr ? in_->sleeps() : 0) +
+         (out_ != nullptr ? out_->bells() : 0);
+}
+
+uint64_t Channel::stalls() const noexcept {
+  return stalls_ + (out_ != nullptr ? out_->stalls() : 0);
+}
+
+int Channel::leave_ring() noexcept {
+  if (out_ != nullptr) {
+    if (out_->leave(fd()) != 0)
+      return -EBUSY;
+    end_out();
+  }
+  if (in_ != nullptr) {
+    if (in_->leave(fd()) != 0)
+      return -EBUSY;
+    end_in();
+  }
+  offer_.reset();
+  return 0;
+}
+
+int Channel::keep_at_fork(bool on) noexcept {
+  int error = in_ != nullptr ? in_->keep_at_fork(on) : 0;
+  if (error == 0 && out_ != nullptr)
+    error = out_->keep_at_fork(on);
+  return error;
+}
+
+void Channel::hand_over_ring() noexcept {
+  if (in_ != nullptr)
+    end_in();
+  if (out_ != nullptr)
+    end_out();
 }
 
 } // namespace gipc

@@ -22,6 +22,8 @@ int add_handles(Program &program, const Options &options) {
     if (int error =
             passed.name.empty() ? -EINVAL : passed.handle->check_pass(true))
       return options.note(Part::pass, error);
+    if (int error = passed.handle->leave_ring())
+      return options.note(Part::pass, error);
     for (int direction : {GIPC_READ, GIPC_WRITE}) {
       int fd = passed.handle->fd(direction);
       if (fd < 0)

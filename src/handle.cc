@@ -162,9 +162,28 @@ int Handle::set_budget(size_t messages, size_t bytes) noexcept {
   return 0;
 }
 
-int Handle::pending(int direction, size_t &bytes) const noexcept {
+int Handle::set_transport(int transport) noexcept {
   if (int error = check_open())
     return error;
+  if (transport < GIPC_TRANSPORT_AUTO || transport > GIPC_TRANSPORT_RING)
+    return -EINVAL;
+  Sender::TryLock lock(sender_);
+  if (!lock || operation_in_progress())
+    return GIPC_ELOCKED;
+  int error = 0;
+  if (receiver_.is_open())
+    error = receiver_.channel().set_transport(transport);
+  if (error == 0 && sender_.is_open())
+    error = sender_.channel().set_transport(transport);
+  return error;
+}
+
+int Handle::pending(int direction, size_t &bytes) noexcept {
+  if (int error = check_open())
+    return error;
+  // If nothing is pending, the descriptor becomes readable with the next bytes.
+  if (direction == GIPC_READ && receiver_.held() == 0 && receiver_.gate() == 0)
+    (void)receiver_.is_ready();
   bytes = direction == GIPC_READ ? receiver_.held() : sender_.queued();
   return 0;
 }
@@ -178,6 +197,11 @@ int Handle::stats(gipc_stats &out) const noexcept {
   out.bytes_out = sender_.channel().bytes();
   out.reads = receiver_.channel().calls();
   out.writes = sender_.channel().calls();
+  out.bells_in = receiver_.channel().bells();
+  out.bells_out = sender_.channel().bells();
+  out.stalls_out = sender_.channel().stalls();
+  out.transport_in = static_cast<uint64_t>(receiver_.channel().transport());
+  out.transport_out = static_cast<uint64_t>(sender_.channel().transport());
   return 0;
 }
 
@@ -413,6 +437,39 @@ int Handle::check_pass(bool exec) const noexcept {
   if (sender_.state() == Sender::State::shutting)
     return GIPC_ECLOSED;
   return exec && (receiver_.held() > 0 || !sender_.is_empty()) ? -EBUSY : 0;
+}
+
+int Handle::begin_pass() noexcept {
+  if (int error = sender_.begin_pass())
+    return error;
+  int error = receiver_.channel().keep_at_fork(true);
+  if (error == 0)
+    error = sender_.channel().keep_at_fork(true);
+  if (error != 0)
+    end_pass();
+  return error;
+}
+
+void Handle::end_pass() noexcept {
+  // If this fails, later children have the memory and do not use it.
+  (void)receiver_.channel().keep_at_fork(false);
+  (void)sender_.channel().keep_at_fork(false);
+  sender_.end_pass();
+}
+
+int Handle::leave_ring() noexcept {
+  Sender::TryLock lock(sender_);
+  if (!lock)
+    return GIPC_ELOCKED;
+  int error = sender_.channel().leave_ring();
+  return error != 0 ? error : receiver_.channel().leave_ring();
+}
+
+void Handle::give_away() noexcept {
+  // Closing the ring would end it for the child, too.
+  receiver_.channel().hand_over_ring();
+  sender_.channel().hand_over_ring();
+  close_now();
 }
 
 void Handle::arrive_in_child(registry::Held &read,

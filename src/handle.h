@@ -45,7 +45,8 @@ public:
   int set_read_limit(size_t bytes) noexcept;
   int set_marks(size_t low, size_t high) noexcept;
   int set_budget(size_t messages, size_t bytes) noexcept;
-  int pending(int direction, size_t &bytes) const noexcept;
+  int set_transport(int transport) noexcept;
+  int pending(int direction, size_t &bytes) noexcept;
   int stats(gipc_stats &out) const noexcept;
   int set_user(void *user) noexcept;
   void *user() const noexcept { return user_; }
@@ -114,10 +115,13 @@ public:
   int check_pass(bool exec) const noexcept;
   // Called before and after a fork that passes the handle: while the child may
   // own the queue, the end of this process in another thread must not write it.
-  int begin_pass() noexcept { return sender_.begin_pass(); }
-  void end_pass() noexcept { sender_.end_pass(); }
+  int begin_pass() noexcept;
+  void end_pass() noexcept;
+  // Called before a program child is started with the handle's descriptors: the
+  // program may know of no ring.
+  int leave_ring() noexcept;
   // In the parent, once the child owns the handle.
-  void give_away() noexcept { close_now(); }
+  void give_away() noexcept;
   // In the child: makes this process the owner.  read and write are the
   // descriptors to use instead, where they were moved to other numbers.
   void arrive_in_child(registry::Held &read, registry::Held &write) noexcept;

@@ -3,6 +3,8 @@
 
 #include "transfer.h"
 
+#include <algorithm>
+
 namespace gipc {
 
 // ---- State ------------------------------------------------------------------
@@ -56,11 +58,17 @@ void Receiver::push(bool on) noexcept {
 
 // ---- Bytes ------------------------------------------------------------------
 
+int Receiver::prepare(iovec (&areas)[2], size_t most) noexcept {
+  if (channel_.awaits_control())
+    most = std::min(most, inbox_.before_control() + Channel::most_behind);
+  return inbox_.prepare(areas, most);
+}
+
 ssize_t Receiver::receive(size_t most) noexcept {
   if (end_ != 0)
     return end_;
   iovec areas[2];
-  int count = inbox_.prepare(areas, most);
+  int count = prepare(areas, most);
   return count < 0 ? count : received(channel_.read(areas, count));
 }
 
@@ -68,7 +76,7 @@ ssize_t Receiver::receive_waiting() {
   if (end_ != 0)
     return end_;
   iovec areas[2];
-  int count = inbox_.prepare(areas);
+  int count = prepare(areas, SIZE_MAX);
   if (count < 0)
     return count;
   volatile ssize_t moved = -1;
@@ -88,6 +96,7 @@ ssize_t Receiver::received(ssize_t size) noexcept {
   channel_.count(size);
   if (size > 0) {
     inbox_.commit(static_cast<size_t>(size));
+    look_for_ring();
     return size;
   }
   if (is_temporary(size)) {
@@ -103,6 +112,22 @@ ssize_t Receiver::received(ssize_t size) noexcept {
     size = inbox_.whole() ? GIPC_EOF : GIPC_ETRUNCATED;
   end_ = static_cast<int>(size);
   return size;
+}
+
+// After each read: if the stream goes on in a ring, or one is offered.
+void Receiver::look_for_ring() noexcept {
+  if (channel_.awaits_control()) {
+    const unsigned char *behind = nullptr;
+    size_t size = 0;
+    int result = inbox_.cut_control(behind, size);
+    if (result > 0)
+      result = channel_.enter_ring(behind, size);
+    // The messages before it are returned first.
+    if (result < 0)
+      end_ = result;
+  }
+  channel_.look_at_offer();
+  inbox_.expect_control(channel_.awaits_control());
 }
 
 size_t Receiver::wanted_ahead(bool view_in_use) noexcept {

@@ -139,6 +139,8 @@ int Sender::sent(ssize_t size) noexcept {
   }
   if (size >= 0) {
     outbox_.sent(static_cast<size_t>(size));
+    if (outbox_.empty())
+      channel_.end_message();
     return 0;
   }
   // The peer is gone, so the queue is dropped.
