@@ -212,7 +212,8 @@ namespace {
 // sizes of writes from and up to which it offers one at once.
 constexpr uint64_t lone_writes = 16;
 constexpr size_t large = 32 * 1024, huge = 4 * 1024 * 1024;
-constexpr size_t small_ring = 64 * 1024, large_ring = 1024 * 1024;
+// The smaller ring holds as much as a socket does.
+constexpr size_t small_ring = 256 * 1024, large_ring = 1024 * 1024;
 
 // The program's choice for all its handles.
 int transport_of_environment() noexcept {

@@ -181,10 +181,7 @@ int Handle::set_transport(int transport) noexcept {
 int Handle::pending(int direction, size_t &bytes) noexcept {
   if (int error = check_open())
     return error;
-  // If nothing is pending, the descriptor becomes readable with the next bytes.
-  if (direction == GIPC_READ && receiver_.held() == 0 && receiver_.gate() == 0)
-    (void)receiver_.is_ready();
-  bytes = direction == GIPC_READ ? receiver_.held() : sender_.queued();
+  bytes = direction == GIPC_READ ? receiver_.pending() : sender_.queued();
   return 0;
 }
 

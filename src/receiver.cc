@@ -136,10 +136,14 @@ size_t Receiver::wanted_ahead(bool view_in_use) noexcept {
   return may ? inbox_.wanted(limit_, ahead_limit_) : 0;
 }
 
+bool Receiver::is_enough(size_t moved) const noexcept {
+  return moved >= per_call && !channel_.in_ring();
+}
+
 int Receiver::read_ahead(bool view_in_use) noexcept {
   int result = 0;
   size_t moved = 0;
-  while (result == 0 && moved < per_call) {
+  while (result == 0 && !is_enough(moved)) {
     size_t most = wanted_ahead(view_in_use);
     ssize_t got = most > 0 ? receive(most) : end_ != 0 ? end_ : -ENOBUFS;
     if (got < 0) // the next get returns an end as well
@@ -167,7 +171,7 @@ int Receiver::no_message(int result) noexcept {
 // Called when no whole message is buffered: reads, unless result is permanent.
 int Receiver::next_slow(int result, View &out) noexcept {
   for (size_t moved = 0; result == -EAGAIN;) {
-    if (moved >= per_call)
+    if (is_enough(moved))
       return -EAGAIN;
     ssize_t got = receive();
     if (got < 0)
@@ -199,7 +203,7 @@ int Receiver::next_size(size_t &size) noexcept {
 int Receiver::next_into(void *buffer, size_t capacity, size_t &size) noexcept {
   for (size_t moved = 0;;) {
     int result = inbox_.next_into(limit_, buffer, capacity, size);
-    if (result != -EAGAIN || moved >= per_call)
+    if (result != -EAGAIN || is_enough(moved))
       return result;
     ssize_t got = receive();
     if (got < 0)

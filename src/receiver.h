@@ -47,7 +47,13 @@ public:
 
   void set_limit(size_t limit) noexcept { limit_ = limit; }
   void set_ahead_limit(size_t bytes) noexcept { ahead_limit_ = bytes; }
-  size_t held() const noexcept { return inbox_.bytes() + channel_.held(); }
+  size_t held() const noexcept { return inbox_.bytes(); }
+  // The same; and if there are none, the bytes that can be read without waiting
+  // for the descriptor.
+  size_t pending() noexcept {
+    size_t bytes = held();
+    return bytes == 0 && gate() == 0 && is_ready() ? channel_.held() : bytes;
+  }
   uint64_t messages() const noexcept { return inbox_.messages(); }
   // Whether data points into memory that a get returned.
   bool contains(const void *data) const noexcept {
@@ -100,6 +106,10 @@ private:
   void settle() noexcept;
   int state_error() const noexcept;
   int prepare(iovec (&areas)[2], size_t most) noexcept;
+  // Whether a call that has moved so many bytes is to end.  One that reads a
+  // ring ends with a whole message or an empty ring: bytes that are left there
+  // do not make the descriptor readable.
+  bool is_enough(size_t moved) const noexcept;
   ssize_t received(ssize_t size) noexcept;
   void look_for_ring() noexcept;
   int note_broken(int result) noexcept;
