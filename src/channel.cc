@@ -100,12 +100,14 @@ int Channel::read_waiting(const iovec *parts, int count,
                           volatile ssize_t *moved) {
   if (way_ != Way::socket)
     return -EAGAIN;
-  int error = receive_waiting(parts, count, moved);
+  bool done;
+  int error = read_ring_waiting(parts, count, moved, done);
+  if (done)
+    return error;
+  error = receive_waiting(parts, count, moved);
   if (error == 0 && *moved == 0)
     error = early_error_;
   if (error == 0 || error == -EAGAIN)
-    return error;
-  if (in_ != nullptr) // which has dealt with it
     return error;
   // recvmmsg(2) reports an error of the socket, once, before the bytes that
   // were received earlier are read (Linux 6.18).  A sandbox may not allow it.
@@ -184,7 +186,8 @@ void Channel::forget() noexcept {
   fd_.forget();
 }
 
-void Channel::arrive_in_child(registry::Held &moved) noexcept {
+void Channel::arrive_in_child(registry::Held &moved,
+                              bool kept_memory) noexcept {
   if (moved) {
     fd_.forget(); // a standard stream has that number now
     fd_ = std::move(moved);
@@ -192,7 +195,7 @@ void Channel::arrive_in_child(registry::Held &moved) noexcept {
   fd_.keep_in_child();
   offer_.forget(); // closed with all that was not passed
   if (in_ != nullptr)
-    in_->arrive_in_child();
+    in_->arrive_in_child(kept_memory);
   if (out_ != nullptr)
     out_->arrive_in_child();
 }
@@ -230,8 +233,13 @@ int transport_of_environment() noexcept {
 Channel::Channel() noexcept : wanted_(transport_of_environment()) {}
 
 ssize_t Channel::receive(const iovec *parts, int count) noexcept {
-  if (__builtin_expect(in_ == nullptr, 1) || awaits_control())
+  if (__builtin_expect(in_ == nullptr, 1))
     return receive_plain(parts, count);
+  if (awaits_control()) {
+    if (in_->is_withdrawn())
+      end_in();
+    return receive_plain(parts, count);
+  }
   ssize_t size = in_->read(fd(), parts, count);
   if (!in_->is_done())
     return size;
@@ -248,16 +256,22 @@ ssize_t Channel::receive_plain(const iovec *parts, int count) noexcept {
   return size;
 }
 
+// done: the result is that of the read; else the next bytes are on the socket.
+int Channel::read_ring_waiting(const iovec *parts, int count,
+                               volatile ssize_t *moved, bool &done) {
+  done = false;
+  if (in_ == nullptr || awaits_control())
+    return 0;
+  int error = in_->read_waiting(fd(), parts, count, moved);
+  bool ends = in_->is_done();
+  if (ends)
+    end_in();
+  done = !ends || error != -EAGAIN;
+  return error;
+}
+
 int Channel::receive_waiting(const iovec *parts, int count,
                              volatile ssize_t *moved) {
-  if (in_ != nullptr && !awaits_control()) {
-    int error = in_->read_waiting(fd(), parts, count, moved);
-    if (!in_->is_done())
-      return error;
-    end_in();
-    if (error != -EAGAIN)
-      return error;
-  }
   if (!local_ || wanted_ == GIPC_TRANSPORT_PLAIN)
     return os::receive_waiting(fd(), parts, count, moved);
   // A destructor, because the thread may be cancelled after the transfer.
@@ -281,7 +295,7 @@ void Channel::look_at_offer() noexcept {
   registry::Held offer = std::move(offer_);
   if (in_ == nullptr)
     in_.reset(new (std::nothrow) Incoming);
-  if (in_ != nullptr && !in_->accept(offer.get()))
+  if (in_ != nullptr && !in_->accept(std::move(offer)))
     end_in();
 }
 
@@ -373,6 +387,29 @@ int Channel::leave_ring() noexcept {
   }
   offer_.reset();
   return 0;
+}
+
+int Channel::prepare_exec(int &memory) noexcept {
+  memory = -1;
+  if (out_ != nullptr) {
+    if (out_->leave(fd()) != 0)
+      return -EBUSY;
+    end_out();
+  }
+  int error = in_ != nullptr ? in_->prepare_exec(memory) : 0;
+  if (error == 0)
+    offer_.reset(); // of a ring that the program will not know
+  return error;
+}
+
+int Channel::resume_ring(int memory) {
+  in_.reset(new Incoming);
+  int error = in_->resume(memory);
+  if (error == 0)
+    in_->keep(Fd(memory));
+  else
+    in_.reset();
+  return error;
 }
 
 int Channel::keep_at_fork(bool on) noexcept {

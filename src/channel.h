@@ -91,6 +91,16 @@ public:
 
   // Goes back to the socket, so that any process can use it.  0 or -EBUSY.
   int leave_ring() noexcept;
+  // Before a program child gets the descriptor by a name: the writer goes back
+  // to the socket; memory is the descriptor that it needs to read on, or -1.
+  int prepare_exec(int &memory) noexcept;
+  // In that program.  Takes ownership of memory if it returns 0.  Throws
+  // bad_alloc.
+  int resume_ring(int memory);
+  // The descriptor that a function child may keep for this, or -1.
+  int descriptor_of_memory() const noexcept {
+    return in_ != nullptr ? in_->descriptor_of_memory() : -1;
+  }
   // Before and after a fork that passes the channel.
   int keep_at_fork(bool on) noexcept;
   // The ring belongs to another process now.
@@ -104,7 +114,7 @@ public:
   void forget() noexcept;
   // In a child that the channel was passed to.  moved is the descriptor to use
   // instead, if it is open.
-  void arrive_in_child(registry::Held &moved) noexcept;
+  void arrive_in_child(registry::Held &moved, bool kept_memory) noexcept;
   // In a child whose setup failed.
   void close_in_child() noexcept;
 
@@ -124,6 +134,8 @@ public:
 private:
   enum class Way { socket, flags, now, polled };
 
+  int read_ring_waiting(const iovec *parts, int count, volatile ssize_t *moved,
+                        bool &done);
   ssize_t receive(const iovec *parts, int count) noexcept;
   ssize_t receive_plain(const iovec *parts, int count) noexcept;
   ssize_t send(const iovec *parts, int count) noexcept;

@@ -2,6 +2,7 @@
 #include "exec.h"
 
 #include "handle.h"
+#include "inherit.h"
 #include "os.h"
 #include "process.h"
 #include "program.h"
@@ -22,8 +23,12 @@ int add_handles(Program &program, const Options &options) {
     if (int error =
             passed.name.empty() ? -EINVAL : passed.handle->check_pass(true))
       return options.note(Part::pass, error);
-    if (int error = passed.handle->leave_ring())
+    int memory;
+    if (int error = passed.handle->prepare_exec(memory))
       return options.note(Part::pass, error);
+    if (memory >= 0)
+      if (int error = program.add(passed.name, memory, inherit::memory))
+        return error;
     for (int direction : {GIPC_READ, GIPC_WRITE}) {
       int fd = passed.handle->fd(direction);
       if (fd < 0)

@@ -70,7 +70,12 @@ int Fork::prepare_handles() {
     handles_.reserve(options_->passed.size());
     if (int error = passed.handle->begin_pass())
       return options_->note(Part::pass, error);
-    handles_.push_back({passed.handle, {}, {}});
+    handles_.push_back({passed.handle, {}, {}, false});
+    int memory = passed.handle->descriptor_of_memory();
+    if (memory >= 0 && !setup_.replaces(memory)) {
+      setup_.keep(memory, false);
+      handles_.back().kept_memory = true;
+    }
     for (int direction : {GIPC_READ, GIPC_WRITE}) {
       int fd = passed.handle->fd(direction);
       if (fd < 0)
@@ -195,7 +200,8 @@ int Fork::become_child() noexcept {
   }
   // Nothing can fail any more.
   for (Passed &passed : handles_)
-    passed.handle->arrive_in_child(passed.read, passed.write);
+    passed.handle->arrive_in_child(passed.read, passed.write,
+                                   passed.kept_memory);
   int control = child_end_.release();
   registry::set_child_control(registry::hold(Fd(control)));
   control::send(control, {control::Record::begun, 0, 0});

@@ -35,6 +35,7 @@ private:
   struct Passed {
     Handle *handle;
     registry::Held read, write;
+    bool kept_memory; // true if the child keeps the descriptor of a ring
   };
 
   Fork() = default;

@@ -68,7 +68,7 @@ int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
   return 0;
 }
 
-int Handle::open(int read_fd, int write_fd, Handle *&out) {
+int Handle::open(int read_fd, int write_fd, Handle *&out, int memory) {
   registry::Lock hold;
   Owner handle(new Handle);
   Fd copy;
@@ -83,12 +83,16 @@ int Handle::open(int read_fd, int write_fd, Handle *&out) {
   }
   if (error == 0 && write_fd >= 0 && write_fd == read_fd)
     error = sys::duplicate(write_fd, copy);
+  if (error == 0 && memory >= 0)
+    error = handle->receiver_.channel().resume_ring(memory);
   if (error != 0)
     return error;
   own(read_fd);
   own(write_fd);
   if (!copy)
     copy.reset(write_fd);
+  if (memory >= 0)
+    own(memory);
   handle->receiver_.open(Fd(read_fd));
   handle->sender_.open(std::move(copy));
   out = handle.release();
@@ -454,12 +458,22 @@ void Handle::end_pass() noexcept {
   sender_.end_pass();
 }
 
-int Handle::leave_ring() noexcept {
+int Handle::prepare_exec(int &memory) noexcept {
+  int none;
   Sender::TryLock lock(sender_);
   if (!lock)
     return GIPC_ELOCKED;
-  int error = sender_.channel().leave_ring();
-  return error != 0 ? error : receiver_.channel().leave_ring();
+  int error = sender_.channel().prepare_exec(none);
+  if (error != 0)
+    return error;
+  error = receiver_.channel().prepare_exec(memory);
+  // The control frame is on its way, maybe behind messages.
+  if (error == -EBUSY && receiver_.channel().awaits_control()) {
+    (void)receiver_.receive();
+    error = receiver_.held() > 0 ? -EBUSY
+                                 : receiver_.channel().prepare_exec(memory);
+  }
+  return error;
 }
 
 void Handle::give_away() noexcept {
@@ -469,13 +483,13 @@ void Handle::give_away() noexcept {
   close_now();
 }
 
-void Handle::arrive_in_child(registry::Held &read,
-                             registry::Held &write) noexcept {
+void Handle::arrive_in_child(registry::Held &read, registry::Held &write,
+                             bool kept_memory) noexcept {
   owner_ = generation::current();
   if (driver() != nullptr)
     driver()->forget();
   set_driver(nullptr);
-  receiver_.channel().arrive_in_child(read);
+  receiver_.channel().arrive_in_child(read, kept_memory);
   sender_.arrive_in_child(write);
   if (waker_ != nullptr)
     waker_->forget(); // its descriptors were closed in the child

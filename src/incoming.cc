@@ -14,19 +14,28 @@ namespace gipc {
 
 // ---- The socket -------------------------------------------------------------
 
-bool Incoming::accept(int descriptor) noexcept {
+bool Incoming::accept(registry::Held memory) noexcept {
   // An earlier offer is withdrawn if there is a second one.
-  memory_.unmap();
-  state_ = State::plain;
-  if (memory_.open(descriptor) != 0)
+  end_ring();
+  if (memory_.open(memory.get()) != 0)
     return false;
   uint32_t was = RingPage::offered;
   if (!memory_.page().offer.compare_exchange_strong(was, RingPage::accepted)) {
     memory_.unmap();
     return false;
   }
+  descriptor_of_memory_ = std::move(memory);
   state_ = State::accepted;
   return true;
+}
+
+int Incoming::resume(int memory) noexcept {
+  if (int error = memory_.open(memory))
+    return error;
+  reader_.resume();
+  state_ = State::ring;
+  raised_ = true;
+  return 0;
 }
 
 int Incoming::enter(const unsigned char *data, size_t size) noexcept {
@@ -78,6 +87,7 @@ void Incoming::drain(int fd) noexcept {
 
 void Incoming::end_ring() noexcept {
   memory_.unmap();
+  descriptor_of_memory_.reset();
   state_ = State::plain;
 }
 
@@ -207,17 +217,46 @@ void Incoming::close() noexcept {
     reader_.close();
 }
 
+// False: the control frame is on its way.
+bool Incoming::take_back() noexcept {
+  uint32_t was = RingPage::accepted;
+  if (!memory_.page().offer.compare_exchange_strong(was, RingPage::withdrawn))
+    return false;
+  end_ring();
+  return true;
+}
+
+void Incoming::arrive_in_child(bool kept) noexcept {
+  memory_.arrive_in_child();
+  descriptor_.forget(); // closed with all that was not passed
+  if (kept)
+    descriptor_of_memory_.keep_in_child();
+  else
+    descriptor_of_memory_.forget();
+}
+
+int Incoming::prepare_exec(int &memory) noexcept {
+  memory = -1;
+  if (state_ == State::accepted)
+    return take_back() ? 0 : -EBUSY;
+  if (state_ == State::plain)
+    return behind() > 0 ? -EBUSY : 0;
+  // The mark was read here, so the program would wait for it forever.
+  if (state_ == State::left || marked_ || !descriptor_of_memory_)
+    return -EBUSY;
+  memory = descriptor_of_memory_.get();
+  return 0;
+}
+
 int Incoming::leave(int fd) noexcept {
   if (state_ == State::accepted) {
-    uint32_t was = RingPage::accepted;
-    if (!memory_.page().offer.compare_exchange_strong(was, RingPage::withdrawn))
-      return -EBUSY; // the control frame is on its way
-    end_ring();
+    if (!take_back())
+      return -EBUSY;
   } else if (state_ == State::ring) {
     ssize_t size = look(fd);
     if (size > 0 || (size == -EAGAIN && !reader_.leave()))
       return -EBUSY;
-    memory_.unmap();
+    end_ring();
     state_ = State::left;
   }
   if (state_ == State::left) {

@@ -22,9 +22,21 @@ public:
   };
 
   // Accepts an offer.  False: it is not one, or it is withdrawn.
-  bool accept(int descriptor) noexcept;
+  bool accept(registry::Held memory) noexcept;
+  // In a program that the ring was passed to: reads on where the parent ended.
+  // 0, and keep() follows; or an error.
+  int resume(int memory) noexcept;
+  void keep(Fd memory) noexcept { descriptor_of_memory_ = std::move(memory); }
+  // The descriptor that such a program needs, or -1.  0; -EBUSY: messages must
+  // be got first.
+  int prepare_exec(int &memory) noexcept;
   State state() const noexcept { return state_; }
   bool in_ring() const noexcept { return state_ == State::ring; }
+  // Of an accepted offer: the writer was passed on, and sends no control frame.
+  bool is_withdrawn() const noexcept {
+    return memory_.page().offer.load(std::memory_order_relaxed) ==
+           RingPage::withdrawn;
+  }
   // After the control frame, with the bytes received behind it.  0 or an error.
   static constexpr size_t most_behind = 4096;
   int enter(const unsigned char *data, size_t size) noexcept;
@@ -54,13 +66,15 @@ public:
   uint64_t sleeps() const noexcept { return sleeps_; }
 
   int keep_at_fork(bool on) noexcept { return memory_.keep_at_fork(on); }
-  void arrive_in_child() noexcept {
-    memory_.arrive_in_child();
-    descriptor_.forget(); // closed with all that was not passed
+  int descriptor_of_memory() const noexcept {
+    return descriptor_of_memory_.get();
   }
+  // kept: whether the child has the descriptor of the memory.
+  void arrive_in_child(bool kept) noexcept;
   void forget() noexcept {
     memory_.forget();
     descriptor_.forget();
+    descriptor_of_memory_.forget();
   }
 
 private:
@@ -73,6 +87,7 @@ private:
   void parse(size_t size) noexcept;
   size_t behind() const noexcept { return door_end_ - door_begin_; }
   void end_ring() noexcept;
+  bool take_back() noexcept;
   iovec door() noexcept { return {door_, sizeof door_}; }
 
   State state_ = State::plain;
@@ -84,7 +99,8 @@ private:
   bool marked_ = false; // true after the mark
   int error_ = 0;       // with which the socket ended; 0: with its end
   int broken_ = 0;      // GIPC_EPROTOCOL after other bytes than those
-  registry::Held descriptor_;
+  registry::Held descriptor_; // came with bytes behind the mark
+  registry::Held descriptor_of_memory_;
   uint64_t sleeps_ = 0;
   // Bytes of the stream that were received together with the mark.
   size_t door_begin_ = 0, door_end_ = 0;

@@ -196,6 +196,11 @@ bool RingWriter::leave() noexcept {
 
 // ---- Reader -----------------------------------------------------------------
 
+// A writer that changes the index harms only the stream that it writes.
+void RingReader::resume() noexcept {
+  tail_ = head_ = memory_.page().tail.load(std::memory_order_relaxed);
+}
+
 ssize_t RingReader::available() noexcept {
   if (head_ != tail_)
     return static_cast<ssize_t>(head_ - tail_);

@@ -131,6 +131,8 @@ private:
 class RingReader {
 public:
   explicit RingReader(RingMemory &memory) noexcept : memory_(memory) {}
+  // In a process that reads on: at the index where the one before ended.
+  void resume() noexcept;
   // The number of bytes to read; GIPC_EPROTOCOL.
   ssize_t available() noexcept;
   // Number of bytes seen and not yet read.

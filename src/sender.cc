@@ -331,7 +331,7 @@ void Sender::end_pass() noexcept {
 }
 
 void Sender::arrive_in_child(registry::Held &moved) noexcept {
-  channel_.arrive_in_child(moved);
+  channel_.arrive_in_child(moved, false);
   set_driver(nullptr);
   exiting_ = false;
   user_.store(pthread_t{}, std::memory_order_relaxed);

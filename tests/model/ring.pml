@@ -11,6 +11,9 @@
  *   - bytes on the socket carry the view of their sender.  A system call that
  *     moves nothing orders nothing.
  *
+ * With STRONG every load gives the newest value: for what does not depend on
+ * the memory, but needs a larger ring.
+ *
  * -D switches.  Sizes: CAP, UNITS, BIG (puts of one or two units).  What a side
  * may do beside put and get: LEAVE (it leaves the ring), PEND (it waits after
  * pending() said that there is nothing, as a loop that adopts a handle does),
@@ -61,6 +64,7 @@ byte taken;                   /* units that the reader has returned */
 #define WRITABLE (weight + mark < 2 || r_gone)
 
 inline unsee(v) {
+#ifndef STRONG
   fences = fences & (ALL - BIT(v)); on_socket = on_socket & (ALL - BIT(v));
   view_w = view_w & (ALL - BIT(v)); view_r = view_r & (ALL - BIT(v));
   fenced_w = fenced_w & (ALL - BIT(v)); fenced_r = fenced_r & (ALL - BIT(v));
@@ -68,11 +72,18 @@ inline unsee(v) {
   carried[TAIL] = carried[TAIL] & (ALL - BIT(v));
   carried[READER] = carried[READER] & (ALL - BIT(v));
   carried_before[HEAD] = carried_before[HEAD] & (ALL - BIT(v));
-  carried_before[TAIL] = carried_before[TAIL] & (ALL - BIT(v));
+  carried_before[TAIL] = carried_before[TAIL] & (ALL - BIT(v))
+#else
+  skip
+#endif
 }
 inline set(view, v, x) {
+#ifdef STRONG
+  newest[v] = x
+#else
   before[v] = newest[v]; newest[v] = x;
   carried_before[v] = carried[v]; unsee(v); view = view | BIT(v)
+#endif
 }
 /* A release store; and a relaxed one, which carries the last fence's view. */
 inline store_release(view, v, x) {
@@ -82,6 +93,9 @@ inline store(view, fenced, v, x) {
   atomic { set(view, v, x); carried[v] = fenced | BIT(v) }
 }
 inline load(view, v, x) {
+#ifdef STRONG
+  x = newest[v]
+#else
   atomic {
     if
     :: x = newest[v]; view = view | BIT(v) | (v == HEAD || v == TAIL -> carried[v] : 0)
@@ -89,6 +103,7 @@ inline load(view, v, x) {
        view = view | (v == HEAD || v == TAIL -> carried_before[v] : 0)
     fi
   }
+#endif
 }
 inline exchange(view, v, x, was) {
   atomic {
@@ -238,6 +253,7 @@ active proctype Reader() {
 again:
      if :: head == tail -> load(view_r, HEAD, head) :: else fi;
      if :: head != tail -> goto take :: else fi;
+ended:
      if
      :: over || marked -> /* what was published before the end */
 #ifndef FAULT_NO_LAST_LOOK
@@ -249,7 +265,7 @@ again:
 #ifndef FAULT_NO_DRAIN
      if
      :: raised -> raised = false; drain();
-        if :: over || marked -> goto again :: else fi
+        if :: over || marked -> goto ended :: else fi
      :: else
      fi;
 #endif
@@ -277,7 +293,9 @@ take:
      atomic {
        if /* the bytes that were published, each once, in order */
        :: was = newest[SLOT + tail % CAP]
+#ifndef STRONG
        :: !(view_r & BIT(SLOT + tail % CAP)) -> was = before[SLOT + tail % CAP]
+#endif
        fi;
        assert(was == tail + 1); was = 0;
        tail++; taken = tail
