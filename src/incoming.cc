@@ -200,9 +200,12 @@ int Incoming::read_waiting(int fd, const iovec *parts, int count,
 }
 
 bool Incoming::is_ready(int fd) noexcept {
-  // Without a drain since the last look, the next bytes wake this side.
-  if (state_ == State::ring)
-    return armed_ ? reader_.available() != 0 : look(fd) != -EAGAIN;
+  if (state_ == State::ring) {
+    // Without a drain since the last look, the next bytes wake this side.
+    if (armed_ && reader_.is_asleep())
+      return reader_.available() != 0;
+    return look(fd) != -EAGAIN;
+  }
   return state_ == State::plain && behind() > 0;
 }
 

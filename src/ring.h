@@ -143,6 +143,11 @@ public:
   // Before waiting, and after the socket was drained: the number of bytes that
   // have come after all; 0: a byte will come on the socket with the next ones.
   ssize_t sleep() noexcept;
+  // Whether no byte was sent since sleep().
+  bool is_asleep() const noexcept {
+    return memory_.page().reader.load(std::memory_order_relaxed) ==
+           RingPage::asleep;
+  }
   // After sleep() returned bytes: whether a byte comes on the socket.
   bool wake() noexcept;
   // After sleep() returned 0.  False: bytes have come since.
