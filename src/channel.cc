@@ -218,19 +218,24 @@ constexpr size_t large = 32 * 1024, huge = 4 * 1024 * 1024;
 // The smaller ring holds as much as a socket does.
 constexpr size_t small_ring = 256 * 1024, large_ring = 1024 * 1024;
 
-// The program's choice for all its handles.
-int transport_of_environment() noexcept {
+// For all handles of the program: GIPC_TRANSPORT when the first one is made.
+int usual_transport() noexcept {
+  static std::atomic<int> known{-1};
+  int transport = known.load(std::memory_order_relaxed);
+  if (transport >= 0)
+    return transport;
   const char *value = os::secure_getenv("GIPC_TRANSPORT");
-  if (value != nullptr && std::strcmp(value, "ring") == 0)
-    return GIPC_TRANSPORT_RING;
-  if (value != nullptr && std::strcmp(value, "auto") == 0)
-    return GIPC_TRANSPORT_AUTO;
-  return GIPC_TRANSPORT_PLAIN;
+  transport = value == nullptr                   ? GIPC_TRANSPORT_AUTO
+              : std::strcmp(value, "plain") == 0 ? GIPC_TRANSPORT_PLAIN
+              : std::strcmp(value, "ring") == 0  ? GIPC_TRANSPORT_RING
+                                                 : GIPC_TRANSPORT_AUTO;
+  known.store(transport, std::memory_order_relaxed);
+  return transport;
 }
 
 } // namespace
 
-Channel::Channel() noexcept : wanted_(transport_of_environment()) {}
+Channel::Channel() noexcept : wanted_(usual_transport()) {}
 
 ssize_t Channel::receive(const iovec *parts, int count) noexcept {
   if (__builtin_expect(in_ == nullptr, 1))
