@@ -212,7 +212,7 @@ format:
 	  xargs clang-format -i
 
 deps:
-	@for purpose in demo check lint san valgrind fuzz bench root; do \
+	@for purpose in demo check lint san valgrind fuzz bench root model; do \
 	  .ci/deps $$purpose || exit; done
 
 help:
@@ -233,6 +233,8 @@ help:
 	@echo "                build/roots); CHECK=check-c for another target"
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"
 	@echo "lint            the checks of layout, rooms, header, exports and pages"
+	@echo "model           check the rules of shared memory with spin, some minutes;"
+	@echo "                MODEL=WORD only the lines with this word"
 	@echo "bench           build and run the benchmarks"
 	@echo "install         to DESTDIR and prefix (default /usr/local)"
 	@echo "uninstall       removes what install put there"

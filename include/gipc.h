@@ -171,7 +171,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_set_budget(gipc_handle *h, size_t messages,
 enum {
   GIPC_TRANSPORT_AUTO = 0,  /* the default */
   GIPC_TRANSPORT_PLAIN = 1, /* never a ring; one in use is left */
-  GIPC_TRANSPORT_RING = 2   /* offered with the first message, and kept offered */
+  GIPC_TRANSPORT_RING = 2 /* offered with the first message, and kept offered */
 };
 /* Chooses the transport of h.  GIPC_TRANSPORT_PLAIN needs to be chosen before
  * the descriptor of h is used by anything but h; -EBUSY: messages are to be got

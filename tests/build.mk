@@ -66,7 +66,7 @@ binding_benches :=
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-load check-root fuzz lint bench demo-programs \
+        check-long check-load check-root fuzz lint model bench demo-programs \
         demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-load run-fuzz bench-programs \
         run-bench
@@ -156,7 +156,7 @@ asan := build/$(OS)-asan
 tsan := build/$(OS)-tsan
 
 # Two of these at once would mix their output, or build what clean removes.
-ifneq ($(filter demo check% fuzz lint bench clean,\
+ifneq ($(filter demo check% fuzz lint model bench clean,\
          $(filter-out %-programs,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
@@ -278,6 +278,10 @@ lint:
 	@.ci/deps lint
 	+@$(build) all
 	@$(call test_env,$(B)) tests/run $(wildcard tests/lint/*.sh)
+
+model:
+	@.ci/deps model
+	@tests/model/run $(MODEL)
 
 bench:
 	@.ci/deps bench

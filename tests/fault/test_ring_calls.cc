@@ -1,6 +1,7 @@
 // Every system call that a ring makes fails once: then there is no ring, or it
 // goes on, and the stream is exact.
 #include "support_fault.h"
+#include "support_process.h"
 
 #include <string>
 
@@ -142,14 +143,25 @@ void a_bell_that_cannot_be_rung_ends_the_writer(void **) {
   RESULT(gipc_put(pipe.w, "x", 1, 10), -EPIPE);
 }
 
+void the_portable_half_has_no_rings(void **) {
+  gipc_handle *reader, *writer;
+  OK(gipc_pipe(&reader, &writer));
+  RESULT(gipc_set_transport(writer, GIPC_TRANSPORT_RING), -EOPNOTSUPP);
+  gipc_handle_free(reader);
+  gipc_handle_free(writer);
+}
+
 } // namespace
 
 int main() {
+  const CMUnitTest plain[] = {TEST(the_portable_half_has_no_rings)};
   const CMUnitTest tests[] = {
       TEST(a_call_that_is_refused_leaves_the_pipe_as_it_is),
       TEST(a_transfer_that_has_no_memory_is_repeated),
       TEST(bytes_go_without_the_descriptor_that_is_refused),
       TEST(a_bell_that_cannot_be_rung_ends_the_writer),
   };
+  if (portable())
+    return cmocka_run_group_tests_name("ring calls", plain, nullptr, nullptr);
   return cmocka_run_group_tests_name("ring calls", tests, nullptr, nullptr);
 }

@@ -1,5 +1,5 @@
 // The ring: indices, flags, and the memory they are in.  (H58)
-#include "support.h"
+#include "support_process.h"
 
 #include "gipc.h"
 #include "os.h"
@@ -287,9 +287,18 @@ void a_file_size_limit_refuses_the_memory(void **) {
   child_join(pid);
 }
 
+void the_portable_half_has_no_rings(void **) {
+  gipc_handle *reader, *writer;
+  OK(gipc_pipe(&reader, &writer));
+  RESULT(gipc_set_transport(writer, GIPC_TRANSPORT_RING), -EOPNOTSUPP);
+  gipc_handle_free(reader);
+  gipc_handle_free(writer);
+}
+
 } // namespace
 
 int main() {
+  const CMUnitTest plain[] = {TEST(the_portable_half_has_no_rings)};
   const CMUnitTest tests[] = {
       TEST(bytes_of_every_size_come_through_at_every_place),
       TEST(the_indices_wrap_around),
@@ -308,5 +317,7 @@ int main() {
       TEST(a_process_has_so_many_rings),
       TEST(a_file_size_limit_refuses_the_memory),
   };
+  if (portable())
+    return cmocka_run_group_tests_name("ring", plain, nullptr, nullptr);
   return cmocka_run_group_tests_name("ring", tests, nullptr, nullptr);
 }
