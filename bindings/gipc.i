@@ -13,11 +13,10 @@
  *   (const void **data, size_t *size), and what waits (see `wait` there)
  *
  * There are no callbacks into a script: the thin layers call steps, and wait in
- * their own way.
+ * their own way.  A step that returns no value returns an outcome, see steps.h.
  */
+%insert("header") "steps.h"
 %{
-#include <errno.h>
-#include <gipc.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,5 +259,28 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_process_watch;
 %ignore gipc_process_unwatch;
 %ignore gipc_process_begin_stop;
+
+/* ---- Steps -------------------------------------------------------------------- */
+
+%constant int DONE = STEP_DONE;
+%constant int WAIT = STEP_WAIT;
+%constant int YIELD = STEP_YIELD;
+%constant int LENT = STEP_LENT;
+%constant int QUEUED = STEP_QUEUED;
+%constant int LENT_FROM = LENT_FROM;
+
+%define STEP(FUNCTION, STEP_FUNCTION)
+%rename(FUNCTION) STEP_FUNCTION;
+%ignore gipc_##FUNCTION;
+int STEP_FUNCTION(gipc_handle *h);
+%enddef
+STEP(put_step, step_put_more)
+STEP(flush_step, step_flush)
+STEP(close, step_close)
+STEP(shutdown, step_shutdown)
+/* Parts of what each language has of its own. */
+%ignore gipc_try_get;
+%ignore gipc_try_put;
+%ignore gipc_put_start;
 
 %include "gipc.h"

@@ -183,10 +183,14 @@ check:
 	+@$(build) check-programs
 	+@$(build) run-check
 
-# Read again when the packages are there.
+# Read again when the packages are there.  The longest run first: the others run
+# beside it.
 run-check:
 	@tests/bindings/surface.sh
-	@$(call test_env,$(B)) tests/run $(checks) $(binding_checks)
+	@$(call test_env,$(B)) JOBS=$${JOBS:-$$(nproc)} tests/run $(c_checks) \
+	  $(filter %/python/run,$(binding_checks)) \
+	  $(filter-out %/python/run,$(binding_checks)) \
+	  $(filter-out $(c_checks),$(checks))
 
 # Without the other languages, also where they are installed.
 check-c:

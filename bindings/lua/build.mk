@@ -12,9 +12,9 @@ comma := ,
 lua_include = $(or $(LUA_INCDIR),/usr/include/$(subst jit,jit-2.1,lua$(1)))
 lua_objects = $(addprefix $(B)/lua/$(1)/,native_wrap.o scheduler.o)
 
-$(lua_wrapper): $(wildcard bindings/lua/*.i) bindings/gipc.i include/gipc.h
+$(lua_wrapper): $(wildcard bindings/lua/*.i) bindings/gipc.i bindings/steps.h include/gipc.h
 	@mkdir -p $(@D)
-	$(SWIG) -lua -nomoduleglobal -Iinclude -o $@ bindings/lua/native.i
+	$(SWIG) -lua -nomoduleglobal -Iinclude -Ibindings -o $@ bindings/lua/native.i
 
 # Without our warnings: most of it is what SWIG wrote.
 lua_compile = $(CC) -Iinclude -Ibindings/lua -I$(call lua_include,$*) \

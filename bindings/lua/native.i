@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <gipc.h>
 #include <lualib.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -20,7 +19,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 %}
 
@@ -69,8 +67,7 @@ static int is_string(lua_State *L, int index) {
   $1 = (void *)lua_tolstring(L, $input, &$2);
 }
 
-/* take, below, stands for them: Lua cannot receive into a string. */
-%ignore gipc_try_get;
+/* Lua cannot receive into a string. */
 %ignore gipc_next_size;
 %ignore gipc_get_into;
 %ignore gipc_get_cancel;
@@ -96,26 +93,54 @@ static gipc_handle *to_handle(lua_State *L, int index) {
   return h;
 }
 
-/* take(handle): the next message. */
-static int take(lua_State *L) {
-  const void *data;
-  size_t size;
-  int result = gipc_try_get(to_handle(L, 1), &data, &size);
+/* An outcome, or nil, message, code. */
+static int push_outcome(lua_State *L, int result) {
   if (result < 0)
     return push_failure(L, result);
-  lua_pushlstring(L, data, size);
+  lua_pushinteger(L, result);
   return 1;
 }
 
-/* From this size a string is lent to the library rather than copied. */
-#define LARGE (32 * 1024)
+/* take(handle): DONE and the next message, or another outcome. */
+static int take(lua_State *L) {
+  const void *data;
+  size_t size;
+  int result = step_get(to_handle(L, 1), &data, &size);
+  int pushed = push_outcome(L, result);
+  if (result != STEP_DONE)
+    return pushed;
+  lua_pushlstring(L, data, size);
+  return 2;
+}
 
-/* queue(handle, list, first): queues the strings of a list from index first on.
- * The index of the first one that was not taken, and whether that is because
- * it is large; or nil, message, code, and the index of the last one taken. */
+static int put_with(lua_State *L,
+                    int (*step)(gipc_handle *, const void *, size_t)) {
+  gipc_handle *h = to_handle(L, 1);
+  size_t size;
+  if (!is_string(L, 2))
+    return luaL_argerror(L, 2, "a string is needed");
+  const char *data = lua_tolstring(L, 2, &size);
+  int result = step(h, data, size);
+  if (result == -ENOMEM) { /* the library may use its memory from now on */
+    lua_pushvalue(L, 2);
+    (void)luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  return push_outcome(L, result);
+}
+
+/* put(handle, string): an outcome. */
+static int put(lua_State *L) { return put_with(L, step_put); }
+
+/* put_lent(handle, string): an outcome.  LENT: the caller keeps the string. */
+static int put_lent(lua_State *L) { return put_with(L, step_put_lent); }
+
+/* queue(handle, list, first): queues the strings of a list from index first on: an
+ * outcome, and the index of the first one that was not queued; LENT: it is large.
+ * Or nil, message, code, and the index of the last one that was queued. */
 static int queue(lua_State *L) {
   gipc_handle *h = to_handle(L, 1);
   lua_Integer i = luaL_checkinteger(L, 3);
+  int result = STEP_DONE;
   luaL_checktype(L, 2, LUA_TTABLE);
   for (;; ++i) {
     size_t size;
@@ -125,21 +150,14 @@ static int queue(lua_State *L) {
     if (!is_string(L, -1))
       return luaL_error(L, "a list of strings is needed");
     const char *data = lua_tolstring(L, -1, &size);
-    int result = size >= LARGE ? -EAGAIN : gipc_try_put(h, data, size);
+    result = size >= LENT_FROM ? STEP_LENT : step_queue(h, data, size);
     lua_pop(L, 1);
-    if (result < 0 && result != -EAGAIN) {
-      push_failure(L, result);
-      lua_pushinteger(L, i - 1);
-      return 4;
-    }
-    if (result < 0) {
-      lua_pushinteger(L, i);
-      lua_pushboolean(L, size >= LARGE);
-      return 2;
-    }
+    if (result != STEP_DONE)
+      break;
   }
-  lua_pushinteger(L, i);
-  return 1;
+  int pushed = push_outcome(L, result);
+  lua_pushinteger(L, result < 0 ? i - 1 : i);
+  return pushed + 1;
 }
 
 /* is_utf8(s): whether a peer can take s for text. */
@@ -171,6 +189,8 @@ static int is_utf8(lua_State *L) {
 }
 %}
 %native(take) int take(lua_State *L);
+%native(put) int put(lua_State *L);
+%native(put_lent) int put_lent(lua_State *L);
 %native(queue) int queue(lua_State *L);
 %native(is_utf8) int is_utf8(lua_State *L);
 
@@ -206,27 +226,15 @@ static int double_of_bytes(lua_State *L) {
 /* ---- Waiting ----------------------------------------------------------------- */
 
 %{
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* poll_fd(fd, direction, timeout): blocks until fd (-1: none) is ready: true,
  * or timeout seconds (< 0: never) are over: false.  nil alone: a signal came;
  * Lua has returned from C then, so that a hook set by its handler can run. */
 static int poll_fd(lua_State *L) {
-  struct pollfd p;
-  double timeout = luaL_checknumber(L, 3);
-  p.fd = (int)luaL_checkinteger(L, 1);
-  p.events = luaL_checkinteger(L, 2) == GIPC_READ ? POLLIN : POLLOUT;
-  /* Rounded up: a wait that ends early would be made again at once. */
-  int ready = poll(&p, 1,
-                   timeout < 0     ? -1
-                   : timeout > 1e6 ? 1000000000
-                                   : (int)(timeout * 1e3 + 0.999));
+  struct pollfd entry = poll_entry((int)luaL_checkinteger(L, 1),
+                                   (int)luaL_checkinteger(L, 2));
+  int ready = poll_within(&entry, 1, luaL_checknumber(L, 3));
   if (ready < 0)
-    return push_failure(L, errno == EINTR ? -EAGAIN : -errno);
+    return push_failure(L, ready == -EINTR ? -EAGAIN : ready);
   lua_pushboolean(L, ready > 0);
   return 1;
 }

@@ -30,9 +30,9 @@ binding_benches += tests/bench/python/run
 
 $(B)/swig/python/native_wrap.c: bindings/python/native.i \
                                 $(wildcard bindings/python/*.i) \
-                                bindings/gipc.i include/gipc.h
+                                bindings/gipc.i bindings/steps.h include/gipc.h
 	@mkdir -p $(@D)
-	$(SWIG) -python -builtin -O -Iinclude -outdir $(@D) -o $@ $<
+	$(SWIG) -python -builtin -O -Iinclude -Ibindings -outdir $(@D) -o $@ $<
 
 # Without our warnings: SWIG wrote it.
 $(python_native): $(B)/swig/python/native_wrap.c $(LIBRARY)

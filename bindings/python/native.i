@@ -5,9 +5,7 @@
 
 %{
 #include <gipc.h>
-#include <poll.h>
 #include <signal.h>
-#include <time.h>
 %}
 
 /* ---- Errors ---------------------------------------------------------------- */
@@ -123,10 +121,7 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 }
 %typemap(freearg) const char * "Py_XDECREF(bytes$argnum);"
 
-/* take and put, below, stand for them. */
-%ignore gipc_try_get;
-%ignore gipc_try_put;
-%ignore gipc_put_start;
+%ignore gipc_get_into; /* see get_into */
 
 %include "../gipc.i"
 %include "lock.i"
@@ -136,48 +131,23 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 %}
 
 %{
-/* From this size a message is received straight into its bytes object. */
-enum { LARGE = 32 * 1024 };
-
-/* Who never has to wait would never let others run: after this many bytes (a
- * message counts as 64 or more) a call returns False once, and the caller lets
- * them. */
-#define TURN (256 * 1024)
-static size_t moved;
-
-static int turn_is_over(void) {
-  if (moved < TURN)
-    return 0;
-  moved = 0;
-  return 1;
-}
-
-static void count_moved(size_t size) { moved += size < 64 ? 64 : size; }
-
-/* The next message as bytes; or, as an int, the size of a large one, which
- * get_into or get_bytes then receives; None: wait until readable (or for whom
- * is receiving it); False: let others run, then come again. */
-static PyObject *take(PyObject *module, gipc_handle *h) {
-  size_t size;
-  if (turn_is_over())
-    Py_RETURN_FALSE;
-  int result = gipc_next_size(h, &size);
-  if (result == 0) {
-    if (size >= LARGE)
-      return PyLong_FromSize_t(size);
-    const void *data;
-    result = gipc_try_get(h, &data, &size);
-    if (result == 0) {
-      count_moved(size);
-      return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
-    }
-  }
-  if (result == -EAGAIN || result == GIPC_ELOCKED) {
-    moved = 0;
-    Py_RETURN_NONE;
-  }
+/* A result of a step. */
+static PyObject *new_outcome(PyObject *module, int result) {
+  if (result >= 0)
+    return PyLong_FromLong(result);
   raise_error(module, result);
   return NULL;
+}
+
+/* The next message as bytes, or an outcome.  LENT: it is large; new_bytes, and
+ * then get_bytes, receive it. */
+static PyObject *take(PyObject *module, gipc_handle *h) {
+  const void *data;
+  size_t size;
+  int result = step_get_small(h, &data, &size);
+  if (result == STEP_DONE)
+    return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
+  return new_outcome(module, result);
 }
 
 static PyObject *type_error(PyObject *object) {
@@ -185,8 +155,6 @@ static PyObject *type_error(PyObject *object) {
                Py_TYPE(object)->tp_name);
   return NULL;
 }
-
-enum { BEGUN = 2 };
 
 /* The content of bytes, or of a memoryview. */
 static int content_of(PyObject *object, const char **data, size_t *size) {
@@ -205,10 +173,8 @@ static int content_of(PyObject *object, const char **data, size_t *size) {
   return -1;
 }
 
-/* Puts a message whose size is at most LARGE, and borrows nothing past the call;
- * in a batch of the caller, into the queue.  True: done; None: not, come again
- * with the lock; False: not, let others run; BEGUN: a part is written, and the
- * remaining bytes are queued. */
+/* Puts a message and lends nothing past the call; in a batch of the caller, into
+ * the queue.  WAIT: come again with the lock; LENT: so too, with begin_put. */
 static PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
                      PyObject *fair_lock) {
   const char *data;
@@ -217,39 +183,16 @@ static PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
   if (lock == NULL || content_of(bytes, &data, &size) < 0)
     return NULL;
   if (lock->holder != NULL)
-    Py_RETURN_NONE;
-  if (turn_is_over())
-    Py_RETURN_FALSE;
-  int batching = is_batching(lock), result = -EAGAIN;
-  if (batching)
-    result = gipc_try_put(h, data, size);
-  else if (size <= LARGE)
-    result = gipc_put_start(h, data, size);
-  if (result == 0) {
-    count_moved(size);
-    Py_RETURN_TRUE;
-  }
-  if (result != -EAGAIN && result != GIPC_ELOCKED) {
-    raise_error(module, result);
-    return NULL;
-  }
-  moved = 0;
-  if (result == GIPC_ELOCKED || batching || size > LARGE)
-    Py_RETURN_NONE;
-  result = gipc_put_cancel(h);
-  if (result == 1)
-    return PyLong_FromLong(BEGUN);
-  if (result == 0)
-    Py_RETURN_NONE;
+    return PyLong_FromLong(STEP_WAIT);
+  int result = is_batching(lock) ? step_queue(h, data, size)
+                                 : step_put(h, data, size);
   if (result == -ENOMEM)
-    Py_INCREF(bytes); /* borrowed for good */
-  raise_error(module, result);
-  return NULL;
+    Py_INCREF(bytes); /* the library may use its memory from now on */
+  return new_outcome(module, result);
 }
 
-/* The same with the lock, in a Lent block, which keeps the bytes.  None: wait
- * until the queue can take more; BEGUN: it is under way, and they are borrowed,
- * see gipc_put_step(3). */
+/* The same with the lock, in a Lent block, which keeps the bytes.  WAIT: until
+ * the queue can take more; LENT: put_step continues it. */
 static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                            PyObject *fair_lock) {
   const char *data;
@@ -257,47 +200,44 @@ static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
   FairLock *lock = as_lock(fair_lock);
   if (lock == NULL || content_of(bytes, &data, &size) < 0)
     return NULL;
-  if (turn_is_over())
-    Py_RETURN_FALSE;
-  int batching = is_batching(lock);
-  int result =
-      batching ? gipc_try_put(h, data, size) : gipc_put_start(h, data, size);
-  if (result == 0) {
-    count_moved(size);
-    Py_RETURN_TRUE;
-  }
-  if (result != -EAGAIN) {
-    raise_error(module, result);
-    return NULL;
-  }
-  moved = 0;
-  if (batching)
-    Py_RETURN_NONE;
-  return PyLong_FromLong(BEGUN);
+  return new_outcome(module, is_batching(lock)
+                                 ? step_queue(h, data, size)
+                                 : step_put_lent(h, data, size));
 }
 
 /* Closes a handle at once; what cannot be written without waiting is dropped. */
 static int discard(gipc_handle *h) { return gipc_close_within(h, 0); }
 
-/* A bytes object of any content, for get_bytes.  Its pages are not touched, so
- * that a peer that claims a size it never sends costs no memory. */
-static PyObject *new_bytes(size_t size) {
-  return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+/* A bytes object for the next message, whose size has been received.  Its pages
+ * are not touched, so that a peer that claims a size it never sends costs no
+ * memory. */
+static PyObject *new_bytes(PyObject *module, gipc_handle *h) {
+  size_t size;
+  int result = gipc_next_size(h, &size);
+  if (result == 0)
+    return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+  raise_error(module, result);
+  return NULL;
 }
 
-/* As get_into, into a bytes object that nobody else has seen yet. */
-static int get_bytes(gipc_handle *h, PyObject *bytes) {
-  size_t size;
-  if (!PyBytes_CheckExact(bytes) || PyBytes_GET_SIZE(bytes) == 0)
-    return -EINVAL;
-  int result = gipc_get_into(h, PyBytes_AS_STRING(bytes),
-                             (size_t)PyBytes_GET_SIZE(bytes), &size);
+/* Receives the next message; see gipc_get_into(3). */
+static int get_into(gipc_handle *h, void *buffer, size_t capacity,
+                    size_t *size) {
+  int result = gipc_get_into(h, buffer, capacity, size);
   if (result == 0)
-    count_moved(size);
+    spend(*size);
   return result;
 }
 
-/* Queues messages of a list: behind the first (taken[0] - before) ones, which
+/* As get_into, into a bytes object that nobody else has seen yet. */
+static int get_bytes(gipc_handle *h, PyObject *bytes, size_t *size) {
+  if (!PyBytes_CheckExact(bytes) || PyBytes_GET_SIZE(bytes) == 0)
+    return -EINVAL;
+  return get_into(h, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes),
+                  size);
+}
+
+/* Queues messages of a list, until one cannot be: behind the first (taken[0] - before) ones, which
  * are taken already.  taken, a list of one number, counts those taken, also if
  * an exception comes just behind the call; some of them may still be queued. */
 static PyObject *try_put_many(PyObject *module, gipc_handle *h,
@@ -311,58 +251,40 @@ static PyObject *try_put_many(PyObject *module, gipc_handle *h,
   size_t count = PyLong_AsSize_t(PyList_GET_ITEM(taken, 0));
   size_t first = count - before, next = first;
   PyObject *item = NULL;
-  int result = 0;
-  for (; result == 0 && next < (size_t)PyList_GET_SIZE(list); ++next) {
+  int result = STEP_DONE;
+  for (; next < (size_t)PyList_GET_SIZE(list); ++next) {
     item = PyList_GET_ITEM(list, (Py_ssize_t)next);
-    if (!PyBytes_Check(item) || turn_is_over())
+    if (!PyBytes_Check(item))
       break;
-    result = gipc_try_put(h, PyBytes_AS_STRING(item),
-                          (size_t)PyBytes_GET_SIZE(item));
-    if (result < 0)
+    result = step_queue(h, PyBytes_AS_STRING(item),
+                        (size_t)PyBytes_GET_SIZE(item));
+    if (result != STEP_DONE)
       break;
-    count_moved((size_t)PyBytes_GET_SIZE(item));
   }
   PyObject *number = PyLong_FromSize_t(count + (next - first));
   if (number == NULL || PyList_SetItem(taken, 0, number) < 0)
     return NULL;
   if (item != NULL && !PyBytes_Check(item))
     return type_error(item);
-  if (result < 0 && result != -EAGAIN) {
-    raise_error(module, result);
-    return NULL;
-  }
-  return PyBool_FromLong(next == (size_t)PyList_GET_SIZE(list));
+  return new_outcome(module, result);
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* poll(2) without the interpreter's lock, until `end` (< 0: for ever): 1, 0 when
- * the time is over, -1 with an exception.  Python's signal handlers run. */
+/* poll(2) without the interpreter's lock, until `end` (< 0: indefinitely): 1, 0
+ * after that time, -1 with an exception.  Python's signal handlers run. */
 static int poll_until(PyObject *module, struct pollfd *fds, nfds_t count,
                       double end) {
   for (;;) {
-    int milliseconds = -1;
-    if (end >= 0) {
-      double left = end - now();
-      /* Rounded up: a wait that ends early would be made again at once. */
-      milliseconds = left <= 0 ? 0 : left > 1e6 ? 1000000000
-                                                : (int)(left * 1e3) + 1;
-    }
-    int ready, error;
+    double left = end < 0 ? -1 : end - now();
+    int ready;
     Py_BEGIN_ALLOW_THREADS
-    ready = poll(fds, count, milliseconds);
-    error = errno;
+    ready = poll_within(fds, count, end >= 0 && left < 0 ? 0 : left);
     Py_END_ALLOW_THREADS
     if (ready > 0)
       return 1;
     if (ready == 0 && end >= 0 && now() >= end)
       return 0;
-    if (ready < 0 && error != EINTR) {
-      raise_error(module, -error);
+    if (ready < 0 && ready != -EINTR) {
+      raise_error(module, ready);
       return -1;
     }
     if (ready < 0 && PyErr_CheckSignals() < 0)
@@ -371,8 +293,8 @@ static int poll_until(PyObject *module, struct pollfd *fds, nfds_t count,
 }
 
 static int wait_until(PyObject *module, int fd, int direction, double end) {
-  struct pollfd p = {fd, direction == GIPC_READ ? POLLIN : POLLOUT, 0};
-  return poll_until(module, &p, 1, end);
+  struct pollfd entry = poll_entry(fd, direction);
+  return poll_until(module, &entry, 1, end);
 }
 
 /* True when fd is ready, False when timeout seconds are over (< 0: never). */
@@ -385,41 +307,44 @@ static PyObject *wait(PyObject *module, int fd, int direction, double timeout) {
 /* The same for a readable and a writable descriptor, whichever is first. */
 static PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
                              double timeout) {
-  struct pollfd fds[] = {{read_fd, POLLIN, 0}, {write_fd, POLLOUT, 0}};
+  struct pollfd fds[] = {poll_entry(read_fd, GIPC_READ),
+                         poll_entry(write_fd, GIPC_WRITE)};
   int ready = poll_until(module, fds, 2, timeout < 0 ? -1 : now() + timeout);
   return ready < 0 ? NULL : PyBool_FromLong(ready);
 }
 
-/* As take, but waits in this thread; None: the time is over. */
+/* As take, but waits in this thread.  WAIT: the timeout expired. */
 static PyObject *receive(PyObject *module, gipc_handle *h, double timeout) {
   double end = timeout < 0 ? -1 : now() + timeout;
   for (;;) {
-    PyObject *message = take(module, h);
-    if (message == Py_False) {
-      Py_DECREF(message);
-      continue;
+    const void *data;
+    size_t size;
+    int result = step_get_small(h, &data, &size);
+    if (result == STEP_DONE)
+      return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
+    if (result == STEP_WAIT) {
+      int ready = wait_until(module, gipc_fd(h, GIPC_READ), GIPC_READ, end);
+      if (ready < 0)
+        return NULL;
+      if (ready > 0)
+        continue;
     }
-    if (message != Py_None)
-      return message;
-    int ready = wait_until(module, gipc_fd(h, GIPC_READ), GIPC_READ, end);
-    if (ready == 0)
-      return message;
-    Py_DECREF(message);
-    if (ready < 0)
-      return NULL;
+    if (result != STEP_YIELD)
+      return new_outcome(module, result);
   }
 }
 %}
-%constant int LARGE = LARGE;
-%constant int BEGUN = BEGUN;
 PyObject *take(PyObject *module, gipc_handle *h);
 PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
               PyObject *fair_lock);
 PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                     PyObject *fair_lock);
 int discard(gipc_handle *h);
-PyObject *new_bytes(size_t size);
-int get_bytes(gipc_handle *h, PyObject *bytes);
+PyObject *new_bytes(PyObject *module, gipc_handle *h);
+OUTPUTS_OF(get_into)
+OUTPUTS_OF(get_bytes)
+int get_into(gipc_handle *h, void *buffer, size_t capacity, size_t *size);
+int get_bytes(gipc_handle *h, PyObject *bytes, size_t *size);
 PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
                        size_t before, PyObject *taken);
 PyObject *wait(PyObject *module, int fd, int direction, double timeout);

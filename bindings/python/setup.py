@@ -32,7 +32,7 @@ if ROOT is None:
 INTERFACE = ROOT / "bindings/python/native.i"
 CORE = sorted({*ROOT.glob("include/*.h"), *ROOT.glob("src/*.h"),
                *ROOT.glob("src/*.cc"), ROOT / "bindings/gipc.i",
-               *INTERFACE.parent.glob("*.i")})
+               ROOT / "bindings/steps.h", *INTERFACE.parent.glob("*.i")})
 
 INSTALL = """\
 gipc: it cannot be compiled here: {missing}.  What it needs:
@@ -130,8 +130,8 @@ class BuildExtension(build_ext):
             sys.exit("gipc: swig is not there: pip install swig")
         wrapper = Path(self.build_temp, "native_wrap.c")
         self.spawn([swig, "-python", "-builtin", "-O",
-                    f"-I{ROOT / 'include'}", "-outdir", self.build_temp,
-                    "-o", str(wrapper), str(INTERFACE)])
+                    f"-I{ROOT / 'include'}", f"-I{ROOT / 'bindings'}",
+                    "-outdir", self.build_temp, "-o", str(wrapper), str(INTERFACE)])
         return wrapper
 
     def exports(self):

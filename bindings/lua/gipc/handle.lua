@@ -7,8 +7,8 @@ local failure = require "gipc.failure"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
 
-local take, put_start, queue = native.take, native.put_start, native.queue
-local spend = loop.spend
+local take, put, put_lent, queue = native.take, native.put, native.put_lent, native.queue
+local DONE, YIELD, LENT, QUEUED = native.DONE, native.YIELD, native.LENT, native.QUEUED
 
 --- A handle; gipc.pipe, gipc.open, gipc.inherit and gipc.stdio make them.
 -- @type Handle
@@ -45,22 +45,36 @@ local function writable(self)
   return out, "w"
 end
 
--- Until a step has succeeded or failed, or the time is over.
-local function complete(self, direction, deadline, step, value, message, code)
-  while value == nil and message == nil do
-    local left = deadline and deadline - native.now()
-    if left and left <= 0 then
+-- Waits until a step may do something: whether there was time for that.
+local function await(self, direction, deadline)
+  local left = deadline and deadline - native.now()
+  if left and left <= 0 then
+    return false
+  end
+  if direction == native.WRITE then
+    local fd, letter = writable(self)
+    loop.wait(fd, letter, left)
+  else
+    loop.wait(native.fd(self.native, direction), "r", left)
+  end
+  return true
+end
+
+-- Repeats a step, whose results so far are given, until it is done or has failed, or
+-- the timeout expires: its value, or true; or nil, message, code.
+local function complete(self, direction, deadline, step, outcome, value, code)
+  while outcome ~= DONE and outcome ~= nil do
+    if outcome == YIELD then
+      loop.let_others_run()
+    elseif not await(self, direction, deadline) then
       return failure.timeout()
     end
-    if direction == native.WRITE then
-      local fd, letter = writable(self)
-      loop.wait(fd, letter, left)
-    else
-      loop.wait(native.fd(self.native, direction), "r", left)
-    end
-    value, message, code = step(self.native)
+    outcome, value, code = step(self.native)
   end
-  return value, message, code
+  if outcome == nil then
+    return nil, value, code
+  end
+  return value or true
 end
 
 local function flush(self, deadline)
@@ -77,8 +91,7 @@ local function flush_beside(self)
   end)
 end
 
--- Takes back what a put that was broken off, or interrupted before it had its turn,
--- may have lent.
+-- Takes back what a put that was broken off has lent.
 local function end_put(self)
   if self.lent then
     local part_left = native.put_cancel(self.native) == 1
@@ -118,14 +131,6 @@ local function wrap(native_handle, options)
   return self
 end
 
--- A hook that calls inside a put, which may not have its turn yet.
--- own_calls: of put, by the caller.
-local function refuse_inside_put(self, own_calls)
-  if self.lent and Turn.calls_of(Handle.put, self) > own_calls then
-    Turn.refuse_reentrant()
-  end
-end
-
 -- Says more of a message over the limit than the library can.
 local function failed(self, message, code, size)
   if code == native.ETOOBIG then
@@ -142,7 +147,11 @@ end
 
 -- ---- Getting --------------------------------------------------------------------
 
-local function get_in_turn(self, deadline)
+-- before: the outcome of the call without the lock, if there was one.
+local function get_in_turn(self, deadline, before)
+  if before == YIELD then
+    loop.let_others_run()
+  end
   return complete(self, native.READ, deadline, take, take(self.native))
 end
 
@@ -170,19 +179,19 @@ end
 function Handle:get(timeout)
   local deadline = failure.deadline(timeout)
   local getting = self.getting
+  local outcome, data, code
   if not getting.taken then
-    local data, message, code = take(self.native)
-    if data then
-      spend()
+    outcome, data, code = take(self.native)
+    if outcome == DONE then
       if self.decode then
         return decoded(self, pcall(self.decode, data))
       end
       return data
-    elseif message then
-      return failed(self, message, code)
+    elseif outcome == nil then
+      return failed(self, data, code)
     end
   end
-  return received(self, getting:take(deadline, get_in_turn, self, deadline))
+  return received(self, getting:take(deadline, get_in_turn, self, deadline, outcome))
 end
 
 --- The messages until the end of the stream, for a loop.  Any other end than a
@@ -216,21 +225,32 @@ local function encoded(self, value)
   return value
 end
 
--- After a put that could not be done at once: what a timeout means.
+local function in_progress()
+  return nil, native.strerror(native.EINPROGRESS), native.EINPROGRESS
+end
+
+-- What the timeout of a put means.
 local function put_result(self, value, message, code)
   if code == native.ETIMEDOUT and end_put(self) then
-    return nil, native.strerror(native.EINPROGRESS), native.EINPROGRESS
+    return in_progress()
   end
   self.lent = nil
   return value, message, code
 end
 
-local function put_in_turn(self, deadline, data)
-  end_put(self)
-  self.lent = data
+-- before: as for a get.
+local function put_in_turn(self, deadline, data, before)
+  self.lent = data -- before the library has it, as an interrupt may come at any time
+  local outcome, message, code = before, nil, nil
+  repeat
+    if outcome == YIELD then
+      loop.let_others_run()
+    end
+    outcome, message, code = put_lent(self.native, data)
+  until outcome ~= YIELD
   return put_result(
     self,
-    complete(self, native.WRITE, deadline, native.put_step, put_start(self.native, data))
+    complete(self, native.WRITE, deadline, native.put_step, outcome, message, code)
   )
 end
 
@@ -241,9 +261,14 @@ local function succeeded(value, message, code)
   return true
 end
 
--- The message is lent already.
-local function go_on_putting(self, deadline)
-  return put_result(self, complete(self, native.WRITE, deadline, native.put_step))
+-- A part of the message was written, and the remaining bytes are queued.
+local function finish_put(self, deadline)
+  local sent, message, code = self.putting:take(deadline, flush, self, deadline)
+  if code == native.ETIMEDOUT then
+    flush_beside(self)
+    return in_progress()
+  end
+  return succeeded(sent, message, code)
 end
 
 --- Puts a message; it is with the kernel when this returns.
@@ -254,34 +279,32 @@ function Handle:put(value, timeout)
   local data = encoded(self, value)
   local deadline = failure.deadline(timeout)
   local putting = self.putting
-  if putting.taken or self.lent then
-    refuse_inside_put(self, 1)
-    local done, message, code = putting:take(deadline, put_in_turn, self, deadline, data)
-    if done == nil then
+  local outcome, message, code
+  if not putting.taken then
+    outcome, message, code = put(self.native, data)
+    if outcome == DONE then
+      return true
+    elseif outcome == QUEUED then
+      return finish_put(self, deadline)
+    elseif outcome == nil then
       return failed(self, message, code, #data)
     end
-    return true
   end
-  self.lent = data -- before the library has it, as an interrupt may come at any time
-  local done, message, code = put_start(self.native, data)
-  if done then
-    self.lent = nil
-    spend()
-    return true
-  elseif message then
-    self.lent = nil
+  local done
+  done, message, code = putting:take(deadline, put_in_turn, self, deadline, data, outcome)
+  if done == nil then
     return failed(self, message, code, #data)
   end
-  self.lent = data
-  return succeeded(putting:take(deadline, go_on_putting, self, deadline))
+  return true
 end
 
 local function put_list_in_turn(self, deadline, list)
-  end_put(self)
-  local next, large, code, taken = queue(self.native, list, 1)
-  while next and next <= #list do
-    local sent, message
-    if large then
+  local outcome, next, code, taken = queue(self.native, list, 1)
+  while outcome and outcome ~= DONE do
+    local sent, message = true, nil
+    if outcome == YIELD then
+      loop.let_others_run()
+    elseif outcome == LENT then
       sent, message, code = put_in_turn(self, deadline, list[next])
       next = sent and next + 1 or next
     else
@@ -290,11 +313,11 @@ local function put_list_in_turn(self, deadline, list)
     if not sent then
       return nil, message, code, next - 1
     end
-    next, large, code, taken = queue(self.native, list, next)
+    outcome, next, code, taken = queue(self.native, list, next)
   end
-  if not next then
+  if not outcome then
     flush(self, deadline) -- what was taken before it
-    return nil, large, code, taken
+    return nil, next, code, taken
   end
   local sent, message, failed = flush(self, deadline)
   if not sent then
@@ -328,11 +351,9 @@ function Handle:put_many(list, timeout)
     end
   end
   local deadline = failure.deadline(timeout)
-  refuse_inside_put(self, 0)
   local sent, message, code, taken =
     self.putting:take(deadline, put_list_in_turn, self, deadline, encoded_list)
   if sent then
-    spend()
     return true
   end
   taken = taken or 0
@@ -349,18 +370,13 @@ end
 -- @return true; or nil, message, code
 function Handle:flush(timeout)
   local deadline = failure.deadline(timeout)
-  refuse_inside_put(self, 0)
-  return succeeded(self.putting:take(deadline, function()
-    end_put(self)
-    return flush(self, deadline)
-  end))
+  return succeeded(self.putting:take(deadline, flush, self, deadline))
 end
 
 -- ---- The rest -------------------------------------------------------------------
 
 -- Nobody gets or puts; the background flush may.
 local function check_free(self)
-  refuse_inside_put(self, 0)
   if self.getting:busy() or self.putting:busy() and not self.flushing then
     failure.misuse "a get or put of another coroutine is in progress on this handle"
   end
@@ -370,7 +386,6 @@ local function ending(self, step, timeout)
   check_free(self)
   local deadline = failure.deadline(timeout)
   return succeeded(self.putting:take(deadline, function()
-    end_put(self)
     return complete(self, native.WRITE, deadline, function(h)
       native.flush_step(h) -- what is wrong with it, the step tells
       return step(h)
@@ -400,7 +415,6 @@ end
 function Handle:abort()
   check_free(self)
   local function abort()
-    end_put(self)
     forget(self)
     return native.abort_handle(self.native)
   end

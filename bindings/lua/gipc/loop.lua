@@ -126,11 +126,6 @@ end
 
 -- ---- Waiting ---------------------------------------------------------------------
 
--- Messages that are there already are taken without any wait.  After so many
--- of them the other coroutines get their turn.
-local budget = 1000
-local left = budget
-
 local function wait_here(fd, direction, timeout)
   if not current.active() then
     return block(fd, direction, timeout)
@@ -151,13 +146,11 @@ end
 
 --- Waits on the loop in use; blocks where that cannot wait.
 function loop.wait(fd, direction, timeout)
-  left = budget
   return generator.outside(wait_here, fd, direction, timeout)
 end
 
 --- Sleeps on the loop in use.
 function loop.sleep(seconds)
-  left = budget
   return generator.outside(sleep_here, seconds)
 end
 
@@ -191,14 +184,9 @@ function loop.warn_of_another()
   end
 end
 
---- To be called for each message that needed no wait.
-function loop.spend()
-  left = left - 1
-  if left > 0 then
-    return
-  end
-  left = budget
-  -- Nothing depends on it, so it is left out where it could fail.
+--- Lets other coroutines run, once.  Nothing depends on it, so it is left out where it
+-- could fail.
+function loop.let_others_run()
   if current.active() and (isyieldable() or not loop.in_coroutine()) then
     generator.outside(current.sleep, 0)
   end
@@ -211,7 +199,6 @@ end
 
 --- Waits until loop.wake(parking): true; or timeout seconds are over.
 function loop.park(parking, timeout)
-  left = budget
   return generator.outside(parking.wait, parking, timeout)
 end
 

@@ -79,14 +79,6 @@ local function is_inside(who, turn, own_calls)
   end) > own_calls
 end
 
---- How many calls of a method of an object are in progress in this coroutine: a hook
--- may make one inside another.
-function Turn.calls_of(method, object)
-  return count_calls(nil, function(f, first)
-    return f == method and first == object
-  end)
-end
-
 --- @tparam[opt] function clean_up called whenever a turn ends, however it does
 function Turn.new(clean_up)
   return setmetatable({
@@ -95,11 +87,6 @@ function Turn.new(clean_up)
     taken = false,
     line = {},
   }, Turn)
-end
-
---- Raises the error of that.
-function Turn.refuse_reentrant()
-  failure.misuse "reentrant call: this coroutine is inside a get or put of the same handle"
 end
 
 function Turn:give_to(who)
@@ -118,7 +105,7 @@ function Turn:busy(own_calls)
   local is_mine = holder == me()
   if lives(holder) and is_inside(holder, self, is_mine and own_calls or 0) then
     if is_mine then
-      Turn.refuse_reentrant()
+      failure.misuse "reentrant call: this coroutine is inside a get or put of the same handle"
     end
     return true
   end

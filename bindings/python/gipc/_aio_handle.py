@@ -6,7 +6,19 @@ from contextlib import suppress
 from . import _native
 from ._aio_wait import await_lock, current, here, running_loop
 from ._handle import Reading, Writing
-from ._native import BEGUN, READ, WRITE, Batch, Lent, Locked, begin_put
+from ._native import (
+    DONE,
+    LENT,
+    QUEUED,
+    READ,
+    WAIT,
+    WRITE,
+    YIELD,
+    Batch,
+    Lent,
+    Locked,
+    begin_put,
+)
 from ._native import put as _put
 from ._native import take as _take
 from ._pipe import Family, _GIPCDuplexHandle, _PairContext
@@ -126,10 +138,10 @@ class Reader(_Handle, Reading):
         return data if decode is None else decode(data)
 
     def _at_hand(self):
-        """What the native take gives, or None where it is not this task's turn,
+        """What the native take gives, or WAIT where it is not this task's turn,
         or trio wants the call to be more than that."""
         if self._turn.taken or running_loop() is None:
-            return None
+            return WAIT
         try:
             return _take(self._h)
         except (GIPCError, OSError):
@@ -147,19 +159,19 @@ class Reader(_Handle, Reading):
             if signal is not None:
                 await await_lock(self, signal, deadline)
                 self._validate()
-            if data is False:
+            if data == YIELD:
                 await waits.yield_()
             while True:
                 data = _take(self._h)
-                if data is None:
+                if data.__class__ is bytes:
+                    return data
+                if data == WAIT:
                     if not await waits.ready(self, READ, deadline):
                         raise timed_out("no whole message came in time")
-                elif data is False:
+                elif data == YIELD:
                     await waits.yield_()
-                elif data.__class__ is bytes:
-                    return data
-                else:  # a large one, of this size
-                    data = _native.new_bytes(data)
+                else:
+                    data = _native.new_bytes(self._h)
                     await self._fill(data, _native.get_bytes, waits, deadline)
                     return data
 
@@ -237,31 +249,31 @@ class Writer(_Handle, Writing):
             data = _lendable(data)
         if timeout is not None:
             deadline_of(timeout)  # a wrong one is an error before anything is put
-        done = None
+        done = WAIT
         if running_loop() is not None:
             try:
                 done = _put(self._h, data, self._turn)
             except (GIPCError, OSError):
                 self._validate()
                 raise
-        if done is not True:
+        if done != DONE:
             await self._put_waiting(data, done, timeout)
 
     async def _put_waiting(self, data, done, timeout):
-        """done: what the native put gave, or None."""
+        """done: what the native put gave, or WAIT."""
         deadline = deadline_of(timeout)
         self._validate()
         waits = here()
         await waits.call(self._put_in_turn, data, done, waits, deadline)
 
     async def _put_in_turn(self, data, done, waits, deadline):
-        queued = done == BEGUN  # the remaining bytes
+        queued = done == QUEUED  # the remaining bytes
         with Locked(self._turn, waits.signal) as signal:
             if signal is not None:
                 await await_lock(self, signal, deadline, not queued)
                 self._validate()
             try:
-                if done is False:
+                if done == YIELD:
                     await waits.yield_()
                 if queued:
                     await self._flush(waits, deadline)
@@ -270,7 +282,7 @@ class Writer(_Handle, Writing):
                     # `withdrawn` what became of it.
                     with Lent(self._h, data, WRITE):
                         done = begin_put(self._h, data, self._turn)
-                        if done is not True:
+                        if done != DONE:
                             await self._put_on(data, done, waits, deadline)
             except BaseException as error:
                 if queued:
@@ -282,10 +294,10 @@ class Writer(_Handle, Writing):
                 raise
 
     async def _put_on(self, data, done, waits, deadline):
-        while done is not True:
-            if done == BEGUN:
+        while done != DONE:
+            if done == LENT:
                 return await self._finish_put(waits, deadline)
-            if done is None:
+            if done == WAIT:
                 await self._drain(waits, deadline)
             else:
                 await waits.yield_()
@@ -293,7 +305,7 @@ class Writer(_Handle, Writing):
 
     async def _finish_put(self, waits, deadline):
         while await self._writable(waits, deadline):
-            if _native.put_step(self._h) is not None:
+            if _native.put_step(self._h) == DONE:
                 return
         raise timed_out(_NOT_TAKEN, True)
 
@@ -305,7 +317,7 @@ class Writer(_Handle, Writing):
 
     async def _drain(self, waits, deadline):
         """Waits until the queue can take more."""
-        if _native.flush_step(self._h) is None:
+        if _native.flush_step(self._h) == WAIT:
             if not await self._writable(waits, deadline):
                 raise timed_out(_NOT_TAKEN, True)
 
@@ -333,7 +345,7 @@ class Writer(_Handle, Writing):
                 raise
 
     async def _flush(self, waits, deadline):
-        while _native.flush_step(self._h) is None:
+        while _native.flush_step(self._h) == WAIT:
             if not await self._writable(waits, deadline):
                 raise timed_out("the queue did not leave in time", False)
 
@@ -383,11 +395,14 @@ class Writer(_Handle, Writing):
     async def _put_chunk(self, chunk, waits, deadline, progress):
         taken = progress.taken
         before = taken[0]
-        while not _native.try_put_many(self._h, chunk, before, taken):
-            if _native.flush_step(self._h) == 0:
+        done = WAIT
+        while done != DONE:
+            done = _native.try_put_many(self._h, chunk, before, taken)
+            if done == YIELD:
                 await waits.yield_()
-            elif not await self._writable(waits, deadline):
-                raise timed_out("not all were taken in time")
+            elif done == WAIT and _native.flush_step(self._h) == WAIT:
+                if not await self._writable(waits, deadline):
+                    raise timed_out("not all were taken in time")
 
     def batch(self):
         """A block (``async with``) in which many small puts leave together:

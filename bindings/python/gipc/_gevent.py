@@ -10,7 +10,7 @@ from gevent.hub import Waiter, get_hub, set_hub
 from greenlet import getcurrent
 
 from . import _native
-from ._native import READ, WRITE, take
+from ._native import READ, WAIT, WRITE, YIELD, take
 from ._wait import monotonic
 
 
@@ -24,10 +24,12 @@ class Greenlets:
     def receive(self, handle, deadline):
         while True:
             data = take(handle._h)
-            if data is None:
+            if data.__class__ is bytes:
+                return data
+            if data == WAIT:
                 if not self.ready(handle, READ, deadline):
-                    return None
-            elif data is False:
+                    return data
+            elif data == YIELD:
                 gevent.sleep(0)
             else:
                 return data

@@ -4,7 +4,7 @@ import os
 import weakref
 
 from . import _native
-from ._native import READ, WRITE, FairLock, Locked
+from ._native import DONE, READ, WAIT, WRITE, FairLock, Locked
 from ._settings import Settings, WriterSettings
 from ._wait import current, deadline_of, timed_out
 from .errors import GIPCClosed, GIPCError, GIPCLocked, GIPCTimeout
@@ -77,6 +77,7 @@ class _GIPCHandle(Settings):
     def _forget(self):
         """It is closed, or another process has it.  May be done again, where an
         exception came between."""
+        self._closing = None
         self._stop_watcher()
         self._stop_rest()
         _open.discard(self._ref)
@@ -214,7 +215,7 @@ class _GIPCHandle(Settings):
             return
         self._stop_watcher()
         self._stop_rest()
-        while self._close_step(self._h) is None:
+        while self._close_step(self._h) == WAIT:
             waits = self._waits()
             if waits.cooperative and wait.may_go_on_later:
                 waits.finish(self)
@@ -267,10 +268,9 @@ class _GIPCHandle(Settings):
         if self._other is not None and self._other._closed:
             self._other._forget()
         self._forget()
-        self._closing = None
 
     def _close_step(self, native):
-        """None: what a put left behind when it was cancelled must leave
+        """WAIT: what a put left behind when it was cancelled must leave
         first."""
         try:
             if self._other is not None and not self._other._closed:
@@ -278,7 +278,7 @@ class _GIPCHandle(Settings):
             return _native.close(native)
         except (BrokenPipeError, GIPCClosed):
             # Nobody is there to get it; or an exception came just behind it.
-            return 0
+            return DONE
 
     def __enter__(self):
         return self
@@ -335,7 +335,7 @@ class Reading(_GIPCHandle):
     def _close_direction(self, native):
         # The peer's next put fails, as if this were a pipe of its own.
         _shut_down(_native.fd(native, READ), READ)
-        return 0
+        return DONE
 
 
 def _shut_down(fd, direction):
@@ -363,7 +363,7 @@ class Writing(WriterSettings, _GIPCHandle):
     def _flush_quietly(self):
         """A step; whether there is no more to do."""
         try:
-            return _native.flush_step(self._closing or self._h) is not None
+            return _native.flush_step(self._closing or self._h) == DONE
         except (GIPCError, OSError):
             return True  # the next put tells
 

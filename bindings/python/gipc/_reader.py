@@ -2,7 +2,7 @@
 
 from . import _native
 from ._handle import Reading
-from ._native import READ, Lent, Locked, take as _take
+from ._native import READ, WAIT, YIELD, Lent, Locked, take as _take
 from ._wait import await_lock, check_timeout, current, limit, timed_out
 from .errors import GIPCError
 
@@ -42,7 +42,7 @@ class _GIPCReader(Reading):
         return data if decode is None else decode(data)
 
     def _get_encoded(self, timeout=None):
-        data = None
+        data = WAIT
         if timeout is not None:
             check_timeout(timeout)
         if not self._turn.taken:
@@ -63,8 +63,8 @@ class _GIPCReader(Reading):
         waits = current()
         if timeout is not None:
             with limit(timeout) as deadline:
-                return self._get_in_turn(waits, deadline, data is False)
-        return self._get_in_turn(waits, None, data is False)
+                return self._get_in_turn(waits, deadline, data == YIELD)
+        return self._get_in_turn(waits, None, data == YIELD)
 
     def _get_in_turn(self, waits, deadline, yields):
         with Locked(self._turn, waits.signal) as signal:
@@ -75,12 +75,11 @@ class _GIPCReader(Reading):
             if yields:
                 waits.yield_()
             data = waits.receive(self, deadline)
-            if data is None:
-                raise timed_out("no whole message came in time")
             if data.__class__ is bytes:
                 return data
-            # A large one, of this size.
-            data = _native.new_bytes(data)
+            if data == WAIT:
+                raise timed_out("no whole message came in time")
+            data = _native.new_bytes(self._h)
             self._fill(data, _native.get_bytes, waits, deadline)
             return data
 

@@ -44,7 +44,7 @@ class Threads:
         self.current = None
 
     def receive(self, handle, deadline):
-        """What the native take gives, or None when the deadline has passed."""
+        """What the native take gives; WAIT: the deadline has passed."""
         return _native.receive(handle._h, time_left(deadline))
 
     def ready(self, handle, direction, deadline):

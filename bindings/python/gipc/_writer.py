@@ -6,9 +6,13 @@ from itertools import islice
 from . import _native
 from ._handle import Writing
 from ._native import (
-    BEGUN,
-    LARGE,
+    DONE,
+    LENT,
+    LENT_FROM,
+    QUEUED,
+    WAIT,
     WRITE,
+    YIELD,
     Batch,
     Lent,
     Locked,
@@ -41,7 +45,7 @@ def _lendable(data):
     straight from there."""
     if isinstance(data, (bytearray, memoryview)):
         view = memoryview(data)
-        if len(data) > LARGE and view.c_contiguous:
+        if len(data) >= LENT_FROM and view.c_contiguous:
             return view
     return _as_bytes(data)
 
@@ -113,7 +117,7 @@ class _GIPCWriter(Writing):
             with limit(timeout):
                 self._validate()
                 raise
-        if done is not True:
+        if done != DONE:
             self._put_waiting(data, done, timeout)
         elif timeout is not None:
             with limit(timeout):
@@ -131,17 +135,17 @@ class _GIPCWriter(Writing):
         waits = current()
         with Locked(self._turn, waits.signal) as signal:
             if signal is not None:
-                await_lock(self, signal, deadline, done != BEGUN)
+                await_lock(self, signal, deadline, done != QUEUED)
             self._validate()
             try:
-                if done is False:
+                if done == YIELD:
                     waits.yield_()
-                if done == BEGUN:
+                if done == QUEUED:
                     self._flush(waits, deadline)
                 else:
                     self._put_locked(data, waits, deadline)
             except BaseException as error:
-                if done == BEGUN:
+                if done == QUEUED:
                     note_withdrawn(error, False)
                 self._leave_rest(waits)
                 raise
@@ -150,19 +154,19 @@ class _GIPCWriter(Writing):
         # An error in the block cancels the put, and notes in `withdrawn` what
         # became of it.
         with Lent(self._h, data, WRITE):
-            done = None
-            while done is not True:
+            done = WAIT
+            while done != DONE:
                 done = begin_put(self._h, data, self._turn)
-                if done is None:
+                if done == WAIT:
                     self._drain(waits, deadline)
-                elif done is False:
+                elif done == YIELD:
                     waits.yield_()
-                elif done == BEGUN:
+                elif done == LENT:
                     return self._finish_put(waits, deadline)
 
     def _finish_put(self, waits, deadline):
         while self._writable(waits, deadline):
-            if _native.put_step(self._h) is not None:
+            if _native.put_step(self._h) == DONE:
                 return
         raise timed_out(_NOT_TAKEN, True)
 
@@ -174,7 +178,7 @@ class _GIPCWriter(Writing):
 
     def _drain(self, waits, deadline):
         """Waits until the queue can take more."""
-        if _native.flush_step(self._h) is None:
+        if _native.flush_step(self._h) == WAIT:
             if not self._writable(waits, deadline):
                 raise timed_out(_NOT_TAKEN, True)
 
@@ -196,7 +200,7 @@ class _GIPCWriter(Writing):
             self._flush(waits, deadline)
 
     def _flush(self, waits, deadline):
-        while _native.flush_step(self._h) is None:
+        while _native.flush_step(self._h) == WAIT:
             if not self._writable(waits, deadline):
                 raise timed_out("the queue did not leave in time", False)
 
@@ -243,11 +247,14 @@ class _GIPCWriter(Writing):
     def _put_chunk(self, chunk, waits, deadline, progress):
         taken = progress.taken
         before = taken[0]
-        while not _native.try_put_many(self._h, chunk, before, taken):
-            if _native.flush_step(self._h) == 0:
+        done = WAIT
+        while done != DONE:
+            done = _native.try_put_many(self._h, chunk, before, taken)
+            if done == YIELD:
                 waits.yield_()
-            elif not self._writable(waits, deadline):
-                raise timed_out("not all were taken in time")
+            elif done == WAIT and _native.flush_step(self._h) == WAIT:
+                if not self._writable(waits, deadline):
+                    raise timed_out("not all were taken in time")
 
     def batch(self):
         """A block in which many small puts leave together: those of the

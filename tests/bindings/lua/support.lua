@@ -89,9 +89,11 @@ function support.memory()
   return tonumber(read_file("/proc/self/status"):match "VmRSS:%s*(%d+)")
 end
 
--- Whether another process waits in the kernel.
+-- Whether another process waits in the kernel; an error where it has ended.
 function support.sleeps(pid)
-  return read_file(("/proc/%d/stat"):format(pid)):match "%) (%a)" == "S"
+  local state = read_file(("/proc/%d/stat"):format(pid)):match "%) (%a)"
+  assert(state ~= "Z", "the process has ended")
+  return state == "S"
 end
 
 function support.has(module)

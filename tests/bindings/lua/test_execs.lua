@@ -143,7 +143,7 @@ return function(test)
       local file = assert(io.open(path, "w"))
       local child = support.program(([[
         local gipc = require "gipc"
-        local r = gipc.pipe()
+        local r, kept = gipc.pipe()
         gipc.inherit("w", { codec = "raw" }):put "ready"
         %s]]):format(wait), { handles = { w = w }, stderr = file })
       file:close()

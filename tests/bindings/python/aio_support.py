@@ -5,9 +5,8 @@ import asyncio
 import functools
 
 import pytest
+import support
 from gipc import aio
-
-PATIENCE = 50  # seconds that one test may take
 
 try:
     import uvloop
@@ -27,7 +26,7 @@ class Asyncio:
     def run(self, function, *arguments, **options):
         async def main():
             return await asyncio.wait_for(
-                function(*arguments, **options), PATIENCE
+                function(*arguments, **options), support.limit
             )
 
         with asyncio.Runner(loop_factory=self.new_loop) as runner:
@@ -38,7 +37,7 @@ class Asyncio:
 
     async def ended(self, job):
         """Waits for its end."""
-        await asyncio.wait([job], timeout=PATIENCE)
+        await asyncio.wait([job], timeout=support.PATIENCE)
         assert job.done(), "the task hangs"
 
     async def settle(self):
@@ -77,7 +76,7 @@ class Trio:
         trio = self._trio
 
         async def main():
-            with trio.fail_after(PATIENCE):
+            with trio.fail_after(support.limit):
                 async with trio.open_nursery() as self._nursery:
                     result = await function(*arguments, **options)
                     self._nursery.cancel_scope.cancel()
@@ -95,7 +94,7 @@ class Trio:
         return TrioJob(self._trio, self._nursery, function, arguments)
 
     async def ended(self, job):
-        with self._trio.fail_after(PATIENCE):
+        with self._trio.fail_after(support.PATIENCE):
             await job.event.wait()
 
     async def settle(self):

@@ -11,7 +11,7 @@ import gevent
 import pytest
 import support
 
-DEADLINE = 60  # seconds for one test that does not say another timeout
+DEADLINE = 120  # seconds for one test that does not say another timeout
 
 
 def pytest_configure(config):
@@ -36,6 +36,7 @@ def pytest_pyfunc_call(pyfuncitem):
     way = arguments.get("way", support.WAYS["gevent"])
     mark = pyfuncitem.get_closest_marker("timeout")
     seconds = mark.args[0] if mark else DEADLINE
+    support.limit = seconds
     faulthandler.dump_traceback_later(seconds + 10, exit=True)
     try:
         way.run(pyfuncitem.obj, arguments, seconds)

@@ -18,7 +18,8 @@ import gipc.gipc
 
 LONG = bool(os.environ.get("GIPC_TEST_LONG"))
 PORTABLE = os.environ.get("GIPC_TEST_OS") == "posix"
-PATIENCE = 30  # seconds after which what a test waits for has failed
+PATIENCE = 60  # seconds after which what a test waits for has failed
+limit = None  # seconds that the running test may take
 
 
 def write_then_read(handle, size):
@@ -151,6 +152,16 @@ def read_exactly(fd, size):
     while len(data) < size:
         more = os.read(fd, size - len(data))
         assert more, "the stream ended"
+        data += more
+    return data
+
+
+def what_is_there(fd):
+    data = b""
+    while is_readable(fd):
+        more = os.read(fd, 1 << 20)
+        if not more:
+            break
         data += more
     return data
 

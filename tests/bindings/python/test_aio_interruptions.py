@@ -111,6 +111,26 @@ async def close(interrupted):
     r.close()
 
 
+async def close_with_room(interrupted):
+    """The second close can write what the first one could not."""
+    message = bytes(300_000)
+    r, w = raw()
+    with pytest.raises(GIPCTimeout):
+        await w.put(message, timeout=0)
+
+    async def begin():
+        w.close()
+
+    await interrupted(begin)
+    got = support.what_is_there(r.fileno())
+    try:
+        await w.aclose()
+    except GIPCClosed:
+        await w._wait_closed(None)
+    assert got + support.what_is_there(r.fileno()) == frame(message)
+    r.close()
+
+
 def get(call, *parts):
     """The first part is there, the others come when the loop waits."""
 
@@ -164,6 +184,7 @@ CASES = {
     "flush": flush,
     "batch": batch,
     "close": close,
+    "close_with_room": close_with_room,
     "get": get(get_one, SMALL),
     "get_that_waits": get(get_one, SMALL[:6], SMALL[6:]),
     "get_with_a_timeout": get(get_in_time, SMALL[:6], SMALL[6:]),

@@ -9,7 +9,7 @@ import sys
 import gipc
 import pytest
 import support
-from aio_support import PATIENCE, result_of, under_all
+from aio_support import result_of, under_all
 from gipc import GIPCTimeout, aio
 from subprocess import PIPE
 
@@ -56,7 +56,7 @@ async def test_python_is_the_parent_behind_a_launcher(tasks):
         async with aio.open(p.stdout, p.stdin, "json", "json") as handle:
             for number in range(5):
                 await handle.put(number)
-                assert await handle.get(timeout=PATIENCE) == number * number
+                assert await handle.get(timeout=support.PATIENCE) == number * number
     assert p.exitcode == 0
 
 

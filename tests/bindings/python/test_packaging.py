@@ -121,6 +121,7 @@ def test_the_tarball_carries_all_it_is_built_from(tarball, tree):
     core = {f"core/{path.relative_to(tree)}"
             for path in [*tree.glob("src/*.cc"), *tree.glob("src/*.h"),
                          *tree.glob("include/*"), tree / "bindings/gipc.i",
+                         tree / "bindings/steps.h",
                          *tree.glob("bindings/python/*.i")]}
     package = {f"gipc/{path.name}"
                for path in (tree / "bindings/python/gipc").iterdir()}

@@ -125,10 +125,10 @@ class HandlesTest < GipcTest
     reader, peer = bare_reader
     peer.write(frame("x" * 100_000).byteslice(0, 50_000))
     getting = until_waiting(Thread.new { reader.get })
-    assert_nil NATIVE.take(reader.instance_variable_get(:@native))
+    assert_equal NATIVE::WAIT, NATIVE.take(reader.instance_variable_get(:@native))
     writer, other = bare_writer(buffer: 4608)
     putting = until_waiting(Thread.new { writer.put("y" * 100_000) })
-    assert_nil NATIVE.put(writer.instance_variable_get(:@native), "z")
+    assert_equal NATIVE::WAIT, NATIVE.put(writer.instance_variable_get(:@native), "z")
     peer.write("x" * 50_004)
     assert_equal 100_000, getting.value.bytesize
     other.read(100_004)

@@ -1,50 +1,26 @@
 /* ---- Messages ------------------------------------------------------------------ */
 
 %{
-/* From this size a message is received straight into its String, and sent
- * straight from it.  Ruby keeps no String of this size in the object itself. */
-#define LARGE (32 * 1024)
-
-/* Who never has to wait would never let other fibers run: after this many bytes
- * (a message counts as 64 or more) a call returns false once. */
-#define TURN (256 * 1024)
-static size_t moved;
-
-static int turn_is_over(void) {
-  if (RB_LIKELY(moved < TURN))
-    return 0;
-  moved = 0;
-  return 1;
+/* A result of a step. */
+static VALUE new_outcome(int result) {
+  if (result < 0)
+    raise_error(result);
+  return INT2FIX(result);
 }
 
-static void count_moved(size_t size) { moved += size < 64 ? 64 : size; }
-
-/* The next message; or, as an Integer, the size of a large one, for receive;
- * nil: wait until readable, or for whom is receiving; false: let others run,
- * then come again. */
+/* The next message, or an outcome.  LENT: it is large; receive gets it. */
 static VALUE take(gipc_handle *h) {
   size_t size;
   const void *data;
-  if (turn_is_over())
-    return Qfalse;
-  int result = gipc_next_size(h, &size);
-  if (result == 0 && size >= LARGE)
-    return SIZET2NUM(size);
-  if (result == 0)
-    result = gipc_try_get(h, &data, &size);
-  if (result == 0) {
-    count_moved(size);
-    return rb_str_new(data, (long)size);
-  }
-  if (result != -EAGAIN && result != GIPC_ELOCKED)
-    raise_error(result);
-  return Qnil;
+  int result = step_get_small(h, &data, &size);
+  return result == STEP_DONE ? rb_str_new(data, (long)size)
+                             : new_outcome(result);
 }
 
 /* What the library does with the memory of a String, and with an exception that
  * comes meanwhile.  In C, so that none finds a place between the lending of the
  * memory and the promise to take it back.  The caller has the lock of the handle,
- * and its block waits: for readability or writability, or, given false, until
+ * and its block waits until that is readable or writable, or, given YIELD, until
  * others have run. */
 typedef struct transfer {
   gipc_handle *h;
@@ -58,9 +34,10 @@ static VALUE receive_body(VALUE argument) {
   int result;
   while ((result = gipc_get_into(t->h, RSTRING_PTR(t->string), t->size,
                                  &t->size)) == -EAGAIN)
-    rb_yield(turn_is_over() ? Qfalse : Qnil);
+    rb_yield(INT2FIX(step_wait()));
   if (result < 0)
     raise_error(result);
+  spend(t->size);
   t->done = 1;
   return Qnil;
 }
@@ -74,10 +51,14 @@ static VALUE receive_end(VALUE argument) {
   return Qnil;
 }
 
-/* Receives the next message, of this size, into a String, or a new one for nil,
- * which is returned.  Its memory is not touched before, so that a peer that
- * claims a size it never sends costs none. */
-static VALUE receive(gipc_handle *h, VALUE buffer, size_t size) {
+/* Receives the next message, whose size has been received, into a String, or a
+ * new one for nil, which is returned.  Its memory is not touched before, so that a
+ * peer that claims a size it never sends costs none. */
+static VALUE receive(gipc_handle *h, VALUE buffer) {
+  size_t size;
+  int result = gipc_next_size(h, &size);
+  if (result < 0)
+    raise_error(result);
   if (NIL_P(buffer)) {
     buffer = rb_str_buf_new((long)size);
   } else {
@@ -88,48 +69,34 @@ static VALUE receive(gipc_handle *h, VALUE buffer, size_t size) {
   transfer t = {h, buffer, size, 0};
   rb_str_locktmp(buffer);
   rb_ensure(receive_body, (VALUE)&t, receive_end, (VALUE)&t);
-  count_moved(size);
   return buffer;
 }
 
-/* Sends a message.  true: it is with the kernel; :queued: it is taken, and
- * flush_step sends the rest; nil: nothing of it is taken, wait until writable,
- * or for whom is sending; or it is large, for lend; false: nothing of it is
- * taken, let others run. */
+/* Puts a message.  WAIT: perhaps for another thread that puts; LENT: it is large;
+ * lend puts it.  The bytes of a small String may move when the collector compacts,
+ * so the library keeps no pointer to them. */
 static VALUE put(gipc_handle *h, VALUE message) {
   Check_Type(message, T_STRING);
-  size_t size = (size_t)RSTRING_LEN(message);
-  if (size >= LARGE)
-    return Qnil;
-  if (turn_is_over())
-    return Qfalse;
-  int result = gipc_put_start(h, RSTRING_PTR(message), size);
-  if (result == -EAGAIN) {
-    /* The bytes of a small String may move when the collector compacts, so
-     * the library must not keep a pointer to them. */
-    result = gipc_put_cancel(h);
-    if (result == 1)
-      return ID2SYM(rb_intern("queued"));
-    if (result == 0)
-      return Qnil;
-  }
-  if (result == GIPC_ELOCKED)
-    return Qnil;
-  if (result < 0)
-    raise_error(result);
-  count_moved(size);
-  return Qtrue;
+  int result =
+      step_put(h, RSTRING_PTR(message), (size_t)RSTRING_LEN(message));
+  if (result == -ENOMEM) /* the library may use its memory from now on */
+    rb_gc_register_mark_object(message);
+  return new_outcome(result);
 }
 
 static VALUE lend_body(VALUE argument) {
   transfer *t = (transfer *)argument;
-  int result = gipc_put_start(t->h, RSTRING_PTR(t->string), t->size);
-  while (result == -EAGAIN) {
-    rb_yield(Qnil);
-    result = gipc_put_step(t->h);
+  int result = STEP_YIELD;
+  for (;;) {
+    result = result == STEP_YIELD
+                 ? step_put_lent(t->h, RSTRING_PTR(t->string), t->size)
+                 : step_put_more(t->h);
+    if (result < 0)
+      raise_error(result);
+    if (result == STEP_DONE)
+      break;
+    rb_yield(INT2FIX(result == STEP_YIELD ? STEP_YIELD : STEP_WAIT));
   }
-  if (result < 0)
-    raise_error(result);
   t->done = 1;
   return Qtrue;
 }
@@ -145,13 +112,13 @@ static VALUE lend_end(VALUE argument) {
   return Qnil;
 }
 
-/* Sends a large message straight from a frozen String. */
+/* Sends a large message straight from a frozen String, whose bytes do not move:
+ * Ruby keeps none of this size in the object itself. */
 static VALUE lend(gipc_handle *h, VALUE message) {
   Check_Type(message, T_STRING);
-  if (!OBJ_FROZEN(message) || RSTRING_LEN(message) < LARGE)
+  if (!OBJ_FROZEN(message) || RSTRING_LEN(message) < LENT_FROM)
     rb_raise(rb_eArgError, "a large frozen String is needed");
   transfer t = {h, message, (size_t)RSTRING_LEN(message), 0};
-  count_moved(t.size);
   return rb_ensure(lend_body, (VALUE)&t, lend_end, (VALUE)&t);
 }
 
@@ -224,34 +191,28 @@ static int polled_together(VALUE readable, VALUE writable) {
   return error;
 }
 
-static int is_large(VALUE message) {
-  Check_Type(message, T_STRING);
-  return RSTRING_LEN(message) >= LARGE;
-}
-
-/* Queues the messages of an Array from index first on.  The index of the first
- * one that was not taken; some of those taken may still be queued. */
+/* Queues the messages of an Array from index first on: the outcome, and the index
+ * of the first one that was not queued. */
 static VALUE queue(gipc_handle *h, VALUE messages, long first) {
   Check_Type(messages, T_ARRAY);
+  int result = STEP_DONE;
   for (; first < RARRAY_LEN(messages); ++first) {
     VALUE message = RARRAY_AREF(messages, first);
     Check_Type(message, T_STRING);
-    int result = gipc_try_put(h, RSTRING_PTR(message),
-                              (size_t)RSTRING_LEN(message));
-    if (result == -EAGAIN)
-      break;
+    result = step_queue(h, RSTRING_PTR(message), (size_t)RSTRING_LEN(message));
     if (result < 0)
       raise_error(result);
+    if (result != STEP_DONE)
+      break;
   }
-  return LONG2NUM(first);
+  return rb_ary_new_from_args(2, INT2FIX(result), LONG2NUM(first));
 }
 %}
 VALUE take(gipc_handle *h);
-VALUE receive(gipc_handle *h, VALUE buffer, size_t size);
+VALUE receive(gipc_handle *h, VALUE buffer);
 VALUE put(gipc_handle *h, VALUE message);
 VALUE lend(gipc_handle *h, VALUE message);
 VALUE ready(VALUE objects);
 int polled_together(VALUE readable, VALUE writable);
-int is_large(VALUE message);
 VALUE queue(gipc_handle *h, VALUE messages, long first);
 

@@ -54,8 +54,7 @@ void set_error_classes(VALUE classes);
     raise_error($1);
   $result = Qnil;
 }
-%typemap(out) int is_large "$result = $1 ? Qtrue : Qfalse;"
-%typemap(out) int is_locked_below = int is_large;
+%typemap(out) int is_locked_below "$result = $1 ? Qtrue : Qfalse;"
 %typemap(out) int gipc_process_is_alive {
   if ($1 < 0)
     raise_error($1);
@@ -200,11 +199,8 @@ static void release(VALUE object) {
 void release(VALUE object);
 
 /* take, put and others, below, stand for them. */
-%ignore gipc_try_get;
 %ignore gipc_next_size;
 %ignore gipc_get_into;
-%ignore gipc_try_put;
-%ignore gipc_put_start;
 %ignore gipc_put_cancel;
 /* These wait. */
 %ignore gipc_process_join;

@@ -185,12 +185,12 @@ module Gipc
       deadline = Deadline.after(timeout)
       accepted = 0
       writing(deadline) do |fd|
-        while (accepted = Native.queue(@native, messages, accepted)) < messages.size
-          messages.map! { |message| unchanging(message) }
-          send_queued(fd, deadline)
-          Gipc.let_others_run
+        outcome = nil
+        until outcome == Native::DONE
+          outcome, accepted = Native.queue(@native, messages, accepted)
+          messages.map! { |message| unchanging(message) } unless outcome == Native::DONE
+          outcome == Native::YIELD ? Gipc.let_others_run : send_queued(fd, deadline)
         end
-        send_queued(fd, deadline)
       end
       self
     rescue Timeout => e

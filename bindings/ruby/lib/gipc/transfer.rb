@@ -29,27 +29,25 @@ module Gipc
     # A get that could not be done at once, with what it has come to so far.  What
     # is large goes into the buffer, if there is one.
     def receive(result, deadline, buffer = nil)
-      Gipc.let_others_run if result == false
+      Gipc.let_others_run if result == Native::YIELD
       fd = Native.fd(@native, Native::READ)
       @in.exclusively(deadline) do
         # Saves a look into the kernel, which has just had nothing.
-        @in.wait(fd, deadline) if result.nil? && Native.pending(@native, Native::READ).zero?
+        @in.wait(fd, deadline) if result == Native::WAIT && Native.pending(@native, Native::READ).zero?
         loop do
           case message = Native.take(@native)
           when String then return message
-          when Integer then return receive_large(message, fd, deadline, buffer)
-          when nil then @in.wait(fd, deadline)
-          else Gipc.let_others_run
+          when Native::LENT then return receive_large(fd, deadline, buffer)
+          when Native::WAIT then @in.wait(fd, deadline)
+          when Native::YIELD then Gipc.let_others_run
           end
         end
       end
     end
 
     # Straight into a String.
-    def receive_large(size, fd, deadline, buffer)
-      Native.receive(@native, buffer, size) do |more|
-        more.nil? ? @in.wait(fd, deadline) : Gipc.let_others_run
-      end
+    def receive_large(fd, deadline, buffer)
+      Native.receive(@native, buffer) { @in.wait(fd, deadline) }
     end
 
     # ---- Putting
@@ -66,27 +64,33 @@ module Gipc
 
     def send_message(message, deadline)
       result = Native.put(@native, message) unless @out.locked?
-      finish_put(message, result, deadline) unless result == true
+      finish_put(message, result, deadline) unless result == Native::DONE
     end
 
     # A put that could not be done at once, with what it has come to so far.
     def finish_put(message, result, deadline)
       message = unchanging(message)
       writing(deadline) do |fd|
-        if Native.is_large(message)
-          Native.lend(@native, message) { wait_writable(fd, deadline) }
-          return
-        end
-
-        until result
-          result.nil? ? wait_writable(fd, deadline) : Gipc.let_others_run
+        until result == Native::DONE
+          case result
+          when Native::LENT then return lend(message, fd, deadline)
+          when Native::QUEUED then return send_queued(fd, deadline)
+          when Native::WAIT then wait_writable(fd, deadline)
+          when Native::YIELD then Gipc.let_others_run
+          end
           result = Native.put(@native, message)
         end
-        send_queued(fd, deadline) if result == :queued
       end
     rescue Exception => e # rubocop:disable Lint/RescueException
-      e.instance_variable_set(:@in_progress, true) if result == :queued && !e.frozen?
+      e.instance_variable_set(:@in_progress, true) if result == Native::QUEUED && !e.frozen?
       raise
+    end
+
+    # Straight from a String.
+    def lend(message, fd, deadline)
+      Native.lend(@native, message) do |outcome|
+        outcome == Native::YIELD ? Gipc.let_others_run : wait_writable(fd, deadline)
+      end
     end
 
     # Calls the block of a put once the message is on its way, also if an exception
@@ -107,7 +111,7 @@ module Gipc
     end
 
     def send_queued(fd, deadline)
-      wait_writable(fd, deadline) until Native.flush_step(@native)
+      wait_writable(fd, deadline) until Native.flush_step(@native) == Native::DONE
     end
 
     # What a put that was broken off has left in the queue is sent meanwhile.
@@ -154,9 +158,9 @@ module Gipc
       false # the limit, or the end, which the next get raises
     end
 
-    # Repeats what cannot be done while bytes are queued.
+    # Repeats a step that cannot be done while bytes are queued.
     def finish_writing(deadline)
-      until yield
+      while yield == Native::WAIT
         writing(deadline) { |fd| send_queued(fd, deadline) }
       end
     end

@@ -1,0 +1,177 @@
+/* The steps of every language: their outcomes, the size from which they lend
+ * memory, when they let others run, and how they wait.  SWIG copies this file
+ * into the module of each language (see gipc.i).  Nothing here calls an
+ * interpreter, and only poll_within() waits.
+ *
+ * A step returns an outcome, or an error of the library, which is < 0. */
+#include <errno.h>
+#include <gipc.h>
+#include <poll.h>
+#include <stddef.h>
+#include <time.h>
+
+enum step_outcome {
+  /* The step is complete. */
+  STEP_DONE,
+  /* Nothing was done.  Wait until the descriptor is ready, or until the call of
+   * another thread on this handle has returned, then repeat the step. */
+  STEP_WAIT,
+  /* Nothing was done.  Let others run, then repeat the step. */
+  STEP_YIELD,
+  /* The message is moved straight from or to memory of the caller, which is lent
+   * to the library meanwhile: the caller needs the lock of the handle. */
+  STEP_LENT,
+  /* A part of the message was written, and the library has copied the remaining
+   * bytes to its queue: step_flush() writes them. */
+  STEP_QUEUED
+};
+
+/* Messages of this size in bytes or more are lent; a copy of a smaller one is
+ * cheaper than what lending takes. */
+enum { LENT_FROM = 32 * 1024 };
+
+/* ---- Fairness -----------------------------------------------------------------
+ *
+ * A task that never has to wait would never let others run.  A thread that has
+ * moved this many bytes since it last waited or yielded gets STEP_YIELD once.
+ * An empty message takes time, too: each one counts as LEAST_COST bytes or more. */
+enum { BUDGET = 256 * 1024, LEAST_COST = 64 };
+static __thread size_t spent;
+
+static inline void spend(size_t size) {
+  spent += size < LEAST_COST ? LEAST_COST : size;
+}
+
+static inline int budget_is_spent(void) { return spent >= BUDGET; }
+
+static inline int step_yield(void) {
+  spent = 0;
+  return STEP_YIELD;
+}
+
+/* The caller waits, and others run. */
+static inline int step_wait(void) {
+  spent = 0;
+  return STEP_WAIT;
+}
+
+/* ---- Steps --------------------------------------------------------------------- */
+
+static inline int outcome_of(int result) {
+  if (result == -EAGAIN)
+    return step_wait();
+  return result < 0 ? result : STEP_DONE;
+}
+
+/* Of a call that has moved *size bytes if it succeeded. */
+static inline int outcome_of_move(int result, const size_t *size) {
+  if (result >= 0)
+    spend(*size);
+  return outcome_of(result);
+}
+
+/* The same without the lock of the handle. */
+static inline int outcome_of_try(int result, const size_t *size) {
+  return outcome_of_move(result == GIPC_ELOCKED ? -EAGAIN : result, size);
+}
+
+/* Gets the next message: a view, valid until the next call on h. */
+static inline int step_get(gipc_handle *h, const void **data, size_t *size) {
+  if (budget_is_spent())
+    return step_yield();
+  return outcome_of_try(gipc_try_get(h, data, size), size);
+}
+
+/* The same.  STEP_LENT: it is large, of *size bytes; gipc_get_into() receives
+ * it. */
+static inline int step_get_small(gipc_handle *h, const void **data,
+                                 size_t *size) {
+  if (budget_is_spent())
+    return step_yield();
+  int result = gipc_next_size(h, size);
+  if (result == 0 && *size >= LENT_FROM)
+    return STEP_LENT;
+  if (result == 0)
+    result = gipc_try_get(h, data, size);
+  return outcome_of_try(result, size);
+}
+
+/* Puts a message, and lends nothing past the call.  STEP_LENT: it is large;
+ * step_put_lent() puts it.  After -ENOMEM the library may use its memory for as
+ * long as h is open. */
+static inline int step_put(gipc_handle *h, const void *data, size_t size) {
+  if (size >= LENT_FROM)
+    return STEP_LENT;
+  if (budget_is_spent())
+    return step_yield();
+  int result = gipc_put_start(h, data, size);
+  if (result != -EAGAIN)
+    return outcome_of_try(result, &size);
+  result = gipc_put_cancel(h);
+  if (result == 0)
+    return step_wait();
+  return result < 0 ? result : STEP_QUEUED;
+}
+
+/* Starts a put; the caller has the lock.  STEP_LENT: the memory is lent until
+ * step_put_more() is done or fails, or until gipc_put_cancel(). */
+static inline int step_put_lent(gipc_handle *h, const void *data, size_t size) {
+  if (budget_is_spent())
+    return step_yield();
+  int outcome = outcome_of_move(gipc_put_start(h, data, size), &size);
+  return outcome == STEP_WAIT ? STEP_LENT : outcome;
+}
+
+static inline int step_put_more(gipc_handle *h) {
+  return outcome_of(gipc_put_step(h));
+}
+
+/* Appends a copy of a message to the write queue.  STEP_WAIT: the queue is full;
+ * step_flush() first, which may not have to wait. */
+static inline int step_queue(gipc_handle *h, const void *data, size_t size) {
+  if (budget_is_spent())
+    return step_yield();
+  int result = gipc_try_put(h, data, size);
+  if (result == -EAGAIN)
+    return STEP_WAIT;
+  return outcome_of_move(result, &size);
+}
+
+/* Writes queued bytes.  STEP_DONE: the queue is empty. */
+static inline int step_flush(gipc_handle *h) {
+  return outcome_of(gipc_flush_step(h));
+}
+
+/* STEP_WAIT: step_flush() first. */
+static inline int step_close(gipc_handle *h) {
+  return outcome_of(gipc_close(h));
+}
+
+static inline int step_shutdown(gipc_handle *h) {
+  return outcome_of(gipc_shutdown(h));
+}
+
+/* ---- Waiting ------------------------------------------------------------------- */
+
+/* The monotonic clock, in seconds. */
+static inline double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static inline struct pollfd poll_entry(int fd, int direction) {
+  struct pollfd entry = {fd, direction == GIPC_READ ? POLLIN : POLLOUT, 0};
+  return entry;
+}
+
+/* poll(2) with a timeout in seconds; < 0 waits indefinitely.  > 0: some are
+ * ready; 0: the timeout expired; -EINTR: a signal came; or another error < 0. */
+static inline int poll_within(struct pollfd *entries, nfds_t count,
+                              double timeout) {
+  int milliseconds = -1;
+  if (timeout >= 0) /* rounded up, as a wait that ends early is repeated */
+    milliseconds = timeout > 1e6 ? 1000000000 : (int)(timeout * 1e3 + 0.999);
+  int ready = poll(entries, count, milliseconds);
+  return ready < 0 ? -errno : ready;
+}
