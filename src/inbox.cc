@@ -10,9 +10,13 @@
 namespace gipc {
 
 bool Inbox::is_part_of_control(size_t at) const noexcept {
-  return expects_control_ && end_ - at >= frame::short_header &&
-         end_ - at < frame::control_size &&
-         frame::load32(ahead_.data() + at) == frame::control;
+  if (!expects_control_)
+    return false;
+  unsigned char whole[frame::control_size];
+  frame::encode_ring(whole);
+  size_t size = end_ - at;
+  return size > 0 && size < sizeof whole &&
+         std::memcmp(ahead_.data() + at, whole, size) == 0;
 }
 
 int Inbox::cut_control(const unsigned char *&behind, size_t &size) noexcept {

@@ -295,6 +295,116 @@ static void a_reader_leaves_an_empty_ring(void **state) {
   }
 }
 
+/* ---- Cut anywhere ---------------------------------------------------------
+ */
+
+/* Moves at most so many bytes, and the descriptor that came with them; false if
+ * there are none. */
+static bool forward(int from, int to, size_t most) {
+  char bytes[64];
+  union {
+    struct cmsghdr align;
+    char room[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct iovec part = {bytes, most};
+  struct msghdr header = {.msg_iov = &part,
+                          .msg_iovlen = 1,
+                          .msg_control = control.room,
+                          .msg_controllen = sizeof control.room};
+  ssize_t moved = recvmsg(from, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (moved <= 0)
+    return false;
+  part.iov_len = (size_t)moved;
+  assert_int_equal(sendmsg(to, &header, MSG_NOSIGNAL), moved);
+  struct cmsghdr *entry =
+      header.msg_controllen > 0 ? CMSG_FIRSTHDR(&header) : NULL;
+  if (entry != NULL) {
+    int fd;
+    memcpy(&fd, CMSG_DATA(entry), sizeof fd);
+    close(fd);
+  }
+  return true;
+}
+
+static uint32_t get_what_is_there(gipc_handle *r, uint32_t got) {
+  const void *data;
+  size_t size;
+  int result;
+  while ((result = gipc_try_get(r, &data, &size)) == 0) {
+    assert_int_equal(size, sizeof got);
+    assert_memory_equal(data, &got, sizeof got);
+    got++;
+  }
+  RESULT(result, -EAGAIN);
+  return got;
+}
+
+static void a_change_arrives_in_pieces_of_any_size(void **state) {
+  for (uint32_t most = 1; most <= 24; most++)
+    for (uint32_t every = 1; every <= 4; every++) {
+      gipc_handle *r, *w;
+      int a[2], b[2];
+      uint32_t put = 0, got = 0;
+      assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, a), 0);
+      assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, b), 0);
+      OK(gipc_open(-1, a[0], &w));
+      OK(gipc_open(b[1], -1, &r));
+      OK(gipc_set_transport(r, GIPC_TRANSPORT_RING));
+      bool was_ring = false;
+      for (uint32_t i = 0; i < 60; i++) {
+        OK(gipc_set_transport(w, i % 10 == 9 ? GIPC_TRANSPORT_PLAIN
+                                             : GIPC_TRANSPORT_RING));
+        put_number(w, put++);
+        was_ring |= stats_of(r).transport_in == GIPC_TRANSPORT_RING;
+        for (uint32_t j = 0;
+             (j < every || i % 7 == 0) && forward(a[1], b[0], most); j++)
+          got = get_what_is_there(r, got);
+      }
+      OK(gipc_close(w));
+      while (forward(a[1], b[0], most))
+        got = get_what_is_there(r, got);
+      close(b[0]);
+      while (got < put)
+        get_number(r, got++);
+      expect_end(r);
+      assert_true(was_ring);
+      close(a[1]);
+      gipc_handle_free(w);
+      gipc_handle_free(r);
+    }
+}
+
+static void a_stream_that_ends_in_the_change_has_ended(void **state) {
+  for (size_t length = 0; length <= 12; length++) {
+    gipc_handle *r, *w;
+    const void *data;
+    size_t size;
+    int a[2], b[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, a), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, b), 0);
+    OK(gipc_open(-1, a[0], &w));
+    OK(gipc_open(b[1], -1, &r));
+    OK(gipc_set_transport(r, GIPC_TRANSPORT_RING));
+    OK(gipc_set_transport(w, GIPC_TRANSPORT_RING));
+    put_number(w, 0);
+    assert_true(forward(a[1], b[0], 64));
+    get_number(r, 0);
+    put_number(w, 1); /* the control frame, and the message in the ring */
+    assert_int_equal(stats_of(w).transport_out, GIPC_TRANSPORT_RING);
+    for (size_t i = 0; i < length; i++) {
+      assert_true(forward(a[1], b[0], 1));
+      RESULT(i < 11 ? gipc_try_get(r, &data, &size) : -EAGAIN, -EAGAIN);
+    }
+    close(b[0]);
+    if (length == 12)
+      get_number(r, 1);
+    expect_end(r);
+    close(a[1]);
+    gipc_handle_free(w);
+    gipc_handle_free(r);
+  }
+}
+
 /* ---- Both directions ------------------------------------------------------
  */
 
@@ -357,6 +467,8 @@ int main(void) {
       TEST(a_timeout_of_zero_gets_what_is_in_the_ring),
       TEST(a_writer_leaves_and_comes_back),
       TEST(a_reader_leaves_an_empty_ring),
+      TEST(a_change_arrives_in_pieces_of_any_size),
+      TEST(a_stream_that_ends_in_the_change_has_ended),
       TEST(two_directions_have_rings_of_their_own),
   };
   if (portable())
