@@ -179,6 +179,8 @@ int Handle::set_transport(int transport) noexcept {
     error = receiver_.channel().set_transport(transport);
   if (error == 0 && sender_.is_open())
     error = sender_.channel().set_transport(transport);
+  if (driver() != nullptr)
+    driver()->changed(); // bytes may be in memory that were in the socket
   return error;
 }
 

@@ -3,6 +3,10 @@
 #include "support_fault.h"
 #include "support_process.h"
 
+#include "sys.h"
+
+#include <cstdlib>
+#include <cstring>
 #include <string>
 
 namespace {
@@ -143,6 +147,43 @@ void a_bell_that_cannot_be_rung_ends_the_writer(void **) {
   RESULT(gipc_put(pipe.w, "x", 1, 10), -EPIPE);
 }
 
+gipc_handle *leaving;
+
+// Just before the reader drains the socket, the writer puts and leaves.
+int put_and_leave(const char *call) noexcept {
+  if (leaving != nullptr && std::strcmp(call, "recv") == 0) {
+    gipc_handle *w = leaving;
+    leaving = nullptr;
+    if (gipc_put(w, "last", 4, 10) != 0 ||
+        gipc_set_transport(w, GIPC_TRANSPORT_PLAIN) != 0 ||
+        gipc_put(w, "behind", 6, 10) != 0)
+      std::abort();
+  }
+  return 0;
+}
+
+void what_was_put_before_the_mark_is_read_before_what_is_behind_it(void **) {
+  Pipe pipe;
+  const void *data;
+  size_t size;
+  for (int i = 0; i < 6; ++i) {
+    pipe.put(100);
+    pipe.get();
+  }
+  assert_int_equal(transport(pipe.w), GIPC_TRANSPORT_RING);
+  RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
+  leaving = pipe.w;
+  gipc::sys::fault = put_and_leave;
+  int result = gipc_try_get(pipe.r, &data, &size);
+  gipc::sys::fault = nullptr;
+  assert_null(leaving);
+  OK(result);
+  assert_int_equal(size, 4);
+  assert_memory_equal(data, "last", 4);
+  OK(gipc_get(pipe.r, 10, &data, &size));
+  assert_int_equal(size, 6);
+}
+
 void the_portable_half_has_no_rings(void **) {
   gipc_handle *reader, *writer;
   OK(gipc_pipe(&reader, &writer));
@@ -160,6 +201,7 @@ int main() {
       TEST(a_transfer_that_has_no_memory_is_repeated),
       TEST(bytes_go_without_the_descriptor_that_is_refused),
       TEST(a_bell_that_cannot_be_rung_ends_the_writer),
+      TEST(what_was_put_before_the_mark_is_read_before_what_is_behind_it),
   };
   if (portable())
     return cmocka_run_group_tests_name("ring calls", plain, nullptr, nullptr);
