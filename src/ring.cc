@@ -237,9 +237,11 @@ size_t RingReader::read(const iovec *parts, int count, bool &frees) noexcept {
   frees = page.writer_waits.load(std::memory_order_relaxed) != 0 &&
           head_ - tail_ <= memory_.capacity() / 2;
   // Before the drain, so that a writer which sends after it finds the flag
-  // lowered: FAULT_DRAIN_BEFORE_FLAG, FAULT_FLAG_LEFT.
-  if (frees)
+  // lowered: FAULT_DRAIN_BEFORE_FLAG, FAULT_NO_FENCE_LOWER.
+  if (frees) {
     page.writer_waits.store(0, std::memory_order_relaxed);
+    fence();
+  }
   return size;
 }
 

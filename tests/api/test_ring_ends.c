@@ -216,6 +216,46 @@ static void a_put_to_a_killed_reader_fails(void **state) {
   }
 }
 
+/* Nothing wakes a reader that is awake, so no call to the system says that it
+ * is dead. */
+static void a_reader_killed_while_it_is_awake_is_noticed(void **state) {
+  gipc_handle *w;
+  int s[2], status, puts = 0, result;
+  char byte;
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
+  pid_t pid = fork();
+  if (pid == 0) {
+    gipc_handle *r;
+    const void *got;
+    size_t length;
+    close(s[1]);
+    CHILD_CHECK(gipc_open(dup(s[0]), -1, &r) == 0);
+    CHILD_CHECK(gipc_set_transport(r, GIPC_TRANSPORT_RING) == 0);
+    for (int i = 0; i < 6; i++) {
+      CHILD_CHECK(gipc_get(r, 60, &got, &length) == 0);
+      CHILD_CHECK(write(s[0], "", 1) == 1);
+    }
+    for (;;)
+      pause();
+  }
+  close(s[0]);
+  OK(gipc_open(-1, dup(s[1]), &w));
+  OK(gipc_set_transport(w, GIPC_TRANSPORT_RING));
+  for (int i = 0; i < 6; i++) {
+    put_number(w, 1);
+    assert_true(read_all(s[1], &byte, 1));
+  }
+  assert_int_equal(stats_of(w).transport_out, GIPC_TRANSPORT_RING);
+  kill(pid, SIGKILL);
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  while ((result = gipc_put(w, "x", 1, 10)) == 0)
+    puts++;
+  RESULT(result, -EPIPE);
+  assert_in_range(puts, 0, 256);
+  close(s[1]);
+  gipc_handle_free(w);
+}
+
 static void the_portable_half_has_no_rings(void **state) {
   gipc_handle *reader, *writer;
   OK(gipc_pipe(&reader, &writer));
@@ -232,6 +272,7 @@ int main(void) {
       TEST(all_that_was_accepted_arrives_after_a_kill),
       TEST(a_writer_that_goes_quiet_is_heard),
       TEST(a_put_to_a_killed_reader_fails),
+      TEST(a_reader_killed_while_it_is_awake_is_noticed),
   };
   if (portable())
     return cmocka_run_group_tests_name("ring ends", plain, NULL, NULL);

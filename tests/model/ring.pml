@@ -311,8 +311,9 @@ take:
         drain();
         store(view_r, fenced_r, WRITER, 0)
 #else
-#ifndef FAULT_FLAG_LEFT
         store(view_r, fenced_r, WRITER, 0);
+#ifndef FAULT_NO_FENCE_LOWER
+        fence(view_r, fenced_r);
 #endif
         drain();
 #ifdef FAULT_TAKES_BELL /* the flag counts as raised, though its byte is gone */
