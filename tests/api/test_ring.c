@@ -405,28 +405,6 @@ static void a_stream_that_ends_in_the_change_has_ended(void **state) {
   }
 }
 
-static void much_may_follow_the_change_and_the_mark(void **state) {
-  static char block[60000];
-  gipc_handle *r, *w;
-  const void *data;
-  size_t size;
-  OK(gipc_pipe(&r, &w));
-  OK(gipc_set_transport(r, GIPC_TRANSPORT_RING));
-  OK(gipc_set_transport(w, GIPC_TRANSPORT_RING));
-  put_number(w, 0);
-  get_number(r, 0);
-  put_number(w, 1);
-  OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
-  OK(gipc_put(w, block, sizeof block, 10));
-  put_number(w, 2);
-  get_number(r, 1);
-  OK(gipc_get(r, 10, &data, &size));
-  assert_int_equal(size, sizeof block);
-  get_number(r, 2);
-  gipc_handle_free(w);
-  gipc_handle_free(r);
-}
-
 /* ---- Both directions ------------------------------------------------------
  */
 
@@ -491,7 +469,6 @@ int main(void) {
       TEST(a_reader_leaves_an_empty_ring),
       TEST(a_change_arrives_in_pieces_of_any_size),
       TEST(a_stream_that_ends_in_the_change_has_ended),
-      TEST(much_may_follow_the_change_and_the_mark),
       TEST(two_directions_have_rings_of_their_own),
   };
   if (portable())

@@ -86,6 +86,35 @@ static void a_put_after_the_readers_close_fails(void **state) {
   }
 }
 
+static void much_may_follow_the_change_and_the_mark(void **state) {
+  static char block[60000];
+  gipc_handle *r, *w;
+  const void *data;
+  size_t size;
+  OK(gipc_pipe(&r, &w));
+  OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
+  for (int i = 0; i < 12; i++) { /* so that much is read at once */
+    OK(gipc_put(w, block, sizeof block, 10));
+    OK(gipc_put(w, block, sizeof block, 10));
+    OK(gipc_get(r, 10, &data, &size));
+    OK(gipc_get(r, 10, &data, &size));
+  }
+  OK(gipc_set_transport(r, GIPC_TRANSPORT_RING));
+  OK(gipc_set_transport(w, GIPC_TRANSPORT_RING));
+  put_number(w, 0);
+  get_number(r, 0);
+  put_number(w, 1);
+  OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
+  OK(gipc_put(w, block, sizeof block, 10));
+  put_number(w, 2);
+  get_number(r, 1);
+  OK(gipc_get(r, 10, &data, &size));
+  assert_int_equal(size, sizeof block);
+  get_number(r, 2);
+  gipc_handle_free(w);
+  gipc_handle_free(r);
+}
+
 /* Memory that both processes see. */
 struct seen {
   _Atomic uint32_t accepted, got;
@@ -269,6 +298,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(what_is_in_the_ring_arrives_after_the_writers_close),
       TEST(a_put_after_the_readers_close_fails),
+      TEST(much_may_follow_the_change_and_the_mark),
       TEST(all_that_was_accepted_arrives_after_a_kill),
       TEST(a_writer_that_goes_quiet_is_heard),
       TEST(a_put_to_a_killed_reader_fails),
