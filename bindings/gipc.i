@@ -1,10 +1,10 @@
 /* The library for SWIG, the same for every language.
  *
  * Each function of gipc.h becomes a function of the private module without its
- * prefix: gipc_try_get() is native.try_get().  A result >= 0 is returned,
- * unless the function has outputs: then those are, in their order.  -EAGAIN is
- * no error here: it is returned as none (None, nil), which no function returns
- * otherwise.  Every other result is an error of the language.
+ * prefix: gipc_pending() is native.pending().  A function returns its result >= 0,
+ * or its outputs, in their order, if it has any.  -EAGAIN is not an error: it is
+ * returned as none (None, nil), which no function returns otherwise.  Every other
+ * result is an error of the language.
  *
  * A language's own file includes this one after it has defined
  *   RESULT         the typemap of such a result, and of one with outputs
@@ -36,9 +36,9 @@ typedef unsigned int gid_t;
 %rename("%(strip:[GIPC_])s", %$isconstant) "";
 %rename("%(strip:[GIPC_])s", %$isenumitem) "";
 
-/* An object of the library belongs to its script object.  What a finalizer
- * frees while it is in use goes on by itself: a child runs on, queued bytes
- * leave if they can at once. */
+/* The script object owns the object of the library.  If a finalizer frees one that
+ * is in use, a child runs on as a detached child, and queued bytes are written if
+ * that is possible at once. */
 %nodefaultctor;
 %nodefaultdtor;
 %define OBJECT(NAME, SCRIPT_NAME)
@@ -86,7 +86,7 @@ OUTPUT_NUMBER(size_t, bytes)
 OUTPUT_NUMBER(size_t, size)
 OUTPUT_NUMBER(int, code)
 
-/* A struct that the library fills: a copy of it, to read. */
+/* A struct that the library fills: the script gets a copy of it. */
 %define OUTPUT_STRUCT(TYPE, NAME, SCRIPT_NAME)
 %rename(SCRIPT_NAME) TYPE;
 %immutable TYPE;
@@ -129,7 +129,7 @@ OUTPUTS_OF(gipc_stdio)
 OUTPUTS_OF(gipc_fork_prepare)
 OUTPUTS_OF(gipc_fork_parent)
 
-/* Lists are built item by item, so that no language needs C code for them. */
+/* Lists are built item by item, so that no language needs its own C code for them. */
 %{
 typedef struct gipc_words { /* NULL follows the last one */
   size_t count;
@@ -181,8 +181,8 @@ static gipc_numbers *gipc_numbers_new(void) {
   return calloc(1, sizeof(gipc_numbers));
 }
 
-/* A descriptor or an ID, which is unsigned.  What is larger would become another
- * number. */
+/* A descriptor or an ID, which is unsigned.  A larger number would be truncated to
+ * another one. */
 static int gipc_numbers_add(gipc_numbers *numbers, int64_t number) {
   if (numbers == NULL || number < 0 || number > UINT_MAX)
     return -EINVAL;
@@ -233,7 +233,7 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %rename("$ignore", regextarget=1) "^GIPC_HOW_";
 %ignore GIPC_ENDED_UNBORN;
 
-/* The blocking tier, and what takes a C function: the thin layers wait. */
+/* The blocking tier, and functions with C callbacks: the thin layers wait. */
 %ignore gipc_get;
 %ignore gipc_put;
 %ignore gipc_put_many;
@@ -244,7 +244,7 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_interrupt;
 %ignore gipc_wait;
 %rename("$ignore", regextarget=1) "^gipc_wait_set";
-/* The script has objects of its own to keep things in. */
+/* Scripts keep user data in their own objects. */
 %rename("$ignore", regextarget=1) "^gipc_(handle|process)_(set_)?user$";
 %ignore gipc_events;
 %ignore gipc_start;

@@ -18,8 +18,8 @@ enum step_outcome {
   STEP_WAIT,
   /* Nothing was done.  Let others run, then repeat the step. */
   STEP_YIELD,
-  /* The message is moved straight from or to memory of the caller, which is lent
-   * to the library meanwhile: the caller needs the lock of the handle. */
+  /* The message is moved straight from or to memory of the caller, which is
+   * lent to the library meanwhile: the caller needs the lock of the handle. */
   STEP_LENT,
   /* A part of the message was written, and the library has copied the remaining
    * bytes to its queue: step_flush() writes them. */
@@ -30,11 +30,13 @@ enum step_outcome {
  * cheaper than what lending takes. */
 enum { LENT_FROM = 32 * 1024 };
 
-/* ---- Fairness -----------------------------------------------------------------
+/* ---- Fairness
+ * -----------------------------------------------------------------
  *
  * A task that never has to wait would never let others run.  A thread that has
  * moved this many bytes since it last waited or yielded gets STEP_YIELD once.
- * An empty message takes time, too: each one counts as LEAST_COST bytes or more. */
+ * An empty message takes time, too: each one counts as LEAST_COST bytes or
+ * more. */
 enum { BUDGET = 256 * 1024, LEAST_COST = 64 };
 static __thread size_t spent;
 
@@ -55,7 +57,8 @@ static inline int step_wait(void) {
   return STEP_WAIT;
 }
 
-/* ---- Steps --------------------------------------------------------------------- */
+/* ---- Steps
+ * --------------------------------------------------------------------- */
 
 static inline int outcome_of(int result) {
   if (result == -EAGAIN)
@@ -126,8 +129,8 @@ static inline int step_put_more(gipc_handle *h) {
   return outcome_of(gipc_put_step(h));
 }
 
-/* Appends a copy of a message to the write queue.  STEP_WAIT: the queue is full;
- * step_flush() first, which may not have to wait. */
+/* Appends a copy of a message to the write queue.  STEP_WAIT: the queue is
+ * full; step_flush() first, which may not have to wait. */
 static inline int step_queue(gipc_handle *h, const void *data, size_t size) {
   if (budget_is_spent())
     return step_yield();
@@ -151,7 +154,8 @@ static inline int step_shutdown(gipc_handle *h) {
   return outcome_of(gipc_shutdown(h));
 }
 
-/* ---- Waiting ------------------------------------------------------------------- */
+/* ---- Waiting
+ * ------------------------------------------------------------------- */
 
 /* The monotonic clock, in seconds. */
 static inline double now(void) {
@@ -166,7 +170,8 @@ static inline struct pollfd poll_entry(int fd, int direction) {
 }
 
 /* poll(2) with a timeout in seconds; < 0 waits indefinitely.  > 0: some are
- * ready; 0: the timeout expired; -EINTR: a signal came; or another error < 0. */
+ * ready; 0: the timeout expired; -EINTR: a signal came; or another error < 0.
+ */
 static inline int poll_within(struct pollfd *entries, nfds_t count,
                               double timeout) {
   int milliseconds = -1;

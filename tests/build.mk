@@ -63,6 +63,8 @@ bindings :=
 binding_checks :=
 binding_benches :=
 
+tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
+
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
@@ -187,10 +189,13 @@ check:
 # beside it.
 run-check:
 	@tests/bindings/surface.sh
-	@$(call test_env,$(B)) JOBS=$${JOBS:-$$(nproc)} tests/run $(c_checks) \
+	@rm -rf $(B)/scenarios
+	@status=0; export $(call test_env,$(B)); \
+	  JOBS=$${JOBS:-$$(nproc)} tests/run $(c_checks) \
 	  $(filter %/python/run,$(binding_checks)) \
 	  $(filter-out %/python/run,$(binding_checks)) \
-	  $(filter-out $(c_checks),$(checks))
+	  $(filter-out $(c_checks),$(checks)) || status=1; \
+	  tests/bindings/coverage.sh $(tested_languages) || status=1; exit $$status
 
 # Without the other languages, also where they are installed.
 check-c:
@@ -226,8 +231,11 @@ check-%:
 	+@$(build) run-check-$*
 
 run-check-%:
-	@$(call test_env,$(B)) tests/run $(filter tests/bindings/$*/%,\
-	  $(binding_checks))
+	@rm -rf $(B)/scenarios
+	@status=0; export $(call test_env,$(B)); \
+	  tests/run $(filter tests/bindings/$*/%,$(binding_checks)) || status=1; \
+	  tests/bindings/coverage.sh $(filter $*,$(tested_languages)) || status=1; \
+	  exit $$status
 
 check-san:
 	@.ci/deps san

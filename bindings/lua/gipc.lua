@@ -1,7 +1,7 @@
 --- Child processes and message pipes, in coroutines.
 --
 -- Results that a program expects to fail are nil, message, code; misuse is an
--- error.  README.md tells it all.
+-- error.  README.md describes all of it.
 -- @module gipc
 local argument = require "gipc.argument"
 local codec = require "gipc.codec"
@@ -58,9 +58,9 @@ local function wrapped(options, native_handle, message, code)
   return handle.wrap(native_handle, options)
 end
 
---- Adopts any stream.  On success the handle owns the descriptors.
+--- Adopts a stream.  On success the handle owns the descriptors.
 -- @tparam ?number read_fd
--- @tparam ?number write_fd may be the same one
+-- @tparam ?number write_fd may be equal to read_fd
 -- @tparam[opt] table options codec
 -- @treturn Handle
 function gipc.open(read_fd, write_fd, options)
@@ -78,20 +78,20 @@ function gipc.open(read_fd, write_fd, options)
   return wrapped(options, opened, message, code)
 end
 
---- The peer at stdin and stdout.  From now on what is printed goes to stderr, and
--- nothing can be read from stdin.
+--- Makes a handle over stdin and stdout.  Afterwards output is printed to stderr, and
+-- stdin is empty.
 -- @tparam[opt] table options codec
 -- @treturn Handle; or nil, message, code: there is none, or stderr is the same
 function gipc.stdio(options)
   options = handle.check_options(options)
   local native_handle, message, code = native.stdio()
   if not native_handle then
-    return nil, message, code -- it is for the launcher to mend
+    return nil, message, code -- the launcher must be changed
   end
   return handle.wrap(native_handle, options)
 end
 
---- In a program that exec_process started: the handle passed under a name.
+--- Inherits the handle that was passed under a name to this program by exec_process.
 -- @tparam string name
 -- @tparam[opt] table options codec
 -- @treturn Handle; or nil, message, gipc.ENOENT
@@ -118,15 +118,15 @@ gipc.exec_process = process.exec_process
 
 gipc.wait = wait
 
---- How long the end of a child waits for messages that nobody reads: it gives up when
--- for so many seconds not a byte could be written.  A child inherits it.
--- @tparam ?number seconds nil, or a negative number, never gives up; default 60
+--- Sets how long the exit of a child waits for queued messages while no byte of them can
+-- be written.  Children inherit it.
+-- @tparam ?number seconds nil, or a negative number, waits indefinitely; default 60
 function gipc.set_exit_timeout(seconds)
   failure.deadline(seconds) -- a wrong one is an error
   failure.check(native.set_exit_timeout(seconds and seconds < math.huge and seconds or -1))
 end
 
---- What newer kernels have and this one too.
+--- Kernel features that work on this system.
 -- @treturn table pidfd, kept_status, shared_start, close_range, wipe_on_fork,
 -- pipe_read, pipe_write: true or false
 function gipc.features()
@@ -161,20 +161,20 @@ function gipc.run(f, ...)
   return unpack(task.results, 1, task.results.n)
 end
 
---- Runs f(...) beside the other tasks.
+--- Starts f(...) as another task.
 -- @treturn Task
 function gipc.spawn(f, ...)
   own()
   return scheduler.start(f, ...)
 end
 
---- As coroutine.wrap, for a generator that uses gipc: its waits are made by the
--- coroutine that calls it, on any loop.
+--- Like coroutine.wrap, for a generator that uses gipc: the coroutine that calls the
+-- generator makes its waits, on any loop.
 -- @tparam function f
 -- @treturn function the next values that f yields, at each call
 gipc.wrap = generator.wrap
 
---- Sleeps; the others go on.
+--- Sleeps; other coroutines run.
 -- @tparam number seconds
 function gipc.sleep(seconds)
   if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then

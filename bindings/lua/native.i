@@ -1,8 +1,8 @@
 /* gipc.native: the step tier for Lua, private to the module.
  *
  * Results are Lua's: the values, or `nil, message, code`, or nil alone for
- * -EAGAIN.  What of that is an error(), the Lua layer decides.  A Lua error is
- * raised from C only, when no call of the library is in progress. */
+ * -EAGAIN.  The Lua layer decides which of these is an error().  C raises a Lua error
+ * only while no call of the library is in progress. */
 %module native
 
 %{
@@ -56,8 +56,8 @@ static int push_failure(lua_State *L, int code) {
 
 /* ---- Strings ----------------------------------------------------------------- */
 
-/* A string, which a number is not.  What is borrowed past the call (put_start)
- * must be kept by the caller; Lua never moves a string. */
+/* A string, not a number.  The caller keeps a string that is borrowed past the call
+ * (put_lent); Lua never moves a string. */
 %{
 static int is_string(lua_State *L, int index) {
   return lua_type(L, index) == LUA_TSTRING;
@@ -76,7 +76,7 @@ static int is_string(lua_State *L, int index) {
 %ignore gipc_fork_parent;
 %ignore gipc_fork_child;
 %ignore gipc_exit;
-/* Lua cannot watch a child with another loop than through its descriptor. */
+/* Lua's loops watch a child through its pidfd only. */
 %ignore gipc_process_report;
 %ignore gipc_process_join;
 %ignore gipc_process_stop;
@@ -160,7 +160,7 @@ static int queue(lua_State *L) {
   return pushed + 1;
 }
 
-/* is_utf8(s): whether a peer can take s for text. */
+/* is_utf8(s): whether a peer can decode s as text. */
 static int is_utf8(lua_State *L) {
   size_t size;
   const unsigned char *s =
@@ -269,7 +269,7 @@ static int abort_handle(gipc_handle *h) {
   return result == -ETIMEDOUT ? 0 : result;
 }
 
-/* Ends all waits for a socket: it is readable and writable then. */
+/* Shuts a socket down, which makes it readable and writable: all waits end. */
 static int shut(int fd) { return shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0; }
 
 /* 1: a get returns at once.  0: it would wait. */
@@ -288,7 +288,7 @@ int abort_handle(gipc_handle *h);
 int shut(int fd);
 int get_returns(gipc_handle *h);
 
-/* A set of gipc_wait(), that is only asked what is ready now. */
+/* A set of gipc_wait(), used with a timeout of 0 only. */
 %rename(WaitSet) gipc_wait_set;
 typedef struct gipc_wait_set {} gipc_wait_set;
 %extend gipc_wait_set { ~gipc_wait_set() { gipc_wait_set_free($self); } }
@@ -363,7 +363,7 @@ static int fork_process(lua_State *L) {
   if (!SWIG_IsOK(
           SWIG_ConvertPtr(L, 1, &options, SWIGTYPE_p_gipc_options, 0)))
     return luaL_argerror(L, 1, "options are needed");
-  /* What is buffered now is the parent's to write, not the child's. */
+  /* The parent writes what is buffered now; the child must not write it again. */
   fflush(NULL);
   int result = gipc_fork_prepare(options, &f);
   if (result < 0)

@@ -14,11 +14,11 @@
 typedef struct Locked Locked;
 typedef struct Batch Batch;
 
-/* One greenlet, thread or task at a time, in the order of their coming.
- * The interpreter's lock guards all fields. */
+/* A fair (FIFO) lock that greenlets, threads and tasks can all wait for.  The
+ * interpreter's lock guards all fields. */
 typedef struct FairLock {
   PyObject_HEAD
-  PyObject *taken; /* True or False, which Python reads without a call */
+  PyObject *locked; /* True or False, which Python reads without a call */
   Locked *holder;
   Locked *first, *last; /* that wait for it */
   Batch *batches;
@@ -63,10 +63,10 @@ static void free_object(PyObject *self) {
 /* ---- The lock -------------------------------------------------------------- */
 
 static void set_holder(FairLock *lock, Locked *holder) {
-  PyObject *before = lock->taken;
+  PyObject *before = lock->locked;
   lock->holder = holder;
-  lock->taken = holder != NULL ? Py_True : Py_False;
-  Py_INCREF(lock->taken);
+  lock->locked = holder != NULL ? Py_True : Py_False;
+  Py_INCREF(lock->locked);
   Py_XDECREF(before);
 }
 
@@ -79,11 +79,11 @@ static PyObject *lock_new(PyTypeObject *type, PyObject *args, PyObject *named) {
 }
 
 static void lock_dealloc(PyObject *self) {
-  Py_XDECREF(((FairLock *)self)->taken);
+  Py_XDECREF(((FairLock *)self)->locked);
   free_object(self);
 }
 
-/* How many wait for it. */
+/* The number of blocks that wait for the lock. */
 static PyObject *lock_waiting(PyObject *self, void *closure) {
   long count = 0;
   (void)closure;
@@ -96,7 +96,7 @@ static PyObject *lock_waiting(PyObject *self, void *closure) {
 static FairLock *as_lock(PyObject *object) {
   if (Py_TYPE(object)->tp_dealloc == lock_dealloc)
     return (FairLock *)object;
-  PyErr_SetString(PyExc_TypeError, "a FairLock is needed");
+  PyErr_SetString(PyExc_TypeError, "expected a FairLock");
   return NULL;
 }
 
@@ -115,8 +115,8 @@ static void unlink_block(FairLock *lock, Locked *block) {
   Py_CLEAR(block->signal);
 }
 
-/* Whether what has the lock, or waits for it, is a caller of this call: in a
- * signal handler, a generator or a finalizer.  To wait would never end. */
+/* Whether a caller of this call has the lock, or waits for it: the call is made
+ * by a signal handler, a generator or a finalizer, and would wait forever. */
 static int is_reentrant(FairLock *lock) {
   PyFrameObject *frame = PyEval_GetFrame();
   int found = 0;
@@ -149,7 +149,7 @@ static int wake(PyObject *signal) {
   return is_there;
 }
 
-/* The holder has left: the next one has the lock. */
+/* After the end of the holder: the next block gets the lock. */
 static void pass_on(FairLock *lock) {
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);
@@ -198,8 +198,8 @@ static PyObject *locked_new(PyTypeObject *type, PyObject *args,
   return (PyObject *)self;
 }
 
-/* None: the block has the lock.  False: it cannot get it, as it may not wait, or
- * would wait for itself.  Else what to wait for. */
+/* None: the block has the lock.  False: the block cannot get the lock, as it
+ * must not wait, or would wait for itself.  Otherwise an event to wait for. */
 static PyObject *locked_enter(PyObject *object, PyObject *none) {
   Locked *self = (Locked *)object;
   FairLock *lock = self->lock;
@@ -273,7 +273,7 @@ static PyObject *batch_new(PyTypeObject *type, PyObject *args,
   return (PyObject *)self;
 }
 
-/* The greenlet or task, borrowed; NULL where the thread says enough. */
+/* The greenlet or task, borrowed; NULL if the thread identifies the user. */
 static PyObject *user_of(Batch *batch) {
   if (batch->current == Py_None)
     return NULL;
@@ -342,7 +342,7 @@ static PyObject *lent_new(PyTypeObject *type, PyObject *args, PyObject *named) {
   if (!PyArg_ParseTuple(args, "OOi", &handle, &memory, &direction))
     return NULL;
   if (!SWIG_IsOK(SWIG_ConvertPtr(handle, &h, SWIGTYPE_p_gipc_handle, 0))) {
-    PyErr_SetString(PyExc_TypeError, "a native handle is needed");
+    PyErr_SetString(PyExc_TypeError, "expected a native handle");
     return NULL;
   }
   Lent *self = (Lent *)type->tp_alloc(type, 0);
@@ -362,15 +362,15 @@ static PyObject *lent_enter(PyObject *self, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* What is still lent is not any more.  Whether a put was cancelled before any of
- * it was written: 1 or 0; < 0: there was none. */
+/* Ends the lending.  1: the put was cancelled before a byte was written; 0: a
+ * part was written; < 0: there was no put. */
 static int take_memory_back(Lent *self) {
   if (self->memory == NULL)
     return -EINVAL;
   int result = self->direction == GIPC_READ ? gipc_get_cancel(self->h)
                                             : gipc_put_cancel(self->h);
   if (result == -ENOMEM)
-    Py_INCREF(self->memory); /* borrowed for good */
+    Py_INCREF(self->memory); /* the library may use its memory from now on */
   Py_CLEAR(self->memory);
   Py_CLEAR(self->handle);
   if (self->direction == GIPC_READ || result < 0)
@@ -412,7 +412,7 @@ CONTEXT_MANAGER(batch)
 CONTEXT_MANAGER(lent)
 
 static PyMemberDef lock_members[] = {
-    {"taken", T_OBJECT_EX, offsetof(FairLock, taken), READONLY, NULL},
+    {"locked", T_OBJECT_EX, offsetof(FairLock, locked), READONLY, NULL},
     {NULL, 0, 0, 0, NULL}};
 static PyGetSetDef lock_properties[] = {
     {"waiting", lock_waiting, NULL, NULL, NULL}, {NULL, NULL, NULL, NULL, NULL}};
@@ -422,13 +422,20 @@ static PyType_Slot lock_slots[] = {{Py_tp_new, (void *)lock_new},
                                    {Py_tp_getset, lock_properties},
                                    {0, NULL}};
 
+/* All interpreters of the process have these types.  Since Python 3.12 the tag by
+ * which caches know a type is only unique in an interpreter, unless the type is
+ * immutable. */
+#ifdef Py_TPFLAGS_IMMUTABLETYPE /* since Python 3.10 */
+#define SHARED_TYPE (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE)
+#else
+#define SHARED_TYPE Py_TPFLAGS_DEFAULT
+#endif
+
 static PyType_Spec lock_types[] = {
-    {"gipc._native.FairLock", sizeof(FairLock), 0, Py_TPFLAGS_DEFAULT,
-     lock_slots},
-    {"gipc._native.Locked", sizeof(Locked), 0, Py_TPFLAGS_DEFAULT,
-     locked_slots},
-    {"gipc._native.Batch", sizeof(Batch), 0, Py_TPFLAGS_DEFAULT, batch_slots},
-    {"gipc._native.Lent", sizeof(Lent), 0, Py_TPFLAGS_DEFAULT, lent_slots}};
+    {"gipc._native.FairLock", sizeof(FairLock), 0, SHARED_TYPE, lock_slots},
+    {"gipc._native.Locked", sizeof(Locked), 0, SHARED_TYPE, locked_slots},
+    {"gipc._native.Batch", sizeof(Batch), 0, SHARED_TYPE, batch_slots},
+    {"gipc._native.Lent", sizeof(Lent), 0, SHARED_TYPE, lent_slots}};
 
 static void add_lock_types(PyObject *module) {
   for (size_t i = 0; i < sizeof(lock_types) / sizeof(*lock_types); ++i) {

@@ -4,7 +4,10 @@
  * one that was undone and in another interpreter, has a module of its own with
  * copies of SWIG's functions, so that a function knows whose errors to raise.
  * Before SWIG 4.4 the generated function makes a module, since then a
- * definition of one. */
+ * definition of one.  Its types are static ones: as to heap types, see lock.i. */
+%begin %{
+#define SWIG_NO_HEAPTYPES /* for SWIG from 4.4 on */
+%}
 %{
 #undef SWIG_init
 #define SWIG_init generated_init

@@ -151,7 +151,7 @@ static PyObject *take(PyObject *module, gipc_handle *h) {
 }
 
 static PyObject *type_error(PyObject *object) {
-  PyErr_Format(PyExc_TypeError, "bytes are needed, not %.200s",
+  PyErr_Format(PyExc_TypeError, "expected bytes, not %.200s",
                Py_TYPE(object)->tp_name);
   return NULL;
 }
@@ -205,6 +205,14 @@ static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                                  : step_put_lent(h, data, size));
 }
 
+/* Whether the caller is to let others run, as it has spent its budget. */
+static PyObject *yields(void) {
+  int spent = budget_is_spent();
+  if (spent)
+    (void)step_yield();
+  return PyBool_FromLong(spent);
+}
+
 /* Closes a handle at once; what cannot be written without waiting is dropped. */
 static int discard(gipc_handle *h) { return gipc_close_within(h, 0); }
 
@@ -237,18 +245,19 @@ static int get_bytes(gipc_handle *h, PyObject *bytes, size_t *size) {
                   size);
 }
 
-/* Queues messages of a list, until one cannot be: behind the first (taken[0] - before) ones, which
- * are taken already.  taken, a list of one number, counts those taken, also if
- * an exception comes just behind the call; some of them may still be queued. */
+/* Queues messages of a list, until one cannot be: those after the first
+ * (accepted[0] - before) ones, which are accepted already.  accepted, a list of
+ * one number, counts the accepted ones, also if a signal handler raises just
+ * after the call. */
 static PyObject *try_put_many(PyObject *module, gipc_handle *h,
                               PyObject *list, size_t before,
-                              PyObject *taken) {
-  if (!PyList_CheckExact(list) || !PyList_CheckExact(taken) ||
-      PyList_GET_SIZE(taken) != 1) {
-    PyErr_SetString(PyExc_TypeError, "lists are needed");
+                              PyObject *accepted) {
+  if (!PyList_CheckExact(list) || !PyList_CheckExact(accepted) ||
+      PyList_GET_SIZE(accepted) != 1) {
+    PyErr_SetString(PyExc_TypeError, "expected lists");
     return NULL;
   }
-  size_t count = PyLong_AsSize_t(PyList_GET_ITEM(taken, 0));
+  size_t count = PyLong_AsSize_t(PyList_GET_ITEM(accepted, 0));
   size_t first = count - before, next = first;
   PyObject *item = NULL;
   int result = STEP_DONE;
@@ -262,7 +271,7 @@ static PyObject *try_put_many(PyObject *module, gipc_handle *h,
       break;
   }
   PyObject *number = PyLong_FromSize_t(count + (next - first));
-  if (number == NULL || PyList_SetItem(taken, 0, number) < 0)
+  if (number == NULL || PyList_SetItem(accepted, 0, number) < 0)
     return NULL;
   if (item != NULL && !PyBytes_Check(item))
     return type_error(item);
@@ -339,6 +348,7 @@ PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
               PyObject *fair_lock);
 PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                     PyObject *fair_lock);
+PyObject *yields(void);
 int discard(gipc_handle *h);
 PyObject *new_bytes(PyObject *module, gipc_handle *h);
 OUTPUTS_OF(get_into)
@@ -346,7 +356,7 @@ OUTPUTS_OF(get_bytes)
 int get_into(gipc_handle *h, void *buffer, size_t capacity, size_t *size);
 int get_bytes(gipc_handle *h, PyObject *bytes, size_t *size);
 PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
-                       size_t before, PyObject *taken);
+                       size_t before, PyObject *accepted);
 PyObject *wait(PyObject *module, int fd, int direction, double timeout);
 PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
                       double timeout);

@@ -8,7 +8,7 @@
 enum kind { ASLEEP, BUSY, BLOCKING, PROGRAM_ASLEEP, PROGRAM_BUSY };
 
 static int stay(struct ev_loop *fresh, void *argument) {
-  volatile unsigned long count = 0;
+  volatile int spin = 0;
   alarm(300);
   if ((enum kind)(intptr_t)argument == BLOCKING) {
     sigset_t all;
@@ -19,7 +19,7 @@ static int stay(struct ev_loop *fresh, void *argument) {
   }
   CHECK(write(1, "x", 1) == 1);
   while ((enum kind)(intptr_t)argument == BUSY)
-    count++;
+    (void)spin;
   return wait_for_signal(fresh, NULL);
 }
 

@@ -47,8 +47,8 @@ static void usage(int code) {
           "usage: demo -w language=command ... [-k seconds] [-s seconds] "
           "[file ...]\n"
           "  -w  start a worker with this command (repeatable)\n"
-          "  -k  when to kill one of them (in the middle)\n"
-          "  -s  begin again with the files for so long (3)\n"
+          "  -k  kill a worker after this many seconds (half of -s)\n"
+          "  -s  repeat the files for this many seconds (3)\n"
           "Without files: the licences of the system and the sources here.\n");
   exit(code);
 }

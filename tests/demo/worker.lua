@@ -1,4 +1,4 @@
--- A worker of the demo in Lua; message.h tells what is said.
+-- A worker of the demo in Lua; message.h describes the messages.
 
 local found, demo, why = pcall(function()
   return require("gipc").inherit("demo", { codec = "msgpack" })

@@ -1,4 +1,4 @@
-"""A worker of the demo in Python; message.h tells what is said."""
+"""A worker of the demo in Python; message.h describes the messages."""
 
 import platform
 

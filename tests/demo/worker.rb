@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A worker of the demo in Ruby; message.h tells what is said.
+# A worker of the demo in Ruby; message.h describes the messages.
 
 begin
   require "gipc"

@@ -115,12 +115,12 @@ static void replace(crew *c, const worker *dead, size_t lost) {
       (heir = start_worker(c, dead->program)) == NULL)
     errx(EXIT_DIFFERENT, "too many workers died");
   screen_say(c->screen,
-             "worker %d (pid %d) is dead, %zu messages without answer are "
-             "given again; worker %d (pid %d) takes its place",
+             "worker %d (pid %d) has died, its %zu unanswered messages are "
+             "resent; worker %d (pid %d) replaces it",
              dead->number, dead->pid, lost, heir->number, heir->pid);
 }
 
-/* It ended before it began, as where its language lacks the module. */
+/* Its program cannot start, for example if its language lacks the module. */
 static void leave_out_worker(worker *w) {
   char why[64];
 

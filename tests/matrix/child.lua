@@ -1,4 +1,4 @@
--- A child in Lua, for a parent in any language; child.c tells its words.
+-- A child in Lua, for a parent in any language; child.c describes its commands.
 local gipc = require "gipc"
 local peer = require "peer"
 

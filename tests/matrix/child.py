@@ -1,4 +1,4 @@
-"""A child in Python, for a parent in any language; child.c tells its words."""
+"""A child in Python, for a parent in any language; child.c describes its commands."""
 
 import os
 import subprocess

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A child in Ruby, for a parent in any language; child.c tells its words.
+# A child in Ruby, for a parent in any language; child.c describes its commands.
 
 require "gipc"
 require_relative "peer"

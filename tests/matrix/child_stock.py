@@ -1,5 +1,5 @@
 """A child without gipc: Python's own Connection on the descriptors that
-GIPC_HANDLES names; child.c tells its words."""
+GIPC_HANDLES names; child.c describes its commands."""
 
 import json
 import os

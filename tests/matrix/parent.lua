@@ -97,7 +97,7 @@ local function kill_inside_a_message()
   end
   process:kill()
   local message, _, code = from:get()
-  assert(not message and code == gipc.ETRUNCATED, "a message that was cut is not told")
+  assert(not message and code == gipc.ETRUNCATED, "a message that was cut is not reported")
   expect_end(process, -SIGKILL)
 end
 

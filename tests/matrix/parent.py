@@ -112,7 +112,7 @@ def kill_inside_a_message():
     except gipc.GIPCTruncated:
         pass
     else:
-        raise AssertionError("a message that was cut is not told")
+        raise AssertionError("a message that was cut is not reported")
     expect_end(process, -signal.SIGKILL)
 
 

@@ -87,7 +87,7 @@ def kill_inside_a_message
   process.kill
   begin
     from.get
-    raise "a message that was cut is not told"
+    raise "a message that was cut is not reported"
   rescue Gipc::Truncated
     expect_end(process, -Signal.list["KILL"])
   end

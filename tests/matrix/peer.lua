@@ -41,7 +41,7 @@ local function checksum()
   }
 end
 
--- Puts messages of mixed sizes, then one that tells their checksum.
+-- Puts messages of mixed sizes, then one with their checksum.
 function peer.put_stream(handle, seed)
   local below, sum = numbers(seed), checksum()
   local bytes = {}
@@ -64,9 +64,9 @@ function peer.get_stream(handle)
   for _ = 1, MESSAGES do
     sum.add(assert(handle:get()))
   end
-  local told = assert(handle:get())
-  if told ~= sum.text() then
-    error(("got %s; the peer put %s"):format(sum.text(), told))
+  local expected = assert(handle:get())
+  if expected ~= sum.text() then
+    error(("got %s; the peer put %s"):format(sum.text(), expected))
   end
 end
 

@@ -35,7 +35,7 @@ class Checksum:
 
 
 def put_stream(put, seed):
-    """Puts messages of mixed sizes, then one that tells their checksum."""
+    """Puts messages of mixed sizes, then one with their checksum."""
     below = numbers(seed)
     block = bytes(below(256) for _ in range(2 * LARGEST))
     checksum = Checksum()
@@ -52,8 +52,8 @@ def get_stream(get):
     checksum = Checksum()
     for _ in range(MESSAGES):
         checksum.add(get())
-    told = get()
-    assert told == bytes(checksum), "got %s; the peer put %s" % (
+    expected = get()
+    assert expected == bytes(checksum), "got %s; the peer put %s" % (
         bytes(checksum),
-        told,
+        expected,
     )

@@ -37,7 +37,7 @@ module Peer
     end
   end
 
-  # Puts messages of mixed sizes, then one that tells their checksum.
+  # Puts messages of mixed sizes, then one with their checksum.
   def self.put_stream(handle, seed:)
     numbers = Numbers.new(seed)
     block = Array.new(2 * LARGEST) { numbers.below(256) }.pack("C*")
@@ -55,7 +55,7 @@ module Peer
   def self.get_stream(handle)
     checksum = Checksum.new
     MESSAGES.times { checksum.add(handle.get) }
-    told = handle.get
-    raise "got #{checksum}; the peer put #{told}" unless told == checksum.to_s
+    expected = handle.get
+    raise "got #{checksum}; the peer put #{expected}" unless expected == checksum.to_s
   end
 end

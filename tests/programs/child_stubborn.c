@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 int main(int argc, char **argv) {
-  volatile unsigned long count = 0;
+  volatile int spin = 0;
   sigset_t all;
   (void)argv;
   signal(SIGTERM, SIG_IGN);
@@ -16,7 +16,7 @@ int main(int argc, char **argv) {
   if (write(1, "x", 1) != 1)
     return 1;
   while (argc > 1)
-    count++;
+    (void)spin;
   pause();
   return 0;
 }

@@ -1,4 +1,5 @@
---- Checks of arguments: a wrong one is an error that says which and what is right.
+--- Checks of arguments.  The error of a wrong argument names the argument, and says what
+-- is valid.
 -- @module gipc.argument
 local failure = require "gipc.failure"
 local native = require "gipc.native"
@@ -12,7 +13,7 @@ local function refuse(what, right, value)
 end
 
 --- An integer from low (by default 0) to high (by default the largest int of C).
--- What is larger would reach the library as another number.
+-- A larger one would be truncated to another number.
 function argument.integer(value, what, low, high)
   low, high = low or 0, high or 2 ^ 31 - 1
   if type(value) ~= "number" or value % 1 ~= 0 or value < low then
@@ -28,7 +29,7 @@ function argument.size(value, what)
   return argument.integer(value, what, 0, 2 ^ 53 - 1)
 end
 
---- The number of a user or a group.
+--- The ID of a user or a group.
 function argument.id(value, what)
   return argument.integer(value, what, 0, 2 ^ 32 - 1)
 end
@@ -54,7 +55,7 @@ function argument.table(value, what, right)
   return value
 end
 
---- A list.  With other keys, or with holes, a part of it would be passed over.
+--- A list.  Other keys and items behind a hole would be ignored.
 function argument.list(value, what)
   local count = 0
   for _ in pairs(argument.table(value, what, "a list")) do

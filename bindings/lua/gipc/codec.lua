@@ -5,7 +5,7 @@ local value = require "gipc.value"
 
 local codec = { null = value.null, binary = value.binary, map = value.map }
 
--- A message is never nil, so that a nil result always is the end of something.
+-- A message is never nil, so that a nil result is always a failure or the end.
 local function message(item)
   if item == nil then
     return value.null
@@ -25,7 +25,7 @@ end
 
 local loaded = { raw = {} }
 
--- What encoders allow at most; deeper they say so themselves.
+-- The depth that encoders allow; they report deeper nesting.
 local DEPTH = 1000
 
 local function text_of_key(key)
@@ -63,7 +63,7 @@ local function find_refused(refuses, item, place, above)
   above[content] = nil
 end
 
---- Raises what is wrong with a value that a codec did not encode.
+--- Raises an error that describes why a codec did not encode a value.
 -- @param what the codec
 -- @param item the value
 -- @param message the error of its encode function; kept if it is not a string

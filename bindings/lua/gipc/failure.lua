@@ -1,4 +1,4 @@
---- What went wrong: results of what a program expects, errors for misuse.
+--- Failed results, and errors for misuse.
 -- @module gipc.failure
 local native = require "gipc.native"
 
@@ -9,7 +9,7 @@ for name, code in pairs(native.errors()) do
   rawset(native, name, code)
 end
 
--- Words that programs compare with, the same in every release.
+-- Messages that programs may compare with: they do not change.
 local words = {
   [native.EOF] = "end of stream",
   [native.ETIMEDOUT] = "timeout",
@@ -42,7 +42,7 @@ function failure.misuse(message)
   error("gipc: " .. message, info and level or 2)
 end
 
---- A failed result of the library, as this module gives it.
+--- A failed result of the library, in the form that programs get.
 -- @return nil, message, code; misuse is raised
 function failure.result(message, code)
   if misuses[code] then
@@ -51,12 +51,12 @@ function failure.result(message, code)
   return nil, words[code] or message, code
 end
 
---- The result of a wait that took too long.
+--- The result of a wait whose timeout has expired.
 function failure.timeout()
   return nil, words[native.ETIMEDOUT], native.ETIMEDOUT
 end
 
---- Results that are never expected: raised unless they are a success.
+--- Raises a failure that no program expects.
 function failure.check(...)
   local value, message = ...
   if value == nil and message then
@@ -71,7 +71,7 @@ function failure.text(value)
   return ok and text or ("a %s that has no text"):format(type(value))
 end
 
---- What a wrong argument is, for an error: a string as it is, the type of others.
+--- Describes a wrong argument in an error: a quoted string, a number, or a type.
 function failure.describe(value)
   if type(value) == "string" then
     return ("%q"):format(value)
@@ -83,13 +83,13 @@ end
 
 local exhausted = { [native.EMFILE] = true, [native.ENFILE] = true }
 
---- Calls make(...).  Without a free descriptor, what nobody holds any more is
--- collected, and it is called once more.
+--- Calls make(...).  If there is no free descriptor, collects garbage, which may free
+-- some, and calls it again.
 function failure.collecting(make, ...)
   local result, message, code = make(...)
   if result == nil and exhausted[code] then
     collectgarbage()
-    collectgarbage() -- what finalizers have let go
+    collectgarbage() -- objects that finalizers have released
     return make(...)
   end
   return result, message, code
@@ -98,8 +98,8 @@ end
 -- Longer than a timer of any loop: decades.
 local longest = 1e9
 
---- The moment on the monotonic clock when a timeout is over.  That of nil, and of
--- one that is negative or infinite, never comes, as in C: nil.
+--- The deadline on the monotonic clock; nil if there is none: for nil, and for a negative
+-- or infinite timeout, as in C.
 function failure.deadline(timeout)
   if timeout == nil then
     return nil

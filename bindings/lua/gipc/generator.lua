@@ -1,8 +1,8 @@
 --- Generators that wait: coroutines inside a coroutine of the loop.
 --
--- A wait yields to the loop.  In a coroutine that a program resumes by itself the
--- same yield would give its user a value that is not meant for it.  A generator of
--- gipc.wrap asks its user to make the wait, on any loop.
+-- A wait yields to the loop.  In a coroutine that the program resumes, the same yield
+-- would return a value to the program.  A generator of gipc.wrap asks the coroutine that
+-- uses it to make the wait, on any loop.
 -- @module gipc.generator
 local failure = require "gipc.failure"
 
@@ -12,7 +12,7 @@ local jit = rawget(_G, "jit")
 local is_51 = _VERSION == "Lua 5.1" and not jit
 
 local generators = setmetatable({}, { __mode = "k" }) -- coroutines made by wrap
-local users = setmetatable({}, { __mode = "kv" }) -- who resumed them last
+local users = setmetatable({}, { __mode = "kv" }) -- the coroutine that resumed each last
 local request = {} -- what such a coroutine yields first in order to wait
 
 --- What is wrong with a wait in any other coroutine.

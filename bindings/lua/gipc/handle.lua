@@ -1,6 +1,6 @@
 --- One end of a pipe.
 -- @module gipc.handle
-local Turn = require "gipc.turn"
+local FairLock = require "gipc.fair_lock"
 local argument = require "gipc.argument"
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
@@ -24,18 +24,18 @@ local function either_of(read_fd, write_fd)
   end
 end
 
--- What to wait for until the handle is writable.  A peer that only puts, too,
--- waits until somebody reads: what it puts is received meanwhile, by whoever
--- gets or else here, so that the wait is for both directions.
+-- What to wait for until the handle is writable.  The peer may also be blocked in a put:
+-- this reads ahead, unless a get is in progress, and the wait is for both directions, so
+-- that both peers can continue.
 local function writable(self)
   local out = native.fd(self.native, native.WRITE)
   if not self.duplex then
     return out, "w"
   end
-  if not self.getting.taken then
+  if not self.getting.locked then
     local _, no_more = native.read_ahead(self.native)
     if no_more then
-      return out, "w" -- the limit, or the end, which the next get tells
+      return out, "w" -- the limit or the end of the stream; the next get returns it
     end
   end
   self.either = self.either or either_of(native.fd(self.native, native.READ), out)
@@ -45,7 +45,7 @@ local function writable(self)
   return out, "w"
 end
 
--- Waits until a step may do something: whether there was time for that.
+-- Waits until a step may succeed.  Returns false if the timeout has expired.
 local function await(self, direction, deadline)
   local left = deadline and deadline - native.now()
   if left and left <= 0 then
@@ -60,8 +60,8 @@ local function await(self, direction, deadline)
   return true
 end
 
--- Repeats a step, whose results so far are given, until it is done or has failed, or
--- the timeout expires: its value, or true; or nil, message, code.
+-- Repeats a step, whose last results are given, until it is done or has failed, or the
+-- timeout expires.  Returns its value, or true; or nil, message, code.
 local function complete(self, direction, deadline, step, outcome, value, code)
   while outcome ~= DONE and outcome ~= nil do
     if outcome == YIELD then
@@ -81,25 +81,26 @@ local function flush(self, deadline)
   return complete(self, native.WRITE, deadline, native.flush_step, native.flush_step(self.native))
 end
 
--- What is queued leaves while the program does something else, where the loop
--- can do that; else with the next put, flush or close.
-local function flush_beside(self)
+-- Starts the background flush of queued bytes, if the loop can run another coroutine;
+-- otherwise the next put, flush or close writes them.
+local function flush_in_background(self)
   loop.spawn(function()
-    self.flushing = true -- also while it is in line: a close goes on behind it
-    self.putting:take(nil, flush, self)
+    self.flushing = true -- also while it waits for the lock: a close waits for it
+    self.putting:exclusively(nil, flush, self)
     self.flushing = false
   end)
 end
 
--- Takes back what a put that was broken off has lent.
+-- Ends the loan of a string to the library after an interrupted put.  Returns whether a
+-- part of the message was written; the remaining bytes are queued then.
 local function end_put(self)
   if self.lent then
-    local part_left = native.put_cancel(self.native) == 1
+    local is_queued = native.put_cancel(self.native) == 1
     self.lent = nil
-    if part_left then
-      flush_beside(self)
+    if is_queued then
+      flush_in_background(self)
     end
-    return part_left
+    return is_queued
   end
 end
 
@@ -119,8 +120,8 @@ local function wrap(native_handle, options)
     decode = decode,
   }, Handle)
   self.duplex = native.directions(native_handle) == native.READ + native.WRITE
-  self.getting = Turn.new()
-  self.putting = Turn.new(function()
+  self.getting = FairLock.new()
+  self.putting = FairLock.new(function()
     if self.either then
       loop.forget(native.fd_of(self.either))
       native.close_descriptor(self.either)
@@ -131,7 +132,7 @@ local function wrap(native_handle, options)
   return self
 end
 
--- Says more of a message over the limit than the library can.
+-- Adds sizes to the error of a message over the limit.
 local function failed(self, message, code, size)
   if code == native.ETOOBIG then
     local limit = self.limit and self.limit .. " bytes" or "1 GiB"
@@ -148,7 +149,7 @@ end
 -- ---- Getting --------------------------------------------------------------------
 
 -- before: the outcome of the call without the lock, if there was one.
-local function get_in_turn(self, deadline, before)
+local function get_locked(self, deadline, before)
   if before == YIELD then
     loop.let_others_run()
   end
@@ -173,14 +174,15 @@ local function received(self, data, message, code)
 end
 
 --- Gets the next message.
--- @tparam[opt] number timeout seconds for all of it; nil, or a negative number,
--- waits indefinitely; 0 takes what is there
--- @return the message; or nil, message, code
+-- @tparam[opt] number timeout seconds for the whole message; nil, or a negative number,
+-- waits indefinitely; 0 does not wait
+-- @return the message; or nil, error text, error code (gipc.EOF at the end of the stream,
+-- gipc.ETIMEDOUT if the timeout expires)
 function Handle:get(timeout)
   local deadline = failure.deadline(timeout)
   local getting = self.getting
   local outcome, data, code
-  if not getting.taken then
+  if not getting.locked then
     outcome, data, code = take(self.native)
     if outcome == DONE then
       if self.decode then
@@ -191,11 +193,11 @@ function Handle:get(timeout)
       return failed(self, data, code)
     end
   end
-  return received(self, getting:take(deadline, get_in_turn, self, deadline, outcome))
+  return received(self, getting:exclusively(deadline, get_locked, self, deadline, outcome))
 end
 
---- The messages until the end of the stream, for a loop.  Any other end than a
--- clean one is an error.
+--- Iterates over the messages until the end of the stream.  A failure is raised as an
+-- error.
 function Handle:messages()
   return function()
     local value, message, code = self:get()
@@ -218,7 +220,7 @@ local function encoded(self, value)
   end
   if type(value) ~= "string" then
     failure.misuse(
-      self.encode and "the codec did not give a string"
+      self.encode and "the codec did not return a string"
         or "the raw codec takes strings only, not a " .. type(value)
     )
   end
@@ -239,7 +241,7 @@ local function put_result(self, value, message, code)
 end
 
 -- before: as for a get.
-local function put_in_turn(self, deadline, data, before)
+local function put_locked(self, deadline, data, before)
   self.lent = data -- before the library has it, as an interrupt may come at any time
   local outcome, message, code = before, nil, nil
   repeat
@@ -263,24 +265,26 @@ end
 
 -- A part of the message was written, and the remaining bytes are queued.
 local function finish_put(self, deadline)
-  local sent, message, code = self.putting:take(deadline, flush, self, deadline)
+  local sent, message, code = self.putting:exclusively(deadline, flush, self, deadline)
   if code == native.ETIMEDOUT then
-    flush_beside(self)
+    flush_in_background(self)
     return in_progress()
   end
   return succeeded(sent, message, code)
 end
 
---- Puts a message; it is with the kernel when this returns.
--- @tparam[opt] number timeout seconds for all of it; nil, or a negative number,
+--- Puts a message.
+-- @tparam[opt] number timeout seconds for the whole message; nil, or a negative number,
 -- waits indefinitely
--- @return true; or nil, message, code
+-- @return true when all bytes are written (accepted by the kernel); or nil, error text,
+-- error code (gipc.ETIMEDOUT: nothing was written; gipc.EINPROGRESS: a part was written,
+-- and the remaining bytes are queued)
 function Handle:put(value, timeout)
   local data = encoded(self, value)
   local deadline = failure.deadline(timeout)
   local putting = self.putting
   local outcome, message, code
-  if not putting.taken then
+  if not putting.locked then
     outcome, message, code = put(self.native, data)
     if outcome == DONE then
       return true
@@ -291,21 +295,21 @@ function Handle:put(value, timeout)
     end
   end
   local done
-  done, message, code = putting:take(deadline, put_in_turn, self, deadline, data, outcome)
+  done, message, code = putting:exclusively(deadline, put_locked, self, deadline, data, outcome)
   if done == nil then
     return failed(self, message, code, #data)
   end
   return true
 end
 
-local function put_list_in_turn(self, deadline, list)
-  local outcome, next, code, taken = queue(self.native, list, 1)
+local function put_list_locked(self, deadline, list)
+  local outcome, next, code, accepted = queue(self.native, list, 1)
   while outcome and outcome ~= DONE do
     local sent, message = true, nil
     if outcome == YIELD then
       loop.let_others_run()
     elseif outcome == LENT then
-      sent, message, code = put_in_turn(self, deadline, list[next])
+      sent, message, code = put_locked(self, deadline, list[next])
       next = sent and next + 1 or next
     else
       sent, message, code = flush(self, deadline)
@@ -313,11 +317,11 @@ local function put_list_in_turn(self, deadline, list)
     if not sent then
       return nil, message, code, next - 1
     end
-    outcome, next, code, taken = queue(self.native, list, next)
+    outcome, next, code, accepted = queue(self.native, list, next)
   end
   if not outcome then
-    flush(self, deadline) -- what was taken before it
-    return nil, next, code, taken
+    flush(self, deadline) -- the messages queued before it
+    return nil, next, code, accepted
   end
   local sent, message, failed = flush(self, deadline)
   if not sent then
@@ -326,11 +330,11 @@ local function put_list_in_turn(self, deadline, list)
   return true
 end
 
---- Puts the messages of a list in few system calls.
+--- Puts the messages of a list, in batches that reduce the number of system calls.
 -- @tparam table list
--- @tparam[opt] number timeout seconds for all of them, as for put
--- @return true when all are with the kernel; or nil, message, code and how many
--- were taken: those follow by themselves, the others were not put
+-- @tparam[opt] number timeout seconds for all messages, as for put
+-- @return true when all bytes are written; or nil, error text, error code, and the number
+-- of accepted messages: these are written or queued, the others were not put
 function Handle:put_many(list, timeout)
   if type(list) ~= "table" then
     failure.misuse "a list of messages is needed"
@@ -351,18 +355,18 @@ function Handle:put_many(list, timeout)
     end
   end
   local deadline = failure.deadline(timeout)
-  local sent, message, code, taken =
-    self.putting:take(deadline, put_list_in_turn, self, deadline, encoded_list)
+  local sent, message, code, accepted =
+    self.putting:exclusively(deadline, put_list_locked, self, deadline, encoded_list)
   if sent then
     return true
   end
-  taken = taken or 0
-  if taken > 0 then
-    flush_beside(self)
+  accepted = accepted or 0
+  if accepted > 0 then
+    flush_in_background(self)
   end
-  local refused = code == native.ETOOBIG and encoded_list[taken + 1]
+  local refused = code == native.ETOOBIG and encoded_list[accepted + 1]
   local _, words = failed(self, message, code, refused and #refused)
-  return nil, words, code, taken
+  return nil, words, code, accepted
 end
 
 --- Sends what is queued.
@@ -370,14 +374,14 @@ end
 -- @return true; or nil, message, code
 function Handle:flush(timeout)
   local deadline = failure.deadline(timeout)
-  return succeeded(self.putting:take(deadline, flush, self, deadline))
+  return succeeded(self.putting:exclusively(deadline, flush, self, deadline))
 end
 
--- ---- The rest -------------------------------------------------------------------
+-- ---- Closing and properties -----------------------------------------------------
 
--- Nobody gets or puts; the background flush may.
+-- Raises an error if a get or put is in progress; a background flush may be.
 local function check_free(self)
-  if self.getting:busy() or self.putting:busy() and not self.flushing then
+  if self.getting:is_locked_elsewhere() or self.putting:is_locked_elsewhere() and not self.flushing then
     failure.misuse "a get or put of another coroutine is in progress on this handle"
   end
 end
@@ -385,23 +389,23 @@ end
 local function ending(self, step, timeout)
   check_free(self)
   local deadline = failure.deadline(timeout)
-  return succeeded(self.putting:take(deadline, function()
+  return succeeded(self.putting:exclusively(deadline, function()
     return complete(self, native.WRITE, deadline, function(h)
-      native.flush_step(h) -- what is wrong with it, the step tells
+      native.flush_step(h) -- the step returns the same error
       return step(h)
     end, step(self.native))
   end))
 end
 
--- Before a descriptor is closed, a loop forgets it.
+-- Removes the descriptors from the loop, before they are closed.
 local function forget(self)
   loop.forget(native.fd(self.native, native.READ))
   loop.forget(native.fd(self.native, native.WRITE))
 end
 
---- Closes the handle; what is queued leaves first.
+--- Closes the handle, after queued bytes are written.
 -- @tparam[opt] number timeout seconds for that, as for put
--- @return true; or nil, message, code, and it is still open
+-- @return true; or nil, error text, error code: the handle is still open
 function Handle:close(timeout)
   return ending(self, function(h)
     forget(self)
@@ -409,8 +413,8 @@ function Handle:close(timeout)
   end, timeout)
 end
 
---- Closes the handle at once.  Of what is queued, what cannot be written now is
--- discarded, so that the peer may find its stream cut inside a message.
+--- Closes the handle at once.  Queued bytes that cannot be written now are discarded, so
+-- that the peer may get gipc.ETRUNCATED.
 -- @treturn boolean true
 function Handle:abort()
   check_free(self)
@@ -418,23 +422,23 @@ function Handle:abort()
     forget(self)
     return native.abort_handle(self.native)
   end
-  -- A background flush may wait for the descriptor, and select() fails with a closed
-  -- one; other loops forget it.
+  -- A background flush may wait for the descriptor.  select() fails with a closed one;
+  -- it is removed from other loops.
   local fd = self.flushing and loop.needs_open() and native.fd(self.native, native.WRITE)
   if fd and native.shut(fd) then
-    return succeeded(self.putting:take(nil, abort))
+    return succeeded(self.putting:exclusively(nil, abort))
   end
   return succeeded(abort())
 end
 
---- Ends the writing direction: the peer reads what was put, then the end of the
+--- Shuts down the writing direction: the peer gets all messages, then the end of the
 -- stream.
 -- @tparam[opt] number timeout seconds for that, as for put
 function Handle:shutdown(timeout)
   return ending(self, native.shutdown, timeout)
 end
 
--- The end of a block on Lua 5.4.  After an error it does not wait for the peer.
+-- Called at the end of a block on Lua 5.4.  After an error it does not wait.
 function Handle:__close(why)
   if self:closed() then
     return

@@ -1,13 +1,13 @@
---- The loop that this process waits on, whichever that is.
+--- The loop that this process waits on.
 --
 -- A loop is a table with
 --   wait(fd, direction, timeout): true when fd is ready for "r" or "w"; false
---     when timeout seconds (nil: never) are over
+--     when the timeout (seconds; nil: none) expires
 --   sleep(seconds): optional
 --   spawn(f): optional, runs f in a coroutine of the loop
 --   active(): optional, whether it can wait here; else in any coroutine
 --   parking(): optional, an object with wait(self, timeout) and wake(self): a wait
---     without a descriptor; and close(self), which ends it early
+--     without a descriptor; and close(self), which ends the wait early
 --   forget(fd): optional, called before a descriptor is closed
 --   needs_open: optional, a descriptor that is waited for cannot be closed
 --   waits_in_main: optional, it also waits where nothing can yield
@@ -29,7 +29,7 @@ end
 
 local directions = { r = native.READ, w = native.WRITE }
 
--- Waits in the kernel.  Lua's hooks run when a signal comes (Ctrl-C).
+-- Blocks in poll(2).  The hooks of Lua run after a signal (Ctrl-C).
 local function block(fd, direction, timeout)
   local deadline = timeout and native.now() + timeout
   repeat
@@ -55,49 +55,48 @@ local none = {
   end,
 }
 
--- Loops that give only wait sleep on a pipe that nothing comes through.
-local function sleep_by(wait)
-  return function(seconds)
-    local reader, writer = failure.check(failure.collecting(native.pipe))
-    wait(native.fd(reader, native.READ), "r", seconds)
-    native.close(reader)
-    native.close(writer)
-  end
-end
-
--- For loops that have no parking of their own: a pipe, which wake closes.
-local Pipe = {}
-Pipe.__index = Pipe
-
-local function new_pipe()
-  local reader, writer = failure.check(failure.collecting(native.pipe))
-  return setmetatable({ reader = reader, writer = writer }, Pipe)
-end
-
-function Pipe:wake()
-  if self.writer then
-    native.close(self.writer)
-    self.writer = nil
-  end
-end
-
-function Pipe:close()
-  self:wake()
-  native.close(self.reader)
-end
-
 local current = none
 local name = "none"
 
-function Pipe:wait(timeout)
-  return current.wait(native.fd(self.reader, native.READ), "r", timeout)
+-- The parking of loops that have none of their own: the descriptor of a timer, which
+-- expires after the timeout, or at once when it is woken.
+local Timer = {}
+Timer.__index = Timer
+
+local function new_timer()
+  return setmetatable({ timer = failure.check(failure.collecting(native.timer_new)), woken = false }, Timer)
+end
+
+function Timer:wait(timeout)
+  if timeout and not self.woken then
+    failure.check(native.timer_set(self.timer, timeout))
+  end
+  current.wait(native.fd_of(self.timer), "r")
+  return self.woken
+end
+
+function Timer:wake()
+  self.woken = true
+  failure.check(native.timer_set(self.timer, 0))
+end
+
+function Timer:close()
+  loop.forget(native.fd_of(self.timer))
+  native.close_descriptor(self.timer)
+end
+
+-- The sleep of loops that have none of their own.
+local function sleep_on_timer(seconds)
+  local timer = new_timer()
+  timer:wait(seconds)
+  timer:close()
 end
 
 -- ---- Whether a wait is possible here ---------------------------------------------
 
--- Lua 5.1 and 5.2 cannot say it: a C function among the callers that is not known to
--- let yields through is in the way.  5.1 lets none through, nor the iterator of
--- a loop, which has a name.  Metamethods of 5.1 are not recognized.
+-- Lua 5.1 and 5.2 have no isyieldable: a C function among the callers prevents a yield,
+-- unless it is known to allow one.  On 5.1 none does, nor the iterator of a loop, which
+-- is recognized by its name.  Metamethods of 5.1 are not recognized.
 local lets_through = is_51 and {} or { [pcall] = true, [xpcall] = true, [dofile] = true }
 
 local function no_c_among_callers()
@@ -168,8 +167,8 @@ local runs = {
 }
 local warned = false
 
---- Says once on stderr that the own scheduler blocks another loop, which is a mistake
--- of the program that otherwise shows as a slow one.
+--- Prints once on stderr that the own scheduler blocks another loop, a mistake of the
+-- program that would otherwise only make it slow.
 function loop.warn_of_another()
   if warned then
     return
@@ -194,10 +193,10 @@ end
 
 --- A wait without a descriptor, on the loop in use.
 function loop.parking()
-  return current.parking and current.parking() or new_pipe()
+  return current.parking and current.parking() or new_timer()
 end
 
---- Waits until loop.wake(parking): true; or timeout seconds are over.
+--- Waits until loop.wake(parking) is called (true), or the timeout expires.
 function loop.park(parking, timeout)
   return generator.outside(parking.wait, parking, timeout)
 end
@@ -206,7 +205,7 @@ function loop.wake(parking)
   parking:wake()
 end
 
---- What was made for a wait is released.
+--- Releases what was made for a wait.
 function loop.unpark(parking)
   if parking.close then
     parking:close()
@@ -225,19 +224,19 @@ function loop.forget(fd)
   end
 end
 
---- Whether others can go on while this coroutine waits.
+--- Whether others can run while this coroutine waits.
 function loop.cooperative()
   return current.active()
 end
 
---- Runs f beside everything else, if the loop in use can do that.
+--- Runs f in a coroutine of its own, if the loop in use can do that.
 function loop.spawn(f)
   if current.spawn and current.active() then
     current.spawn(f)
   end
 end
 
---- What gipc.use was last given.
+--- The name of the loop in use.
 function loop.name()
   return name
 end
@@ -246,12 +245,12 @@ local shipped = { luv = true, cqueues = true, copas = true }
 local inherited = {}
 
 --- In a child: its own scheduler, and nothing of its parent's loops.
-function loop.start_afresh()
+function loop.reset_in_child()
   -- luv has one loop for a Lua state, which the child shares with its parent.
   inherited.luv = package.loaded.luv ~= nil
   -- copas has one set of queues for a module: the next require makes another.
   package.loaded.copas = nil
-  warned = true -- what the parent's loops say is not so here
+  warned = true -- the parent's loops do not run in this process
   require("gipc.scheduler").reset()
   loop.use "own"
 end
@@ -276,7 +275,7 @@ function loop.use(what)
   end
   current = {
     wait = chosen.wait,
-    sleep = chosen.sleep or sleep_by(chosen.wait),
+    sleep = chosen.sleep or sleep_on_timer,
     spawn = chosen.spawn,
     active = chosen.active or loop.in_coroutine,
     parking = chosen.parking,

@@ -1,5 +1,5 @@
 ---@meta gipc
--- What editors know of the module (LuaCATS); nothing loads it.
+-- Type annotations of the module for editors (LuaCATS); never loaded.
 
 ---A codec: a name, or its two functions.
 ---@alias gipc.Codec "msgpack"|"raw"|"json"|{ encode: fun(value: any): string, decode: fun(bytes: string): any }
@@ -20,7 +20,7 @@
 
 ---@class gipc.ProcessOptions
 ---@field name? string
----@field daemon? boolean it ends with its parent
+---@field daemon? boolean the child is killed when its parent ends
 ---@field env? table<string, string|number|false> false removes a variable
 ---@field clear_env? boolean
 ---@field cwd? string
@@ -33,17 +33,17 @@
 ---@field program? string the file that is run instead of argv[1]
 ---@field terminal? integer|file* the controlling terminal of a new session
 ---@field umask? integer
----@field nice? integer added to the own nice value
+---@field nice? integer added to the nice value
 ---@field user? { uid: integer, gid: integer, groups: integer[]? }
 ---@field uid? integer
 ---@field gid? integer
 ---@field no_new_privileges? boolean
----@field death_signal? gipc.Signal what a daemon gets; default "KILL"
+---@field death_signal? gipc.Signal the signal that a daemon gets; default "KILL"
 ---@field rlimits? table<string, gipc.Limit|gipc.Limit[]> { nofile = 100, core = { soft, hard } }
 ---@field block_signals? gipc.Signal[]
 
 ---@class gipc.ExecOptions: gipc.ProcessOptions
----@field handles? table<string, gipc.Handle> they move into the child
+---@field handles? table<string, gipc.Handle> passed to the child under these names
 
 ---@class gipc.Stats
 ---@field messages_in integer
@@ -58,7 +58,7 @@
 ---@field signal? integer
 ---@field core boolean
 ---@field how "wait"|"kernel"|"reported"|"child"|"lost"
----@field ended? "return"|"exit"|"error"|"before_start"|"unsent" of a function
+---@field ended? "return"|"exit"|"error"|"before_start"|"unsent" for a function child
 ---@field user? number seconds
 ---@field system? number seconds
 ---@field max_rss? integer KiB
@@ -76,9 +76,9 @@
 local Handle = {}
 
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
----@return any message nil when there is none
----@return string? message_of_the_failure
----@return integer? code
+---@return any message the message; or nil, error text, error code
+---@return string? error_text
+---@return integer? error_code gipc.EOF at the end of the stream, gipc.ETIMEDOUT on a timeout
 function Handle:get(timeout) end
 
 ---@return fun(): any
@@ -91,7 +91,7 @@ function Handle:put(value, timeout) end
 
 ---@param list any[]
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
----@return true?, string?, integer?, integer? taken
+---@return true?, string?, integer?, integer? accepted
 function Handle:put_many(list, timeout) end
 
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
@@ -145,12 +145,12 @@ function Handle:pending(direction) end
 ---@return true
 function Handle:set_limit(bytes) end
 
----@param bytes integer received and kept while a put waits; default 64 MiB
+---@param bytes integer read ahead while a put waits; default 64 MiB
 ---@return true
 function Handle:set_read_limit(bytes) end
 
----@param low integer
----@param high integer
+---@param low integer bytes in the write queue; default 64 KiB
+---@param high integer bytes; default 256 KiB
 ---@return true
 function Handle:set_marks(low, high) end
 
@@ -350,7 +350,7 @@ function gipc.map(t) end
 
 ---@overload fun(options: gipc.ProcessOptions, f: function, ...: any): gipc.Process?, string?, integer?
 ---@param f function
----@param ... any handles among them move into the child
+---@param ... any handles among them are passed to the child
 ---@return gipc.Process?, string?, integer?
 function gipc.start_process(f, ...) end
 
@@ -359,7 +359,7 @@ function gipc.start_process(f, ...) end
 ---@return gipc.Process?, string?, integer?
 function gipc.exec_process(argv, options) end
 
----A handle, a process, or a handle with the directions that are waited for.
+---A handle, a process, or a handle with the directions to wait for.
 ---@alias gipc.Waitable gipc.Handle|gipc.Process|{ [1]: gipc.Handle, [2]: "r"|"w"|"rw" }
 
 ---@param list gipc.Waitable[]
@@ -367,7 +367,7 @@ function gipc.exec_process(argv, options) end
 ---@return gipc.Waitable[]? ready, string?, integer?
 function gipc.wait(list, timeout) end
 
----@param seconds? number nil, or negative: the end of a child waits indefinitely
+---@param seconds? number nil, or negative: the exit of a child waits indefinitely
 function gipc.set_exit_timeout(seconds) end
 
 ---@return table<string, boolean>

@@ -5,7 +5,7 @@ local value = require "gipc.value"
 
 local DEPTH = 512 -- of lists and maps inside each other
 
--- A copy of the module for us alone: its settings are for all who share it.
+-- A private copy of the module, because its settings are global.
 local function private_copy()
   local shared = package.loaded.MessagePack
   package.loaded.MessagePack = nil

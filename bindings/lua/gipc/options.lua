@@ -1,4 +1,4 @@
---- The options of a start, from a Lua table to the library's.
+--- Converts a table to the options of a start.
 -- @module gipc.options
 local argument = require "gipc.argument"
 local failure = require "gipc.failure"
@@ -42,12 +42,12 @@ function options.words(list)
   return words
 end
 
---- Moves a handle into the child.
+--- Passes a handle to the child.
 function options.pass(built, name, h)
   if getmetatable(h) ~= handle.Handle then
     failure.misuse("handles is { name = handle }, and " .. failure.describe(h) .. " is not a handle")
   end
-  if h.getting:busy() or h.putting:busy() then
+  if h.getting:is_locked_elsewhere() or h.putting:is_locked_elsewhere() then
     failure.misuse(native.strerror(native.ELOCKED))
   end
   if name ~= nil then
@@ -150,7 +150,7 @@ function setters.user(built, user)
     argument.id(user.gid, "user.gid"), numbers(user.groups or {}, argument.id, "user.groups")))
 end
 
--- -1: no limit.
+-- -1 stands for "unlimited".
 local function limit(value, what)
   if value == math.huge or value == "unlimited" then
     return -1
@@ -201,7 +201,7 @@ function options.names()
   return names
 end
 
---- The library's options for a table of ours.
+--- Makes the options of the library from a table.
 function options.build(chosen)
   local built = check(failure.collecting(native.options_new))
   for name, value in pairs(argument.options(chosen, "the second argument", setters)) do
@@ -210,7 +210,7 @@ function options.build(chosen)
   return built
 end
 
--- What is said of a part of a start that failed.
+-- What failed, by the part of the start.
 local parts = {
   pass = "handles",
   stdio = "stdin, stdout or stderr",
@@ -218,7 +218,7 @@ local parts = {
   rlimit = "rlimits",
 }
 
---- The message of a failed start, with what it failed for.
+--- The message of a failed start, which names what failed.
 -- @tparam string program
 function options.explain(built, chosen, program, message)
   local part = native.options_failed(built)

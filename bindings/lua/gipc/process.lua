@@ -1,6 +1,6 @@
 --- Child processes.
 -- @module gipc.process
-local Turn = require "gipc.turn"
+local FairLock = require "gipc.fair_lock"
 local argument = require "gipc.argument"
 local failure = require "gipc.failure"
 local handle = require "gipc.handle"
@@ -13,8 +13,8 @@ local unpack = table.unpack or rawget(_G, "unpack")
 
 --- A child; gipc.start_process and gipc.exec_process make them.
 -- @type Process
--- @field pid its number
--- @field name its name
+-- @field pid the process ID
+-- @field name the name
 local Process = {}
 Process.__index = Process
 Process.__name = "gipc process"
@@ -25,8 +25,8 @@ local function wrap(native_process)
     native = native_process,
     pid = native.process_pid(native_process),
     name = native.process_name(native_process),
-    descriptor = fd, -- nil where the kernel has no such thing
-    waiting = Turn.new(),
+    descriptor = fd, -- nil if the kernel has no pidfd
+    waiting = FairLock.new(),
   }, Process)
 end
 
@@ -37,14 +37,14 @@ local function usable(self)
   return self.native
 end
 
---- Whether it runs.
+--- Whether the child runs.
 function Process:is_alive()
   return failure.check(native.process_is_alive(usable(self))) == 1
 end
 
---- How it ended.
--- @return nil while it runs; its exit code, or minus the signal that ended it;
--- or nil, message, code when another part of the program took its status
+--- The exit code.
+-- @return nil while the child runs; the exit code, or minus the terminating signal; or
+-- nil, message, gipc.ESTATUSLOST if other code in the program reaped the child
 function Process:exitcode()
   local code, message, failed = native.process_exitcode(usable(self))
   if code == nil and message then
@@ -53,8 +53,7 @@ function Process:exitcode()
   return code
 end
 
--- Where nothing can be waited for, with pauses that grow: most children that
--- are joined end soon, and for the others it does not matter.
+-- Without a pidfd, polls with growing pauses: most children that are joined end soon.
 local function join_by_looking(self, deadline)
   local pause = 0.001
   while self:is_alive() do
@@ -68,7 +67,7 @@ local function join_by_looking(self, deadline)
   return true
 end
 
-local function join_in_turn(self, deadline)
+local function join_locked(self, deadline)
   while self:is_alive() do
     local left = deadline and deadline - native.now()
     if left and left <= 0 then
@@ -79,7 +78,7 @@ local function join_in_turn(self, deadline)
   return true
 end
 
---- Waits for the end.
+--- Waits until the child has ended.
 -- @tparam[opt] number timeout seconds; nil, or a negative number, waits
 -- indefinitely
 -- @return true; or nil, "timeout", code
@@ -90,7 +89,7 @@ function Process:join(timeout)
   elseif not self.descriptor then
     return join_by_looking(self, deadline)
   end
-  return self.waiting:take(deadline, join_in_turn, self, deadline)
+  return self.waiting:exclusively(deadline, join_locked, self, deadline)
 end
 
 local function signalled(result, message, code)
@@ -100,7 +99,7 @@ local function signalled(result, message, code)
   return true
 end
 
---- Sends a signal to the child and never to another process.
+--- Sends a signal to this child only, never to a process that reuses its process ID.
 -- @param signal its number, or its name such as "TERM"; 0 only checks
 -- @return true; or nil, message, gipc.EDEAD when it has ended
 function Process:signal(signal)
@@ -111,7 +110,7 @@ function Process:signal(signal)
   return signalled(done, message, code)
 end
 
---- The same for all processes of its group; it needs `group = "new"` or "session".
+--- Sends a signal to all processes of the process group, which needs `group = "new"` or "session".
 function Process:signal_group(signal)
   local number = argument.signal(signal, "signal")
   local done, message, code = native.process_signal_group(usable(self), number)
@@ -140,13 +139,14 @@ local function checked_grace(grace)
   return grace
 end
 
---- SIGTERM, and SIGKILL if it still runs grace seconds later; waits for the end.
+--- Sends SIGTERM, and SIGKILL if the child still runs after the grace period; waits for
+-- its end.
 -- @tparam[opt=5] number grace 0 or more; infinite: SIGKILL is never sent
 -- @treturn boolean true
 function Process:stop(grace)
   grace = checked_grace(grace)
   if self:terminate() then
-    self:signal "CONT" -- a stopped child could not act on it
+    self:signal "CONT" -- a stopped child cannot handle the signal
     if not self:join(grace) then
       self:kill()
     end
@@ -154,7 +154,7 @@ function Process:stop(grace)
   return self:join()
 end
 
---- The same for all processes of its group.
+--- Like stop, for all processes of the process group.
 -- @tparam[opt=5] number grace as for stop
 -- @return true; or nil, message, gipc.EDEAD when it was joined before
 function Process:stop_group(grace)
@@ -164,7 +164,7 @@ function Process:stop_group(grace)
     return nil, message, code
   end
   self:signal_group "CONT"
-  -- Not join: while its leader is not reaped, the others can be signalled.
+  -- Does not reap the leader: until then the ID of the group is not reused.
   if self.descriptor and grace > 0 then
     loop.wait(self.descriptor, "r", grace < math.huge and grace or nil)
     grace = 0
@@ -172,8 +172,8 @@ function Process:stop_group(grace)
   return signalled(native.process_stop_group(usable(self), grace))
 end
 
---- A descriptor that is readable once the child has ended.
--- @return the descriptor; or nil, message, code where the kernel has none
+--- The pidfd, which is readable once the child has ended.
+-- @return the descriptor; or nil, message, code if the kernel has none
 function Process:fd()
   local fd, message, code = native.process_fd(usable(self))
   if fd == nil then
@@ -193,7 +193,7 @@ function Process:events()
   return "r"
 end
 
---- The program's end of a standard stream that was asked for as "pipe".
+--- The parent's end of a standard stream that was started as "pipe".
 -- @tparam number which 0, 1 or 2
 -- @return a descriptor, which belongs to the caller
 function Process:stdio(which)
@@ -221,12 +221,12 @@ local ended = {
   [native.ENDED_UNSENT] = "unsent",
 }
 
---- What is known of its end.
--- @return nil while it runs; a table with code, signal, core, how (the status is
--- known: "wait", "kernel", "reported", "child" or "lost"), ended (of a function:
--- "return", "exit", "error", "before_start", or "unsent": it returned or exited,
--- with messages that could not be written), user, system (seconds) and max_rss
--- (KiB); what is not known is nil
+--- The exit status.
+-- @return nil while the child runs; a table with code, signal, core, how (the source of
+-- the status: "wait", "kernel", "reported", "child" or "lost"), ended (for a function:
+-- "return", "exit", "error", "before_start", or "unsent": it returned or exited, and
+-- queued messages could not be written), user, system (seconds) and max_rss (KiB); a
+-- field that is not known is nil
 function Process:info()
   local info, message, code = native.process_info(usable(self))
   if info == nil then
@@ -247,18 +247,18 @@ function Process:info()
   }
 end
 
---- Frees what is held of a child that has ended.
+--- Frees the object of a child that has ended.
 function Process:close()
   usable(self)
   loop.forget(self.descriptor)
   if self:is_alive() then
-    failure.misuse "the process still runs: join or stop it first"
+    failure.misuse(("process %d is still running: join or stop it before close"):format(self.pid))
   end
   self.native = nil
   return true
 end
 
--- The end of a block on Lua 5.4.
+-- Called at the end of a block on Lua 5.4.
 function Process:__close()
   if self.native then
     self:stop()
@@ -280,7 +280,7 @@ end
 
 -- ---- Starting -------------------------------------------------------------------
 
--- Ends this process as os.exit does, but not with the parent's exit handlers.
+-- Ends this process like os.exit, without the exit handlers of the parent.
 local function exit(code, ended)
   if code == nil or code == true then
     code = 0
@@ -290,14 +290,14 @@ local function exit(code, ended)
   native.exit_child(code, ended or native.ENDED_EXIT)
 end
 
--- The child, from here to its end.  What it inherited of coroutines is never
--- resumed, and of loops never run.
+-- Runs the child until its end.  Inherited coroutines are never resumed, and inherited
+-- loops never run.
 local function be_child(f, arguments)
-  loop.start_afresh()
+  loop.reset_in_child()
   os.exit = function(code) -- luacheck: ignore
-    exit(code) -- without what os.exit takes besides
+    exit(code) -- without the second argument of os.exit
   end
-  -- Whatever happens, nothing returns into the parent's program.
+  -- In no case does this return into the program of the parent.
   local ok, task = xpcall(function()
     return scheduler.run(f, unpack(arguments, 1, arguments.n))
   end, function(message)
@@ -342,8 +342,8 @@ local function start(chosen, f, ...)
   return be_child(f, arguments)
 end
 
---- Starts f(...) in a child process.  Handles among the arguments move: they are
--- closed here, all others are closed there.
+--- Starts f(...) in a child process.  Handles among the arguments are passed: they are
+-- closed in this process.  All other handles are closed in the child.
 -- @tparam[opt] table options
 -- @tparam function f
 -- @treturn Process; or nil, message, code
@@ -359,7 +359,7 @@ end
 
 --- Runs a program; never a shell.
 -- @tparam table argv the program and its arguments
--- @tparam[opt] table chosen options; handles = { name = handle } move
+-- @tparam[opt] table chosen options; handles = { name = handle } are passed
 -- @treturn Process; or nil, message, code
 local function exec_process(argv, chosen)
   local words = options.words(argv)

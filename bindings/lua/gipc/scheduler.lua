@@ -1,9 +1,9 @@
 --- gipc's own scheduler: tasks are coroutines that wait on a private loop.
 --
--- A task yields its wait, and who resumed it registers that with the loop: where
--- no yield is possible, nothing is registered.  A wait ends once, for whatever
--- reason comes first, and stands in a queue then; a round resumes the tasks of all
--- that stand there.  The main program waits by making rounds.
+-- A task yields its wait, and its resumer registers the wait with the loop: if a yield is
+-- not possible, nothing is registered.  A wait completes once (ready, timeout or
+-- cancellation) and is then appended to the run queue.  One pass resumes every task in
+-- the run queue.  The main program waits by running passes.
 -- @module gipc.scheduler
 local failure = require "gipc.failure"
 local generator = require "gipc.generator"
@@ -24,17 +24,17 @@ local cancelled = setmetatable({}, {
 
 local private -- the loop, made when it is first needed
 local by_token, watched -- waits that the loop knows, and how many
-local queue, in_round -- waits that have ended, and how many of them a round has yet
+local queue, in_pass -- the run queue, and how many of its waits a pass has not resumed yet
 local tasks -- by coroutine
 local counted -- tasks that run() waits for
 local current -- the task that was resumed last
 local any_failed -- whether an error in a task was printed
 
---- Forgets everything: a child starts afresh.
+--- Drops all tasks and waits, in a child.
 function scheduler.reset()
   private = nil
   by_token, watched = {}, 0
-  queue, in_round = {}, 0
+  queue, in_pass = {}, 0
   tasks, counted = {}, 0
   current, any_failed = nil, false
 end
@@ -42,8 +42,8 @@ scheduler.reset()
 
 -- ---- Waits --------------------------------------------------------------------
 
--- fd, direction and timeout, all optional; task: whose it is; joined: the task
--- whose end ends it; outcome: why it ended.
+-- fd, direction and timeout, all optional; task: the task that waits; joined: the task
+-- whose end completes the wait; outcome: why the wait completed.
 local Wait = {}
 Wait.__index = Wait
 
@@ -62,7 +62,7 @@ local function remove(list, item)
   end
 end
 
--- Removes a wait from what could end it.
+-- Unregisters a wait.
 local function retire(wait)
   if wait.token then
     native.scheduler_forget(private, wait.token)
@@ -73,7 +73,7 @@ local function retire(wait)
   end
 end
 
--- Ends a wait, if nothing has ended it before.  The queue comes first: an interrupt
+-- Completes a wait, if it is not complete.  It is queued first, so that an interrupt
 -- after that loses nothing.
 local function finish_wait(wait, outcome)
   if wait.outcome then
@@ -84,7 +84,7 @@ local function finish_wait(wait, outcome)
   retire(wait)
 end
 
--- A task's coroutine was closed while it waits, or its yield failed.
+-- Called if the coroutine of a task is closed during a wait, or its yield failed.
 function Wait:__close()
   if self.registered then
     finish_wait(self, "closed")
@@ -95,7 +95,7 @@ local function new_loop()
   return native.scheduler_new(), "no event loop can be made", native.EMFILE
 end
 
--- Registers a wait with what can end it.
+-- Registers a wait.
 local function register(wait)
   if wait.outcome then
     return
@@ -123,7 +123,7 @@ local function register(wait)
   end
 end
 
--- Moves what the loop knows to be ready to the queue.
+-- Completes the waits that are ready or timed out.
 local function collect(block)
   if watched == 0 then
     return
@@ -182,7 +182,7 @@ local function resumed(task, ok, ...)
   if getmetatable(wait) == Wait and wait.task == task then
     task.wait = wait
     register(wait)
-  else -- a plain yield: the others go first
+  else -- a plain yield: the others run first
     task.wait = setmetatable({ task = task }, Wait)
     finish_wait(task.wait, "ready")
   end
@@ -193,19 +193,19 @@ local function resume(task, ...)
   if task.done then
     return
   elseif coroutine.status(task.coroutine) == "dead" then
-    return finish(task, false, cancelled) -- somebody closed it
+    return finish(task, false, cancelled) -- it was closed
   end
   current = task
   resumed(task, coroutine.resume(task.coroutine, ...))
 end
 
 local function is_idle()
-  return watched == 0 and in_round == 0 and not queue[1]
+  return watched == 0 and in_pass == 0 and not queue[1]
 end
 
--- Resumes everything whose wait has ended by now.
-local function round(block)
-  in_round = 0
+-- Runs a pass.
+local function pass(block)
+  in_pass = 0
   collect(block and not queue[1])
   if block and is_idle() then
     error("gipc: every task waits for another one", 0)
@@ -213,7 +213,7 @@ local function round(block)
   local ended = queue
   queue = {}
   for i, wait in ipairs(ended) do
-    in_round = #ended - i
+    in_pass = #ended - i
     retire(wait)
     local task = wait.task
     if task and task.wait == wait then
@@ -233,9 +233,9 @@ local function check_cancelled(task)
   end
 end
 
--- The task of this coroutine; nil in the main program, and in a coroutine of its
--- own.  In one that a task resumes no round can be made: two of them would each
--- wait for the other's to end, one on top of the other on the stack.
+-- The task of this coroutine; nil in the main program and in a coroutine of the program.
+-- In a coroutine that a task resumes no pass can run: two nested passes would each wait
+-- for the other one.
 local function running_task()
   local task = tasks[coroutine.running() or false]
   if not task and current and coroutine.status(current.coroutine) == "normal" then
@@ -261,7 +261,8 @@ if _VERSION >= "Lua 5.4" then
     return (coroutine.yield(wait))]], debug.getinfo(1, "S").source)
 end
 
--- Goes on when the wait has ended: whether it is ready.
+-- Blocks until the wait completes.  Returns true if the descriptor is ready, false on a
+-- timeout.
 local function complete(wait)
   local task = wait.task
   local outcome
@@ -272,7 +273,7 @@ local function complete(wait)
   else
     register(wait)
     while not wait.outcome do
-      round(true)
+      pass(true)
     end
     outcome = wait.outcome
   end
@@ -284,35 +285,35 @@ end
 
 -- ---- What gipc.loop asks of a loop --------------------------------------------
 
---- Waits until fd is ready: true, or the time is over: false.
+--- Waits until fd is ready (true), or the timeout expires (false).
 function scheduler.wait(fd, direction, timeout)
   local wait = new_wait(fd, direction, timeout)
   if is_idle() then
-    -- There is nobody else whom the loop could serve meanwhile.
+    -- No other task could run during the wait.
     local ready = native.poll_fd(fd, directions[direction], timeout or -1)
     if ready ~= nil then
       return ready
     end
-    -- A signal came (Ctrl-C): its hook runs in the main program.
+    -- After a signal (Ctrl-C) its hook runs in the main program.
   end
   return complete(wait)
 end
 
---- Sleeps; with 0 only until the others that are ready have had their turn.
+--- Sleeps; with 0 only until the other tasks that are ready have run.
 function scheduler.sleep(seconds)
   local wait = new_wait(nil, nil, seconds > 0 and seconds or nil)
   if seconds <= 0 then
     if is_idle() then
       return -- there are no others
     elseif not wait.task then
-      return round(false)
+      return pass(false)
     end
     finish_wait(wait, "ready")
   end
   complete(wait)
 end
 
--- A wait that only wake ends, or the time.
+-- A wait that only wake or a timeout completes.
 local Parking = {}
 Parking.__index = Parking
 
@@ -362,7 +363,7 @@ local function start(f, background, ...)
   return task
 end
 
---- Runs f beside everything else; run() does not wait for it.
+--- Runs f as a background task, for which run() does not wait.
 function scheduler.spawn(f)
   start(f, true)
 end
@@ -375,14 +376,14 @@ function scheduler.start(f, ...)
   return start(f, false, ...)
 end
 
-local function rounds(task)
+local function run_passes(task)
   while counted > 0 and (task.ok or not task.done) do
-    round(true)
+    pass(true)
   end
 end
 
--- Ends all tasks that run() waits for.  Each gets its error where it waits; one that
--- waits again after that never goes on.
+-- Cancels all tasks that run() waits for.  Each gets the error in its wait; a task that
+-- waits again is not resumed.
 local function abandon()
   for _, task in pairs(tasks) do
     if not task.background then
@@ -390,7 +391,7 @@ local function abandon()
       task:cancel()
     end
   end
-  pcall(round, false)
+  pcall(pass, false)
   for _, task in pairs(tasks) do
     if not task.background then
       local wait = task.wait
@@ -412,7 +413,7 @@ function scheduler.run(f, ...)
   end
   local task = start(f, false, ...)
   task.joined = true
-  local ok, message = pcall(rounds, task)
+  local ok, message = pcall(run_passes, task)
   if not ok or not task.ok then
     abandon()
   end
@@ -456,8 +457,8 @@ function Task:join(timeout)
   return generator.outside(join, self, deadline)
 end
 
---- Ends a task: where it waits it gets the error "cancelled".  A handle that it
--- waited for goes on in order.
+--- Cancels a task: its wait raises the error "cancelled".  The stream of a handle that
+-- the task was using stays in order.
 -- @treturn boolean whether it had not ended before
 function Task:cancel()
   if self.done then

@@ -1,4 +1,4 @@
---- What a handle tells of itself, to programs and to loops, and its limits.
+--- The properties and limits of a handle, for programs and loops.
 -- @module gipc.state
 local argument = require "gipc.argument"
 local failure = require "gipc.failure"
@@ -18,7 +18,7 @@ end
 
 local Handle = {} -- its methods, which gipc.handle takes
 
---- Whether the handle is closed, or has moved to a child.
+--- Whether the handle is closed, or was passed to a child.
 function Handle:closed()
   return native.directions(self.native) == nil
 end
@@ -42,8 +42,8 @@ function Handle:fd(direction)
   return results(native.fd(self.native, direction_number(direction, "r")))
 end
 
---- What cqueues.poll and socket.select ask of an object: what to wait for until a
--- get of a handle that reads, or a put of another one, can go on.
+--- For cqueues.poll and socket.select: the direction to wait for, until a get on a handle
+-- that reads, or a put on another one, can continue.
 -- @treturn string "r" or "w"
 function Handle:events()
   return self:directions() == "w" and "w" or "r"
@@ -79,13 +79,14 @@ function Handle:set_limit(bytes)
   return done
 end
 
---- Sets how many bytes are received and kept while a put waits; 0 turns that off.
--- The default is 64 MiB.
+--- Sets how many bytes are read ahead while a put waits; default 64 MiB, 0 turns
+-- read-ahead off.
 function Handle:set_read_limit(bytes)
   return succeeded(native.set_read_limit(self.native, argument.size(bytes, "the limit")))
 end
 
---- Sets between how many queued bytes puts of a batch are refused and taken.
+--- Sets the low and high water marks of the write queue, in bytes; defaults 64 KiB and
+-- 256 KiB.
 function Handle:set_marks(low, high)
   argument.size(low, "low")
   if argument.size(high, "high") <= low then

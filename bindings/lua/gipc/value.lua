@@ -1,4 +1,4 @@
---- Values that Lua has no type of its own for.
+--- Values for which Lua has no type.
 -- @module gipc.value
 local failure = require "gipc.failure"
 local native = require "gipc.native"
@@ -10,7 +10,7 @@ value.null = native.null()
 
 local Binary, Map = {}, {}
 
---- Marks a string to go as MessagePack's bin.
+--- Marks a string to be encoded as MessagePack's bin.
 function value.binary(s)
   if type(s) ~= "string" then
     failure.misuse "gipc.binary takes a string"
@@ -18,7 +18,7 @@ function value.binary(s)
   return setmetatable({ s }, Binary)
 end
 
---- Marks a table to go as a map, also when it is empty or a list.
+--- Marks a table to be encoded as a map, even if it is empty or a list.
 function value.map(t)
   if type(t) ~= "table" then
     failure.misuse "gipc.map takes a table"
@@ -26,7 +26,7 @@ function value.map(t)
   return setmetatable({ t }, Map)
 end
 
---- What a table is to go as.
+--- How a table is encoded.
 -- @treturn string "binary", "map" or "list"
 -- @return the string or the table
 -- @treturn ?number how many items a list or map has

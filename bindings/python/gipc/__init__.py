@@ -1,24 +1,34 @@
 """Child processes and message pipes for programs with an event loop.
 
-Under gevent, in threads, or in plain scripts: :func:`pipe` and
-:func:`start_process`.  For asyncio and trio: :mod:`gipc.aio`.  A program
+:func:`pipe` and :func:`start_process` work under gevent, in threads, and in
+plain scripts.  :mod:`gipc.aio` has the same for asyncio and trio.  A program
 written for upstream gipc 1.8 runs unchanged.
 
 >>> from gipc import pipe, start_process
 """
 
-from ._adopt import open
 from ._any_process import ExitInfo
-from ._handle import _GIPCHandle, get_all_handles
+from ._handle import _GIPCHandle as _GIPCHandle
+from ._handle import get_all_handles
 from ._library import features, set_exit_timeout, version_of_library
 from ._native import VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH
-from ._pipe import _GIPCDuplexHandle, pipe
-from ._process import _GProcess, start_process
-from ._program import _GProgram, exec_process, inherit, stdio
-from ._reader import _GIPCReader
+# Two names: that of upstream gipc, and one for annotations.
+from ._pipe import _GIPCDuplexHandle as _GIPCDuplexHandle
+from ._pipe import _GIPCDuplexHandle as Duplex
+from ._pipe import open as open
+from ._pipe import pipe
+from ._process import _GProcess as _GProcess
+from ._process import _GProcess as Process
+from ._process import start_process
+from ._program import _GProgram as _GProgram
+from ._program import _GProgram as Program
+from ._program import exec_process, inherit, stdio
+from ._reader import _GIPCReader as _GIPCReader
+from ._reader import _GIPCReader as Reader
 from ._settings import Stats
 from ._wait_many import wait
-from ._writer import _GIPCWriter
+from ._writer import _GIPCWriter as _GIPCWriter
+from ._writer import _GIPCWriter as Writer
 from .errors import (
     GIPCBadHandles,
     GIPCClosed,
@@ -41,17 +51,10 @@ __version__ = "%s+libgipc.%d.%d.%d" % (
     VERSION_PATCH,
 )
 
-#: The version of the library that runs, a string.
+#: The version of the library that is loaded, a string.
 version = version_of_library()
 
-# The names to annotate with; those of upstream gipc stay.
-Reader = _GIPCReader
-Writer = _GIPCWriter
-Duplex = _GIPCDuplexHandle
-Process = _GProcess
-Program = _GProgram
-
-# Without open: "from gipc import *" would take the built-in one away.
+# Without open: "from gipc import *" must not replace the built-in function.
 __all__ = [
     "Duplex",
     "ExitInfo",

@@ -1,51 +1,21 @@
-"""Handles of descriptors and files that are open already."""
+"""Streams that are open already, as native handles."""
+
+from __future__ import annotations
 
 import fcntl
 import os
+from typing import Any
 
 from . import _native
-from ._options import descriptor, naming
+from ._values import descriptor, naming
 
-_SAME = object()
-
-
-def open(read, write=_SAME, encoder="default", decoder="default"):
-    """Makes a handle of open streams: sockets, pipes, terminals; of the
-    standard streams of a launcher, such as ssh, behind which a child uses
-    :func:`stdio`.
-
-    :arg read: what to get from: a descriptor, or an object with ``fileno`` and
-        ``close``; ``None``: nothing.
-    :arg write: the same, to put into.  The default is read, in the directions
-        that it is open for.
-    :arg encoder, decoder: as for :func:`pipe`.
-
-    :returns: a reader, a writer, or a duplex handle.  It owns the descriptors
-        from then on: objects are closed, and numbers must not be used any more.
-
-    Raises, and then the streams are as before:
-        - :exc:`TypeError`, :exc:`ValueError`: of an argument, which they name
-        - :exc:`OSError`: EBADF when a descriptor is not open; EINVAL when it is
-          not a stream, or not open for its direction
-
-    >>> import subprocess
-    >>> PIPE = subprocess.PIPE
-    >>> launcher = exec_process(["cat"], stdin=PIPE, stdout=PIPE)
-    >>> with open(launcher.stdout, launcher.stdin) as handle:
-    ...     handle.put("there and back")
-    ...     handle.get(timeout=20)
-    'there and back'
-    >>> launcher.wait()
-    0
-    """
-    from ._pipe import family
-
-    return family.open(read, write, encoder, decoder)
+#: The default of write: what read is.
+SAME: Any = object()
 
 
-def adopted(read, write):
+def adopted(read: Any, write: Any) -> _native.Handle:
     """The native handle of these streams."""
-    streams = read, read if write is _SAME else write
+    streams = read, read if write is SAME else write
     fds = [-1, -1]
     for number, name in enumerate(("read", "write")):
         if streams[number] is not None:
@@ -53,7 +23,7 @@ def adopted(read, write):
                 fds[number] = descriptor(streams[number])
     if fds == [-1, -1]:
         raise ValueError("read, write: one of them is needed")
-    if write is _SAME:
+    if write is SAME:
         mode = fcntl.fcntl(fds[0], fcntl.F_GETFL) & os.O_ACCMODE
         if mode == os.O_WRONLY:
             fds[0] = -1
@@ -62,10 +32,9 @@ def adopted(read, write):
     return _moved(streams, fds)
 
 
-def _moved(streams, fds):
-    # An object that is closed closes its own number, so that the handle has
-    # another one.
-    copies = {}
+def _moved(streams: tuple[Any, Any], fds: list[int]) -> _native.Handle:
+    # The handle gets a duplicate: an object closes its own descriptor.
+    copies: dict[int, int] = {}
     for stream, fd in zip(streams, fds):
         if fd >= 0 and not isinstance(stream, int) and fd not in copies:
             copies[fd] = os.dup(fd)

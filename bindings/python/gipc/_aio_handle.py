@@ -1,146 +1,152 @@
-"""The ends of a pipe for tasks of asyncio and trio."""
+"""The handles for tasks of asyncio and trio."""
 
-from asyncio import CancelledError
-from contextlib import suppress
+from __future__ import annotations
 
-from . import _native
-from ._aio_wait import await_lock, current, here, running_loop
-from ._handle import Reading, Writing
-from ._native import (
-    DONE,
-    LENT,
-    QUEUED,
-    READ,
-    WAIT,
-    WRITE,
-    YIELD,
-    Batch,
-    Lent,
-    Locked,
-    begin_put,
-)
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Generic
+
+from ._backend import Backend, Event
+from ._deadline import deadline_of
+from ._handle import _GIPCHandle
+from ._native import DONE, WAIT
 from ._native import put as _put
 from ._native import take as _take
-from ._pipe import Family, _GIPCDuplexHandle, _PairContext
-from ._wait import deadline_of, note_withdrawn, threads, timed_out
-from ._writer import _NOT_TAKEN, Progress, _lendable, encoded
-from .errors import GIPCError, GIPCTimeout
+from ._reading import Reading
+from ._tasks import current_backend, running_backend, running_loop
+from ._threads import threads
+from ._types import Got_co, Put_contra
+from ._writing import BatchBlock, Writing, lendable
+from .errors import GIPCError, timed_out
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
 
 
-class _Block:
-    """A block whose end closes, without waiting for what is left to leave: who
-    would read it may be behind the block."""
+class Block:
+    """An ``async with`` block whose end closes, and does not wait until
+    remaining bytes are written: what reads them may come after the block."""
 
-    async def __aenter__(self):
+    if TYPE_CHECKING:
+        __exit__: Callable[..., object]
+
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *exception):
+    async def __aexit__(self, *exception: object) -> None:
         self.__exit__(*exception)
-        await here().yield_()
+        await running_backend().yield_()
 
 
-class _Handle(_Block):
-    def _arrive(self):
-        super()._arrive()
-        self._closers = []  # tasks that wait for it to be closed
+class _Handle(Block, _GIPCHandle):
+    if TYPE_CHECKING:
+        __exit__ = _GIPCHandle.__exit__
 
-    def _family(self):
-        return family
+    # Of the tasks that wait until it is closed.
+    _closers: list[Event]
 
-    def _waits(self):
-        return current() or threads
+    def _take_ownership(self) -> None:
+        super()._take_ownership()
+        self._closers = []
 
-    def close(self):
-        """Closes the handle, and does not wait: queued bytes, which a put leaves
-        behind that has timed out or was cancelled, leave in the background.
+    def _current_backend(self) -> Backend:
+        return current_backend() or threads
+
+    def close(self) -> None:
+        """Closes the handle, and does not wait: queued bytes, which remain of a
+        put that timed out or was cancelled, are written in the background.
 
         Raises:
-            - :exc:`GIPCClosed` when it was closed before
+            - :exc:`GIPCClosed` if the handle was closed before
             - :exc:`GIPCLocked` while another task is using it
             - :exc:`GIPCError` in a process that does not own it
         """
         super().close()
 
-    async def aclose(self, timeout=None):
-        """As :meth:`close`, and waits until queued bytes have left.
+    async def aclose(self, timeout: float | None = None) -> None:
+        """As :meth:`close`, and waits until queued bytes are written.
 
-        :arg timeout: seconds; ``None``, or a negative number, waits for as long
-            as it takes.
+        :arg timeout: seconds; ``None`` (the default) or a negative number waits
+            indefinitely.
 
-        Raises also :exc:`GIPCTimeout`: bytes were dropped, and the peer finds a
-        message cut off.
+        Raises also :exc:`GIPCTimeout`: bytes were dropped, and the stream of the
+        peer ends inside a message.
         """
         deadline = deadline_of(timeout)
         self.close()
         await self._wait_closed(deadline)
 
-    async def _wait_closed(self, deadline):
-        waits = here()
+    async def _wait_closed(self, deadline: float | None) -> None:
+        backend = running_backend()
         for side in (self, self._other):
-            if side is not None and side._closing is not None:
-                left = waits.signal()
-                side._closers.append(left)
-                if not await left.wait(deadline):
+            if isinstance(side, _Handle) and side._closing is not None:
+                closed = backend.new_event()
+                side._closers.append(closed)
+                if not await closed.wait(deadline):
                     side.abort()
-                    raise timed_out("closed before all bytes were written", False)
+                    raise timed_out(
+                        "the handle was closed before all bytes were written",
+                        False,
+                    )
                 return
-        await waits.yield_()
+        await backend.yield_()
 
-    def rest_has_left(self):
-        super().rest_has_left()
+    def _on_background_flush_done(self) -> None:
+        super()._on_background_flush_done()
         for closer in self._closers:
             closer.set()
 
 
-class Reader(_Handle, Reading):
-    """The end of a pipe that messages come out of.  Any number of tasks may get
-    from it; they take turns.
+class Reader(_Handle, Reading, Generic[Got_co]):
+    """The end of a pipe that messages are got from.  Any number of tasks may
+    get from it; a fair lock lets one at a time.
 
-    ``async for message in reader`` gives the messages until the end of the
+    ``async for message in reader`` gets the messages until the end of the
     stream.
     """
 
-    async def get(self, timeout=None):
-        """Returns the next message, decoded; waits for it where need be.
+    async def get(self, timeout: float | None = None) -> Got_co:
+        """Waits for the next message, decodes it, and returns the object.
 
-        :arg timeout: seconds, for the whole message; 0 takes what is there;
-            ``None``, or a negative number, waits for it.  What has arrived of
-            it when the time is over, or when the task is cancelled, is not
-            lost: the next get goes on there.
+        :arg timeout: seconds for the whole message.  0 does not wait; ``None``
+            (the default) or a negative number waits indefinitely.  If the
+            timeout expires, or the task is cancelled, the bytes received so far
+            are kept, and the next get continues with them.
 
         Raises:
             - :exc:`EOFError` at the end of the stream
-            - :exc:`GIPCTimeout` when the seconds are over
+            - :exc:`GIPCTimeout` if the timeout expires
             - :exc:`GIPCTruncated`, :exc:`GIPCProtocolError`,
-              :exc:`GIPCTooBig`: the stream is over, and why
-            - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
-            - what the decoder raises; the message is taken then
+              :exc:`GIPCTooBig`: the stream has ended with an error
+            - :exc:`GIPCClosed`; :exc:`GIPCError` in a process that does not own
+              the handle
+            - what the decoder raises; the message is consumed then
         """
         if timeout is not None:
-            deadline_of(timeout)  # a wrong one is an error before any message
-        data = self._at_hand()
+            deadline_of(timeout)  # raises for a wrong one, before any message
+        data = self._take_buffered()
         if data.__class__ is not bytes:
             data = await self._get_waiting(data, timeout)
         decode = self._codec
-        return data if decode is None else decode(data)
+        return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
-    def __aiter__(self):
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self):
+    async def __anext__(self) -> Got_co:
         try:
-            data = self._at_hand()
+            data = self._take_buffered()
             if data.__class__ is not bytes:
                 data = await self._get_waiting(data, None)
         except EOFError:
             raise StopAsyncIteration from None
         decode = self._codec
-        return data if decode is None else decode(data)
+        return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
-    def _at_hand(self):
-        """What the native take gives, or WAIT where it is not this task's turn,
-        or trio wants the call to be more than that."""
-        if self._turn.taken or running_loop() is None:
+    def _take_buffered(self) -> Any:
+        """The outcome of the native take; WAIT if another task gets, and under
+        trio, where a call is a checkpoint too."""
+        if self._lock.locked or running_loop() is None:
             return WAIT
         try:
             return _take(self._h)
@@ -148,332 +154,144 @@ class Reader(_Handle, Reading):
             self._validate()
             raise
 
-    async def _get_waiting(self, data, timeout):
+    async def _get_waiting(
+        self, outcome: object, timeout: float | None
+    ) -> Any:
         deadline = deadline_of(timeout)
         self._validate()
-        waits = here()
-        return await waits.call(self._get_in_turn, data, waits, deadline)
+        backend = running_backend()
+        return await backend.call(self._receive, outcome, backend, deadline)
 
-    async def _get_in_turn(self, data, waits, deadline):
-        with Locked(self._turn, waits.signal) as signal:
-            if signal is not None:
-                await await_lock(self, signal, deadline)
-                self._validate()
-            if data == YIELD:
-                await waits.yield_()
-            while True:
-                data = _take(self._h)
-                if data.__class__ is bytes:
-                    return data
-                if data == WAIT:
-                    if not await waits.ready(self, READ, deadline):
-                        raise timed_out("no whole message came in time")
-                elif data == YIELD:
-                    await waits.yield_()
-                else:
-                    data = _native.new_bytes(self._h)
-                    await self._fill(data, _native.get_bytes, waits, deadline)
-                    return data
-
-    async def _fill(self, buffer, step, waits, deadline):
-        """Receives a message straight into buffer.  An error leaves its bytes
-        for the next get."""
-        with Lent(self._h, buffer, READ):
-            while True:
-                size = step(self._h, buffer)
-                if size is not None:
-                    return size
-                if not await waits.ready(self, READ, deadline):
-                    raise timed_out("no whole message came in time")
-
-    async def get_into(self, buffer, timeout=None):
+    async def get_into(
+        self, buffer: Buffer, timeout: float | None = None
+    ) -> int:
         """Receives the next message into writable memory of the caller.
 
-        No decoder sees it.  For large messages this spares the pages of a new
-        bytes object each time.
+        The message is not decoded.  For large messages this avoids allocating a
+        new bytes object.
 
         :arg buffer: a bytearray, memoryview, array, mmap ...
         :arg timeout: as for :meth:`get`.
         :returns: the size of the message in bytes.
 
-        Raises what :meth:`get` does; :exc:`GIPCTooBig` when the buffer is too
-        small: then the message stays, for a larger one.
+        Raises what :meth:`get` does; :exc:`GIPCTooBig` if the buffer is too
+        small: the message is kept then, for a larger buffer.
         """
         deadline = deadline_of(timeout)
         self._validate()
-        waits = here()
-        return await waits.call(self._into_in_turn, buffer, waits, deadline)
-
-    async def _into_in_turn(self, buffer, waits, deadline):
-        with Locked(self._turn, waits.signal) as signal:
-            if signal is not None:
-                await await_lock(self, signal, deadline)
-            # Messages that are all there must not keep the others waiting.
-            await waits.yield_()
-            self._validate()
-            # The view keeps the memory where it is.
-            with memoryview(buffer) as view:
-                return await self._fill(
-                    view, _native.get_into, waits, deadline
-                )
+        backend = running_backend()
+        return await backend.call(
+            self._receive_into, buffer, backend, deadline
+        )
 
 
-class Writer(_Handle, Writing):
-    """The end of a pipe that messages are put into.  Any number of tasks may
-    put into it; they take turns."""
+class Writer(_Handle, Writing, Generic[Put_contra]):
+    """The end of a pipe that messages are put into.  Any number of tasks may put
+    into it; a fair lock lets one at a time."""
 
-    async def put(self, o, timeout=None):
-        """Encodes an object and sends it; returns when it is all with the
-        kernel.
+    async def put(self, o: Put_contra, timeout: float | None = None) -> None:
+        """Encodes an object and sends it.  Returns when all bytes of the
+        message are written, that is, accepted by the kernel.
 
-        :arg timeout: seconds; ``None``, or a negative number, waits for as long
-            as it takes.  A message of which no byte has left when the time is
-            over, or when the task is cancelled, is withdrawn;
-            otherwise its rest follows in the background, before anything else.
-            The stream stays in order either way.
+        :arg timeout: seconds; ``None`` (the default) or a negative number waits
+            indefinitely.  If the timeout expires, or the task is cancelled,
+            before a byte of the message is written, the put is cancelled.
+            Otherwise the remaining bytes are written in the background, before
+            the next message.  In both cases the stream stays valid.
 
         Raises:
-            - :exc:`GIPCTimeout` when the seconds are over; its ``withdrawn``
-              tells which of the two it was, as does that of asyncio's
-              ``CancelledError``
-            - :exc:`BrokenPipeError` when the reader is gone
-            - :exc:`TypeError` when the encoder (or, with the encoder None, the
-              caller) does not give bytes
-            - :exc:`GIPCTooBig`: over the limit; nothing was sent
-            - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
+            - :exc:`GIPCTimeout` if the timeout expires; its ``withdrawn`` is
+              True if the put was cancelled, as is that of the
+              ``CancelledError`` of asyncio
+            - :exc:`BrokenPipeError` if the reader is closed
+            - :exc:`TypeError` if the encoder (or, with the encoder None, the
+              caller) does not return bytes
+            - :exc:`GIPCTooBig` if the message exceeds the limit; nothing was
+              sent
+            - :exc:`GIPCClosed`; :exc:`GIPCError` in a process that does not own
+              the handle
             - what the encoder raises; nothing was sent then
         """
         encode = self._codec
-        data = o if encode is None else encode(o)
+        data: Any = o if encode is None else encode(o)
         if data.__class__ is not bytes:
-            data = _lendable(data)
+            data = lendable(data)
         if timeout is not None:
-            deadline_of(timeout)  # a wrong one is an error before anything is put
-        done = WAIT
+            deadline_of(timeout)  # raises for a wrong one, before any message
+        outcome: object = WAIT
         if running_loop() is not None:
             try:
-                done = _put(self._h, data, self._turn)
+                outcome = _put(self._h, data, self._lock)
             except (GIPCError, OSError):
                 self._validate()
                 raise
-        if done != DONE:
-            await self._put_waiting(data, done, timeout)
+        if outcome != DONE:
+            await self._put_waiting(data, outcome, timeout)
 
-    async def _put_waiting(self, data, done, timeout):
-        """done: what the native put gave, or WAIT."""
+    async def _put_waiting(
+        self, data: Any, outcome: object, timeout: float | None
+    ) -> None:
         deadline = deadline_of(timeout)
         self._validate()
-        waits = here()
-        await waits.call(self._put_in_turn, data, done, waits, deadline)
+        backend = running_backend()
+        await backend.call(self._send, data, outcome, backend, deadline)
 
-    async def _put_in_turn(self, data, done, waits, deadline):
-        queued = done == QUEUED  # the remaining bytes
-        with Locked(self._turn, waits.signal) as signal:
-            if signal is not None:
-                await await_lock(self, signal, deadline, not queued)
-                self._validate()
-            try:
-                if done == YIELD:
-                    await waits.yield_()
-                if queued:
-                    await self._flush(waits, deadline)
-                else:
-                    # An error in the block cancels the put, and notes in
-                    # `withdrawn` what became of it.
-                    with Lent(self._h, data, WRITE):
-                        done = begin_put(self._h, data, self._turn)
-                        if done != DONE:
-                            await self._put_on(data, done, waits, deadline)
-            except BaseException as error:
-                if queued:
-                    note_withdrawn(error, False)
-                elif isinstance(error, CancelledError):
-                    # One that came before anything was lent.
-                    error.withdrawn = getattr(error, "withdrawn", True)
-                self._leave_rest(waits)
-                raise
-
-    async def _put_on(self, data, done, waits, deadline):
-        while done != DONE:
-            if done == LENT:
-                return await self._finish_put(waits, deadline)
-            if done == WAIT:
-                await self._drain(waits, deadline)
-            else:
-                await waits.yield_()
-            done = begin_put(self._h, data, self._turn)
-
-    async def _finish_put(self, waits, deadline):
-        while await self._writable(waits, deadline):
-            if _native.put_step(self._h) == DONE:
-                return
-        raise timed_out(_NOT_TAKEN, True)
-
-    def _leave_rest(self, waits):
-        """What an error has left behind leaves at once, or in the
-        background."""
-        if not self._closed and not self._flush_quietly():
-            waits.finish(self)
-
-    async def _drain(self, waits, deadline):
-        """Waits until the queue can take more."""
-        if _native.flush_step(self._h) == WAIT:
-            if not await self._writable(waits, deadline):
-                raise timed_out(_NOT_TAKEN, True)
-
-    async def flush(self, timeout=None):
-        """Waits until all that was put in a batch is with the kernel.
+    async def flush(self, timeout: float | None = None) -> None:
+        """Waits until all that was put in a batch is written.
 
         :arg timeout: as for :meth:`put`.
 
-        Raises :exc:`GIPCTimeout`; the queue leaves in the background then.
+        Raises :exc:`GIPCTimeout`; the queue is then written in the background.
         """
         deadline = deadline_of(timeout)
         self._validate()
-        waits = here()
-        await waits.call(self._flush_in_turn, waits, deadline)
+        backend = running_backend()
+        await backend.call(self._flush, backend, deadline)
 
-    async def _flush_in_turn(self, waits, deadline):
-        with Locked(self._turn, waits.signal) as signal:
-            if signal is not None:
-                await await_lock(self, signal, deadline, False)
-                self._validate()
-            try:
-                await self._flush(waits, deadline)
-            except BaseException:
-                self._leave_rest(waits)
-                raise
-
-    async def _flush(self, waits, deadline):
-        while _native.flush_step(self._h) == WAIT:
-            if not await self._writable(waits, deadline):
-                raise timed_out("the queue did not leave in time", False)
-
-    async def put_many(self, objects, timeout=None):
-        """Puts every object of an iterable, with as few system calls as they
-        fit in; returns when all are with the kernel.
+    async def put_many(
+        self, objects: Iterable[Put_contra], timeout: float | None = None
+    ) -> None:
+        """Sends all objects of an iterable, in batches to reduce the number of
+        system calls.  Returns when all are written.
 
         :arg timeout: as for :meth:`put`, for all of them.
 
-        Raises what :meth:`put` does.  Messages are taken in order, so when it
-        fails, or is cancelled, the reader gets the first ones: ``error.taken``
-        is their number, whatever the error is (but trio's ``Cancelled``, which
-        has no room for it).  ``withdrawn`` is True where it is 0.
+        Raises what :meth:`put` does.  Messages are accepted in order, so that
+        after an error or a cancellation the reader gets the first ones:
+        ``error.accepted`` is their number, whatever the error is (except the
+        ``Cancelled`` of trio, which cannot have attributes).  ``withdrawn`` is
+        True if that is 0.
         """
         deadline = deadline_of(timeout)
         self._validate()
-        waits = here()
-        objects = iter(objects)
-        await waits.call(self._put_many_in_turn, objects, waits, deadline)
+        backend = running_backend()
+        iterator = iter(objects)
+        await backend.call(self._send_many, iterator, backend, deadline)
 
-    async def _put_many_in_turn(self, objects, waits, deadline):
-        with Progress() as progress, Locked(
-            self._turn, waits.signal
-        ) as signal:
-            if signal is not None:
-                await await_lock(self, signal, deadline)
-                self._validate()
-            try:
-                await self._put_all(objects, waits, deadline, progress)
-            except BaseException:
-                self._leave_rest(waits)
-                raise
-
-    async def _put_all(self, objects, waits, deadline, progress):
-        try:
-            while chunk := encoded(objects, self._codec):
-                await self._put_chunk(chunk, waits, deadline, progress)
-        except GIPCTimeout:
-            raise
-        except Exception:
-            # Of the iterable or the encoder: what came before it is put.
-            with suppress(GIPCError, OSError):
-                await self._flush(waits, deadline)
-            raise
-        await self._flush(waits, deadline)
-
-    async def _put_chunk(self, chunk, waits, deadline, progress):
-        taken = progress.taken
-        before = taken[0]
-        done = WAIT
-        while done != DONE:
-            done = _native.try_put_many(self._h, chunk, before, taken)
-            if done == YIELD:
-                await waits.yield_()
-            elif done == WAIT and _native.flush_step(self._h) == WAIT:
-                if not await self._writable(waits, deadline):
-                    raise timed_out("not all were taken in time")
-
-    def batch(self):
-        """A block (``async with``) in which many small puts leave together:
-        those of the task that runs it.  What others put meanwhile leaves at
+    def batch(self) -> AbstractAsyncContextManager[Self]:
+        """A block (``async with``) whose puts are queued, and written together:
+        those of the task that runs the block.  What others put is written at
         once, after what is queued.
 
-        They are with the kernel when the block is left.  Where an error or a
-        cancellation leaves it, they leave in the background.
+        At the end of the block everything is written.  If an error or a
+        cancellation leaves the block, it is written in the background.
         """
         return _BatchBlock(self)
 
 
-class _BatchBlock:
-    def __init__(self, writer):
-        self._writer = writer
-
-    async def __aenter__(self):
+class _BatchBlock(BatchBlock):
+    async def __aenter__(self) -> Any:
         self._writer._validate()
-        self._batch = Batch(self._writer._turn, here().current)
-        self._batch.__enter__()
+        self._begin(running_backend())
         return self._writer
 
-    async def __aexit__(self, kind, error, trace):
-        self._batch.__exit__(kind, error, trace)
-        writer = self._writer
-        if writer._closed:
+    async def __aexit__(
+        self, kind: object, error: object, trace: object
+    ) -> None:
+        self._end()
+        if self._writer._closed:
             return
         if kind is None:
-            await writer.flush()
-            return
-        with Locked(writer._turn, None) as refused:
-            if refused is None:  # else that task sees to it
-                writer._leave_rest(here())
-
-
-class _Pair(_Block, _PairContext):
-    """Two handles, which leaving the block closes, the second one first."""
-
-
-class Duplex(_Block, _GIPCDuplexHandle):
-    """One end of a pipe that goes both ways: a reader and a writer, each of
-    which can be closed alone."""
-
-    _reader_type = Reader
-    _writer_type = Writer
-
-    def close(self):
-        """Closes what is still open of the two directions, and does not wait.
-
-        Raises as that of a writer; while one of the directions is in use, both
-        stay open.
-        """
-        super().close()
-
-    async def aclose(self, timeout=None):
-        """As :meth:`close`, and waits until queued bytes have left.
-
-        :arg timeout: as for a writer.
-        """
-        deadline = deadline_of(timeout)
-        self.close()
-        await self._writer._wait_closed(deadline)
-
-    def messages(self):
-        """The messages, for ``async for``."""
-        return self._reader
-
-    __aiter__ = messages
-
-    def __iter__(self):
-        raise TypeError("use 'async for' to iterate over messages")
-
-
-family = Family(Reader, Writer, Duplex, _Pair)
+            await self._writer.flush()
+        else:
+            self._abandon(running_backend())

@@ -1,18 +1,31 @@
 """What children that run a function and children that run a program have in
-common, beside what multiprocessing gives a process."""
+common, in addition to what multiprocessing gives a process."""
+
+from __future__ import annotations
 
 import errno
-import io
 import os
 from signal import SIGCONT, SIGKILL, SIGTERM
-from typing import NamedTuple, Optional
+from typing import IO, TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from . import _native
-from ._native import READ, WRITE
-from ._options import STREAMS, naming, signal_number
-from ._wait import current, deadline_of, monotonic, timed_out
+from ._backend import Backend, run
+from ._blocking import current_backend
+from ._deadline import deadline_of, monotonic
+from ._native import READ
+from ._options import STREAMS, Start
+from ._popen import Popen
+from ._talk import Talk
+from ._types import Deadline, Signal
+from ._values import naming, signal_number
+from .errors import timed_out
 
-_SOURCES = (None, "wait", "kernel", "reported", "child", "lost")
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_STATUS_SOURCES = ("", "wait", "kernel", "reported", "child", "lost")
 _ENDED = (
     "unknown",
     "return",
@@ -25,22 +38,23 @@ _ENDED = (
 
 
 class ExitInfo(NamedTuple):
-    """How a child ended.  None stands for what is not known."""
+    """How a child ended.  None means unknown."""
 
-    #: The exit code, None when a signal ended it.
+    #: The exit code, None if a signal ended it.
     code: Optional[int]
     #: The number of the signal that ended it, or None.
     signal: Optional[int]
     #: Whether a core was dumped.
     core: bool
-    #: How the status is known: ``'wait'``; ``'kernel'``, which kept it after
-    #: another reaper had taken it; ``'reported'`` by gevent's child watcher;
-    #: ``'child'``, by itself before its end; ``'lost'``.
+    #: The source of the status: ``'wait'``; ``'kernel'``, which kept it after
+    #: another reaper had collected it; ``'reported'``, a child watcher of
+    #: gevent; ``'child'``, which sent it before it exited; ``'lost'``.
     how: str
-    #: Of a function in a fork: ``'return'``; ``'exit'``, by ``sys.exit``;
-    #: ``'exception'``; ``'unsent'``, it returned or exited, with messages that
-    #: could not be written; ``'before_start'``; ``'unknown'``, it was killed or
-    #: left by ``os._exit``.  Of an interpreter or program: ``'unknown'``.
+    #: How the function of a fork ended: ``'return'``; ``'exit'``, by
+    #: ``sys.exit``; ``'exception'``; ``'unsent'``, it returned or exited, but
+    #: messages could not be written; ``'before_start'``; ``'unknown'``, it was
+    #: killed or called ``os._exit``.  For an interpreter or a program:
+    #: ``'unknown'``.
     ended: str
     #: Processor seconds in user mode.
     user: Optional[float]
@@ -50,12 +64,14 @@ class ExitInfo(NamedTuple):
     max_rss: Optional[int]
 
 
-def _known(number):
+def _known(number: Any) -> Any:
     return None if number < 0 else number
 
 
-def open_pipes(process, native, start):
-    """Files for what is a pipe of its standard streams."""
+def open_pipes(
+    process: AnyProcess, native: _native.Process, start: Start
+) -> None:
+    """Makes files of the standard streams that are pipes."""
     for which, stream in enumerate(STREAMS):
         if start.is_pipe(stream):
             fd = _native.process_stdio(native, which)
@@ -63,60 +79,69 @@ def open_pipes(process, native, start):
     process._text = _text_of(start.given)
 
 
-def _text_of(given):
-    """The arguments of a text file, or None where bytes are wanted."""
+def _text_of(given: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments of a text file, None for a file of bytes."""
     names = ("encoding", "errors")
     if not given.get("text") and not any(name in given for name in names):
         return None
     return {name: given.get(name) for name in names}
 
 
-def _file(fd, which, given):
+def _file(fd: int, which: int, given: dict[str, Any]) -> Any:
     text = _text_of(given)
     mode = ("w" if which == 0 else "r") + ("b" if text is None else "")
-    if current().cooperative:
+    if current_backend().cooperative:
         from gevent.fileobject import FileObject
 
         return FileObject(fd, mode, **text or {})
-    # The library's end is one for loops.
+    # The library has made its end non-blocking, for loops.
     os.set_blocking(fd, True)
     return open(fd, mode, **text or {})
 
 
 class AnyProcess:
-    """A child process: what both kinds of it have."""
+    """A child process that runs a function or a program."""
 
-    #: Its end of a standard stream that was started as ``subprocess.PIPE``.
-    stdin = stdout = stderr = None
-    _text = None
-    _talk = None
+    #: The end of a standard stream that was started as ``subprocess.PIPE``.
+    stdin: IO[Any] | None = None
+    stdout: IO[Any] | None = None
+    stderr: IO[Any] | None = None
+    _text: dict[str, Any] | None = None
+    _talk: Talk | None = None
 
-    def _get_end(self):
-        """Raises ValueError for one that is closed, or is not a child."""
+    if TYPE_CHECKING:
+
+        @property
+        def exitcode(self) -> int | None: ...
+
+        def join(self, timeout: float | None = None) -> None: ...
+
+    def _get_popen(self) -> Popen:
+        """Raises ValueError if the object is closed, or not a child."""
         raise NotImplementedError
 
-    def send_signal(self, number):
-        """Sends a signal; nothing when it has ended.
+    def send_signal(self, number: Signal) -> None:
+        """Sends a signal; does nothing if the process has ended.
 
         :arg number: a number, a ``signal.Signals``, or a name such as
             ``'TERM'``.
         """
         number = signal_number(number)
         try:
-            self._get_end().signal(number)
+            self._get_popen().signal(number)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            raise ValueError("%r is not a signal" % (number,)) from None
+            raise ValueError("%r is not a valid signal" % (number,)) from None
 
-    def signal_group(self, number):
-        """Sends a signal to all processes of its group; nothing once it has
-        been reaped.  ValueError when it has no group of its own (the option
-        ``group``)."""
+    def signal_group(self, number: Signal) -> None:
+        """Sends a signal to all processes of the group of the child; does
+        nothing once the child is reaped.  Raises ValueError if the child has no
+        group of its own (option ``group``)."""
         self._signal_group(signal_number(number))
 
-    def _signal_group(self, number):
-        native = self._get_end()._p
+    def _signal_group(self, number: int) -> None:
+        native = self._get_popen()._p
         try:
             _native.process_signal_group(native, number)
         except ProcessLookupError:
@@ -129,63 +154,72 @@ class AnyProcess:
                 "started with group='new' or 'session'" % (number,)
             ) from None
 
-    def stop(self, grace=5.0):
-        """Asks it to end (SIGTERM), kills it when it still runs after a while,
-        and waits for its end.
+    def stop(self, grace: float | None = 5.0) -> None:
+        """Sends SIGTERM, and SIGKILL if the process has not ended when the
+        grace period expires; then joins it.
 
-        :arg grace: seconds until SIGKILL; ``None`` or infinite: never.
+        :arg grace: the grace period in seconds; ``None`` or infinite: no
+            SIGKILL is sent.
         """
-        for deadline in self._stop_steps(grace, self._get_end().signal):
-            self._wait_unreaped(deadline)
+        send = self._get_popen().signal
+        run(self._stop, current_backend(), grace, send)
         self.join()
 
-    def stop_group(self, grace=5.0):
-        """The same for all processes of its group.  When it has ended itself,
-        those that are left are killed at once."""
-        for deadline in self._stop_steps(grace, self._signal_group):
-            self._wait_unreaped(deadline)
+    def stop_group(self, grace: float | None = 5.0) -> None:
+        """As :meth:`stop`, for all processes of the group.  When the child
+        itself has ended, the others are killed at once."""
+        run(self._stop, current_backend(), grace, self._signal_group)
         self.join()
 
-    def _stop_steps(self, grace, send):
-        """Gives the deadline of each wait for its end.  It is not reaped
-        before its group has got its last signal."""
+    async def _stop(
+        self,
+        backend: Backend,
+        grace: float | None,
+        send: Callable[[int], object],
+    ) -> None:
+        """Ends the process, which is not reaped before its group has got the
+        last signal."""
         with naming("grace"):
             deadline = deadline_of(grace)
             if grace is not None and grace < 0:
                 raise ValueError("it must be 0 or more, not %r" % (grace,))
         send(SIGTERM)
-        send(SIGCONT)  # a stopped process acts on it only once it goes on
-        yield deadline
+        send(SIGCONT)  # a stopped process handles SIGTERM once it continues
+        await self._wait_unreaped(backend, deadline)
         send(SIGKILL)
-        yield None
+        await self._wait_unreaped(backend, None)
 
-    def _wait_unreaped(self, deadline):
-        end = self._get_end()
-        waits = current()
-        if end.sentinel is not None:
-            waits.fd_ready(end.sentinel, READ, deadline)
+    async def _wait_unreaped(
+        self, backend: Backend, deadline: Deadline
+    ) -> None:
+        popen = self._get_popen()
+        if popen.sentinel is not None:
+            await backend.wait_fd(popen.sentinel, READ, deadline)
             return
-        while not is_over(self.pid, deadline):
-            waits.pause(0.005)
+        while not _has_ended(popen.pid):
+            if deadline is not None and monotonic() >= deadline:
+                return
+            await backend.sleep(0.005)
 
     @property
-    def exit_info(self):
-        """How it ended, an :class:`ExitInfo`; ``None`` while it runs.
+    def exit_info(self) -> ExitInfo | None:
+        """How the process ended, as an :class:`ExitInfo`; ``None`` while it
+        runs.
 
         >>> p = exec_process(["sh", "-c", "kill -9 $$"])
         >>> p.join()
         >>> p.exit_info.signal, p.exit_info.code, p.exit_info.core
         (9, None, False)
         """
-        end = self._get_end()
-        if end.poll() is None:
+        popen = self._get_popen()
+        if popen.poll() is None:
             return None
-        info = _native.process_info(end._p)
+        info = _native.process_info(popen._p)
         return ExitInfo(
             _known(info.code),
             info.signal or None,
             bool(info.core),
-            _SOURCES[info.how],
+            _STATUS_SOURCES[info.how],
             _ENDED[info.ended],
             _known(info.user),
             _known(info.system),
@@ -193,13 +227,17 @@ class AnyProcess:
         )
 
     @property
-    def returncode(self):
-        """As ``exitcode``."""
+    def returncode(self) -> int | None:
+        """The same as ``exitcode``."""
         return self.exitcode
 
-    def wait(self, timeout=None):
-        """Waits for its end, and returns its exit code.  Raises
-        :exc:`GIPCTimeout` when it runs after timeout seconds.
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits until the process ends, and returns the exit code.
+
+        :arg timeout: seconds; ``None`` (the default) or a negative number waits
+            indefinitely.
+
+        Raises :exc:`GIPCTimeout` if the timeout expires.
 
         >>> exec_process(["sh", "-c", "exit 3"]).wait()
         3
@@ -207,22 +245,26 @@ class AnyProcess:
         self.join(timeout)
         return self._code_or_timeout()
 
-    def _code_or_timeout(self):
+    def _code_or_timeout(self) -> int:
         code = self.exitcode
         if code is None:
-            raise timed_out("the process still runs")
+            raise timed_out("timed out: %r is still running" % self)
         return code
 
-    def communicate(self, input=None, timeout=None):
-        """Writes input to its stdin and closes that, reads its stdout and
-        stderr until their end, and waits for its end.
+    def communicate(
+        self, input: Any = None, timeout: float | None = None
+    ) -> tuple[Any, Any]:
+        """Writes input to the stdin of the process and closes that, reads stdout
+        and stderr to their ends, and waits until the process ends.
 
-        :arg input: bytes, or text where its files are text files; ``None``:
-            nothing.
-        :returns: what it printed: (stdout, stderr), None for what is no pipe.
+        :arg input: bytes, or text if the files are text files; ``None`` (the
+            default): nothing.
+        :arg timeout: seconds for all of it; ``None`` (the default) or a negative
+            number waits indefinitely.
+        :returns: (stdout, stderr), None for a stream that is not a pipe.
 
-        Raises :exc:`GIPCTimeout` after timeout seconds; a second call goes on
-        there.
+        Raises :exc:`GIPCTimeout` if the timeout expires; a second call then
+        continues.
 
         >>> import subprocess
         >>> PIPE = subprocess.PIPE
@@ -232,27 +274,30 @@ class AnyProcess:
         """
         deadline = deadline_of(timeout)
         talk = self._begin_talk(input)
-        while talk.waits_for():
-            if not current().any(talk.waits_for(), deadline):
-                raise timed_out("the process has not closed its streams")
-            talk.step()
+        run(talk.run, current_backend(), deadline)
         self.join(None if deadline is None else max(0, deadline - monotonic()))
         self._code_or_timeout()
-        return talk.printed()
+        return talk.result()
 
-    def _begin_talk(self, input):
+    def _begin_talk(self, input: Any) -> Talk:
         if self._talk is None:
-            self._talk = Talk(self, input)
+            outputs = [self.stdout, self.stderr]
+            self._talk = Talk(self.stdin, outputs, self._text, input)
         elif input is not None:
             raise ValueError("input is given to the first communicate() only")
         return self._talk
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind, error, trace):
-        """Waits for its end, with its streams closed; where an error leaves the
-        block, stops it."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the streams and waits until the process ends; if an error
+        leaves the block, stops the process."""
         self._close_streams()
         try:
             if kind is None:
@@ -263,109 +308,20 @@ class AnyProcess:
             raise
         self.stop()
 
-    def _close_streams(self):
+    def _close_streams(self) -> None:
         for stream in STREAMS:
             file = getattr(self, stream)
             if file is not None:
                 try:
                     file.close()
                 except BrokenPipeError:
-                    pass  # nobody reads what was written
+                    pass  # the peer has closed the pipe
 
 
-def is_over(pid, deadline):
-    """Whether the child has ended, and is not reaped; or the time is over."""
+def _has_ended(pid: int) -> bool:
+    """Whether the child has ended; it is not reaped."""
     try:
         what = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        if os.waitid(os.P_PID, pid, what) is not None:
-            return True
+        return os.waitid(os.P_PID, pid, what) is not None
     except ChildProcessError:
         return True
-    return deadline is not None and monotonic() >= deadline
-
-
-class Talk:
-    """What communicate() writes and reads, a step at a time."""
-
-    def __init__(self, process, input):
-        self._text = process._text
-        if isinstance(input, str):
-            if self._text is None:
-                raise TypeError("input must be bytes, not text")
-            input = _encoded(input, self._text)
-        self._left = memoryview(input or b"").cast("B")
-        if input is not None and process.stdin is None:
-            raise ValueError("there is no stdin to write input to")
-        self._stdin = process.stdin
-        self._outputs = [process.stdout, process.stderr]
-        self._read = [None if f is None else bytearray() for f in self._outputs]
-        for file in (self._stdin, *self._outputs):
-            if file is not None and not file.closed:
-                os.set_blocking(file.fileno(), False)
-        if not self._left:
-            self._close_stdin()
-
-    def waits_for(self):
-        """Descriptors and directions, until there are none."""
-        fds = [(f.fileno(), READ) for f in self._outputs if is_open(f)]
-        if is_open(self._stdin):
-            fds.append((self._stdin.fileno(), WRITE))
-        return fds
-
-    def step(self):
-        if is_open(self._stdin):
-            self._write()
-        for file, data in zip(self._outputs, self._read):
-            if is_open(file):
-                self._read_from(file, data)
-
-    def _write(self):
-        try:
-            done = os.write(self._stdin.fileno(), self._left[:65536])
-            self._left = self._left[done:]
-        except BlockingIOError:
-            return
-        except BrokenPipeError:
-            self._left = self._left[:0]
-        if not self._left:
-            self._close_stdin()
-
-    def _close_stdin(self):
-        if is_open(self._stdin):
-            try:
-                self._stdin.close()
-            except BrokenPipeError:
-                pass
-
-    def _read_from(self, file, data):
-        try:
-            some = os.read(file.fileno(), 65536)
-        except BlockingIOError:
-            return
-        data += some
-        if not some:
-            file.close()
-
-    def printed(self):
-        if self._text is None:
-            return tuple(None if d is None else bytes(d) for d in self._read)
-        return tuple(
-            None if d is None else _decoded(d, self._text) for d in self._read
-        )
-
-
-def is_open(file):
-    return file is not None and not file.closed
-
-
-def _encoded(text, how):
-    raw = io.BytesIO()
-    with io.TextIOWrapper(raw, newline="", **how) as file:
-        file.write(text)
-        file.flush()
-        return raw.getvalue()
-
-
-def _decoded(data, how):
-    with io.TextIOWrapper(io.BytesIO(data), **how) as file:
-        return file.read()

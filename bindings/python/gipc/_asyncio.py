@@ -1,153 +1,189 @@
 """Waiting under asyncio, on its own loops and on uvloop's: the task waits, the
-others go on."""
+others run."""
+
+from __future__ import annotations
 
 import asyncio
 import os
-from asyncio.selector_events import BaseSelectorEventLoop as _Selecting
+from asyncio import _get_running_loop as running_loop
+from asyncio.selector_events import BaseSelectorEventLoop as _SelectorLoop
+from collections.abc import Awaitable, Coroutine, Iterable
 from contextlib import suppress
 from io import FileIO
+from typing import TYPE_CHECKING, Any, Callable
 
-from ._aio_wait import running_loop
+from ._backend import Result, TaskBackend, Waiting
+from ._deadline import monotonic
 from ._native import READ, WRITE
-from ._wait import monotonic
+from ._types import Deadline
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._backend import Arguments
 
 
-class AsyncioTasks:
-    cooperative = True
+def _loop() -> asyncio.AbstractEventLoop:
+    # As asyncio.get_running_loop(), of which Cython code has other ideas.
+    loop = running_loop()
+    assert loop is not None
+    return loop
 
-    def __init__(self):
-        # What gives the one that a batch belongs to.
+
+class AsyncioBackend(TaskBackend):
+    cancelled = (asyncio.CancelledError,)
+
+    def __init__(self) -> None:
         self.current = asyncio.current_task
 
-    def call(self, function, *arguments):
-        return function(*arguments)
+    def call(
+        self,
+        body: Callable[[Unpack[Arguments]], Coroutine[Any, Any, Result]],
+        *arguments: Unpack[Arguments],
+    ) -> Coroutine[Any, Any, Result]:
+        return body(*arguments)
 
-    def ready(self, handle, direction, deadline):
-        """As fd_ready, for who has the handle's lock."""
-        # One callback for each descriptor: another would replace it.
-        handle._stop_rest()
+    def wait_ready(
+        self, handle: Waiting, direction: int, deadline: Deadline
+    ) -> Awaitable[bool]:
+        # A loop has one callback for each descriptor: another one would replace
+        # it.
+        handle._stop_background_flush()
         handle._stop_watcher()  # of a call that an exception has ended
-        watch = _Watch(running_loop(), handle.fd(direction), direction)
-        handle.watcher = None, watch
-        return _until(watch, deadline)
+        watcher = _Watcher(_loop(), handle.fd(direction), direction)
+        handle._watcher = None, watcher
+        return _until_ready(watcher, deadline)
 
-    def either(self, handle, deadline):
-        """Until it is writable, or readable; for who has the lock to put."""
-        handle._stop_rest()
+    def wait_either(
+        self, handle: Waiting, deadline: Deadline
+    ) -> Awaitable[bool]:
+        handle._stop_background_flush()
         handle._stop_watcher()
-        loop = running_loop()
-        # A task that gets may have the callback of the other one.
-        readable = _Watch(loop, _copy(handle.fd(READ)), READ)
-        watch = _Watch(loop, handle.fd(WRITE), WRITE, readable)
-        handle.watcher = None, watch
-        return _until(watch, deadline)
+        loop = _loop()
+        # A task that gets may have the callback of the descriptor to read.
+        readable = _Watcher(loop, _copy(handle.fd(READ)), READ)
+        watcher = _Watcher(loop, handle.fd(WRITE), WRITE, readable)
+        handle._watcher = None, watcher
+        return _until_ready(watcher, deadline)
 
-    async def any(self, fds, deadline):
-        """Until one of (descriptor, direction) is ready.  Any number may wait
-        for each."""
-        loop = running_loop()
+    async def wait_any(
+        self, fds: Iterable[tuple[int, int]], deadline: Deadline
+    ) -> bool:
+        loop = _loop()
         future = loop.create_future()
-        watches = []
+        watchers = []
         try:
             for fd, direction in fds:
-                watch = _Watch(loop, _copy(fd), direction)
-                watches.append(watch)
-                watch.start(watch.bring, future)
-            return await _by(deadline, future)
+                watcher = _Watcher(loop, _copy(fd), direction)
+                watchers.append(watcher)
+                watcher.start(watcher.set_ready, future)
+            return await _until(deadline, future)
         finally:
-            for watch in watches:
-                watch.close()
+            for watcher in watchers:
+                watcher.close()
 
-    def fd_ready(self, fd, direction, deadline):
-        """False when the deadline has passed.  Any number may wait for it."""
-        watch = _Watch(running_loop(), _copy(fd), direction)
-        return _until(watch, deadline)
+    def wait_fd(
+        self, fd: int, direction: int, deadline: Deadline
+    ) -> Awaitable[bool]:
+        watcher = _Watcher(_loop(), _copy(fd), direction)
+        return _until_ready(watcher, deadline)
 
-    def finish(self, handle):
-        """Queued bytes leave in the background."""
+    def flush_in_background(self, handle: Waiting) -> None:
         loop = running_loop()
         if loop is not None and not loop.is_closed():
             handle._stop_watcher()
-            handle.rest = _Rest(loop, handle)
-            handle.rest.start()
+            flush = _BackgroundFlush(loop, handle)
+            handle._background_flush = flush
+            flush.start()
 
-    async def pause(self, seconds):
+    async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    async def yield_(self):
+    async def yield_(self) -> None:
         await asyncio.sleep(0)
 
-    def signal(self):
-        return _Signal(running_loop())
+    def new_event(self) -> _Event:
+        return _Event(_loop())
 
-    async def shielded(self, function):
-        await function()  # a task is cancelled once at a time
+    async def shielded(self, body: Callable[[], Awaitable[object]]) -> None:
+        await body()  # a task is cancelled once at a time
 
-    async def open_reader(self, file):
-        """A stream, and what closes it."""
+    async def open_reader(self, file: Any) -> tuple[Any, Callable[[], object]]:
         reader = asyncio.StreamReader()
-        transport, _ = await running_loop().connect_read_pipe(
+        transport, _ = await _loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), file
         )
         return reader, transport.close
 
-    async def open_writer(self, file):
-        loop = running_loop()
+    async def open_writer(self, file: Any) -> tuple[Any, Callable[[], object]]:
+        loop = _loop()
         transport, protocol = await loop.connect_write_pipe(
             lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader()), file
         )
         writer = asyncio.StreamWriter(transport, protocol, None, loop)
         return writer, writer.close
 
-    def runner(self):
+    def runner(self) -> _Runner:
         loop = running_loop()
-        return _Runner(None if isinstance(loop, _Selecting) else type(loop))
+        return _Runner(None if isinstance(loop, _SelectorLoop) else type(loop))
 
 
-asyncio_tasks = AsyncioTasks()
+asyncio_tasks = AsyncioBackend()
 
 
-async def _until(watch, deadline):
-    future = running_loop().create_future()
+async def _until_ready(watcher: _Watcher, deadline: Deadline) -> bool:
+    future = _loop().create_future()
     try:
-        watch.start(watch.bring, future)
-        return await _by(deadline, future)
+        watcher.start(watcher.set_ready, future)
+        return await _until(deadline, future)
     finally:
-        watch.close()
+        watcher.close()
 
 
-def _copy(fd):
-    """One that is closed when nothing refers to it."""
+def _copy(fd: int) -> FileIO:
+    """A duplicate that is closed when it is not referred to any more."""
     return FileIO(os.dup(fd))
 
 
-class _Watch:
-    """Calls when a descriptor, or that of another watch, is ready, until it is
-    closed: at any time, also in the middle of its start, and more than once.
+class _Watcher:
+    """Calls a function when a descriptor, or that of a second watcher, is ready.
 
-    A descriptor is closed after its watch: loops would take the next one of
-    this number for it, and never tell that it is ready.  The callback keeps the
-    watch, and the watch the file."""
+    It can be closed at any time, also during its start, and more than once.  The
+    descriptor is closed after its watcher: a loop would take another one of this
+    number for it, and not report that one.  So the callback refers to the
+    watcher, and the watcher to the file.
+    """
 
-    _also = _file = _remove = None
+    _also: _Watcher | None = None
+    _file: int | FileIO | None = None
+    _remove: Callable[[int], object] | None = None
 
-    def __init__(self, loop, file, direction, also=None):
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        file: int | FileIO,
+        direction: int,
+        also: _Watcher | None = None,
+    ):
         self._also = also
         self._file = file
         fd = self._fd = file if isinstance(file, int) else file.fileno()
-        # libuv makes the file non-blocking, be it one of other processes too.
-        self._restore = not isinstance(loop, _Selecting) and os.get_blocking(fd)
+        # libuv makes the file non-blocking, also for other processes.
+        self._restore = (
+            not isinstance(loop, _SelectorLoop) and os.get_blocking(fd)
+        )
+        self._add: Any
         if direction == READ:
             self._add, self._remove = loop.add_reader, loop.remove_reader
         else:
             self._add, self._remove = loop.add_writer, loop.remove_writer
 
-    def start(self, call, *arguments):
+    def start(self, call: Callable[..., object], *arguments: object) -> None:
         if self._also is not None:
             self._also.start(call, *arguments)
         self._add(self._fd, call, *arguments)
 
-    def close(self):
+    def close(self) -> None:
         if self._also is not None:
             self._also.close()
         if self._remove is not None:
@@ -157,24 +193,24 @@ class _Watch:
                 os.set_blocking(self._fd, True)
             self._add = self._remove = self._file = None
 
-    def bring(self, future):
+    def set_ready(self, future: asyncio.Future[bool]) -> None:
         if future.done():
-            self.close()  # an exception has ended what waited
+            self.close()  # an exception has ended the call that waited
         else:
             future.set_result(True)
 
 
-def _bring(future, result):
+def _set_result(future: asyncio.Future[bool], result: bool) -> None:
     if not future.done():
         future.set_result(result)
 
 
-async def _by(deadline, future):
-    """What the future brings, or False when the deadline has passed."""
+async def _until(deadline: Deadline, future: asyncio.Future[bool]) -> bool:
+    """The result of the future, or False when the deadline has passed."""
     if deadline is None:
         return await future
     timer = future.get_loop().call_later(
-        max(0, deadline - monotonic()), _bring, future, False
+        max(0, deadline - monotonic()), _set_result, future, False
     )
     try:
         return await future
@@ -182,54 +218,60 @@ async def _by(deadline, future):
         timer.cancel()
 
 
-class _Rest:
-    def __init__(self, loop, handle):
+class _BackgroundFlush:
+    def __init__(self, loop: asyncio.AbstractEventLoop, handle: Waiting):
         self._handle = handle
-        self._watch = _Watch(loop, handle.fd(WRITE), WRITE)
-        self.close = self._watch.close
+        self._watcher = _Watcher(loop, handle.fd(WRITE), WRITE)
+        self.close = self._watcher.close
 
-    def start(self):
-        self._watch.start(self._go_on)
+    def start(self) -> None:
+        self._watcher.start(self._step)
 
-    def _go_on(self):
+    def _step(self) -> None:
         if self._handle._flush_quietly():
             self.close()
-            self._handle.rest_has_left()
+            self._handle._on_background_flush_done()
 
 
-class _Signal:
-    """A task waits for another one, be it in a loop of another thread."""
+class _Event:
+    """A task waits for another one, which may be of a loop in another thread."""
 
-    def __init__(self, loop):
+    def __init__(self, loop: asyncio.AbstractEventLoop):
         self._loop = loop
         self._future = loop.create_future()
 
-    def wait(self, deadline):
-        return _by(deadline, self._future)
+    def wait(self, deadline: Deadline) -> Awaitable[bool]:
+        return _until(deadline, self._future)
 
-    def set(self):
-        """False: its loop has been closed, nobody waits any more."""
+    def set(self) -> bool:
+        """False if the loop is closed, so that nobody waits any more."""
         if self._loop.is_closed():
             return False
         if running_loop() is self._loop:
-            _bring(self._future, True)
+            _set_result(self._future, True)
             return True
         try:
-            self._loop.call_soon_threadsafe(_bring, self._future, True)
+            self._loop.call_soon_threadsafe(_set_result, self._future, True)
         except RuntimeError:
             return False
         return True
 
 
 class _Runner:
-    """Runs a coroutine in a child, on a loop of the parent's kind.  None: what
-    the policy makes."""
+    """Runs a coroutine in a child, on a loop of the parent's type; None: the
+    default type."""
 
-    def __init__(self, kind):
-        self._kind = kind
+    def __init__(self, loop_type: Any):
+        self._loop_type = loop_type
 
-    def __call__(self, coroutine):
-        if not hasattr(asyncio, "Runner"):  # before Python 3.11
+    def __call__(self, coroutine: Coroutine[Any, Any, object]) -> object:
+        new_runner: Any = getattr(asyncio, "Runner", None)
+        if new_runner is None:  # before Python 3.11
+            if self._loop_type is not None:
+                policy: Any = asyncio.DefaultEventLoopPolicy()
+                policy.new_event_loop = self._loop_type
+                asyncio.set_event_loop_policy(policy)
             return asyncio.run(coroutine)
-        with asyncio.Runner(loop_factory=self._kind) as runner:
-            return runner.run(coroutine)
+        with new_runner(loop_factory=self._loop_type) as runner:
+            result: object = runner.run(coroutine)
+            return result

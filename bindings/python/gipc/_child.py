@@ -1,42 +1,50 @@
-"""What a forked child does to itself before its target runs: nothing of what
-the parent's loops, greenlets and handlers were about acts in it."""
+"""The reset of a forked child before its target runs: the loops, greenlets and
+signal handlers of the parent are removed."""
 
-import _signal
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]
 import gc
 import os
 import re
 import signal
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from . import _native
-from ._wait import _original
+from ._deadline import original
 
-_thread_id = _original("_thread", "get_ident")
+_thread_id = original("_thread", "get_ident")
 
-# What a child must not let go: a loop that is collected closes itself, and
-# with it what the parent shares.
-_inherited = []
+# References that a child keeps: a loop that is collected closes descriptors
+# that the parent shares.
+_inherited: list[Any] = []
 
-# As numbers, and asked for in the module below signal: its enumerations are slow,
-# and cost a child forty pages.
+# Numbers, for the functions of _signal: the enumerations of signal are slow to
+# make, and make a child copy forty pages.
 _RESET = [
     int(number)
     for number in signal.valid_signals()
     if number not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE)
 ]
 
-# What the children leave that threads of this process are forking, by thread.
-_leaving = {}
-# Why this child does not start clean: Python only prints what a fork hook raises.
-_failures = []
+# What children have to remove, by the thread that is forking.
+_leaving: dict[int, tuple[list[int], Any, bool]] = {}
+# Why the reset has failed in this child: Python only prints what a fork hook
+# raises.
+_failures: list[BaseException] = []
 
 
-def fork(options, keep_fds=None):
-    """As os.fork(), of a child that starts clean: the native process, or None in
+def fork(
+    options: _native.Options, keep_fds: Iterable[int] | None = None
+) -> Any:
+    """As os.fork(), of a child that is reset: the native process, or None in
     the child.
 
-    :arg keep_fds: all that stay open, but for those of Python; None: all.
+    :arg keep_fds: the descriptors that stay open, in addition to those of
+        Python; None: all.
     """
     if keep_fds is not None:
         kept = _native.numbers_new()
@@ -53,10 +61,10 @@ def fork(options, keep_fds=None):
 
 
 @contextmanager
-def _keeping_tracker():
-    """The child uses its parent's resource tracker, as multiprocessing's own
-    children do: one of its own would remove what the parent still uses.  From
-    Python 3.14 on this has to be said."""
+def _keeping_tracker() -> Iterator[None]:
+    """Makes the child use the resource tracker of its parent, as the children
+    of multiprocessing do: a tracker of its own would remove what the parent
+    still uses.  Needed from Python 3.14 on."""
     tracker = sys.modules.get("multiprocessing.resource_tracker")
     intent = getattr(tracker, "_fork_intent", None)
     if intent is None:
@@ -69,15 +77,15 @@ def _keeping_tracker():
         intent.preserve_fd = False
 
 
-def check_clean():
-    """Raises in the child what kept it from starting clean."""
+def check_reset() -> None:
+    """Raises in the child the error of its reset."""
     if _failures:
         raise _failures.pop()
 
 
-def reserved_descriptors():
-    """Those that modules of Python know by their number and use, or close, in a
-    child: another file of this number would suffer."""
+def reserved_descriptors() -> list[int]:
+    """The descriptors that modules of Python use or close in a child by their
+    number, which must not become that of another file."""
     found = [
         getattr(getattr(sys.modules.get(module), owner, None), name, None)
         for module, owner, name in _OF_MULTIPROCESSING
@@ -99,25 +107,25 @@ _OF_MULTIPROCESSING = [
 ]
 
 
-def _start_clean():
-    """A hook of each fork, as the program's own hooks, which run behind it, may
-    use gevent or asyncio: what they find is to be the child's."""
+def _reset() -> None:
+    """A hook of each fork: the hooks of the program run after it, and may use
+    the gevent or asyncio of the child."""
     left = _leaving.get(_thread_id())
     _leaving.clear()
     if left is None:
-        return  # the program's own fork
+        return  # a fork of the program
     try:
         _leave(*left)
     except BaseException as error:
         _failures.append(error)
 
 
-os.register_at_fork(after_in_child=_start_clean)
+os.register_at_fork(after_in_child=_reset)
 
 
-def _leave(signals, loop, file_is_closed):
-    # What was suspended for ever in the parent, with its finally blocks, and
-    # loops that nobody else holds any more, are not for this process to collect.
+def _leave(signals: Iterable[int], loop: Any, file_is_closed: bool) -> None:
+    # This process must not collect suspended generators of the parent, whose
+    # finally blocks would run, nor its loops.
     gc.freeze()
     _leave_signals(signals)
     if "asyncio" in sys.modules:
@@ -133,10 +141,10 @@ def _leave(signals, loop, file_is_closed):
         sys.modules["faulthandler"].enable(2)
 
 
-def what_to_leave():
-    """The signals that this process handles, and asyncio's loop in this thread.
-    Asked before the fork: each page that the child writes to is copied, and
-    Python tells a child of no loop."""
+def what_to_leave() -> tuple[list[int], Any]:
+    """The signals that this process handles, and the asyncio loop of this
+    thread.  Called before the fork: each page that the child writes to is
+    copied, and in a child Python returns no loop."""
     signals = [
         number
         for number in _RESET
@@ -146,23 +154,23 @@ def what_to_leave():
     return signals, None if events is None else events._get_running_loop()
 
 
-def _leave_signals(numbers):
-    # The library has set the dispositions back, SIGPIPE's excepted; this is
-    # Python's own table, and the descriptor that its handlers wake.
+def _leave_signals(numbers: Iterable[int]) -> None:
+    # The library has reset the dispositions, except that of SIGPIPE; these are
+    # the table of Python, and the descriptor that its handlers write to.
     _signal.set_wakeup_fd(-1)
     for number in numbers:
         _signal.signal(number, _signal.SIG_DFL)
 
 
-def _leave_executors():
-    """Their threads are the parent's; at its end this process would wait for
-    them, and one of them may be its only one."""
-    thread = sys.modules.get("concurrent.futures.thread")
+def _leave_executors() -> None:
+    """Drops the threads of executors, which exist in the parent only: this
+    process would wait for them at its end."""
+    thread: Any = sys.modules.get("concurrent.futures.thread")
     if thread is not None:
         thread._threads_queues.clear()
 
 
-def _leave_asyncio(loop):
+def _leave_asyncio(loop: Any) -> None:
     import asyncio
 
     _inherited.append((loop, sys.get_asyncgen_hooks()))
@@ -171,13 +179,13 @@ def _leave_asyncio(loop):
         if task is not None:
             asyncio.tasks._leave_task(loop, task)
         asyncio._set_running_loop(None)
-        # They would wake that loop, which the parent runs.
+        # These hooks would wake that loop, which the parent runs.
         sys.set_asyncgen_hooks(None, None)
     _inherited.append(_take_current_loop())
 
 
-def _take_current_loop():
-    """This thread has no current loop any more.  What keeps the old one."""
+def _take_current_loop() -> Any:
+    """Removes the current loop of this thread.  Returns what refers to it."""
     import asyncio
 
     if sys.version_info >= (3, 14):  # which has no policies, or warns
@@ -192,23 +200,37 @@ def _take_current_loop():
     return policy
 
 
-def _leave_trio():
+def _leave_trio() -> None:
     import sniffio
     import trio
 
-    context = trio._core._run.GLOBAL_RUN_CONTEXT.__dict__
+    core: Any = trio._core
+    context = core._run.GLOBAL_RUN_CONTEXT.__dict__
     _inherited.append((dict(context), sys.get_asyncgen_hooks()))
     if context:
         sys.set_asyncgen_hooks(None, None)
     context.clear()
-    # Its threads are not here; trio before 0.24 would wait for them.
-    trio._core._thread_cache.THREAD_CACHE._idle_workers.clear()
-    # Two ways of saying that trio runs: of new versions, and of old ones.
+    # The threads exist in the parent only; trio before 0.24 would wait for them.
+    core._thread_cache.THREAD_CACHE._idle_workers.clear()
+    # New versions of sniffio and old ones note in two ways that trio runs.
     sniffio.current_async_library_cvar.set(None)
     if hasattr(sniffio, "thread_local"):
         sniffio.thread_local.name = None
 
 
-def _faulthandler_is_enabled():
-    faulthandler = sys.modules.get("faulthandler")
+def _faulthandler_is_enabled() -> bool:
+    faulthandler: Any = sys.modules.get("faulthandler")
     return faulthandler is not None and faulthandler.is_enabled()
+
+
+def parent_sentinel(parent: int) -> int | None:
+    """For multiprocessing.parent_process(): a descriptor that is readable when
+    the parent ends."""
+    try:
+        fd = os.pidfd_open(parent)
+    except (AttributeError, OSError):
+        return None
+    if os.getppid() != parent:
+        os.close(fd)  # the parent has ended; the process ID may be reused
+        return None
+    return fd

@@ -1,30 +1,40 @@
-"""What turns objects into the bytes of a message, and back."""
+"""Codecs: functions that turn objects into the bytes of a message, and back."""
+
+from __future__ import annotations
 
 import pickle
 import reprlib
 import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, Callable
 
+from ._types import Codec
 from .errors import GIPCError
 
+Encode = Callable[[Any], bytes]
+Decode = Callable[[bytes], Any]
 
-def _tell_where(error, o, encode):
+
+def _add_place(error: Exception, o: object, encode: Encode) -> None:
     """Adds to an error where in the object it occurred."""
-    where = list(_way_to_cause(o, encode))
-    if not where or len(where) == _FAR:
+    indices = list(_indices_of_cause(o, encode))
+    if not indices or len(indices) == _DEEPEST:
         return
-    where = " (at %s)" % "".join(where)
-    if isinstance(error, UnicodeError):
+    where = " (at %s)" % "".join(indices)
+    if isinstance(error, (UnicodeEncodeError, UnicodeDecodeError)):
         error.reason += where
     elif len(error.args) == 1:
         error.args = ("%s%s" % (error.args[0], where),)
 
 
-_FAR = 20  # an object may be its own part
+_DEEPEST = 20  # an object may contain itself
 
 
-def _way_to_cause(o, encode):
+def _indices_of_cause(o: object, encode: Encode) -> Iterator[str]:
     """The indices of the innermost part that cannot be encoded."""
-    for _ in range(_FAR):
+    parts: Iterable[tuple[object, object]]
+    for _ in range(_DEEPEST):
         if isinstance(o, dict):
             parts = o.items()
         elif isinstance(o, (list, tuple)):
@@ -42,22 +52,22 @@ def _way_to_cause(o, encode):
             return
 
 
-def _pickled(o):
+def _pickled(o: object) -> bytes:
     return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
 
 
-def default_encoder(o):
+def default_encoder(o: object) -> bytes:
     try:
         return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
     except Exception as error:
-        _tell_where(error, o, _pickled)
+        _add_place(error, o, _pickled)
         raise
 
 
-default_decoder = pickle.loads
+default_decoder: Decode = pickle.loads
 
 
-def _default():
+def _default() -> tuple[Encode, Decode]:
     # Programs replace the default by setting gipc.gipc._default_encoder.
     upstream = sys.modules.get("gipc.gipc")
     if upstream is None:
@@ -66,42 +76,40 @@ def _default():
 
 
 _TOO_DEEP = "lists and dictionaries are nested too deeply"
-
-
 _INTEGERS = range(-(2**63), 2**64)
 
 
-def _integer(digits):
+def _integer(digits: str) -> int:
     number = int(digits)
     if number not in _INTEGERS:
-        raise ValueError("an integer over 64 bits")
+        raise ValueError("an integer exceeds 64 bits")
     return number
 
 
-def _check_json(o):
-    """What json.dumps would let pass: keys that are no text, and integers that
-    other languages do not have."""
-    rest = [o]
-    while rest:
-        o = rest.pop()
+def _check_json(o: object) -> None:
+    """Raises for what json.dumps accepts, but other languages do not have: keys
+    that are not strings, and integers that exceed 64 bits."""
+    stack = [o]
+    while stack:
+        o = stack.pop()
         if isinstance(o, int):
             if o not in _INTEGERS:
-                raise OverflowError("an integer over 64 bits")
+                raise OverflowError("an integer exceeds 64 bits")
         elif isinstance(o, dict):
             for key in o:
                 if not isinstance(key, str):
-                    raise TypeError("a key in JSON is a str, not %r" % (key,))
-            rest.extend(o.values())
+                    raise TypeError("a key in JSON must be a str, not %r" % (key,))
+            stack.extend(o.values())
         elif isinstance(o, (list, tuple)):
-            rest.extend(o)
+            stack.extend(o)
 
 
-def _json():
+def _json() -> tuple[Encode, Decode]:
     import json
 
-    def plain(o):
+    def plain(o: object) -> bytes:
         try:
-            # Infinity and NaN are no JSON: other languages would refuse them.
+            # Infinity and NaN are not valid JSON.
             text = json.dumps(
                 o, ensure_ascii=False, allow_nan=False, separators=(",", ":")
             )
@@ -110,17 +118,17 @@ def _json():
         _check_json(o)
         return text.encode()
 
-    def encode(o):
+    def encode(o: object) -> bytes:
         try:
             return plain(o)
         except Exception as error:
-            _tell_where(error, o, plain)
+            _add_place(error, o, plain)
             raise
 
-    def refuse(name):
-        raise ValueError("%s is not JSON" % name)
+    def refuse(name: str) -> None:
+        raise ValueError("%s is not valid JSON" % name)
 
-    def decode(data):
+    def decode(data: bytes) -> Any:
         # Strictly UTF-8; json.loads would guess among encodings.
         try:
             return json.loads(
@@ -132,7 +140,7 @@ def _json():
     return encode, decode
 
 
-def _msgpack():
+def _msgpack() -> tuple[Encode, Decode]:
     try:
         import msgpack
     except ImportError:
@@ -140,30 +148,28 @@ def _msgpack():
             "the codec 'msgpack' needs the package msgpack: "
             "pip install msgpack"
         ) from None
+    packb: Any = partial(msgpack.packb, use_bin_type=True)
 
-    def plain(o):
-        return msgpack.packb(o, use_bin_type=True)
-
-    def encode(o):
+    def encode(o: object) -> bytes:
         try:
-            return msgpack.packb(o, use_bin_type=True)
+            return packb(o)  # type: ignore[no-any-return]
         except Exception as error:
-            _tell_where(error, o, plain)
+            _add_place(error, o, packb)
             raise
 
-    def decode(data):
+    def decode(data: bytes) -> Any:
         try:
             # Keys may be of any type, as in the other languages.
             return msgpack.unpackb(data, raw=False, strict_map_key=False)
         except msgpack.StackError:
             raise ValueError(_TOO_DEEP) from None
         except (msgpack.FormatError, TypeError):  # a key that cannot be one
-            raise ValueError("the message is not MessagePack") from None
+            raise ValueError("the message is not valid MessagePack") from None
 
     return encode, decode
 
 
-_named = {
+_named: dict[str, Callable[[], tuple[Encode, Decode]]] = {
     "default": _default,
     "pickle": lambda: (default_encoder, default_decoder),
     "json": _json,
@@ -171,9 +177,9 @@ _named = {
 }
 
 
-def find(codec, which):
-    """The function for an encoder (which = 0) or a decoder (1) as users name
-    it; None stands for raw bytes."""
+def find(codec: object, which: int) -> Codec:
+    """The function of an encoder (which = 0) or a decoder (1), given by name;
+    None for raw bytes."""
     if codec is None or callable(codec):
         return codec
     if isinstance(codec, str) and codec in _named:

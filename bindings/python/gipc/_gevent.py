@@ -1,142 +1,151 @@
-"""Waiting under gevent: the greenlet waits, the others go on."""
+"""Waiting under gevent: the greenlet waits, the others run."""
+
+from __future__ import annotations
 
 import signal
 import sys
 import threading
+from collections.abc import Iterable
+from typing import Any, Callable
 
 import gevent
 from gevent._hub_local import get_hub_if_exists as hub_if_exists
-from gevent.hub import Waiter, get_hub, set_hub
+from gevent._hub_local import set_hub
+from gevent.hub import Waiter, get_hub
 from greenlet import getcurrent
 
 from . import _native
+from ._backend import Backend, Waiting
+from ._deadline import monotonic
 from ._native import READ, WAIT, WRITE, YIELD, take
-from ._wait import monotonic
+from ._types import Deadline
 
 
-class Greenlets:
-    cooperative = True
-
-    def __init__(self):
-        # What gives the one that a batch belongs to.
+class GeventBackend(Backend):
+    def __init__(self) -> None:
         self.current = getcurrent
 
-    def receive(self, handle, deadline):
+    async def receive(self, handle: Waiting, deadline: Deadline) -> Any:
+        # As that of the base class, without a coroutine for each wait.
         while True:
             data = take(handle._h)
             if data.__class__ is bytes:
                 return data
             if data == WAIT:
-                if not self.ready(handle, READ, deadline):
-                    return data
+                if not _wait_with_watcher(handle, READ, deadline):
+                    return WAIT
             elif data == YIELD:
                 gevent.sleep(0)
             else:
                 return data
 
-    def ready(self, handle, direction, deadline):
-        """As fd_ready, with a watcher that the handle keeps."""
-        hub = get_hub()
-        kept = handle.watcher
-        if kept is not None and kept[0] is hub:
-            watcher = kept[1]
-        else:
-            # That of another thread is left to its own hub.
-            watcher = hub.loop.io(handle.fd(direction), direction)
-            handle.watcher = hub, watcher
-        if deadline is None:
-            hub.wait(watcher)
-            return True
-        return self._in_time(lambda: hub.wait(watcher), deadline)
+    async def wait_ready(
+        self, handle: Waiting, direction: int, deadline: Deadline
+    ) -> bool:
+        return _wait_with_watcher(handle, direction, deadline)
 
-    def either(self, handle, deadline):
-        """Until it is writable, or readable."""
+    async def wait_either(self, handle: Waiting, deadline: Deadline) -> bool:
         fds = [(handle.fd(direction), direction) for direction in (READ, WRITE)]
-        return self.any(fds, deadline)
+        return await self.wait_any(fds, deadline)
 
-    def any(self, fds, deadline):
-        """Until one of (descriptor, direction) is ready."""
+    async def wait_any(
+        self, fds: Iterable[tuple[int, int]], deadline: Deadline
+    ) -> bool:
         hub = get_hub()
         waiter = Waiter(hub)
         watchers = [hub.loop.io(fd, direction) for fd, direction in fds]
         try:
             for watcher in watchers:
                 watcher.start(waiter.switch, True)
-            if deadline is None:
-                return waiter.get()
-            return self._in_time(waiter.get, deadline)
+            return _until(deadline, waiter.get)
         finally:
             for watcher in watchers:
                 watcher.stop()
                 watcher.close()
 
-    def fd_ready(self, fd, direction, deadline):
+    async def wait_fd(
+        self, fd: int, direction: int, deadline: Deadline
+    ) -> bool:
         hub = get_hub()
         watcher = hub.loop.io(fd, direction)
         try:
-            if deadline is None:
-                hub.wait(watcher)
-                return True
-            return self._in_time(lambda: hub.wait(watcher), deadline)
+            return _until(deadline, hub.wait, watcher)
         finally:
             watcher.close()
 
-    def _in_time(self, wait, deadline):
-        left = deadline - monotonic()
-        if left <= 0:
-            return False
-        # gevent's clock is that of the loop's last turn.
-        get_hub().loop.update_now()
-        timeout = gevent.Timeout.start_new(left)
-        try:
-            wait()
-            return True
-        except gevent.Timeout as error:
-            if error is not timeout:
-                raise
-            return False
-        finally:
-            timeout.close()
-
-    def finish(self, handle):
-        """Queued bytes leave in the background."""
-        if handle.rest is not None and handle.rest.active:
+    def flush_in_background(self, handle: Waiting) -> None:
+        current: Any = handle._background_flush
+        if current is not None and current.active:
             return
         watcher = get_hub().loop.io(handle.fd(WRITE), WRITE)
 
-        def step():
+        def step() -> None:
             if handle._flush_quietly():
                 watcher.stop()
                 watcher.close()
-                handle.rest_has_left()
+                handle._on_background_flush_done()
 
-        handle.rest = watcher
+        handle._background_flush = watcher
         watcher.start(step)
 
-    def pause(self, seconds):
+    async def sleep(self, seconds: float) -> None:
         gevent.sleep(seconds)
 
-    def yield_(self):
+    async def yield_(self) -> None:
         gevent.sleep(0)
 
-    def signal(self):
-        return _GreenletSignal(self)
+    def new_event(self) -> _GreenletEvent:
+        return _GreenletEvent()
 
 
-class _GreenletSignal:
-    def __init__(self, waits):
-        self._waits = waits
+def _wait_with_watcher(
+    handle: Waiting, direction: int, deadline: Deadline
+) -> bool:
+    """Waits with the watcher of the handle, which is kept."""
+    hub = get_hub()
+    kept: Any = handle._watcher
+    if kept is not None and kept[0] is hub:
+        watcher = kept[1]
+    else:
+        # The watcher of another thread belongs to the hub of that thread.
+        watcher = hub.loop.io(handle.fd(direction), direction)
+        handle._watcher = hub, watcher
+    return _until(deadline, hub.wait, watcher)
+
+
+def _until(
+    deadline: Deadline, wait: Callable[..., object], *arguments: object
+) -> bool:
+    if deadline is None:
+        wait(*arguments)
+        return True
+    left = deadline - monotonic()
+    if left <= 0:
+        return False
+    # The clock of gevent is that of the last loop iteration.
+    get_hub().loop.update_now()
+    timeout = gevent.Timeout.start_new(left)
+    try:
+        wait(*arguments)
+        return True
+    except gevent.Timeout as error:
+        if error is not timeout:
+            raise
+        return False
+    finally:
+        timeout.close()
+
+
+class _GreenletEvent:
+    def __init__(self) -> None:
         self._hub = get_hub()
         self._waiter = Waiter(self._hub)
         self._thread = threading.get_ident()
 
-    def wait(self, deadline):
-        if deadline is None:
-            self._waiter.get()
-            return True
-        return self._waits._in_time(self._waiter.get, deadline)
+    async def wait(self, deadline: Deadline) -> bool:
+        return _until(deadline, self._waiter.get)
 
-    def set(self):
+    def set(self) -> None:
         loop = self._hub.loop
         if threading.get_ident() == self._thread:
             loop.run_callback(self._waiter.switch, None)
@@ -144,21 +153,24 @@ class _GreenletSignal:
             loop.run_callback_threadsafe(self._waiter.switch, None)
 
 
-greenlets = Greenlets()
+greenlets = GeventBackend()
 
 
-class Reaper:
-    """gevent's libev takes the status of every child once anything in the
-    program watches one of its own.  Linux before 6.15 then tells nobody else;
-    a watcher does."""
+class ChildWatcher:
+    """Reports the status of a child to the library.
 
-    def __init__(self, native, pid):
+    libev in gevent collects the status of every child once the program watches
+    one of its own.  Linux before 6.15 then has no status for anybody else; a
+    watcher of the child gets it.
+    """
+
+    def __init__(self, native: _native.Process, pid: int):
         self._native = native
-        self._watcher = get_hub().loop.child(pid, ref=False)
+        self._watcher: Any = get_hub().loop.child(pid, ref=False)
         self._watcher.start(self._report)
 
     @classmethod
-    def needed(cls):
+    def is_needed(cls) -> bool:
         hub = hub_if_exists()
         return (
             hub is not None
@@ -167,47 +179,48 @@ class Reaper:
             and _native.sigchld_is_handled()
         )
 
-    def _report(self):
+    def _report(self) -> None:
         _native.process_report(self._native, self._watcher.rstatus)
         self.close()
 
-    def settle(self):
-        """The child has ended: lets the loop come to tell of it."""
+    def settle(self) -> None:
+        """After the end of the child: lets the loop call the watcher."""
         for _ in range(3):
             if self._watcher is None:
                 return
             gevent.sleep(0)
 
-    def close(self):
+    def close(self) -> None:
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher.close()
             self._watcher = None
 
 
-def leave_in_child():
-    """In a forked child: nothing of the inherited hub acts any more, and the
-    next use of gevent makes a new one."""
+def leave_in_child() -> None:
+    """In a forked child: drops the inherited hub, so that the next use of
+    gevent makes a new one."""
     hub = hub_if_exists()
     if hub is None:
         return
     loop = hub.loop
     # A greenlet that is collected runs its finally blocks: those that were
-    # about to run here belong to the parent.  Nothing is collected.
+    # about to run here belong to the parent.  References keep all of them.
     _inherited.append((hub, loop, list(getattr(loop, "_callbacks", None) or ())))
     for part in ("_threadpool", "_resolver"):
         _inherited.append(getattr(hub, part, None))
         setattr(hub, part, None)
-    set_hub(None)
-    # Where gevent shares the library's libev, the default loop has gone with
-    # the fork; twice would be once too often.
+    replace_hub: Any = set_hub
+    replace_hub(None)
+    # If gevent uses the same libev as the library, the default loop was already
+    # destroyed at the fork.
     if not (loop.default and _shares_libev()):
         loop.destroy()
 
 
-_inherited = []
+_inherited: list[Any] = []
 
 
-def _shares_libev():
+def _shares_libev() -> bool:
     core = sys.modules.get("gevent.libev.corecext")
     return core is not None and not core.LIBEV_EMBED

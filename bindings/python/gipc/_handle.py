@@ -1,264 +1,308 @@
-"""What the ends of a pipe have in common, and which of them are open here."""
+"""What readers and writers have in common, and which handles are open in this
+process."""
+
+from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Iterable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    ClassVar,
+    NamedTuple,
+    NoReturn,
+    Union,
+)
 
 from . import _native
-from ._native import DONE, READ, WAIT, WRITE, FairLock, Locked
-from ._settings import Settings, WriterSettings
-from ._wait import current, deadline_of, timed_out
-from .errors import GIPCClosed, GIPCError, GIPCLocked, GIPCTimeout
+from ._backend import Backend, BackgroundFlush, Closable, run
+from ._blocking import current_backend
+from ._deadline import deadline_of
+from ._native import DONE, WAIT, WRITE, FairLock, Locked
+from ._settings import Settings
+from ._types import Codec, Deadline
+from .errors import GIPCClosed, GIPCError, GIPCLocked, GIPCTimeout, timed_out
 
-# This process, as asking the system each time would cost more than the rest.
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# The ID of this process; a system call for each use would cost more than the
+# rest of a call on a handle.
 _pid = os.getpid()
 
 
-def _note_pid():
+def _note_pid() -> None:
     global _pid
     _pid = os.getpid()
 
 
 os.register_at_fork(after_in_child=_note_pid)
 
-# Seconds without a byte written after which close() gives up, and the end of a
-# block.
+# Seconds in which the peer reads nothing, after which close() gives up, and the
+# end of a block.
 STALL = 60
 GRACE = 1
 
 # Weak references to the open handles of this process.
-_open = set()
-# The processes before this one, whose handles are closed here but for those
-# that were passed.  To visit each of ten thousand would take longer than a fork.
-_ancestors = set()
+_open: set[weakref.ReferenceType[Any]] = set()
+# The processes before this one, whose handles are closed here except those that
+# were passed.  To visit each of ten thousand would take longer than a fork.
+_ancestors: set[int] = set()
 
 
-def _no_handle():
+def _no_handle() -> None:
     return None
+
+
+class HandleClasses(NamedTuple):
+    """The handle classes of one API: blocking (gipc) or asynchronous
+    (gipc.aio)."""
+
+    reader: Any
+    writer: Any
+    duplex: Any
+    pair: Any
 
 
 class _GIPCHandle(Settings):
     """What readers and writers have in common.
 
-    A handle belongs to one process; in it, any number of greenlets and threads
-    may use it, and take turns.
+    A handle belongs to one process.  There any number of greenlets and threads
+    may use it; a lock lets one at a time get, and one put.
     """
 
+    # Set where the classes are complete.
+    _classes: ClassVar[HandleClasses]
     _direction = 0
-    # The native handle, while it waits for the rest of a put to be closed.
-    _closing = None
+    # The native handle; None once the handle is closed.
+    _h: Any
+    # The native handle while it is closed in the background, after the
+    # remaining bytes of a put are written.
+    _closing: Any = None
+    _lock: FairLock
+    _watcher: tuple[Any, Closable] | None
+    _background_flush: BackgroundFlush | None
+    _label: str | None = None
 
-    def __init__(self, native, codec):
+    def __init__(self, native: _native.Handle, codec: Codec):
         self._h = native
         self._codec = codec
-        self._other_ref = _no_handle
-        self._arrive()
+        self._other_ref: Callable[[], _GIPCHandle | None] = _no_handle
+        self._take_ownership()
 
     @property
-    def _other(self):
-        """The handle of the other direction, where both share one native
-        handle, and while somebody refers to it.  Weak: a duplex handle is
-        closed as soon as nobody refers to it."""
+    def _other(self) -> _GIPCHandle | None:
+        """The handle of the other direction, if both share one native handle.
+        The reference is weak: a duplex handle is closed as soon as it is not
+        referred to."""
         return self._other_ref()
 
     @_other.setter
-    def _other(self, other):
+    def _other(self, other: _GIPCHandle) -> None:
         self._other_ref = weakref.ref(other)
 
-    def _arrive(self):
-        """It is this process's now."""
+    def _take_ownership(self) -> None:
+        """Makes this process the owner of the handle."""
         self._closed = False
-        self._legit_pid = _pid
-        self._turn = FairLock()
-        self.watcher = None  # the hub, if gevent's, and what watches there
-        self.rest = None  # what finishes a cancelled put
+        self._owner_pid = _pid
+        self._lock = FairLock()
+        self._watcher = None
+        self._background_flush = None
         self._ref = weakref.ref(self, _open.discard)
         _open.add(self._ref)
 
-    def _forget(self):
-        """It is closed, or another process has it.  May be done again, where an
-        exception came between."""
+    def _disown(self) -> None:
+        """The handle is closed, or passed to another process.  Can be called
+        again if an exception interrupted it."""
         self._closing = None
         self._stop_watcher()
-        self._stop_rest()
+        self._stop_background_flush()
         _open.discard(self._ref)
         self._closed = True
         self._h = None
 
-    def _stop_watcher(self):
-        if self.watcher is not None:
-            self.watcher[1].close()
-            self.watcher = None
+    def _stop_watcher(self) -> None:
+        if self._watcher is not None:
+            self._watcher[1].close()
+            self._watcher = None
 
-    def _stop_rest(self):
-        if self.rest is not None:
-            self.rest.close()
-            self.rest = None
+    def _stop_background_flush(self) -> None:
+        if self._background_flush is not None:
+            self._background_flush.close()
+            self._background_flush = None
 
     @property
-    def _closed(self):
-        return self._is_closed or self._legit_pid in _ancestors
+    def _closed(self) -> bool:
+        return self._is_closed or self._owner_pid in _ancestors
 
     @_closed.setter
-    def _closed(self, closed):
+    def _closed(self, closed: bool) -> None:
         self._is_closed = closed
 
-    def _validate(self):
+    def _validate(self) -> None:
         if self._is_closed:
             raise GIPCClosed("%r has been closed before." % self)
         if self._closed:
             raise GIPCClosed(
-                "%r was not passed to this process, in which it is closed: "
-                "give it among the arguments of start_process." % self
+                "%r was not passed to this process, where it is closed: pass "
+                "it in the arguments of start_process." % self
             )
-        if _pid != self._legit_pid:
+        if _pid != self._owner_pid:
             raise GIPCError(
                 "%r is not registered for current process %d: it belongs to "
-                "process %d." % (self, _pid, self._legit_pid)
+                "process %d." % (self, _pid, self._owner_pid)
             )
 
-    def __reduce__(self):
-        """Only a child's start can pass it, in a way of its own."""
+    def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "%r cannot be pickled; give it to start_process." % self
+            "%r cannot be pickled: pass it directly in args or kwargs of "
+            "start_process(), or inside a list, tuple, set or dictionary there."
+            % self
         )
 
-    def _family(self):
-        from ._pipe import family
-
-        return family
-
-    def fd(self, direction):
+    def fd(self, direction: int) -> int:
         return _native.fd(self._h, direction)
 
-    def fileno(self):
+    def fileno(self) -> int:
         """The descriptor, to wait on with select and the like.
 
-        Readable means that a ``get`` may find more than it did; a message can
-        be there already without it, since a get reads ahead.
+        If the descriptor is readable, a ``get`` may receive more.  A message can
+        be there although the descriptor is not readable, since a get reads
+        ahead.
         """
         self._validate()
         return self.fd(self._direction)
 
     @property
-    def _fd(self):
+    def _fd(self) -> int | None:
         return None if self._closed else self.fd(self._direction)
 
     @property
-    def _id(self):
-        label = self.__dict__.get("_label")
-        if label is None:
-            label = self._label = os.urandom(3).hex()
-        return label
+    def _id(self) -> str:
+        if self._label is None:
+            self._label = os.urandom(3).hex()
+        return self._label
 
-    def close(self, timeout=None):
-        """Closes the handle.  The peer gets what was put, then the end.
+    def close(self) -> None:
+        """Closes the handle.  The peer gets all that was put, then the end of
+        the stream.  On a loop, queued bytes are written in the background."""
+        self._close_unused(close_limit(None))
 
-        Queued bytes, which a put leaves behind that has timed out or was
-        interrupted, are written first.
+    def abort(self) -> None:
+        """Closes the handle at once.  Queued bytes that cannot be written
+        without waiting are dropped, also those of a :meth:`close` that
+        continues in the background.
 
-        :arg timeout: seconds to wait for that; then they are dropped, and the
-            peer finds a message cut off.  A negative number waits as long as it
-            takes.  ``None``: under gevent, the bytes leave in the background;
-            elsewhere the call waits, until for 60 seconds the peer has read
-            nothing.
-
-        The end of a ``with`` block waits only while the peer reads something
-        each second, and not at all if an exception leaves the block; it drops
-        the bytes without an error.
-
-        Raises:
-            - :exc:`GIPCClosed` when it was closed before
-            - :exc:`GIPCLocked` while another greenlet or thread is using it
-            - :exc:`GIPCTimeout` when bytes were dropped; it is closed then
-            - :exc:`GIPCError` in a process that does not own it
-
-        >>> reader, writer = pipe()
-        >>> writer.close(timeout=5.0)
-        """
-        deadline = deadline_of(timeout)
-        self._close_unused(
-            _Patience(STALL) if timeout is None else _Limit(deadline)
-        )
-
-    def abort(self):
-        """Closes the handle at once; queued bytes that cannot be written
-        without waiting are dropped, also those of a :meth:`close` that goes on
-        in the background.
-
-        Raises what :meth:`close` does, but no :exc:`GIPCTimeout`.
+        Raises what :meth:`close` does, except :exc:`GIPCTimeout`.
 
         >>> reader, writer = pipe()
         >>> writer.abort()
         """
         if self._closing is not None:
-            self._stop_rest()
+            self._stop_background_flush()
             self._discard(self._closing)
-            self.rest_has_left()
+            self._on_background_flush_done()
             return
         self._validate()
-        with Locked(self._turn, None) as refused:
+        with Locked(self._lock, None) as refused:
             if refused is not None:
                 raise self._in_use()
             self._stop_watcher()
-            self._stop_rest()
+            self._stop_background_flush()
             self._discard(self._h)
-            self._forget()
+            self._disown()
 
-    def _in_use(self):
+    def _in_use(self) -> GIPCLocked:
         return GIPCLocked("%r is in use, it cannot be closed." % self)
 
-    def _close(self, wait):
-        """wait: gives the deadline of each wait for bytes to leave."""
+    def _close_unused(self, limit: CloseLimit) -> None:
+        self._validate()
+        with Locked(self._lock, None) as refused:
+            if refused is not None:
+                raise self._in_use()
+            self._close(limit)
+
+    def _close(self, limit: CloseLimit) -> None:
         if self._other is not None and self._other._closing is not None:
-            self._closed = True  # with the other one
+            self._closed = True  # with the other direction
             self._h = None
             return
         self._stop_watcher()
-        self._stop_rest()
-        while self._close_step(self._h) == WAIT:
-            waits = self._waits()
-            if waits.cooperative and wait.may_go_on_later:
-                waits.finish(self)
-                # For everybody else it is closed.
+        self._stop_background_flush()
+        if self._close_step(self._h) == WAIT:
+            backend = self._current_backend()
+            if backend.cooperative and limit.allows_background:
+                backend.flush_in_background(self)
+                # For all other calls the handle is closed.
                 self._closing = self._h
                 self._closed = True
                 self._h = None
                 return
-            if not waits.ready(self, WRITE, wait.deadline()):
-                self._discard(self._h)
-                self._forget()
-                raise timed_out("closed before all bytes were written", False)
-        self._forget()
+            run(self._write_before_close, backend, limit)
+        self._disown()
 
-    def _discard(self, native):
+    async def _write_before_close(
+        self, backend: Backend, limit: CloseLimit
+    ) -> None:
+        while await backend.wait_ready(self, WRITE, limit.deadline()):
+            if self._close_step(self._h) == DONE:
+                return
+        self._discard(self._h)
+        self._disown()
+        raise timed_out(
+            "the handle was closed before all bytes were written", False
+        )
+
+    def _close_step(self, native: Any) -> int:
+        """Closes one direction, or the handle.  WAIT: bytes of a cancelled put
+        must be written first."""
+        try:
+            if self._other is not None and not self._other._closed:
+                return self._close_direction(native)
+            return _native.close(native)
+        except (BrokenPipeError, GIPCClosed):
+            # The peer is gone; or an exception interrupted the call before.
+            return DONE
+
+    def _discard(self, native: Any) -> None:
         try:
             if self._other is not None and not self._other._closed:
                 self._drop_direction(native)
             else:
                 _native.discard(native)
         except (GIPCError, OSError):
-            pass  # it was closed before, or what is queued was dropped
+            pass  # the handle was closed before, or queued bytes were dropped
 
-    def _leave_block(self, failed):
-        """As close(), for the end of a block."""
+    def _close_direction(self, native: Any) -> int:
+        raise NotImplementedError
+
+    def _drop_direction(self, native: Any) -> None:
+        raise NotImplementedError
+
+    def _leave_block(self, failed: bool) -> None:
+        """As close(), at the end of a block."""
         try:
-            self._close_unused(_Patience(0 if failed else GRACE))
+            self._close_unused(_StallLimit(0 if failed else GRACE))
         except GIPCTimeout:
             pass
 
-    def _close_unused(self, wait):
-        self._validate()
-        with Locked(self._turn, None) as refused:
-            if refused is not None:
-                raise self._in_use()
-            self._close(wait)
+    def _current_backend(self) -> Backend:
+        return current_backend()
 
-    def _waits(self):
-        return current()
+    def _flush_quietly(self) -> bool:
+        """Writes what can be written without waiting; returns whether nothing
+        remains to be done."""
+        try:
+            return _native.flush_step(self._closing or self._h) == DONE
+        except (GIPCError, OSError):
+            return True  # the next put raises it
 
-    def rest_has_left(self):
-        """Of a put that was cancelled: in the background, or never will."""
-        self.rest = None
+    def _on_background_flush_done(self) -> None:
+        """Called when the remaining bytes of a cancelled put have been written,
+        or can no longer be."""
+        self._background_flush = None
         if self._closing is None:
             return
         try:
@@ -266,24 +310,13 @@ class _GIPCHandle(Settings):
         except (GIPCError, OSError):
             pass  # closed all the same
         if self._other is not None and self._other._closed:
-            self._other._forget()
-        self._forget()
+            self._other._disown()
+        self._disown()
 
-    def _close_step(self, native):
-        """WAIT: what a put left behind when it was cancelled must leave
-        first."""
-        try:
-            if self._other is not None and not self._other._closed:
-                return self._close_direction(native)
-            return _native.close(native)
-        except (BrokenPipeError, GIPCClosed):
-            # Nobody is there to get it; or an exception came just behind it.
-            return DONE
-
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         try:
             self._leave_block(any(exception))
         except GIPCClosed:
@@ -293,7 +326,8 @@ class _GIPCHandle(Settings):
                 "%r is in use outside of the block that closes it." % self
             ) from None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
+        fd: object
         try:
             fd = self._fd
         except GIPCError:  # in a fork, where it belongs to the parent
@@ -301,96 +335,74 @@ class _GIPCHandle(Settings):
         return "<%s_%s fd: %s>" % (type(self).__name__, self._id, fd)
 
 
-class _Limit:
-    """How long a close waits: until a deadline."""
+class BlockingHandle(_GIPCHandle):
+    """What the readers and writers have in common whose calls block."""
 
-    may_go_on_later = False
+    def close(self, timeout: float | None = None) -> None:
+        """Closes the handle.  The peer gets all that was put, then the end of
+        the stream.
 
-    def __init__(self, deadline):
+        Queued bytes, which remain of a put that timed out or was interrupted,
+        are written first.
+
+        :arg timeout: seconds to wait until these are written; then they are
+            dropped, and the stream of the peer ends inside a message.  A
+            negative number waits indefinitely.  ``None``: under gevent, the
+            bytes are written in the background; elsewhere the call waits, as
+            long as the peer reads something within each 60 seconds.
+
+        The end of a ``with`` block waits only as long as the peer reads
+        something within each second, and does not wait if an exception leaves
+        the block.  It drops the bytes without an error.
+
+        Raises:
+            - :exc:`GIPCClosed` if the handle was closed before
+            - :exc:`GIPCLocked` while another greenlet or thread is using it
+            - :exc:`GIPCTimeout` if bytes were dropped; the handle is closed
+              then
+            - :exc:`GIPCError` in a process that does not own the handle
+
+        >>> reader, writer = pipe()
+        >>> writer.close(timeout=5.0)
+        """
+        self._close_unused(close_limit(timeout))
+
+
+class _TotalLimit:
+    """A close waits until a deadline."""
+
+    allows_background = False
+
+    def __init__(self, deadline: Deadline):
         self._deadline = deadline
 
-    def deadline(self):
+    def deadline(self) -> Deadline:
         return self._deadline
 
 
-class _Patience:
-    """How long a close waits: as long as something is read in each of so many
-    seconds.  Where there is a loop, it goes on there instead."""
+class _StallLimit:
+    """A close waits as long as the peer reads something within each so many
+    seconds.  On a loop, the close continues in the background instead."""
 
-    may_go_on_later = True
+    allows_background = True
 
-    def __init__(self, seconds):
+    def __init__(self, seconds: float):
         self._seconds = seconds
 
-    def deadline(self):
+    def deadline(self) -> Deadline:
         return deadline_of(self._seconds)
 
 
-class Reading(_GIPCHandle):
-    _direction = READ
-
-    def _drop_direction(self, native):
-        self._close_direction(native)
-
-    def _close_direction(self, native):
-        # The peer's next put fails, as if this were a pipe of its own.
-        _shut_down(_native.fd(native, READ), READ)
-        return DONE
+CloseLimit = Union[_TotalLimit, _StallLimit]
 
 
-def _shut_down(fd, direction):
-    import socket
-
-    how = socket.SHUT_RD if direction == READ else socket.SHUT_WR
-    try:
-        with socket.socket(fileno=os.dup(fd)) as s:
-            s.shutdown(how)
-    except OSError:
-        pass  # no socket: the peer will see when the other direction closes
+def close_limit(timeout: float | None) -> CloseLimit:
+    """How long close() waits until queued bytes are written."""
+    deadline = deadline_of(timeout)
+    return _StallLimit(STALL) if timeout is None else _TotalLimit(deadline)
 
 
-class Writing(WriterSettings, _GIPCHandle):
-    _direction = WRITE
-
-    def _drop_direction(self, native):
-        # From then on a write fails, which empties the queue.
-        _shut_down(_native.fd(native, WRITE), WRITE)
-        _native.shutdown(native)
-
-    def _close_direction(self, native):
-        return _native.shutdown(native)
-
-    def _flush_quietly(self):
-        """A step; whether there is no more to do."""
-        try:
-            return _native.flush_step(self._closing or self._h) == DONE
-        except (GIPCError, OSError):
-            return True  # the next put tells
-
-    def _writable(self, waits, deadline):
-        """A step towards it: the descriptor is writable, or something has
-        arrived meanwhile.  False when the deadline has passed."""
-        if self._receives_ahead():
-            return waits.either(self, deadline)
-        return waits.ready(self, WRITE, deadline)
-
-    def _receives_ahead(self):
-        """Two peers that put at once would wait for each other: what is being
-        put here is received, unless somebody is getting it.  Whether there is
-        more to receive."""
-        reader = self._other
-        if reader is None or reader._closed:
-            return False
-        if reader._turn.taken:
-            return True
-        try:
-            _native.read_ahead(self._h)
-        except (GIPCError, OSError):
-            return False  # the limit, or the end, which the next get tells
-        return True
-
-
-def get_all_handles():
+def get_all_handles() -> list[_GIPCHandle]:
     """The open handles of this process, as a list.
 
     A duplex handle is in it as its reader and its writer.
@@ -398,39 +410,39 @@ def get_all_handles():
     return [handle for handle in all_handles() if not handle._closed]
 
 
-def close_all():
-    """At the end of the process: closes those that nothing uses, so that the
-    children that it waits for see the end of their streams."""
-    wait = _Patience(GRACE)
+def all_handles() -> list[_GIPCHandle]:
+    """Those too that are being closed in the background."""
+    handles: Iterable[_GIPCHandle | None] = (ref() for ref in list(_open))
+    return [handle for handle in handles if handle is not None]
+
+
+def close_all() -> None:
+    """At the end of the process: closes the handles that are not in use, so
+    that the children that it joins get the end of their streams."""
+    limit = _StallLimit(GRACE)
     for handle in sorted(get_all_handles(), key=_queued):
         try:
-            handle._close_unused(wait)
+            handle._close_unused(limit)
         except GIPCTimeout:
-            wait = _Patience(0)  # all of them share what it costs
+            limit = _StallLimit(0)  # all of them together wait once
         except (GIPCError, OSError, RuntimeError):
             pass  # it is in use, or on a loop that is closed
 
 
-def _queued(handle):
+def _queued(handle: _GIPCHandle) -> int:
     try:
         return _native.pending(handle._h, WRITE)
     except (GIPCError, OSError):
         return 0
 
 
-def arrive_in_child(parent, passed):
-    """Those passed are this process's now, and no other one of its parent's,
-    of which nothing may be touched, not even to stop a watcher."""
+def take_ownership(parent: int, passed: Iterable[_GIPCHandle]) -> None:
+    """In a child: makes it the owner of the passed handles.  The others belong
+    to the parent: they are not touched, not even to stop a watcher."""
     _open.clear()
     _ancestors.add(parent)
     _ancestors.discard(_pid)
     for handle in passed:
         for side in (handle, handle._other):
             if side is not None and side._h is not None:
-                side._arrive()
-
-
-def all_handles():
-    """Those too that are closed once what is left has left."""
-    handles = (ref() for ref in list(_open))
-    return [handle for handle in handles if handle is not None]
+                side._take_ownership()

@@ -1,10 +1,12 @@
-"""The library as a whole."""
+"""Functions of the library as a whole."""
+
+from __future__ import annotations
 
 from . import _native
-from ._wait import deadline_of
+from ._deadline import deadline_of
 
 
-def version_of_library():
+def version_of_library() -> str:
     number = _native.version()
     return "%d.%d.%d" % (number >> 16, number >> 8 & 255, number & 255)
 
@@ -16,17 +18,18 @@ _FEATURES = {
 }
 
 
-def features():
-    """What newer kernels have, and works here, as a frozenset of names.
+def features() -> frozenset[str]:
+    """Returns the features of newer kernels that work on this system, as a
+    frozenset of names.
 
-    ``'pidfd'``: a process has a descriptor; ``'kept_status'``: no exit status is
-    lost to another reaper; ``'shared_start'``: a program's start copies no
-    memory; ``'close_range'``, ``'wipe_on_fork'``, ``'pipe_read'``,
+    ``'pidfd'``: a process has a descriptor; ``'kept_status'``: the kernel keeps
+    an exit status that another reaper collected; ``'shared_start'``: the start
+    of a program copies no memory; ``'close_range'``, ``'wipe_on_fork'``, ``'pipe_read'``,
     ``'pipe_write'``: see gipc_features(3).
 
     The first call starts and reaps a child.
 
-    Raises :exc:`OSError` when the system has no more descriptors.
+    Raises :exc:`OSError` if the system has no more descriptors.
 
     >>> isinstance("pidfd" in features(), bool)
     True
@@ -35,17 +38,19 @@ def features():
     return frozenset(name for name, bit in _FEATURES.items() if mask & bit)
 
 
-def set_exit_timeout(seconds):
-    """Sets how long a child that runs a function waits at its end for peers to
-    take what it has put.
+def set_exit_timeout(seconds: float | None) -> None:
+    """Sets how long a child that runs a function waits at its exit until peers
+    have read what it has put.
 
-    :arg seconds: without progress until it gives up, and loses the rest; the
-        default is 60.  ``None``, or a negative number: never; 0: at once.
+    :arg seconds: without progress, after which the remaining bytes are dropped;
+        the default is 60.  ``None`` or a negative number: the child waits
+        indefinitely; 0: it does not wait.
 
-    It holds for this process, where this is such a child, and for those that
-    it starts by fork from then on.
+    Applies to this process, if it is such a child, and to the children that it
+    forks later.
 
     >>> set_exit_timeout(60)
     """
-    never = deadline_of(seconds) is None
-    _native.set_exit_timeout(-1.0 if never else float(seconds))
+    if seconds is None or deadline_of(seconds) is None:
+        seconds = -1.0
+    _native.set_exit_timeout(float(seconds))

@@ -1,118 +1,80 @@
-"""Pipes: pairs of handles, and duplex handles, which are both of a pair."""
+"""Pipes, and the handles of streams that are open already."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    overload,
+)
 
 from . import _codec, _native
-from ._adopt import adopted
-from ._handle import _GIPCHandle
+from ._adopt import SAME, adopted
+from ._handle import HandleClasses, close_limit
 from ._native import READ, WRITE
+from ._pair import AnyDuplex, _PairContext
 from ._reader import _GIPCReader
-from ._settings import DuplexSettings
-from ._wait import deadline_of
+from ._types import (
+    BytesLike,
+    Codec,
+    CodecName,
+    Decoder,
+    Encoder,
+    Got,
+    Put,
+    Timeout,
+)
 from ._writer import _GIPCWriter
-from .errors import GIPCClosed, GIPCLocked
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
-class _PairContext(tuple):
-    """Two handles, which leaving the block closes, the second one first."""
-
-    def __enter__(self):
-        for handle in self:
-            handle.__enter__()
-        return self
-
-    def __exit__(self, *exception):
-        try:
-            self[1].__exit__(*exception)
-        finally:
-            self[0].__exit__(*exception)
-
-
-class _GIPCDuplexHandle(DuplexSettings, _PairContext):
+class _GIPCDuplexHandle(
+    AnyDuplex["_GIPCReader[Got]", "_GIPCWriter[Put]"], Generic[Got, Put]
+):
     """One end of a pipe that goes both ways: a reader and a writer, each of
     which can be closed alone.
 
-    ``for message in handle`` gives the messages until the end of the stream.
+    ``for message in handle`` gets the messages until the end of the stream.
     """
 
     _reader_type = _GIPCReader
     _writer_type = _GIPCWriter
 
-    def __new__(cls, native, encoder, decoder):
-        reader = cls._reader_type(native, decoder)
-        writer = cls._writer_type(native, encoder)
-        reader._other, writer._other = writer, reader
-        return cls._of(reader, writer)
+    if TYPE_CHECKING:
+        def get(self, timeout: Timeout = None) -> Got: ...
 
-    @classmethod
-    def _of(cls, reader, writer):
-        self = super().__new__(cls, (reader, writer))
-        self._reader, self._writer = reader, writer
-        self.get, self.get_into = reader.get, reader.get_into
-        self.put, self.put_many = writer.put, writer.put_many
-        self.batch, self.flush = writer.batch, writer.flush
-        self.set_limit, self.fileno = reader.set_limit, reader.fileno
-        self.set_read_limit = reader.set_read_limit
-        return self
+        def get_into(self, buffer: Buffer, timeout: Timeout = None) -> int: ...
 
-    def __reduce__(self):
-        return type(self)._of, (self._reader, self._writer)
+        def put(self, o: Put, timeout: Timeout = None) -> None: ...
 
-    @property
-    def _closed(self):
-        return self._reader._closed and self._writer._closed
+        def put_many(
+            self, objects: Iterable[Put], timeout: Timeout = None
+        ) -> None: ...
 
-    def close(self, timeout=None):
-        """Closes what is still open of the two directions.
+        def batch(self) -> AbstractContextManager[_GIPCWriter[Put]]: ...
+
+        def flush(self, timeout: Timeout = None) -> None: ...
+
+    def close(self, timeout: float | None = None) -> None:
+        """Closes the directions that are open.
 
         :arg timeout: as for a writer.
 
         Raises:
-            - :exc:`GIPCClosed` when both were closed before
-            - :exc:`GIPCLocked` while one of them is in use; then both stay
-            - :exc:`GIPCTimeout` when bytes were dropped; it is closed then
+            - :exc:`GIPCClosed` if both were closed before
+            - :exc:`GIPCLocked` while one of them is in use; both stay open then
+            - :exc:`GIPCTimeout` if bytes were dropped; the handle is closed
+              then
         """
-        deadline_of(timeout)  # a wrong one is an error before anything is closed
-        for handle in self._to_close():
-            _GIPCHandle.close(handle, timeout)
+        self._close(close_limit(timeout))
 
-    def abort(self):
-        """Closes what is still open of the two directions, at once; queued
-        bytes that cannot be written without waiting are dropped.
-
-        Raises what :meth:`close` does, but no :exc:`GIPCTimeout`.
-        """
-        if self._writer._closing is not None:
-            self._writer.abort()
-            return
-        for handle in self._to_close():
-            handle.abort()
-
-    def _to_close(self):
-        if self._closed:
-            raise GIPCClosed("%r has been closed before." % (self,))
-        for handle in (self._writer, self._reader):
-            if not handle._closed and handle._turn.taken:
-                raise GIPCLocked("%r is in use, it cannot be closed." % (self,))
-        if not (self._reader._closed or self._writer._closed):
-            self._writer._validate()
-            # Whole: to shut down one direction after the other would end the
-            # stream for whoever else has the descriptor.
-            self._reader._forget()
-        return [h for h in (self._writer, self._reader) if not h._closed]
-
-    def __exit__(self, *exception):
-        sides = self._reader, self._writer
-        if any(side._closed or side._turn.taken for side in sides):
-            super().__exit__(*exception)
-            return
-        for handle in self._to_close():
-            handle._leave_block(any(exception))
-
-    def __enter__(self):
-        return self
-
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Got]:  # type: ignore[override]
         """The messages, until the end of the stream.
 
         >>> with pipe(duplex=True) as (mine, its):
@@ -125,76 +87,211 @@ class _GIPCDuplexHandle(DuplexSettings, _PairContext):
 
     messages = __iter__
 
-    def __repr__(self):
-        name = type(self).__name__
-        return "<%s(%r, %r)>" % (name, self._reader, self._writer)
 
-    __str__ = __repr__
+Pipe = _PairContext["_GIPCReader[Got]", "_GIPCWriter[Put]"]
+DuplexPipe = _PairContext[
+    "_GIPCDuplexHandle[Got, Put]", "_GIPCDuplexHandle[Got, Put]"
+]
 
 
-def pipe(duplex=False, encoder="default", decoder="default"):
+@overload
+def pipe(
+    duplex: Literal[False] = False,
+    *,
+    encoder: None,
+    decoder: None,
+) -> Pipe[bytes, BytesLike]: ...
+@overload
+def pipe(
+    duplex: Literal[False] = False,
+    *,
+    encoder: Callable[[Put], bytes],
+    decoder: Callable[[bytes], Got],
+) -> Pipe[Got, Put]: ...
+@overload
+def pipe(
+    duplex: Literal[False] = False,
+    *,
+    encoder: Encoder = "default",
+    decoder: None,
+) -> Pipe[bytes, Any]: ...
+@overload
+def pipe(
+    duplex: Literal[False] = False,
+    *,
+    encoder: Encoder = "default",
+    decoder: Callable[[bytes], Got],
+) -> Pipe[Got, Any]: ...
+@overload
+def pipe(
+    duplex: Literal[False] = False,
+    encoder: Encoder = "default",
+    decoder: CodecName = "default",
+) -> Pipe[Any, Any]: ...
+@overload
+def pipe(
+    duplex: Literal[True],
+    *,
+    encoder: None,
+    decoder: None,
+) -> DuplexPipe[bytes, BytesLike]: ...
+@overload
+def pipe(
+    duplex: Literal[True],
+    *,
+    encoder: Callable[[Put], bytes],
+    decoder: Callable[[bytes], Got],
+) -> DuplexPipe[Got, Put]: ...
+@overload
+def pipe(
+    duplex: Literal[True],
+    *,
+    encoder: Encoder = "default",
+    decoder: None,
+) -> DuplexPipe[bytes, Any]: ...
+@overload
+def pipe(
+    duplex: Literal[True],
+    *,
+    encoder: Encoder = "default",
+    decoder: Callable[[bytes], Got],
+) -> DuplexPipe[Got, Any]: ...
+@overload
+def pipe(
+    duplex: Literal[True],
+    encoder: Encoder = "default",
+    decoder: CodecName = "default",
+) -> DuplexPipe[Any, Any]: ...
+@overload
+def pipe(
+    duplex: bool, encoder: Encoder = "default", decoder: Decoder = "default"
+) -> _PairContext[Any, Any]: ...
+def pipe(
+    duplex: bool = False,
+    encoder: Encoder = "default",
+    decoder: Decoder = "default",
+) -> _PairContext[Any, Any]:
     """Makes a pipe, and returns its two handles.
 
-    :arg duplex: ``False``: (reader, writer).  ``True``: two handles that both
-        read and write.
-    :arg encoder: what makes bytes of an object that is put: ``'default'``
+    :arg duplex: ``False`` (the default): (reader, writer).  ``True``: two
+        handles that both read and write.
+    :arg encoder: turns an object that is put into bytes: ``'default'``
         (pickle), ``'json'``, ``'msgpack'``, ``None`` (only bytes are put), or
         a function of the object.
     :arg decoder: the same for what is got; a function of the bytes.
 
-    The pair is a context manager that closes both.  Pickle runs code of its
-    sender: use msgpack, json or raw bytes with a peer you do not trust.
+    The pair is a context manager that closes both.  Pickle runs code of the
+    sender: use msgpack, json or raw bytes with a peer that you do not trust.
 
     Raises:
-        - :exc:`GIPCError` when an encoder or decoder is none
-        - :exc:`OSError` when the system has no more descriptors
+        - :exc:`GIPCError` if an encoder or decoder is not valid
+        - :exc:`OSError` if the system has no more descriptors
 
     >>> with pipe() as (reader, writer):
     ...     writer.put({"a": 1})
     ...     reader.get()
     {'a': 1}
     """
-    return family.pipe(duplex, encoder, decoder)
+    pair: _PairContext[Any, Any] = make_pipe(
+        handle_classes, duplex, encoder, decoder
+    )
+    return pair
 
 
-class Family(NamedTuple):
-    """The classes of handles that belong together."""
+def open(
+    read: Any,
+    write: Any = SAME,
+    encoder: Encoder = "default",
+    decoder: Decoder = "default",
+) -> Any:
+    """Makes a handle of open streams: sockets, pipes, terminals, or the standard
+    streams of a launcher, such as ssh, behind which a child uses
+    :func:`stdio`.
 
-    reader: type
-    writer: type
-    duplex: type
-    pair: type
+    :arg read: the stream to get from: a descriptor, or an object with
+        ``fileno`` and ``close``; ``None``: none.
+    :arg write: the stream to put into.  The default is read, in the directions
+        that it is open for.
+    :arg encoder, decoder: as for :func:`pipe`.
 
-    def pipe(self, duplex, encoder, decoder):
-        encoder = _codec.find(encoder, 0)
-        decoder = _codec.find(decoder, 1)
-        if duplex:
-            return self.pair(
-                self.duplex(native, encoder, decoder)
-                for native in _native.pipe_duplex()
-            )
-        reader, writer = _native.pipe()
-        return self.pair(
-            (self.reader(reader, decoder), self.writer(writer, encoder))
+    :returns: a reader, a writer, or a duplex handle, which owns the descriptors:
+        objects are closed, and numbers must not be used any more.
+
+    Raises, and then the streams are as before:
+        - :exc:`TypeError`, :exc:`ValueError`: of an argument, which they name
+        - :exc:`OSError`: EBADF if a descriptor is not open; EINVAL if it is
+          not a stream, or not open for its direction
+
+    >>> import subprocess
+    >>> PIPE = subprocess.PIPE
+    >>> launcher = exec_process(["cat"], stdin=PIPE, stdout=PIPE)
+    >>> with open(launcher.stdout, launcher.stdin) as handle:
+    ...     handle.put("there and back")
+    ...     handle.get(timeout=20)
+    'there and back'
+    >>> launcher.wait()
+    0
+    """
+    return open_handle(handle_classes, read, write, encoder, decoder)
+
+
+# ---- Of handles of any API ---------------------------------------------------
+
+
+def make_pipe(
+    classes: HandleClasses, duplex: bool, encoder: Encoder, decoder: Decoder
+) -> Any:
+    encode = _codec.find(encoder, 0)
+    decode = _codec.find(decoder, 1)
+    if duplex:
+        return classes.pair(
+            classes.duplex(native, encode, decode)
+            for native in _native.pipe_duplex()
         )
-
-    def open(self, read, write, encoder, decoder):
-        codecs = _codec.find(encoder, 0), _codec.find(decoder, 1)
-        return self._of(adopted(read, write), *codecs)
-
-    def adopt(self, native, encoder, decoder):
-        """The handle for a native one, by the directions it is open for."""
-        encoder = _codec.find(encoder, 0)
-        decoder = _codec.find(decoder, 1)
-        return self._of(native, encoder, decoder)
-
-    def _of(self, native, encoder, decoder):
-        directions = _native.directions(native)
-        if directions == READ:
-            return self.reader(native, decoder)
-        if directions == WRITE:
-            return self.writer(native, encoder)
-        return self.duplex(native, encoder, decoder)
+    reader, writer = _native.pipe()
+    return classes.pair(
+        (classes.reader(reader, decode), classes.writer(writer, encode))
+    )
 
 
-family = Family(_GIPCReader, _GIPCWriter, _GIPCDuplexHandle, _PairContext)
+def open_handle(
+    classes: HandleClasses,
+    read: Any,
+    write: Any,
+    encoder: Encoder,
+    decoder: Decoder,
+) -> Any:
+    codecs = _codec.find(encoder, 0), _codec.find(decoder, 1)
+    return _handle_of(classes, adopted(read, write), *codecs)
+
+
+def adopt_handle(
+    classes: HandleClasses,
+    native: _native.Handle,
+    encoder: Encoder | Codec,
+    decoder: Decoder | Codec,
+) -> Any:
+    """The handle of a native one, by the directions that it is open for."""
+    encode = _codec.find(encoder, 0)
+    decode = _codec.find(decoder, 1)
+    return _handle_of(classes, native, encode, decode)
+
+
+def _handle_of(
+    classes: HandleClasses,
+    native: _native.Handle,
+    encoder: Codec,
+    decoder: Codec,
+) -> Any:
+    directions = _native.directions(native)
+    if directions == READ:
+        return classes.reader(native, decoder)
+    if directions == WRITE:
+        return classes.writer(native, encoder)
+    return classes.duplex(native, encoder, decoder)
+
+
+handle_classes = HandleClasses(
+    _GIPCReader, _GIPCWriter, _GIPCDuplexHandle, _PairContext
+)
+_GIPCReader._classes = _GIPCWriter._classes = handle_classes

@@ -1,24 +1,29 @@
-"""Children that run any program, and what such a child finds at its start."""
+"""Children that run a program, and the handles that such a child inherits."""
+
+from __future__ import annotations
 
 import errno
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._any_process import AnyProcess, open_pipes
-from ._end import End, Lost
-from ._options import (
-    Start,
-    mapping,
-    naming,
-    path,
-    sequence,
-    takes_options,
-    words,
-)
-from ._pipe import family
-from ._process import check_passable, handles_among, natives_of
+from ._handle import _GIPCHandle
+from ._options import Start, argument_vector, takes_options
+from ._pair import AnyDuplex
+from ._passing import check_passable, handles_among, natives_of
+from ._pipe import _GIPCDuplexHandle, adopt_handle, handle_classes
+from ._popen import Popen, exit_code
+from ._types import Decoder, Encoder, File, Text
+from ._values import mapping, naming, path, sequence
 from .errors import GIPCError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._types import ProgramOptions
 
 
 class _GProgram(AnyProcess):
@@ -29,75 +34,79 @@ class _GProgram(AnyProcess):
     ``communicate``, ``wait``, ``returncode``.
     """
 
-    def __init__(self, native, start):
-        self.name = _native.process_name(native)
-        self._end = End(native)
-        self.pid = self.ident = self._end.pid
+    _popen: Popen | None
+
+    def __init__(self, native: _native.Process, start: Start):
+        self.name: str = _native.process_name(native)
+        self._popen = Popen(native)
+        self.pid = self.ident = self._popen.pid
         open_pipes(self, native, start)
 
-    def _get_end(self):
-        if self._end is None:
+    def _get_popen(self) -> Popen:
+        if self._popen is None:
             raise ValueError("process object is closed")
-        return self._end
+        return self._popen
 
     @property
-    def sentinel(self):
+    def sentinel(self) -> int:
         """A descriptor that is readable once the process has ended."""
-        fd = self._get_end().sentinel
+        fd = self._get_popen().sentinel
         if fd is None:
             raise OSError(errno.EOPNOTSUPP, "this system has no pidfd")
         return fd
 
     @property
-    def exitcode(self):
-        """``None`` while it runs; the exit code, or minus the signal that
-        ended it.  Raises :exc:`GIPCStatusLost`."""
-        code = self._get_end().poll()
-        return code.told() if isinstance(code, Lost) else code
+    def exitcode(self) -> int | None:
+        """``None`` while the process runs; then the exit code, or minus the
+        number of the signal that ended the process.  Raises
+        :exc:`GIPCStatusLost`."""
+        return exit_code(self._get_popen().poll())
 
-    def is_alive(self):
-        return self._get_end().poll() is None
+    def is_alive(self) -> bool:
+        return self._get_popen().poll() is None
 
-    def join(self, timeout=None):
-        """Waits for its end, or until timeout seconds are over.
+    def join(self, timeout: float | None = None) -> None:
+        """Waits until the process ends, or the timeout expires.
 
-        :arg timeout: ``None``, or a negative number, to wait for the end.
+        :arg timeout: seconds; ``None`` (the default) or a negative number waits
+            indefinitely.
         """
-        self._get_end().wait(timeout)
+        self._get_popen().wait(timeout)
 
-    def terminate(self):
-        """Sends SIGTERM; nothing when it has ended."""
-        self._get_end().terminate()
+    def terminate(self) -> None:
+        """Sends SIGTERM; does nothing if the process has ended."""
+        self._get_popen().terminate()
 
-    def kill(self):
-        """Sends SIGKILL; nothing when it has ended."""
-        self._get_end().kill()
+    def kill(self) -> None:
+        """Sends SIGKILL; does nothing if the process has ended."""
+        self._get_popen().kill()
 
-    def close(self):
-        """Releases what the object holds.  ValueError while it runs."""
-        if self._end is None:
+    def close(self) -> None:
+        """Releases the resources of the object.  Raises ValueError while the
+        process runs."""
+        if self._popen is None:
             return
-        if self._end.poll() is None:
+        if self._popen.poll() is None:
             raise ValueError(
                 "Cannot close a process while it is still running. "
                 "You should first call join() or terminate()."
             )
-        self._end.close()
-        self._end = None
+        self._popen.close()
+        self._popen = None
 
-    def __repr__(self):
-        if self._end is None:
+    def __repr__(self) -> str:
+        if self._popen is None:
             return "<%s name=%r closed>" % (type(self).__name__, self.name)
         return "<%s name=%r pid=%d %s>" % (
             type(self).__name__,
             self.name,
             self.pid,
-            self._state(),
+            self._state(self._popen),
         )
 
-    def _state(self):
+    def _state(self, popen: Popen) -> str:
         try:
-            code = self._end.poll()
+            code = popen.poll()
         except GIPCError:  # in a fork, where it belongs to the parent
             return "of another process"
         return "started" if code is None else "stopped exitcode=%r" % code
@@ -105,24 +114,25 @@ class _GProgram(AnyProcess):
 
 @takes_options
 def exec_process(
-    argv,
-    handles={},
-    env=None,
-    cwd=None,
-    stdin=None,
-    stdout=None,
-    stderr=None,
-    name=None,
-    daemon=False,
-    **options,
-):
+    argv: Sequence[Text],
+    handles: Mapping[str, _GIPCHandle | AnyDuplex[Any, Any]] = {},
+    env: Mapping[str, str] | None = None,
+    cwd: Text | None = None,
+    stdin: File = None,
+    stdout: File = None,
+    stderr: File = None,
+    name: str | None = None,
+    daemon: bool = False,
+    **options: Unpack[ProgramOptions],
+) -> _GProgram:
     """Runs a program, never through a shell.
 
-    :arg argv: the program and its arguments; a name without a slash is
-        searched in the child's PATH.
-    :arg handles: those that move into the child, by the name under which
-        ``gipc.inherit`` (or ``gipc_inherit()``, in any language) finds them
-        there.  No other descriptor reaches it, except 0 to 2.
+    :arg argv: the program and its arguments.  A name without a slash is
+        searched in the PATH of the child.
+    :arg handles: the handles that pass into the child, by name.  A program in
+        any language inherits them by these names (``gipc.inherit`` in Python,
+        ``gipc_inherit()`` in C).  It inherits no other descriptor, except 0 to
+        2.
     :options:
 
     :returns: a :class:`Program`.
@@ -130,12 +140,12 @@ def exec_process(
     Raises:
         - :exc:`TypeError`, :exc:`ValueError`: of an argument, which they name
         - :exc:`FileNotFoundError`, :exc:`PermissionError` and other
-          :exc:`OSError` when the program cannot be run; ``filename`` is the
+          :exc:`OSError` if the program cannot be run; ``filename`` is the
           program, or the directory cwd
         - :exc:`GIPCClosed`, :exc:`GIPCLocked`: of a handle that is closed, or
           in use
 
-    In each case no handle has moved and no child is left.
+    In each case no handle was passed, and there is no child.
 
     >>> p = exec_process(["sh", "-c", "exit $1", "sh", "3"], umask=0o077)
     >>> p.join()
@@ -143,43 +153,44 @@ def exec_process(
     3
     """
     argv = _checked(argv)
-    native_argv = words(argv)
-    options.update(env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
-    options["name"] = name or os.path.basename(os.fsdecode(argv[0])) or None
-    start = Start("exec_process", {**options, "daemon": daemon or None})
+    native_argv = argument_vector(argv)
+    given: dict[str, Any] = dict(options)
+    given.update(env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+    given["name"] = name or os.path.basename(os.fsdecode(argv[0])) or None
+    start = Start("exec_process", {**given, "daemon": daemon or None})
     with naming("handles"):
-        given = _pass(handles, start.native)
+        passed = _pass(handles, start.native)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()
     with start.naming_failure(argv):
         native = _native.exec_process(native_argv, start.native)
-    for handle in given:
-        handle._forget()
+    for handle in passed:
+        handle._disown()
     return _GProgram(native, start)
 
 
-def _checked(argv):
+def _checked(argv: Any) -> list[Any]:
     if isinstance(argv, (str, bytes)):
         raise TypeError(
             "argv must be a list such as %r, not one string"
             % (argv.split() or ["ls", "-l"],)
         )
     with naming("argv"):
-        argv = list(sequence(argv))
-        if not argv:
-            raise ValueError("it must have the program at least")
-    return argv
+        items = list(sequence(argv))
+        if not items:
+            raise ValueError("it must begin with the program")
+    return items
 
 
-def _pass(handles, options):
-    given = []
+def _pass(handles: object, options: _native.Options) -> list[_GIPCHandle]:
+    passed: list[_GIPCHandle] = []
     for key, handle in mapping(handles):
         sides = handles_among([handle])
         if not sides:
             raise TypeError("%r is not a handle" % (handle,))
         check_passable(sides)
-        given += sides
+        passed += sides
         for native in natives_of(sides):
             try:
                 _native.options_pass(options, path(key), native)
@@ -188,50 +199,56 @@ def _pass(handles, options):
                     raise
                 raise ValueError(
                     "%r must be a name of letters, digits, '_', '-' and '.', "
-                    "and its handle be given once" % (key,)
+                    "and its handle be passed once" % (key,)
                 ) from None
-    return given
+    return passed
 
 
-def inherit(name, encoder="default", decoder="default"):
-    """In a child that was run by ``exec_process``, in any language: the handle
-    that the parent passed under this name.
+def inherit(
+    name: str, encoder: Encoder = "default", decoder: Decoder = "default"
+) -> Any:
+    """Returns the handle that the parent passed under this name, in a child that
+    was started by ``exec_process`` in any language.
+
+    :arg name: the name that the parent gave the handle.
+    :arg encoder, decoder: as for :func:`pipe`.
 
     Raises:
-        - :exc:`FileNotFoundError` when nothing was passed under it
-        - :exc:`TypeError`, :exc:`ValueError`: of what cannot be a name
-        - :exc:`GIPCBadHandles` when the variable GIPC_HANDLES is malformed, or
+        - :exc:`FileNotFoundError` if no handle was passed under this name
+        - :exc:`TypeError`, :exc:`ValueError` if the name is not valid
+        - :exc:`GIPCBadHandles` if the variable GIPC_HANDLES is malformed, or
           not about this process
     """
-    return family.adopt(inherited(name), encoder, decoder)
+    return adopt_handle(handle_classes, inherited(name), encoder, decoder)
 
 
-def inherited(name):
+def inherited(name: str) -> _native.Handle:
     """The native handle."""
     try:
         with naming("name"):
             return _inherit(path(name))
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            error.errno, "no handle was passed under the name", name
+            error.errno, "no handle was passed under this name", name
         ) from None
     finally:
         # The library changes the environment of C.
         _follow_environment("GIPC_HANDLES")
 
 
-def _inherit(name):
+def _inherit(name: str | bytes) -> _native.Handle:
     try:
         return _native.inherit(name)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         raise ValueError(
-            "%r is not one of letters, digits, '_', '-' and '.'" % (name,)
+            "%r is not a valid name: use letters, digits, '_', '-' and '.'"
+            % (name,)
         ) from None
 
 
-def _follow_environment(name):
+def _follow_environment(name: str) -> None:
     value = _native.getenv(name)
     if value is None:
         os.environ.pop(name, None)
@@ -239,17 +256,23 @@ def _follow_environment(name):
         os.environ[name] = value
 
 
-def stdio(encoder="msgpack", decoder="msgpack"):
-    """The duplex handle over this process's stdin and stdout, for a child
-    behind ssh and the like.
+def stdio(
+    encoder: Encoder = "msgpack", decoder: Decoder = "msgpack"
+) -> _GIPCDuplexHandle[Any, Any]:
+    """Returns the duplex handle over stdin and stdout of this process, for a
+    child behind ssh and the like.
 
-    From then on nothing else reaches them: descriptor 0 is /dev/null, and what
-    is printed goes to stderr, also what was printed before and is still
-    buffered.
+    Nothing else can use the two streams then: descriptor 0 becomes /dev/null,
+    and output of ``print`` goes to stderr, also what is buffered already.
+
+    :arg encoder, decoder: as for :func:`pipe`.
 
     Raises:
-        - :exc:`GIPCClosed` when one of them is /dev/null, as from a second call
-        - :exc:`OSError`: EBADF when one of them is closed, EINVAL when stderr
-          is the same file as stdout, as on a terminal
+        - :exc:`GIPCClosed` if one of them is /dev/null, as in a second call
+        - :exc:`OSError`: EBADF if one of them is closed, EINVAL if stderr is the
+          same file as stdout, as on a terminal
     """
-    return family.adopt(_native.stdio(), encoder, decoder)
+    handle: _GIPCDuplexHandle[Any, Any] = adopt_handle(
+        handle_classes, _native.stdio(), encoder, decoder
+    )
+    return handle

@@ -1,34 +1,47 @@
-"""The end of a pipe that messages come out of."""
+"""The end of a pipe that messages are got from."""
 
-from . import _native
-from ._handle import Reading
-from ._native import READ, WAIT, YIELD, Lent, Locked, take as _take
-from ._wait import await_lock, check_timeout, current, limit, timed_out
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Generic
+
+from ._backend import run
+from ._blocking import current_backend
+from ._deadline import check_timeout, limit
+from ._handle import BlockingHandle
+from ._native import WAIT
+from ._native import take as _take
+from ._reading import Reading
+from ._types import Got_co, Timeout
 from .errors import GIPCError
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
-class _GIPCReader(Reading):
-    """The end of a pipe that messages come out of."""
 
-    def get(self, timeout=None):
-        """Returns the next message, decoded; waits for it where need be.
+class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
+    """The end of a pipe that messages are got from."""
 
-        :arg timeout: ``None``, seconds, or a ``gevent.Timeout``, which is
-            cancelled when the message is there.  It covers the whole message.
-            0 takes what is there; ``None``, or a negative number, waits for
-            it.  What has arrived of it when the time is over is not lost: the
-            next get goes on there.
+    def get(self, timeout: Timeout = None) -> Got_co:
+        """Waits for the next message, decodes it, and returns the object.
+
+        :arg timeout: seconds for the whole message, or a ``gevent.Timeout``,
+            which is cancelled when the call returns.  0 does not wait; ``None``
+            (the default) or a negative number waits indefinitely.  If the
+            timeout expires, the bytes received so far are kept, and the next
+            get continues with them.
 
         Raises:
             - :exc:`EOFError` at the end of the stream
-            - :exc:`GIPCTimeout` when the seconds are over; a
+            - :exc:`GIPCTimeout` if the timeout in seconds expires; a
               ``gevent.Timeout`` raises itself
             - :exc:`GIPCTruncated`, :exc:`GIPCProtocolError`,
-              :exc:`GIPCTooBig`: the stream is over, and why
-            - :exc:`GIPCClosed`, :exc:`GIPCError` (not this process's handle)
+              :exc:`GIPCTooBig`: the stream has ended with an error
+            - :exc:`GIPCClosed`; :exc:`GIPCError` in a process that does not own
+              the handle
             - :exc:`GIPCLocked` in a signal handler, a generator or a finalizer
-              that runs inside of a get of this handle
-            - what the decoder raises; the message is taken then
+              that runs inside a get of this handle
+            - what the decoder raises; the message is consumed then
 
         A message is lost if a signal handler raises just as the get returns.
 
@@ -39,13 +52,13 @@ class _GIPCReader(Reading):
         """
         data = self._get_encoded(timeout)
         decode = self._codec
-        return data if decode is None else decode(data)
+        return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
-    def _get_encoded(self, timeout=None):
-        data = WAIT
+    def _get_encoded(self, timeout: Timeout = None) -> Any:
+        data: Any = WAIT
         if timeout is not None:
             check_timeout(timeout)
-        if not self._turn.taken:
+        if not self._lock.locked:
             try:
                 data = _take(self._h)
             except (GIPCError, EOFError, OSError):
@@ -59,53 +72,25 @@ class _GIPCReader(Reading):
                 pass
         return data
 
-    def _get_waiting(self, data, timeout):
-        waits = current()
-        if timeout is not None:
-            with limit(timeout) as deadline:
-                return self._get_in_turn(waits, deadline, data == YIELD)
-        return self._get_in_turn(waits, None, data == YIELD)
+    def _get_waiting(self, outcome: object, timeout: Timeout) -> bytes:
+        backend = current_backend()
+        if timeout is None:
+            return run(self._receive, outcome, backend, None)
+        with limit(timeout) as deadline:
+            return run(self._receive, outcome, backend, deadline)
 
-    def _get_in_turn(self, waits, deadline, yields):
-        with Locked(self._turn, waits.signal) as signal:
-            if signal is not None:
-                await_lock(self, signal, deadline)
-            if self._closed:
-                self._validate()
-            if yields:
-                waits.yield_()
-            data = waits.receive(self, deadline)
-            if data.__class__ is bytes:
-                return data
-            if data == WAIT:
-                raise timed_out("no whole message came in time")
-            data = _native.new_bytes(self._h)
-            self._fill(data, _native.get_bytes, waits, deadline)
-            return data
-
-    def _fill(self, buffer, step, waits, deadline):
-        """Receives a message straight into buffer, whose pages see each byte
-        once.  An error leaves its bytes for the next get."""
-        with Lent(self._h, buffer, READ):
-            while True:
-                size = step(self._h, buffer)
-                if size is not None:
-                    return size
-                if not waits.ready(self, READ, deadline):
-                    raise timed_out("no whole message came in time")
-
-    def get_into(self, buffer, timeout=None):
+    def get_into(self, buffer: Buffer, timeout: Timeout = None) -> int:
         """Receives the next message into writable memory of the caller.
 
-        No decoder sees it.  For large messages this spares the pages of a new
-        bytes object each time.
+        The message is not decoded.  For large messages this avoids allocating a
+        new bytes object.
 
         :arg buffer: a bytearray, memoryview, array, mmap ...
         :arg timeout: as for :meth:`get`.
         :returns: the size of the message in bytes.
 
-        Raises what :meth:`get` does; :exc:`GIPCTooBig` when the buffer is too
-        small: then the message stays, for a larger one.
+        Raises what :meth:`get` does; :exc:`GIPCTooBig` if the buffer is too
+        small: the message is kept then, for a larger buffer.
 
         >>> reader, writer = pipe(encoder=None)
         >>> writer.put(b"hello")
@@ -114,18 +99,11 @@ class _GIPCReader(Reading):
         5
         """
         self._validate()
-        waits = current()
-        with limit(timeout) as deadline, Locked(
-            self._turn, waits.signal
-        ) as signal:
-            if signal is not None:
-                await_lock(self, signal, deadline)
-            self._validate()
-            # The view keeps the memory where it is.
-            with memoryview(buffer) as view:
-                return self._fill(view, _native.get_into, waits, deadline)
+        backend = current_backend()
+        with limit(timeout) as deadline:
+            return run(self._receive_into, buffer, backend, deadline)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Got_co]:
         """The messages, until the end of the stream.
 
         >>> reader, writer = pipe()

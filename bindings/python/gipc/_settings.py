@@ -1,29 +1,31 @@
-"""What a handle tells of itself, and what can be set of it."""
+"""The properties of a handle, and what can be set."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from . import _native
-from ._options import integer, naming, tell
+from ._values import call_setter, integer, naming
 
 _UNLIMITED = 2**64 - 1
 
 
 class Stats(NamedTuple):
-    """What a handle has counted, whole messages and system calls.  Both sides
-    of a duplex handle count together."""
+    """The counters of a handle: whole messages, bytes and system calls.  Both
+    directions of a duplex handle count together."""
 
     messages_in: int
-    #: Put, also those still queued.
+    #: Put, including those that are queued.
     messages_out: int
-    #: With the headers, as on the wire.
+    #: With headers, as on the wire.
     bytes_in: int
     bytes_out: int
     reads: int
     writes: int
 
 
-def size_of(value, name="size"):
-    """In bytes, None for no limit."""
+def size_of(value: object, name: str = "size") -> int:
+    """A number of bytes, of which None is the largest."""
     with naming(name):
         size = _UNLIMITED if value is None else integer(value)
         if not 0 <= size <= _UNLIMITED:
@@ -32,19 +34,33 @@ def size_of(value, name="size"):
 
 
 class Settings:
-    """Of readers and writers, each of which is one side of its handle."""
+    """Of readers and writers, each of which is one direction of its handle."""
 
-    _limit = 1 << 30
-    _read_limit = 64 << 20
+    if TYPE_CHECKING:
+        _h: Any
+        _direction: int
+
+        @property
+        def _closed(self) -> bool: ...
+
+        @property
+        def _other(self) -> Any: ...
+
+        def _validate(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    _limit: int | None = 1 << 30
+    _read_limit: int | None = 64 << 20
     _marks = 64 << 10, 256 << 10
 
     @property
-    def closed(self):
-        """Whether it was closed, or has moved into a child."""
+    def closed(self) -> bool:
+        """Whether the handle was closed, or passed to a child."""
         return self._closed
 
     @property
-    def events(self):
+    def events(self) -> int:
         """What to wait for on :meth:`fileno`: ``selectors.EVENT_READ`` or
         ``EVENT_WRITE``.
 
@@ -56,18 +72,18 @@ class Settings:
         """
         return self._direction
 
-    def _set_both(self, name, value):
+    def _set_both(self, name: str, value: int | None) -> None:
         for side in (self, self._other):
             if side is not None:
                 setattr(side, name, value)
 
     @property
-    def limit(self):
+    def limit(self) -> int | None:
         """The largest message in bytes, ``None`` for no limit."""
         return self._limit
 
-    def set_limit(self, size):
-        """Sets the largest message that this handle takes or puts.
+    def set_limit(self, size: int | None) -> None:
+        """Sets the largest message that this handle gets or puts.
 
         :arg size: in bytes; ``None`` for no limit.  The default is 1 GiB.
         """
@@ -76,13 +92,13 @@ class Settings:
         self._set_both("_limit", size)
 
     @property
-    def read_limit(self):
-        """How many bytes are received and kept while a put waits, ``None`` for
-        no limit."""
+    def read_limit(self) -> int | None:
+        """The largest number of bytes that are read ahead while a put waits,
+        ``None`` for no limit."""
         return self._read_limit
 
-    def set_read_limit(self, size):
-        """Sets how much is received and kept while a put waits.
+    def set_read_limit(self, size: int | None) -> None:
+        """Sets how many bytes are read ahead while a put waits.
 
         :arg size: in bytes; ``None`` for no limit, 0 for nothing.  The default
             is 64 MiB.
@@ -92,7 +108,7 @@ class Settings:
         self._set_both("_read_limit", size)
 
     @property
-    def pending(self):
+    def pending(self) -> int:
         """The number of bytes, with headers, that a reader has received and not
         yet returned, or that a writer has queued and not yet written.
 
@@ -105,8 +121,8 @@ class Settings:
         return _native.pending(self._h, self._direction)
 
     @property
-    def stats(self):
-        """What it has counted, as a :class:`Stats`.
+    def stats(self) -> Stats:
+        """The counters of the handle, as a :class:`Stats`.
 
         >>> with pipe(encoder=None) as (reader, writer):
         ...     writer.put(b"hello")
@@ -118,78 +134,94 @@ class Settings:
         return Stats(*(getattr(stats, name) for name in Stats._fields))
 
 
-class WriterSettings:
+class WriterSettings(Settings):
     @property
-    def marks(self):
+    def marks(self) -> tuple[int, int]:
         """The water marks (low, high) of the write queue in bytes."""
         return self._marks
 
-    def set_marks(self, low, high):
-        """Sets how much a batch queues before its puts wait.
+    def set_marks(self, low: int, high: int) -> None:
+        """Sets the water marks of the write queue, which holds the puts of a
+        batch.
 
-        :arg low: a put that waits goes on at this length of the queue; in
-            bytes, the default is 64 KiB.
-        :arg high: puts are accepted below this length; above low, the default
-            is 256 KiB.
+        :arg low: a put that waits continues when the queue has shrunk to this
+            many bytes.  The default is 64 KiB.
+        :arg high: puts are accepted while the queue is shorter than this many
+            bytes; more than low.  The default is 256 KiB.
         """
         self._validate()
         marks = size_of(low, "low"), size_of(high, "high")
         with naming("low, high"):
-            tell(_native.set_marks, self._h, *marks)
+            call_setter(_native.set_marks, self._h, *marks)
         self._marks = marks
 
 
-class DuplexSettings:
-    """Of a duplex handle, which has a reader and a writer."""
+ReaderType = TypeVar("ReaderType", bound=Settings)
+WriterType = TypeVar("WriterType", bound=WriterSettings)
+
+
+class DuplexSettings(Generic[ReaderType, WriterType]):
+    """The properties of a duplex handle, which has a reader and a writer."""
+
+    _reader: ReaderType
+    _writer: WriterType
+
+    if TYPE_CHECKING:
+
+        @property
+        def _closed(self) -> bool: ...
 
     @property
-    def reader(self):
-        """Its side that messages come out of."""
+    def reader(self) -> ReaderType:
+        """The direction that messages are got from."""
         return self._reader
 
     @property
-    def writer(self):
-        """Its side that messages are put into."""
+    def writer(self) -> WriterType:
+        """The direction that messages are put into."""
         return self._writer
 
     @property
-    def closed(self):
-        """Whether both directions were closed, or have moved into a child."""
+    def closed(self) -> bool:
+        """Whether both directions were closed, or passed to a child."""
         return self._closed
 
     @property
-    def limit(self):
+    def limit(self) -> int | None:
         return self._reader.limit
 
     @property
-    def read_limit(self):
+    def read_limit(self) -> int | None:
         return self._reader.read_limit
 
     @property
-    def marks(self):
+    def marks(self) -> tuple[int, int]:
         return self._writer.marks
 
-    def set_marks(self, low, high):
+    def set_marks(self, low: int, high: int) -> None:
         self._writer.set_marks(low, high)
 
     @property
-    def events(self):
+    def events(self) -> int:
         return self._reader.events
 
     @property
-    def pending(self):
-        """Of both sides: (received, queued) bytes; 0 for one that is closed."""
-        return tuple(0 if side._closed else side.pending
-                     for side in (self._reader, self._writer))
+    def pending(self) -> tuple[int, int]:
+        """(received, queued) bytes; 0 for a direction that is closed."""
+        received, queued = (
+            0 if side._closed else side.pending
+            for side in (self._reader, self._writer)
+        )
+        return received, queued
 
     @property
-    def stats(self):
+    def stats(self) -> Stats:
         side = self._writer if self._reader._closed else self._reader
         return side.stats
 
-    def shutdown(self):
-        """Closes the writing direction: the peer gets what was put, then the
-        end of the stream; what it answers still comes.
+    def shutdown(self) -> None:
+        """Closes the writing direction: the peer gets all that was put, then
+        the end of the stream.  Its answers can still be got.
 
         >>> with pipe(duplex=True) as (a, b):
         ...     a.put("question")

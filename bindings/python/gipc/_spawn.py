@@ -1,83 +1,100 @@
-"""Children that are a fresh interpreter, which imports their target by name.
+"""Children that are a new interpreter, which imports their target by name.
 
-What multiprocessing's method "spawn" does, with the library's exec, which a
-thread of this process cannot disturb, and with handles passed by name.
+As the method "spawn" of multiprocessing, but the library executes the
+interpreter, undisturbed by threads of this process, and handles are passed by
+name.
 """
 
+from __future__ import annotations
+
 import os
+import pickle
 import signal
 import sys
 import tempfile
-from multiprocessing import context, popen_spawn_posix, process, reduction
+from multiprocessing import popen_spawn_posix, process, reduction
 from multiprocessing import spawn, util
+from multiprocessing.context import set_spawning_popen
+from typing import Any
 
 from . import _native
-from ._end import End
-from ._handle import _GIPCHandle
-from ._options import words
-from ._pipe import family
-from ._process import check_passable, moving, parent_sentinel
+from ._child import parent_sentinel
+from ._handle import HandleClasses, _GIPCHandle
+from ._options import Start, argument_vector
+from ._passing import check_passable, passing
+from ._pipe import adopt_handle
+from ._popen import Popen
+from ._types import Codec
 
-# The last argument of the child is where it finds this package, which need not
-# be on the path of a fresh interpreter.
+# The last argument of the child is the folder of this package, which need not be
+# on the path of a new interpreter.
 _COMMAND = (
     "import sys; sys.path.append(sys.argv.pop()); "
     "from gipc._spawn import main; main(int(sys.argv.pop()))"
 )
 
+# Of its internal functions, which the children of multiprocessing use, too.
+_util: Any = util
 
-class Spawned(End):
+
+class Spawned(Popen):
     method = "spawn"
     DupFd = popen_spawn_posix.Popen.DupFd
 
-    def __init__(self, process, start):
+    def __init__(self, process: Any, start: Start):
         self._options = start.native
-        self._copied = {}  # numbers in the child, by the number here
-        self._taken = {*start.given.get("map_fds", ()), *(start.kept_fds or ())}
-        util._flush_std_streams()
-        # The child reads it when it has started, for which nobody waits.
+        # Numbers in the child, by the number in this process.
+        self._copied: dict[int, int] = {}
+        self._used = {*start.given.get("map_fds", ()), *(start.kept_fds or ())}
+        _util._flush_std_streams()
+        # The child reads the file once it has started; the call does not wait.
         with _unnamed_file() as file:
             handles = self._pickle(process, start, file)
             fd = self.duplicate_for_child(file.fileno())
             argv = _argv(fd)
-            with moving(handles), start.naming_failure(argv):
-                native = _native.exec_process(words(argv), self._options)
+            with passing(handles), start.naming_failure(argv):
+                native = _native.exec_process(
+                    argument_vector(argv), self._options
+                )
         super().__init__(native)
         del self._options
 
-    def _pickle(self, process, start, file):
-        """Whatever cannot be pickled shows before there is a child.  The
-        handles that were found."""
+    def _pickle(
+        self, process: Any, start: Start, file: Any
+    ) -> list[_GIPCHandle]:
+        """Returns the handles that were found.  An object that cannot be pickled
+        is an error before there is a child."""
         pickler = _Pickler(file, self._options)
-        context.set_spawning_popen(self)
+        set_popen: Any = set_spawning_popen
+        set_popen(self)
         try:
             reduction.dump(_preparation(process.name, start), file)
             pickler.dump(process)
         finally:
-            context.set_spawning_popen(None)
-        file.seek(0)  # which the child has in common
+            set_popen(None)
+        file.seek(0)  # the child shares the position
         return pickler.handles
 
-    def duplicate_for_child(self, fd):
-        """Of multiprocessing's interface, as its Connection calls it."""
+    def duplicate_for_child(self, fd: int) -> int:
+        """Part of the interface that a Connection of multiprocessing calls."""
         if fd not in self._copied:
             number = fd
-            while number in self._taken:
+            while number in self._used:
                 number += 1
             _native.options_map_fd(self._options, fd, number)
-            self._taken.add(number)
+            self._used.add(number)
             self._copied[fd] = number
         return self._copied[fd]
 
 
-def _preparation(name, start):
-    data = spawn.get_preparation_data(name)
+def _preparation(name: str, start: Start) -> dict[str, Any]:
+    data: dict[str, Any] = spawn.get_preparation_data(name)
     if "cwd" in start.given:
-        data.pop("dir", None)  # where the child would go then
+        data.pop("dir", None)  # the child would change to that directory
     return data
 
 
-def _unnamed_file():
+def _unnamed_file() -> Any:
     try:
         return open(os.memfd_create("gipc"), "w+b")
     except (AttributeError, OSError):
@@ -85,27 +102,29 @@ def _unnamed_file():
 
 
 class _Pickler(reduction.ForkingPickler):
-    """Has the child inherit the handles, wherever in the object they are."""
+    """Passes to the child the handles in an object, wherever they are."""
 
-    def __init__(self, file, options):
+    def __init__(self, file: Any, options: _native.Options):
         super().__init__(file)
         self._options = options
-        self._natives = []  # whose name in the child is their index
-        self.handles = []
+        # The index of a native handle is part of its name in the child.
+        self._natives: list[_native.Handle] = []
+        self.handles: list[_GIPCHandle] = []
 
-    def reducer_override(self, o):
+    def reducer_override(self, o: Any) -> Any:
         if not issubclass(type(o), _GIPCHandle):
             return NotImplemented
         check_passable([o])
-        codecs = [None, None]  # encoder, decoder
+        codecs: list[Codec] = [None, None]  # encoder, decoder
         for side in (o, o._other):
             if side is not None:
                 codecs[side._direction == _native.READ] = side._codec
         self.handles.append(o)
-        return take, (self._pass(o._h), o._direction, *codecs, o._family())
+        name = self._pass(o._h)
+        return inherited_handle, (name, o._direction, *codecs, o._classes)
 
-    def _pass(self, native):
-        """The name under which the child finds it."""
+    def _pass(self, native: _native.Handle) -> str:
+        """Returns the name of the handle in the child."""
         for number, known in enumerate(self._natives):
             if known is native:
                 return "gipc.%d" % number
@@ -115,11 +134,11 @@ class _Pickler(reduction.ForkingPickler):
         return name
 
 
-def _argv(fd):
+def _argv(fd: int) -> list[str]:
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return [
         spawn.get_executable(),
-        *util._args_from_interpreter_flags(),
+        *_util._args_from_interpreter_flags(),
         "-c",
         _COMMAND,
         str(fd),
@@ -127,37 +146,43 @@ def _argv(fd):
     ]
 
 
-def main(fd):
+def main(fd: int) -> None:
     """In the child."""
-    # As in a child of method 'fork': Python has set a handler of its own.
+    # As in a child of method 'fork': Python has set a handler.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.set_inheritable(fd, False)
-    # Importing the main module must start no child of this kind: that one would
-    # start the next.  multiprocessing's own check.
-    starting = process.current_process()
+    # The import of the main module must not start a child of this method, which
+    # would start the next one.  multiprocessing checks this attribute.
+    starting: Any = process.current_process()
     starting._inheriting = True
     try:
         with open(fd, "rb") as file:
-            spawn.prepare(reduction.pickle.load(file))
-            child = reduction.pickle.load(file)
+            spawn.prepare(pickle.load(file))
+            child = pickle.load(file)
     finally:
         del starting._inheriting
-    _taken.clear()
-    sys.exit(child._bootstrap(parent_sentinel=parent_sentinel(child)))
+    _inherited.clear()
+    sentinel = parent_sentinel(child._parent_pid)
+    sys.exit(child._bootstrap(parent_sentinel=sentinel))
 
 
-# Of the handles that this interpreter was given, by name: both sides of a
-# duplex one are the same.
-_taken = {}
+# The handles that this interpreter has inherited, by name: both directions of a
+# duplex handle have the same name.
+_inherited: dict[str, Any] = {}
 
 
-def take(name, direction, encoder, decoder, family):
-    """The handle, or the side of a duplex one, for a name."""
-    if name not in _taken:
-        _taken[name] = family.adopt(
-            _native.inherit(name), encoder, decoder
-        )
-    handle = _taken[name]
+def inherited_handle(
+    name: str,
+    direction: int,
+    encoder: Codec,
+    decoder: Codec,
+    classes: HandleClasses,
+) -> Any:
+    """The handle of this name, or one direction of a duplex handle."""
+    if name not in _inherited:
+        native = _native.inherit(name)
+        _inherited[name] = adopt_handle(classes, native, encoder, decoder)
+    handle = _inherited[name]
     if isinstance(handle, tuple):
         return handle[0] if direction == _native.READ else handle[1]
     return handle

@@ -1,112 +1,123 @@
-"""Waiting under trio: the task waits, the others go on."""
+"""Waiting under trio: the task waits, the others run."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Callable
 
 import sniffio
 import trio
 
+from ._backend import Result, TaskBackend, Waiting
+from ._deadline import time_left
 from ._native import READ, WRITE
-from ._wait import time_left
+from ._types import Deadline
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._backend import Arguments
 
 
-def is_running():
+def is_running() -> bool:
     try:
         return sniffio.current_async_library() == "trio"
     except sniffio.AsyncLibraryNotFoundError:
         return False
 
 
-class TrioTasks:
-    cooperative = True
-
-    def __init__(self):
-        # What gives the one that a batch belongs to.
+class TrioBackend(TaskBackend):
+    def __init__(self) -> None:
         self.current = trio.lowlevel.current_task
 
-    async def call(self, function, *arguments):
-        """As trio asks: whether it has to wait or not, the call is one at which
-        tasks are switched; it is cancelled before it has done anything, or
-        while it waits."""
+    async def call(
+        self,
+        body: Callable[[Unpack[Arguments]], Coroutine[Any, Any, Result]],
+        *arguments: Unpack[Arguments],
+    ) -> Result:
+        """Makes the call a checkpoint, whether it waits or not.  It is
+        cancelled before it has done anything, or while it waits."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        result = await function(*arguments)
+        result = await body(*arguments)
         await trio.lowlevel.cancel_shielded_checkpoint()
         return result
 
-    def ready(self, handle, direction, deadline):
-        """As fd_ready, for who has the handle's turn."""
-        handle._stop_rest()
-        return _ready(handle.fd(direction), direction, deadline)
+    def wait_ready(
+        self, handle: Waiting, direction: int, deadline: Deadline
+    ) -> Awaitable[bool]:
+        handle._stop_background_flush()
+        return _wait_for(handle.fd(direction), direction, deadline)
 
-    async def either(self, handle, deadline):
-        """Until it is writable, or readable; for who has the turn to put."""
-        handle._stop_rest()
-        return await self.any(
+    async def wait_either(self, handle: Waiting, deadline: Deadline) -> bool:
+        handle._stop_background_flush()
+        return await self.wait_any(
             [(handle.fd(READ), READ), (handle.fd(WRITE), WRITE)], deadline
         )
 
-    async def any(self, fds, deadline):
-        """Until one of (descriptor, direction) is ready.  Any number may wait
-        for each."""
-        copies = []
+    async def wait_any(
+        self, fds: Iterable[tuple[int, int]], deadline: Deadline
+    ) -> bool:
+        copies: list[tuple[int, int]] = []
         try:
             for fd, direction in fds:
-                # Another task may wait for this one.
+                # trio lets one task wait for each descriptor and direction.
                 copies.append((os.dup(fd), direction))
-            return await _by(deadline, _any, copies)
+            return await _until(deadline, _wait_for_any, copies)
         finally:
             for copy, _ in copies:
                 os.close(copy)
 
-    async def fd_ready(self, fd, direction, deadline):
-        """False when the deadline has passed.  Any number may wait for it."""
+    async def wait_fd(
+        self, fd: int, direction: int, deadline: Deadline
+    ) -> bool:
         copy = os.dup(fd)
         try:
-            return await _ready(copy, direction, deadline)
+            return await _wait_for(copy, direction, deadline)
         finally:
             os.close(copy)
 
-    def finish(self, handle):
-        """Queued bytes leave in the background."""
-        handle.rest = _Rest(handle)
+    def flush_in_background(self, handle: Waiting) -> None:
+        flush = _BackgroundFlush(handle)
+        handle._background_flush = flush
         try:
-            trio.lowlevel.spawn_system_task(handle.rest.run)
-        except RuntimeError:  # the run is over
-            handle.rest.end()
+            trio.lowlevel.spawn_system_task(flush.run)
+        except RuntimeError:  # the run has ended
+            flush.end()
 
-    async def pause(self, seconds):
+    async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
-    async def yield_(self):
+    async def yield_(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    def signal(self):
-        return _Signal()
+    def new_event(self) -> _Event:
+        return _Event()
 
-    async def shielded(self, function):
+    async def shielded(self, body: Callable[[], Awaitable[object]]) -> None:
         with trio.CancelScope(shield=True):
-            await function()
+            await body()
 
-    async def open_reader(self, file):
-        """A stream, and what closes it."""
+    async def open_reader(self, file: Any) -> tuple[Any, Callable[[], object]]:
         stream = trio.lowlevel.FdStream(os.dup(file.fileno()))
         file.close()
         return stream, stream.close
 
     open_writer = open_reader
 
-    def runner(self):
+    def runner(self) -> Callable[[Coroutine[Any, Any, object]], object]:
         return _run
 
 
-trio_tasks = TrioTasks()
+trio_tasks = TrioBackend()
 
 
-async def _ready(fd, direction, deadline):
-    return await _by(deadline, _wait_for(direction), fd)
+async def _wait_for(fd: int, direction: int, deadline: Deadline) -> bool:
+    return await _until(deadline, _wait_function(direction), fd)
 
 
-async def _any(fds):
-    async def until(wait, fd):
+async def _wait_for_any(fds: list[tuple[int, int]]) -> None:
+    async def until(wait: Callable[[int], Awaitable[None]], fd: int) -> None:
         await wait(fd)
         nursery.cancel_scope.cancel()
 
@@ -114,17 +125,21 @@ async def _any(fds):
         if not fds:
             nursery.start_soon(trio.sleep_forever)
         for fd, direction in fds:
-            nursery.start_soon(until, _wait_for(direction), fd)
+            nursery.start_soon(until, _wait_function(direction), fd)
 
 
-def _wait_for(direction):
+def _wait_function(direction: int) -> Callable[[int], Awaitable[None]]:
     if direction == READ:
         return trio.lowlevel.wait_readable
     return trio.lowlevel.wait_writable
 
 
-async def _by(deadline, wait, *arguments):
-    """True, or False when the deadline has passed."""
+async def _until(
+    deadline: Deadline,
+    wait: Callable[..., Awaitable[None]],
+    *arguments: object,
+) -> bool:
+    """False when the deadline has passed."""
     if deadline is None:
         await wait(*arguments)
         return True
@@ -134,46 +149,46 @@ async def _by(deadline, wait, *arguments):
     return False
 
 
-class _Rest:
-    def __init__(self, handle):
+class _BackgroundFlush:
+    def __init__(self, handle: Waiting):
         self._handle = handle
-        # Its own: the task goes a little after it was told to, and trio lets
-        # one task wait for each.
+        # A duplicate descriptor: the cancelled task ends slightly later, and
+        # trio allows one waiter for each descriptor and direction.
         self._fd = os.dup(handle.fd(WRITE))
         self._scope = trio.CancelScope()
 
-    async def run(self):
+    async def run(self) -> None:
         try:
             with self._scope:
                 while not self._scope.cancel_called:
                     await trio.lowlevel.wait_writable(self._fd)
                     if self._handle._flush_quietly():
-                        self._handle.rest_has_left()
+                        self._handle._on_background_flush_done()
                         return
         finally:
             self.end()
 
-    def end(self):
+    def end(self) -> None:
         os.close(self._fd)
-        if self._handle.rest is self:
-            self._handle.rest = None
+        if self._handle._background_flush is self:
+            self._handle._background_flush = None
 
-    def close(self):
+    def close(self) -> None:
         self._scope.cancel()
 
 
-class _Signal:
-    """A task waits for another one, be it in a run of another thread."""
+class _Event:
+    """A task waits for another one, which may be of a run in another thread."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._event = trio.Event()
         self._token = trio.lowlevel.current_trio_token()
 
-    def wait(self, deadline):
-        return _by(deadline, self._event.wait)
+    def wait(self, deadline: Deadline) -> Awaitable[bool]:
+        return _until(deadline, self._event.wait)
 
-    def set(self):
-        """False: its run is over, nobody waits any more."""
+    def set(self) -> bool:
+        """False if the run has ended, so that nobody waits any more."""
         try:
             if trio.lowlevel.current_trio_token() is self._token:
                 self._event.set()
@@ -187,12 +202,12 @@ class _Signal:
         return True
 
 
-def _run(coroutine):
+def _run(coroutine: Coroutine[Any, Any, object]) -> object:
     """Runs a coroutine in a child."""
 
-    async def main():
+    async def main() -> object:
         return await coroutine
 
-    # The frames below are the parent's: trio, which asks frame after frame what
-    # Ctrl-C may interrupt, must not come to those of the parent's task.
+    # Without the protection trio searches the frames below, those of the
+    # parent's task among them, for what Ctrl-C may interrupt.
     return trio.lowlevel.enable_ki_protection(trio.run)(main)

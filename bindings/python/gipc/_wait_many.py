@@ -1,39 +1,46 @@
 """Waiting for several handles and processes at once."""
 
+from __future__ import annotations
+
 import select
+from collections.abc import Iterable
+from typing import Any, Union
 
 from . import _native
 from ._any_process import AnyProcess
-from ._handle import Reading, Writing
+from ._backend import Backend, run
+from ._blocking import current_backend
+from ._deadline import deadline_of, monotonic
 from ._native import READ, WRITE
-from ._options import naming, sequence
-from ._pipe import _GIPCDuplexHandle
-from ._wait import (
-    _original,
-    current,
-    deadline_of,
-    monotonic,
-    poll_events,
-)
+from ._pair import AnyDuplex
+from ._reading import Reading
+from ._threads import new_poll
+from ._types import Deadline, Member
+from ._values import naming, sequence
+from ._writing import Writing
 from .errors import GIPCError, GIPCLocked
 
-# Seconds between two looks at a process that has no descriptor.
+# Seconds between two polls of a process without a descriptor.
 _PAUSE = 0.02
 
+Part = Union[Reading, Writing, AnyProcess]
 
-def wait(objects, timeout=None):
+
+def wait(
+    objects: Iterable[Member], timeout: float | None = None
+) -> list[Member]:
     """Waits until at least one of several handles and processes is ready.
 
-    :arg objects: a list.  A reader or a duplex handle is ready when it holds a
-        whole message, when its descriptor is readable (perhaps for a part of a
-        message: then a get waits for the rest), and at the end of its stream;
-        a writer when its descriptor is writable; a process when it has ended.
-        They must stay open meanwhile.
-    :arg timeout: ``None``, or a negative number, to wait indefinitely; or
-        seconds.
+    :arg objects: a list.  A reader or a duplex handle is ready if it holds a
+        whole message, if its descriptor is readable (perhaps for a part of a
+        message: then a get waits for the remaining part), and at the end of its
+        stream; a writer if its descriptor is writable; a process if it has
+        ended.  The objects must stay open during the call.
+    :arg timeout: seconds; ``None`` (the default) or a negative number waits
+        indefinitely.
 
-    :returns: those that are ready, in their order; ``[]`` when the time is over,
-        and when there are no objects.
+    :returns: the objects that are ready, in their order; ``[]`` if the timeout
+        expires, and if there are no objects.
 
     Raises :exc:`TypeError` for another object, :exc:`GIPCClosed`, and
     :exc:`GIPCError` (of another process).
@@ -51,96 +58,94 @@ def wait(objects, timeout=None):
     """
     deadline = deadline_of(timeout)
     members = Members(objects)
-    while True:
-        ready = members.ready()
-        if ready or members.are_over(deadline):
-            return ready
-        current().any(members.descriptors, members.next_look(deadline))
+    ready: list[Member] = run(members.wait, current_backend(), deadline)
+    return ready
 
 
 class Members:
-    def __init__(self, objects):
+    def __init__(self, objects: Any):
         with naming("objects"):
             self._objects = list(sequence(objects))
             self._parts = [_part(o) for o in self._objects]
-        self.descriptors = []
-        self._looks = False  # whether some has no descriptor
+        self._fds: list[tuple[int, int]] = []
+        # Whether a process without a descriptor is among them.
+        self._polls = False
         for part in self._parts:
             fd = _descriptor(part)
             if fd is None:
-                self._looks = True
+                self._polls = True
             else:
-                self.descriptors.append((fd, _direction(part)))
+                self._fds.append((fd, _direction(part)))
 
-    def ready(self):
-        poll = _original("select", "poll")()
-        for fd, events in poll_events(self.descriptors):
-            poll.register(fd, events)
-        found = dict(poll.poll(0))
+    async def wait(self, backend: Backend, deadline: Deadline) -> list[Any]:
+        while True:
+            ready = self._ready()
+            if ready or not self._objects:
+                return ready
+            if deadline is not None and monotonic() >= deadline:
+                return []
+            await backend.wait_any(self._fds, self._next_poll(deadline))
+
+    def _ready(self) -> list[Any]:
+        found = dict(new_poll(self._fds).poll(0))
         return [
             o
             for o, part in zip(self._objects, self._parts)
             if _is_ready(part, found)
         ]
 
-    def are_over(self, deadline):
-        return not self._objects or (
-            deadline is not None and monotonic() >= deadline
-        )
-
-    def next_look(self, deadline):
-        if not self._looks:
+    def _next_poll(self, deadline: Deadline) -> Deadline:
+        if not self._polls:
             return deadline
         soon = monotonic() + _PAUSE
         return soon if deadline is None else min(soon, deadline)
 
 
-def _part(o):
+def _part(o: Any) -> Part:
     """A reader, a writer, or a process."""
     o = getattr(o, "_process", o)  # of gipc.aio
-    if isinstance(o, _GIPCDuplexHandle):
+    if isinstance(o, AnyDuplex):
         o = o._reader
     if isinstance(o, (Reading, Writing)):
         o._validate()
-    elif isinstance(o, AnyProcess):
-        o._get_end()
-    else:
-        raise TypeError("%r is neither a handle nor a process" % (o,))
-    return o
+        return o
+    if isinstance(o, AnyProcess):
+        o._get_popen()
+        return o
+    raise TypeError("%r is neither a handle nor a process" % (o,))
 
 
-def _descriptor(part):
+def _descriptor(part: Part) -> int | None:
     if isinstance(part, AnyProcess):
-        return part._get_end().sentinel
+        return part._get_popen().sentinel
     return part.fd(part._direction)
 
 
-def _direction(part):
+def _direction(part: Part) -> int:
     return READ if isinstance(part, AnyProcess) else part._direction
 
 
-def _is_ready(part, found):
+def _is_ready(part: Part, found: dict[int, int]) -> bool:
     if isinstance(part, AnyProcess):
-        return part._get_end().poll() is not None
+        return part._get_popen().poll() is not None
     part._validate()
     events = found.get(part.fd(part._direction), 0)
     wanted = select.POLLOUT if part._direction == WRITE else select.POLLIN
     if events & (wanted | select.POLLERR | select.POLLHUP):
         return True
-    return part._direction == READ and _holds_message(part)
+    return isinstance(part, Reading) and _holds_message(part)
 
 
-def _holds_message(reader):
-    # Whoever is getting waits for the descriptor, and nothing must be received
-    # behind its back.
-    if reader._turn.taken:
+def _holds_message(reader: Reading) -> bool:
+    # A get waits for the descriptor: nothing must be received before it looks.
+    if reader._lock.locked:
         return False
     try:
         size = _native.next_size(reader._h)
     except GIPCLocked:
         return False
     except (GIPCError, EOFError, OSError):
-        return True  # which the next get tells
+        return True  # the next get raises it
     if size is None:
         return False
     header = 4 if size < 2**31 else 12

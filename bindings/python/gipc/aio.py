@@ -1,8 +1,8 @@
 """Pipes and child processes for asyncio, on its own loops and on uvloop's, and
 for trio.
 
-The names of :mod:`gipc`, where everything that waits is awaited.  Which of the
-libraries runs is found at each call.
+The names are those of :mod:`gipc`; everything that waits is awaited.  Each call
+finds out which of the libraries runs.
 
 >>> import asyncio, gipc.aio
 >>> async def child(reader, writer):
@@ -21,21 +21,36 @@ libraries runs is found at each call.
 HELLO
 0
 
-A task that is cancelled in a get or put, at any byte, leaves the stream in
-order: a get loses nothing, a put is withdrawn, or finished in the background
-when a part of it has left.
+If a task is cancelled in a get or put, the stream stays valid: a get loses
+nothing; a put is cancelled, or finished in the background if a part of the
+message was written.
 """
 
-from asyncio import CancelledError as _CancelledError
+from __future__ import annotations
 
-from ._adopt import _SAME
-from ._aio_handle import Duplex, Reader, Writer, family as _family
+from asyncio import CancelledError as _CancelledError
+from collections.abc import Callable as _Callable
+from collections.abc import Iterable as _Iterable
+from sys import version_info as _version_info
+from typing import Any as _Any
+from typing import Literal as _Literal
+from typing import overload as _overload
+
+from . import _types as _t
+from ._adopt import SAME as _SAME
+from ._aio_handle import Reader, Writer
+from ._aio_pipe import Duplex
+from ._aio_pipe import Pair as _Pair
+from ._aio_pipe import handle_classes as _handle_classes
 from ._aio_process import Process, exec_process, start_process
-from ._aio_wait import here as _here
+from ._deadline import deadline_of as _deadline_of
 from ._handle import get_all_handles
 from ._native import stdio as _stdio
+from ._pipe import adopt_handle as _adopt_handle
+from ._pipe import make_pipe as _make_pipe
+from ._pipe import open_handle as _open_handle
 from ._program import inherited as _inherited
-from ._wait import deadline_of as _deadline_of
+from ._tasks import running_backend as _running_backend
 from ._wait_many import Members as _Members
 from .errors import (
     GIPCBadHandles,
@@ -74,7 +89,89 @@ __all__ = [
 ]
 
 
-def pipe(duplex=False, encoder="default", decoder="default"):
+_Pipe = _Pair["Reader[_t.Got]", "Writer[_t.Put]"]
+_DuplexPipe = _Pair[
+    "Duplex[_t.Got, _t.Put]", "Duplex[_t.Got, _t.Put]"
+]
+
+
+@_overload
+def pipe(
+    duplex: _Literal[False] = False,
+    *,
+    encoder: None,
+    decoder: None,
+) -> _Pipe[bytes, _t.BytesLike]: ...
+@_overload
+def pipe(
+    duplex: _Literal[False] = False,
+    *,
+    encoder: _Callable[[_t.Put], bytes],
+    decoder: _Callable[[bytes], _t.Got],
+) -> _Pipe[_t.Got, _t.Put]: ...
+@_overload
+def pipe(
+    duplex: _Literal[False] = False,
+    *,
+    encoder: _t.Encoder = "default",
+    decoder: None,
+) -> _Pipe[bytes, _Any]: ...
+@_overload
+def pipe(
+    duplex: _Literal[False] = False,
+    *,
+    encoder: _t.Encoder = "default",
+    decoder: _Callable[[bytes], _t.Got],
+) -> _Pipe[_t.Got, _Any]: ...
+@_overload
+def pipe(
+    duplex: _Literal[False] = False,
+    encoder: _t.Encoder = "default",
+    decoder: _t.CodecName = "default",
+) -> _Pipe[_Any, _Any]: ...
+@_overload
+def pipe(
+    duplex: _Literal[True],
+    *,
+    encoder: None,
+    decoder: None,
+) -> _DuplexPipe[bytes, _t.BytesLike]: ...
+@_overload
+def pipe(
+    duplex: _Literal[True],
+    *,
+    encoder: _Callable[[_t.Put], bytes],
+    decoder: _Callable[[bytes], _t.Got],
+) -> _DuplexPipe[_t.Got, _t.Put]: ...
+@_overload
+def pipe(
+    duplex: _Literal[True],
+    *,
+    encoder: _t.Encoder = "default",
+    decoder: None,
+) -> _DuplexPipe[bytes, _Any]: ...
+@_overload
+def pipe(
+    duplex: _Literal[True],
+    *,
+    encoder: _t.Encoder = "default",
+    decoder: _Callable[[bytes], _t.Got],
+) -> _DuplexPipe[_t.Got, _Any]: ...
+@_overload
+def pipe(
+    duplex: _Literal[True],
+    encoder: _t.Encoder = "default",
+    decoder: _t.CodecName = "default",
+) -> _DuplexPipe[_Any, _Any]: ...
+@_overload
+def pipe(
+    duplex: bool, encoder: _t.Encoder = "default", decoder: _t.Decoder = "default"
+) -> _Pair[_Any, _Any]: ...
+def pipe(
+    duplex: bool = False,
+    encoder: _t.Encoder = "default",
+    decoder: _t.Decoder = "default",
+) -> _Pair[_Any, _Any]:
     """Makes a pipe, and returns its two handles, as :func:`gipc.pipe`.
 
     The pair, and each handle, is an asynchronous context manager that closes.
@@ -88,19 +185,30 @@ def pipe(duplex=False, encoder="default", decoder="default"):
     >>> asyncio.run(main())
     [b'a', b'b']
     """
-    return _family.pipe(duplex, encoder, decoder)
+    pair: _Pair[_Any, _Any] = _make_pipe(
+        _handle_classes, duplex, encoder, decoder
+    )
+    return pair
 
 
-def open(read, write=_SAME, encoder="default", decoder="default"):
+def open(
+    read: _Any,
+    write: _Any = _SAME,
+    encoder: _t.Encoder = "default",
+    decoder: _t.Decoder = "default",
+) -> _Any:
     """Makes a handle of open streams, as :func:`gipc.open`."""
-    return _family.open(read, write, encoder, decoder)
+    return _open_handle(_handle_classes, read, write, encoder, decoder)
 
 
-async def wait(objects, timeout=None):
+async def wait(
+    objects: _Iterable[_t.Member], timeout: float | None = None
+) -> list[_t.Member]:
     """Waits until at least one of several handles and processes is ready, as
     :func:`gipc.wait`.
 
-    :returns: those that are ready, in their order; ``[]`` when the time is over.
+    :returns: the objects that are ready, in their order; ``[]`` if the timeout
+        expires.
 
     >>> import asyncio
     >>> async def main():
@@ -114,38 +222,42 @@ async def wait(objects, timeout=None):
     True
     """
     deadline = _deadline_of(timeout)
-    waits = _here()
-    return await waits.call(_wait, _Members(objects), waits, deadline)
+    backend = _running_backend()
+    members = _Members(objects)
+    return await backend.call(members.wait, backend, deadline)
 
 
-async def _wait(members, waits, deadline):
-    while True:
-        ready = members.ready()
-        if ready or members.are_over(deadline):
-            return ready
-        await waits.any(members.descriptors, members.next_look(deadline))
-
-
-def inherit(name, encoder="default", decoder="default"):
-    """The handle that the parent passed under this name, as
+def inherit(
+    name: str,
+    encoder: _t.Encoder = "default",
+    decoder: _t.Decoder = "default",
+) -> _Any:
+    """Returns the handle that the parent passed under this name, as
     :func:`gipc.inherit`."""
-    return _family.adopt(_inherited(name), encoder, decoder)
+    return _adopt_handle(_handle_classes, _inherited(name), encoder, decoder)
 
 
-def stdio(encoder="msgpack", decoder="msgpack"):
-    """The duplex handle over stdin and stdout, as :func:`gipc.stdio`."""
-    return _family.adopt(_stdio(), encoder, decoder)
+def stdio(
+    encoder: _t.Encoder = "msgpack", decoder: _t.Decoder = "msgpack"
+) -> Duplex[_Any, _Any]:
+    """Returns the duplex handle over stdin and stdout, as :func:`gipc.stdio`."""
+    handle: Duplex[_Any, _Any] = _adopt_handle(
+        _handle_classes, _stdio(), encoder, decoder
+    )
+    return handle
 
 
-def withdrawn(error):
-    """What became of a put that a cancellation or a timeout has ended: True, no
-    byte of it was sent, and none will be; False, a part was sent, and the rest
-    follows by itself; None, the error does not say.
+def withdrawn(error: BaseException) -> bool | None:
+    """What happened to a put that ended with a cancellation or a timeout.  True:
+    the put was cancelled; no byte of the message was or will be written.  False:
+    a part was written, and the remaining bytes are written in the background.
+    None: the error does not say.
 
     The ``withdrawn`` of a :exc:`GIPCTimeout` or a ``CancelledError`` says so
     itself.  ``asyncio.timeout`` and ``asyncio.wait_for`` raise an error of their
-    own, in place of the ``CancelledError``; and one that comes before the put
-    has begun cannot be given an attribute.  trio's ``Cancelled`` never can.
+    own instead of the ``CancelledError``.  A ``CancelledError`` that comes
+    before the put begins has no such attribute, and the ``Cancelled`` of trio
+    cannot have one.
 
     :arg error: the exception that was caught.
 
@@ -160,11 +272,17 @@ def withdrawn(error):
     >>> asyncio.run(main())
     False
     """
-    while error is not None:
-        result = getattr(error, "withdrawn", None)
+    cause: BaseException | None = error
+    while cause is not None:
+        result: bool | None = getattr(cause, "withdrawn", None)
         if result is not None:
             return result
-        if isinstance(error, _CancelledError):
+        # Before Python 3.11 an await of a cancelled task raises a new one, with
+        # that of the task as its context.
+        if isinstance(cause, _CancelledError) and (
+            _version_info >= (3, 11)
+            or not isinstance(cause.__context__, _CancelledError)
+        ):
             return True  # it came before the put had begun
-        error = error.__cause__ or error.__context__
+        cause = cause.__cause__ or cause.__context__
     return None

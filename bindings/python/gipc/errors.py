@@ -1,73 +1,86 @@
-"""The exceptions of the package, and which result of the library raises which.
+"""The exceptions of the package.
 
 Errors of the system are OSError and its subclasses; the end of a stream is
-EOFError.  Everything else is a GIPCError.
+EOFError.  Every other error is a GIPCError.
 """
+
+from __future__ import annotations
 
 from . import _native
 
 
 class GIPCError(Exception):
-    """The base of all errors of this package."""
+    """The base class of all errors of this package."""
 
 
 class GIPCClosed(GIPCError):
-    """An operation on a handle that is closed."""
+    """The handle is closed."""
 
 
 class GIPCLocked(GIPCError):
-    """A handle that is in use cannot be closed, or moved into a child; nor used
-    again for the same direction by what the call that uses it has called: a
-    signal handler, a generator, a finalizer."""
+    """The handle is in use.  It cannot be closed, or passed to a child.  A
+    function that a call on the handle runs (a signal handler, a generator, a
+    finalizer) cannot use the handle for the same direction."""
 
 
 class GIPCTimeout(GIPCError, TimeoutError):
-    """The seconds given as ``timeout`` are over.
+    """The timeout expired.
 
-    After a put, ``withdrawn`` tells what became of the message: True, no byte
-    of it has left, and none will; False, a part has left, the rest follows by
-    itself before anything else, so do not put it again.
+    After a put, ``withdrawn`` is True if the put was cancelled: no byte of the
+    message was written.  It is False if a part was written: the remaining bytes
+    are written before the next message, so do not put the message again.
 
-    After a put_many, ``taken`` is the number of messages, the first ones, that
-    are sent or follow by themselves: put only those behind them again.
-    ``withdrawn`` is True when there are none, else False.
+    After a put_many, ``accepted`` is the number of messages, from the first on,
+    that were written or queued: put only the following ones again.
+    ``withdrawn`` is True if there are none, else False.
 
-    After a flush, ``withdrawn`` is False: the queue leaves with what comes next.
+    After a flush, ``withdrawn`` is False: the queue is written later.
 
-    After a close, ``withdrawn`` is False: the handle is closed, and what was
-    not sent was dropped.
+    After a close, ``withdrawn`` is False: the handle is closed, and the bytes
+    that were not written are dropped.
 
-    After a get, both are None.  It has lost nothing: what has arrived of the
-    message waits for the next get.
+    After a get, both are None.  Nothing is lost: the bytes received so far are
+    kept for the next get.
+
+    ``taken`` is the name of ``accepted`` before version 0.2.
     """
 
-    withdrawn = None
-    taken = None
+    withdrawn: bool | None = None
+    accepted: int | None = None
+    taken: int | None = None
 
 
 class GIPCTruncated(GIPCError, OSError):
-    """The stream ended inside a message: its sender died, or was cut off."""
+    """The stream ended inside a message: its sender ended, or the connection
+    was lost."""
 
 
 class GIPCProtocolError(GIPCError):
-    """The peer sent what is not a message.  The handle is of no more use."""
+    """The peer sent data that is not a valid frame.  The stream cannot be read
+    further; close the handle."""
 
 
 class GIPCTooBig(GIPCError):
-    """A message over the limit of the handle (``set_limit``)."""
+    """The message exceeds the limit of the handle (``set_limit``)."""
 
 
 class GIPCStatusLost(GIPCError):
-    """The process has ended, but another reaper took its exit status."""
+    """The process has ended, but another reaper collected its exit status."""
 
 
 class GIPCBadHandles(GIPCError):
-    """The variable GIPC_HANDLES is malformed, or tells of handles that are
-    not open here."""
+    """The variable GIPC_HANDLES is malformed, or describes handles that are not
+    open in this process."""
 
 
-# In the order of the codes in gipc.h, from GIPC_EOF down: what the functions of
-# the native module raise.
+def timed_out(what: str, withdrawn: bool | None = None) -> GIPCTimeout:
+    error = GIPCTimeout(what)
+    error.withdrawn = withdrawn
+    return error
+
+
+# What the functions of the native module raise: in the order of the codes of
+# gipc.h, from GIPC_EOF down.
 _native.error_classes = (
     EOFError,
     GIPCTruncated,

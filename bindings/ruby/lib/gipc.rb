@@ -1,7 +1,6 @@
 # frozen_string_literal: true
 
-# Child processes and framed message pipes that are at home under any
-# Fiber::Scheduler: the methods to begin with.
+# Child processes and framed message pipes for any Fiber::Scheduler: the entry points.
 
 require "io/wait"
 begin
@@ -52,10 +51,10 @@ module Gipc
     #
     # @param duplex [Boolean]
     # @param codec [:marshal, :raw, :json, :msgpack, #dump and #load] how an
-    #   object becomes bytes.  Marshal runs code of a hostile peer: use another
-    #   one where the peer is not trusted.
-    # @yield [Handle, Handle] the ends, which are closed at the end of the block,
-    #   where that has not been done
+    #   object becomes bytes.  Marshal runs code that the peer chooses: use another
+    #   codec if the peer is not trusted.
+    # @yield [Handle, Handle] the ends, which are closed at the end of the block, unless
+    #   they are closed already
     # @return [Array(Handle, Handle)], or what the block returns
     # @raise [Errno::EMFILE] and the like
     def pipe(duplex: false, codec: :marshal, &block)
@@ -64,16 +63,16 @@ module Gipc
       Handle.lend_to_block(ends.map { |native| Handle.new(native, codec) }, &block)
     end
 
-    # Adopts a stream: a socket, a pipe, a terminal.  The handle owns its
-    # descriptor from then on, and +reader+ and +writer+ are closed for other use.
+    # Adopts a stream: a socket, a pipe, a terminal.  The handle then owns the
+    # descriptors, and the IO objects +reader+ and +writer+ are closed.
     #
     # @param reader [IO, Integer, nil] what to get from
-    # @param writer [IO, Integer, nil] what to put to; the default is +reader+ if
-    #   that is open for writing, too
+    # @param writer [IO, Integer, nil] what to put to; default: +reader+, if it is also
+    #   open for writing
     # @param codec (see pipe)
     # @yield [Handle] closed at the end of the block
     # @return [Handle], or what the block returns
-    # @raise [Errno::EINVAL] if it is not a stream, or not open for its direction
+    # @raise [Errno::EINVAL] if one is not a stream, or not open for its direction
     def open(reader, writer = reader, codec: :marshal, &block)
       codec = Codec.of(codec)
       Handle.lend_to_block([Handle.adopt(reader, writer, codec)], &block)
@@ -96,40 +95,39 @@ module Gipc
       Handle.lend_to_block([Handle.new(inherited(name.to_s), codec)], &block)
     end
 
-    # The handle over this program's standard input and output, for a program that
-    # something started which carries only these (ssh, docker run -i).  From then
-    # on standard input is empty and what is printed goes to standard error, so
-    # that it cannot mix with the messages.
+    # A handle over the standard input and output of this program, for launchers that
+    # forward only these (ssh, docker run -i).  Afterwards standard input is empty, and
+    # output is printed to standard error, so that it does not get into the messages.
     #
     # @param codec (see pipe)
     # @yield (see open)
     # @return (see open)
     # @raise [Errno::EBADF] if one of them is closed
     # @raise [Errno::EINVAL] if standard error is the same file
-    # @raise [Closed] if they are /dev/null, as they are after a first call
+    # @raise [Closed] if they are /dev/null, which they are after the first call
     def stdio(codec: :marshal, &block)
       codec = Codec.of(codec)
       handle = Handle.new(Native.stdio, codec)
-      # What was printed and is still here.
+      # What was printed before and is still buffered.
       STDOUT.flush
       Handle.lend_to_block([handle], &block)
     end
 
-    # Forks, and calls the block in the child with the handles.  They move: here
-    # they are closed.  The child begins clean: no fiber, thread, trap, at_exit
-    # block or other handle of this process acts in it.  It ends with 0 after the
-    # block, with n by +exit n+ (0 to 255; others become 255), and with 1 and a
-    # trace on standard error by an exception.
+    # Forks, and calls the block in the child with the handles, which are passed: they are
+    # closed in this process.  No fiber, thread, trap, at_exit block or other handle of
+    # this process is used in the child.  The exit code is 0 after the block, n after
+    # +exit n+ (0 to 255; others become 255), and 1 after an exception, which is printed
+    # on standard error.
     #
-    # The block runs in a thread of its own, with the stack of a thread and without the
-    # thread variables of the caller.
+    # The block runs in a new thread, with the stack of a thread and without the thread
+    # variables of the caller.
     #
     # @param handles [Array<Handle>]
     # @param options [Hash] see {Options}
     # @yield [*handles] in the child
     # @return [Process]
-    # @raise [Locked] if a handle is in use
-    # @raise [Errno::EAGAIN] and the like, if the system has no process left
+    # @raise [Locked] if a handle is busy
+    # @raise [Errno::EAGAIN] and others, if the system cannot create a process
     def start_process(*handles, **options, &block)
       Process.start(handles, options, &block)
     end
@@ -140,18 +138,18 @@ module Gipc
     #
     # @param argv [Array<String>] a name without "/" is searched in the PATH of
     #   the child
-    # @param handles [Hash{String, Symbol => Handle}] what the program gets by
-    #   {inherit}; they move
+    # @param handles [Hash{String, Symbol => Handle}] are passed under these names; the
+    #   program gets them with {inherit}
     # @param options [Hash] see {Options}
     # @return [Process]
-    # @raise [Errno::ENOENT] and others of exec, and then there is no child
-    # @raise [Errno::EBUSY] if a handle holds messages that were not taken
+    # @raise [Errno::ENOENT] and others of exec; then there is no child
+    # @raise [Errno::EBUSY] if a handle holds messages that were not got
     def exec_process(argv, handles: {}, **options)
       Process.exec(argv, handles, options)
     end
 
-    # What of newer kernels works here, as the library has found out by using it.
-    # Without :kept_status a status can be lost to another reaper ({StatusLost}).
+    # Kernel features that work on this system, as probed by the library.  Without
+    # :kept_status another reaper in the program can lose a status ({StatusLost}).
     #
     # @return [Array<Symbol>] of :pidfd, :kept_status, :shared_start, :close_range,
     #   :wipe_on_fork, :pipe_read, :pipe_write
@@ -161,8 +159,8 @@ module Gipc
       FEATURES.filter_map { |name, bit| name if mask.anybits?(bit) }
     end
 
-    # For how long the end of a child, of this process and of its children, waits for
-    # queued messages to be sent while not a byte of them can be; 60 at first.
+    # Sets how long the exit of a child, of this process and of its children, waits for
+    # queued messages while no byte of them can be written; default 60.
     #
     # @param seconds [Numeric, nil] nil, or negative: indefinitely; 0: not at all
     # @raise [ArgumentError] if it is not a number
@@ -186,6 +184,6 @@ module Gipc
     end
   end
 
-  # Ruby's part of the library, and how it is done: not to be used.
+  # Internal classes.
   private_constant :Native, :Child, :Deadline, :Descriptor, :FairLock, :Transfer
 end

@@ -1,5 +1,5 @@
 -- Messages of 64 bytes, one way, from this program to a worker: gipc next to luv
--- pipes with the same framing.  Rows are measured in turns; ratios are of medians
+-- pipes with the same framing.  Rows are measured alternately; ratios are of medians
 -- within a run.
 --   lua bench.lua NAME [--quick]
 local gipc = require "gipc"

@@ -175,7 +175,7 @@ def streams():
                        count=60000 // scale)
     if table.measure():
         # Streams keep what is written until the kernel takes it, and so does a
-        # batch; a put is with the kernel when it returns.
+        # batch; a put returns when all bytes are written.
         table.compare(many, stream, at_least=2)
         table.compare(batch, stream, at_least=2)
         table.compare(each, stream)

@@ -98,10 +98,10 @@ def pingpong(size, count):
     child = gipc.start_process(echo, (theirs, count))
     message = bytes(size)
 
-    def turn():
+    def trip():
         mine.put(message)
         mine.get()
-    figure = round_trip(count, turn)
+    figure = round_trip(count, trip)
     child.join()
     mine.close()
     return figure

@@ -1,4 +1,4 @@
-"""Measures rows in turns and prints medians, ratios and targets, as the
+"""Measures rows alternately and prints medians, ratios and targets, as the
 benchmarks in C do."""
 
 import json

@@ -53,10 +53,10 @@ def pingpong(size, count):
     child.start()
     message = bytes(size)
 
-    def turn():
+    def trip():
         mine.send_bytes(message)
         mine.recv_bytes()
-    figure = round_trip(count, turn)
+    figure = round_trip(count, trip)
     child.join()
     return figure
 

@@ -33,10 +33,10 @@ def receive(get, count, report):
         os.write(report, b".")
 
 
-def round_trip(count, turn):
-    """Microseconds for one: turn() is a put and a get."""
+def round_trip(count, trip):
+    """Microseconds for one: trip() is a put and a get."""
     for part in parts(count):
         start = time.perf_counter()
         for _ in range(part):
-            turn()
+            trip()
     return (time.perf_counter() - start) / count * 1e6

@@ -4,7 +4,7 @@ local gipc = require "gipc"
 
 local loops = {}
 
--- f with its error kept.  Lua 5.1 cannot yield across pcall: there the loop tells
+-- f with its error kept.  Lua 5.1 cannot yield across pcall: there the loop reports
 -- the error in its own way.
 local function kept(f)
   local outcome = {}
@@ -25,7 +25,7 @@ local function settle(outcome)
   if outcome.failure then
     error(outcome.failure[1], 0)
   elseif not outcome.done then
-    error("it ended with an error, or waits for ever", 0)
+    error("it ended with an error, or waits forever", 0)
   end
 end
 
@@ -102,7 +102,7 @@ loops.copas = {
   end,
 }
 
--- A loop that a program might have: waits by turns, each for a short time.
+-- A loop as a program may have: it polls each wait for a short time.
 local waiting = {}
 local native = require "gipc.native"
 

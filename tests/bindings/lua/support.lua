@@ -100,7 +100,41 @@ function support.has(module)
   return (pcall(require, module))
 end
 
+-- ---- Waiting ------------------------------------------------------------------------
+
+-- Returns when the others wait: what can run does so before a timer ends, on every
+-- loop.
+function support.settle()
+  gipc.sleep(0.001)
+end
+
+-- Lets others run until a condition holds.
+function support.wait_until(condition)
+  local deadline = native.now() + 30
+  while not condition() do
+    if native.now() > deadline then
+      error("it does not happen", 2)
+    end
+    gipc.sleep(0.001)
+  end
+end
+
 -- ---- Streams and programs -------------------------------------------------------------
+
+-- What streams carry, and how they break: streams.json, which is one folder up.
+function support.streams()
+  if not support.has "cjson" then
+    support.not_here "no cjson to read the table with"
+  end
+  local folder = debug.getinfo(1, "S").source:match "^@(.*/)[^/]*/"
+  return require("cjson").new().decode(read_file(folder .. "streams.json"))
+end
+
+function support.from_hex(hex)
+  return (hex:gsub("..", function(byte)
+    return string.char(tonumber(byte, 16))
+  end))
+end
 
 -- A handle, and a file through which any bytes come to it.
 function support.raw_stream()

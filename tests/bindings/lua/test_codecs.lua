@@ -139,7 +139,7 @@ return function(test)
     w:put(6)
     fails(gipc.EBADMSG, "no number", r:get())
     equal(r:get(), 6)
-    raises("did not give a string", function()
+    raises("did not return a string", function()
       through({ function() return 5 end, tostring }, 1)
     end)
     raises("two functions", gipc.pipe, { codec = {} })
@@ -171,7 +171,7 @@ return function(test)
   end)
 
   -- H109, H110, H111
-  test("hostile_messages_are_told_and_passed_over", function()
+  test("malformed_messages_are_reported_and_skipped", function()
     local hostile, w = gipc.pipe { codec = "raw" }
     local hostile_list = {
       "\193", "\145", "\1\2", "\221\255\255\255\255", "\223\255\255\255\255", "\219\255\255\255\255",

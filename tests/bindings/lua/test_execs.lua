@@ -118,7 +118,7 @@ return function(test)
     raises("closed", child.stdio, child, 1)
   end)
 
-  test("standard_streams_go_where_they_are_told", function()
+  test("each_standard_stream_goes_to_its_option", function()
     local path = os.tmpname()
     local file = assert(io.open(path, "w"))
     file:write "before "
@@ -135,7 +135,7 @@ return function(test)
     raises("group is", gipc.exec_process, { "true" }, { group = "none" })
   end)
 
-  -- Ctrl-C at a program that waits: Lua's own error, not a wait that goes on.
+  -- Ctrl-C in a program that waits raises the error of Lua and ends the wait.
   test("an_interrupt_ends_a_get_that_waits", function()
     for _, wait in ipairs { "gipc.use 'none' r:get()", "gipc.run(function() r:get() end)" } do
       local r, w = gipc.pipe { codec = "raw" }
@@ -148,10 +148,11 @@ return function(test)
         %s]]):format(wait), { handles = { w = w }, stderr = file })
       file:close()
       equal(r:get(5), "ready")
-      while not support.sleeps(child.pid) do
-      end
+      support.wait_until(function()
+        return support.sleeps(child.pid)
+      end)
       child:signal(2)
-      assert(child:join(5), "it goes on waiting")
+      assert(child:join(5), "it still waits")
       file = io.open(path)
       local text = file:read "*a"
       file:close()

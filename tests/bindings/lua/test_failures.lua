@@ -70,11 +70,11 @@ return function(test)
       end)
       assert(not ok and message[1] == "a value")
       assert(gipc.run(function() gipc.sleep(0.05) return "second" end) == "second")
-      assert(not old, "a task of the first run goes on")]]
+      assert(not old, "a task of the first run is resumed")]]
     equal(code, 0, text)
   end)
 
-  -- Ctrl-C in a program that goes on, such as an interactive one.
+  -- Ctrl-C in a program that continues, such as an interactive one.
   once("an_interrupt_ends_a_run_and_its_tasks", function()
     local r, w = gipc.pipe { codec = "raw" }
     local text, code
@@ -127,7 +127,7 @@ return function(test)
       local text, code = support.output_of(function(options)
         return gipc.start_process(options, function()
           gipc.spawn(error, value)
-          gipc.sleep(0.001)
+          support.settle()
         end)
       end)
       equal(code, 1, text)

@@ -1,4 +1,4 @@
--- The codecs for other languages: golden.json tells values and their bytes.
+-- The codecs for other languages: golden.json has values and their bytes.
 local gipc = require "gipc"
 local find = require("gipc.codec").find
 local support = require "support"
@@ -45,7 +45,7 @@ local function expect_malformed(codec, bytes)
   w:close()
 end
 
--- Nothing leaves, and the handle goes on.
+-- Nothing is written, and the handle can be used.
 local function expect_refused(codec, value)
   local r, w = gipc.pipe { codec = codec }
   raises(".", w.put, w, value)
@@ -142,7 +142,7 @@ return function(test)
     equal(decode("\129\161k\192").k, gipc.null)
   end)
 
-  test("a_malformed_message_is_told_and_the_next_one_comes", function()
+  test("a_malformed_message_is_reported_and_the_next_one_is_got", function()
     local golden = read_golden()
     for _, codec in ipairs(CODECS) do
       for _, bytes in ipairs(golden.malformed[codec]) do

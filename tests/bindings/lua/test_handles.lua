@@ -1,4 +1,4 @@
--- Handles: who may use them, and when.
+-- Handles: their owners, locks and states.
 local gipc = require "gipc"
 local native = require "gipc.native"
 local support = require "support"
@@ -30,7 +30,7 @@ return function(test)
     w:close()
   end)
 
-  test("misuse_is_told_at_the_line_of_the_caller", function()
+  test("misuse_is_raised_at_the_line_of_the_caller", function()
     local r, w = gipc.pipe { codec = "raw" }
     local ok, message = pcall(function()
       r:put "x"
@@ -60,7 +60,7 @@ return function(test)
     support.on.spawn(function()
       got = r:get()
     end)
-    gipc.sleep(0.001) -- every loop starts it before that
+    support.settle()
     raises("in progress", r.close, r)
     raises("in progress", gipc.start_process, function() end, r)
     w:put "x"
@@ -124,7 +124,7 @@ return function(test)
     equal(tostring(p):match "closed", "closed")
   end)
 
-  test("handles_that_nobody_holds_are_freed", function()
+  test("unreferenced_handles_are_freed", function()
     local before = support.descriptors()
     for _ = 1, 50 do
       gipc.pipe { duplex = true }
@@ -158,14 +158,14 @@ return function(test)
     for i = 1, 12 do
       equal(tonumber(got[i]:sub(1, 2)), i)
     end
-    -- One at a time: the second waits while the first one has the turn.
-    equal(got[1]:sub(-1) ~= got[2]:sub(-1), true, "the next one's turn")
-    equal(r.getting.taken, false)
+    -- One at a time: the second waits while the first one has the lock.
+    equal(got[1]:sub(-1) ~= got[2]:sub(-1), true, "the next one gets the lock")
+    equal(r.getting.locked, false)
     r:close()
     w:close()
   end)
 
-  test("two_that_put_take_turns", function()
+  test("two_putters_share_a_handle_fairly", function()
     support.needs_others()
     local r, w = gipc.pipe { codec = "raw" }
     local ended = 0
@@ -192,14 +192,14 @@ return function(test)
     w:close()
   end)
 
-  test("a_turn_is_waited_for_with_a_timeout", function()
+  test("a_lock_is_waited_for_with_a_timeout", function()
     support.needs_others()
     local r, w = gipc.pipe { codec = "raw" }
     local got
     support.on.spawn(function()
       got = r:get()
     end)
-    gipc.sleep(0.001)
+    support.settle()
     fails(gipc.ETIMEDOUT, "^timeout$", r:get(0.02))
     w:put "for the first"
     while not got do
@@ -212,7 +212,7 @@ return function(test)
     w:close()
   end)
 
-  test("a_turn_is_free_when_its_coroutine_is_closed", function()
+  test("a_lock_is_released_when_its_coroutine_is_closed", function()
     support.needs_others()
     if not coroutine.close then
       support.not_here "only Lua 5.4 closes coroutines"
@@ -225,12 +225,12 @@ return function(test)
       r:get()
     end)
     coroutine.resume(co)
-    equal(r.getting.taken, true)
+    equal(r.getting.locked, true)
     coroutine.close(co)
-    equal(r.getting.taken, false)
+    equal(r.getting.locked, false)
     w:put "x"
     equal(r:get(1), "x")
-    -- And of a put, of which a part has left.
+    -- And that of a put of which a part was written.
     local message = ("y"):rep(3000000)
     co = coroutine.create(function()
       w:put(message)
@@ -246,13 +246,13 @@ return function(test)
     w:close()
   end)
 
-  test("a_turn_is_free_when_its_coroutine_is_dropped", function()
+  test("a_lock_is_released_when_its_coroutine_is_dropped", function()
     support.needs_others()
     if support.loop ~= "none" and support.loop ~= "own" then
       support.not_here "this loop holds its coroutines"
     end
     local r, w = gipc.pipe { codec = "raw" }
-    r.getting:give_to(coroutine.create(function() end)) -- of one that nobody holds
+    r.getting:set_holder(coroutine.create(function() end)) -- of one that nobody holds
     collectgarbage()
     collectgarbage()
     w:put "x"
@@ -291,7 +291,7 @@ return function(test)
   end)
 
   -- H81: messages that are always there do not keep the others from theirs.
-  test("a_busy_pipe_lets_others_go_on", function()
+  test("a_busy_pipe_does_not_starve_others", function()
     support.needs_others()
     local r, w = gipc.pipe { codec = "raw" }
     local ticks, last = 0, false
@@ -314,6 +314,88 @@ return function(test)
     last = true
     equal(ticks >= 5, true, "ticks: " .. ticks)
     gipc.sleep(0.01)
+    r:close()
+    w:close()
+  end)
+
+  -- H81: each operation yields for itself.
+  test("a_task_that_never_waits_lets_others_run", function()
+    support.needs_others()
+    local r, w = gipc.pipe { codec = "raw" }
+    local ticks, last = 0, false
+    support.on.spawn(function()
+      while not last do
+        gipc.sleep(0)
+        ticks = ticks + 1
+      end
+    end)
+    local list, ticks_of = {}, { get = 0, put = 0, put_many = 0 }
+    local operations = {
+      get = function()
+        for _ = 1, #list do
+          r:get()
+        end
+      end,
+      put = function()
+        for _, message in ipairs(list) do
+          w:put(message)
+        end
+      end,
+      put_many = function()
+        w:put_many(list)
+      end,
+    }
+    local function count_ticks(name)
+      local before = ticks
+      operations[name]()
+      ticks_of[name] = ticks_of[name] + ticks - before
+    end
+    for i = 1, 150 do
+      list[i] = "x"
+    end
+    for _ = 1, 150 do
+      count_ticks "put"
+      count_ticks "get"
+      count_ticks "put_many"
+      count_ticks "get"
+    end
+    last = true
+    for name, count in pairs(ticks_of) do
+      equal(count > 0, true, name)
+    end
+    gipc.sleep(0.01)
+    r:close()
+    w:close()
+  end)
+
+  test("the_fairness_budget_is_counted_in_bytes", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    local budget, least = 256 * 1024, 64
+    local function queue(h, message)
+      return native.queue(h, { message }, 1)
+    end
+    for _, size in ipairs { 0, 1, 64, 65, 1000, native.LENT_FROM - 1 } do
+      for _, put in ipairs { native.put, native.put_lent, queue } do
+        local message, spent, yields = ("x"):rep(size), 0, 0
+        local function step(call, ...)
+          local outcome = call(...)
+          if outcome == native.YIELD then
+            -- What others have spent before is part of the first one.
+            local enough = yields == 0 or spent >= budget
+            equal(enough and spent < budget + math.max(size, least), true, spent .. " bytes")
+            spent, yields = 0, yields + 1
+            outcome = call(...)
+          end
+          equal(outcome, native.DONE)
+          spent = spent + math.max(size, least)
+        end
+        while yields < 3 do
+          step(put, w.native, message)
+          equal(native.flush_step(w.native), native.DONE)
+          step(native.take, r.native)
+        end
+      end
+    end
     r:close()
     w:close()
   end)

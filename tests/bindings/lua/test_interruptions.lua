@@ -152,7 +152,7 @@ return function(test)
     local r, w = gipc.pipe { codec = "raw" }
     local inside, flushed
     debug.sethook(function() -- as a handler of a signal
-      if w.putting.taken and not inside then
+      if w.putting.locked and not inside then
         inside = { pcall(w.put, w, "inside", 1) }
         flushed = { pcall(w.flush, w, 1) }
       end

@@ -45,7 +45,7 @@ return function(test)
         gipc.spawn(function()
           error "nobody sees"
         end)
-        gipc.sleep(0.001)
+        support.settle()
       end)
     end)
     equal(text:match "error in a task: .*nobody sees\nstack traceback:" ~= nil, true, text)
@@ -107,7 +107,7 @@ return function(test)
         wait()
         after = true
       end)
-      gipc.sleep(0.001)
+      support.settle()
       equal(task:cancel(), true)
       local ok, message = task:join(1)
       equal(ok, nil, "wait " .. i)
@@ -122,7 +122,7 @@ return function(test)
     task:cancel()
     equal(select(2, task:join()), "cancelled")
     equal(begun, false)
-    equal(r.getting:busy(), false)
+    equal(r.getting:is_locked_elsewhere(), false)
     child:kill()
     child:join()
     r:close()
@@ -137,10 +137,10 @@ return function(test)
         return r:get()
       end)
     end
-    gipc.sleep(0.001)
+    support.settle()
     tasks[2]:cancel()
     tasks[1]:cancel()
-    gipc.sleep(0.001)
+    support.settle()
     w:put "for the third"
     equal(select(2, tasks[3]:join(2)), "for the third")
     w:put "for the fourth"
@@ -182,7 +182,7 @@ return function(test)
 
   -- H70
   test_own("a_time_begins_when_it_is_asked_for", function()
-    gipc.sleep(0.001)
+    support.settle()
     local busy = native.now() + 0.05
     while native.now() < busy do
     end

@@ -44,16 +44,20 @@ return function(test)
     local r, w = gipc.pipe()
     local child = gipc.start_process(function() end)
     local objects = { Handle = r, Process = child, gipc = gipc }
-    local names = options.names()
+    local names, listed = options.names(), {}
     for _, cell in ipairs(read_table()) do
       if cell:sub(1, 1) ~= "-" then
         for option in cell:gmatch "option ([%w_]+)" do
           equal(names[option], true, "option " .. option)
+          listed[option] = true
         end
         for owner, name in cell:gmatch "([%w]+)%.([%w_]+)" do
           equal(objects[owner] ~= nil and objects[owner][name] ~= nil, true, owner .. "." .. name)
         end
       end
+    end
+    for option in pairs(names) do
+      equal(listed[option], true, "in the table: option " .. option)
     end
     child:join()
     r:close()
@@ -246,7 +250,7 @@ return function(test)
     equal(gipc.wait({ w, either }, 5)[2], either)
     if support.on.spawn then
       support.on.spawn(function()
-        gipc.sleep(0.001)
+        support.settle()
         w:put "later"
       end)
       equal(gipc.wait({ r }, 5)[1], r)
@@ -278,7 +282,7 @@ return function(test)
     local r, w = gipc.pipe { codec = "raw" }
     local large = ("x"):rep(3000000)
     equal(select(3, w:put(large, 0.001)), gipc.EINPROGRESS)
-    gipc.sleep(0.001)
+    support.settle()
     fails(gipc.ETIMEDOUT, "^timeout$", w:close(0.01))
     equal(w:closed(), false)
     equal(w:pending "w" > 0, true)

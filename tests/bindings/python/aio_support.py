@@ -3,10 +3,12 @@ is here under one name."""
 
 import asyncio
 import functools
+import inspect
 
 import pytest
 import support
 from gipc import aio
+from support import on_loops
 
 try:
     import uvloop
@@ -15,6 +17,27 @@ try:
     uvloop.new_event_loop().close()
 except ImportError:
     pass
+
+
+def run_on(new_loop, coroutine):
+    """As asyncio.Runner, which is not there before Python 3.11."""
+    if hasattr(asyncio, "Runner"):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(coroutine)
+    loop = new_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        asyncio.runners._cancel_all_tasks(loop)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+# The same, for the source of a program of its own.
+RUN_ON = inspect.getsource(run_on)
 
 
 class Asyncio:
@@ -29,8 +52,7 @@ class Asyncio:
                 function(*arguments, **options), support.limit
             )
 
-        with asyncio.Runner(loop_factory=self.new_loop) as runner:
-            return runner.run(main())
+        return run_on(self.new_loop, main())
 
     def spawn(self, function, *arguments):
         return asyncio.create_task(function(*arguments))
@@ -155,9 +177,8 @@ def under(*names):
             tasks = WAYS[tasks]()
             tasks.run(function, tasks, **fixtures)
 
-        return pytest.mark.parametrize(
-            "tasks", names, ids=["under_" + name for name in names]
-        )(test)
+        loops = on_loops(*names, prefix="under_")
+        return pytest.mark.parametrize("tasks", loops)(test)
 
     return decorate
 

@@ -4,6 +4,7 @@ left no handle, descriptor, zombie or child behind."""
 import faulthandler
 import gc
 import os
+import re
 import sys
 from multiprocessing import spawn
 
@@ -21,7 +22,21 @@ def pytest_configure(config):
     gevent.sleep(0)
 
 
-@pytest.fixture(params=["gevent", "plain"])
+def pytest_collection_modifyitems(items):
+    # For the report that tests/bindings/coverage.sh reads.
+    for item in items:
+        item.user_properties.append(("loop", loop_of(item)))
+
+
+def loop_of(item):
+    """What a test runs on: its mark says it, or the end of its name, or it is
+    the main greenlet of gevent."""
+    mark = item.get_closest_marker("loop")
+    name = re.search("_under_(plain|asyncio|uvloop|trio)$", item.originalname)
+    return mark.args[0] if mark else name[1] if name else "gevent"
+
+
+@pytest.fixture(params=support.on_loops("gevent", "plain"))
 def way(request):
     """The test runs as a greenlet, and once more in a thread without gevent."""
     return support.WAYS[request.param]
@@ -33,7 +48,7 @@ def pytest_pyfunc_call(pyfuncitem):
         name: pyfuncitem.funcargs[name]
         for name in pyfuncitem._fixtureinfo.argnames
     }
-    way = arguments.get("way", support.WAYS["gevent"])
+    way = support.WAYS.get(loop_of(pyfuncitem), support.WAYS["gevent"])
     mark = pyfuncitem.get_closest_marker("timeout")
     seconds = mark.args[0] if mark else DEADLINE
     support.limit = seconds

@@ -39,7 +39,7 @@ def say(number):
 
 def copy_stdin():
     text = sys.stdin.read()
-    print(text.upper(), end="")
+    print(text.upper(), end="", flush=True)
     print("error", file=sys.stderr)
 
 

@@ -1,9 +1,13 @@
 """Helpers of the tests: ways to run them, raw frames, small pipes, and what
 this process has open."""
 
+import atexit
+import json
 import os
+import queue
 import random
 import re
+import select
 import signal
 import socket
 import struct
@@ -12,12 +16,25 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import gevent
+import gevent.queue
+import gipc
 import gipc.gipc
+import pytest
 
 LONG = bool(os.environ.get("GIPC_TEST_LONG"))
 PORTABLE = os.environ.get("GIPC_TEST_OS") == "posix"
+with open(Path(__file__).parent.parent / "streams.json") as file:
+    STREAMS = json.load(file)
+SIZES = [n for first, last in STREAMS["sizes"] for n in range(first, last + 1)]
+CUTS = [(cut["size"], at) for cut in STREAMS["cuts"] for at in cut["at"]]
+ERRORS = {"protocol": gipc.GIPCProtocolError, "too_big": gipc.GIPCTooBig}
+HOSTILE = [
+    (bytes.fromhex(peer["bytes"]), ERRORS[peer["error"]])
+    for peer in STREAMS["hostile"]
+]
 PATIENCE = 60  # seconds after which what a test waits for has failed
 limit = None  # seconds that the running test may take
 
@@ -57,6 +74,8 @@ def plans(count=6):
 
 class Gevent:
     """In the main greenlet, with gevent in use in this thread."""
+
+    Queue = gevent.queue.Queue
 
     def run(self, function, arguments, seconds):
         with gevent.Timeout(seconds, AssertionError("the test hangs")):
@@ -103,6 +122,8 @@ class Job(threading.Thread):
 class Plain:
     """In a thread where gevent is not in use."""
 
+    Queue = queue.Queue
+
     def run(self, function, arguments, seconds):
         Job(lambda: function(**arguments), ()).get(seconds)
 
@@ -117,6 +138,14 @@ class Plain:
 
 
 WAYS = {"gevent": Gevent(), "plain": Plain()}
+
+
+def on_loops(*loops, prefix=""):
+    """Values of a parameter, each of which is the loop that a test runs on."""
+    return [
+        pytest.param(loop, id=prefix + loop, marks=pytest.mark.loop(loop))
+        for loop in loops
+    ]
 
 
 def wait_until(condition, pause=time.sleep):
@@ -185,8 +214,6 @@ def shrink(writer):
 
 
 def is_readable(fd):
-    import select
-
     return bool(select.select([fd], [], [], 0)[0])
 
 
@@ -228,6 +255,18 @@ def children():
         except OSError:
             pass
     return found
+
+
+def tell_at_exit(writer):
+    """Registers an exit handler that writes: a child must not run it.  It is
+    returned, to be unregistered."""
+    fd = writer.fileno()
+
+    def handler():
+        os.write(fd, frame(b"handler"))
+
+    atexit.register(handler)
+    return handler
 
 
 def kill(pid):

@@ -1,13 +1,14 @@
 """gipc.aio and children beside a loop of asyncio or uvloop."""
 
 import asyncio
+import atexit
 import os
 import sys
 
 import pytest
 import support
-from aio_support import under
-from gipc import aio
+from aio_support import RUN_ON, raw, under, under_all
+from gipc import GIPCTimeout, aio
 
 under_both = under("asyncio", "uvloop")
 
@@ -16,9 +17,9 @@ HAUNTED = """
 import asyncio, gc, gipc, gipc.aio, os, signal, socket, sys
 from %(way)s import new_event_loop
 
+%(run_on)s
 def run(coroutine):
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(coroutine)
+    return run_on(new_event_loop, coroutine)
 
 acted = []
 
@@ -64,7 +65,8 @@ def child(w):
         loop.add_signal_handler(signal.SIGUSR1, act, "child")
         os.kill(os.getpid(), signal.SIGUSR1)
         mine.send(b"x")  # into the reader of the parent
-        await asyncio.sleep(0.05)
+        while not acted:
+            await asyncio.sleep(0.001)
         shell = await asyncio.create_subprocess_exec("sh", "-c", "exit 3")
         assert await shell.wait() == 3
         return [name for name, _ in acted]
@@ -98,7 +100,8 @@ async def main():
     lost = suspended()
     await lost.__anext__()
     shell = await asyncio.create_subprocess_exec("sh", "-c", "exit 5")
-    await asyncio.sleep(0.02)
+    while len(acted) < 3 or shell.returncode is None:
+        await asyncio.sleep(0.001)
     for start in (gipc.start_process, gipc.aio.start_process):
         with gipc.pipe() as (r, w):
             p = start(child, (w,))
@@ -123,8 +126,8 @@ async def main():
               len([1 for name, _ in acted if name == "reader"]) < 2 + i:
             await asyncio.sleep(0.001)
     before = len(acted)
-    await asyncio.sleep(0.02)
-    assert len(acted) > before  # the tasks
+    while len(acted) == before:  # the tasks
+        await asyncio.sleep(0.001)
     names = [name for name, _ in acted]
     assert names.count("signal") == 3 and names.count("reader") == 5, names
     assert {pid for _, pid in acted} == {os.getpid()}
@@ -151,11 +154,11 @@ print("end")
 """
 
 
-@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("name", support.on_loops("asyncio", "uvloop"))
 def test_nothing_of_the_parents_loop_acts_in_the_child(program, name):
     # H25, H26, H27
     pytest.importorskip(name)
-    assert program(HAUNTED % {"way": name}) == "end\n"
+    assert program(HAUNTED % {"way": name, "run_on": RUN_ON}) == "end\n"
 
 
 @under_both
@@ -165,7 +168,8 @@ async def test_the_child_has_a_loop_of_its_own(tasks):
         assert loop is not parents and type(loop) is type(parents)
         ticks = []
         loop.call_later(0.001, ticks.append, 1)
-        await asyncio.sleep(0.01)
+        while not ticks:
+            await asyncio.sleep(0.001)
         shell = await asyncio.create_subprocess_exec("sh", "-c", "exit 3")
         ticks.append(await shell.wait())
         ticks.append(await loop.run_in_executor(None, os.getppid))
@@ -297,3 +301,55 @@ async def test_a_sentinel_that_the_program_watches_stays_watched(tasks):
         await ended
         await p.join()
         loop.remove_reader(p.sentinel)
+
+
+@under_all
+async def test_a_daemon_ends_with_its_parent(tasks):  # H39
+    async def parent(w):
+        aio.start_process(daemon, (w,), daemon=True)
+        await tasks.sleep(1000)
+
+    async def daemon(w):
+        await w.put("up")
+        await tasks.sleep(1000)
+
+    async with aio.pipe() as (r, w):
+        p = aio.start_process(parent, (w,))
+        assert await r.get(timeout=support.PATIENCE) == "up"
+        p.kill()
+        await p.join()
+        with pytest.raises(EOFError):
+            await r.get(timeout=support.PATIENCE)
+
+
+@under_all
+async def test_exit_handlers_of_the_parent_stay_there(tasks):  # H30, H35
+    async with raw() as (r, w):
+        handler = support.tell_at_exit(w)
+        try:
+            for code in (0, 7):
+                p = aio.start_process(sys.exit, (code,))
+                await p.join()
+                assert p.exitcode == code
+        finally:
+            atexit.unregister(handler)
+        with pytest.raises(GIPCTimeout):
+            await r.get(timeout=0)
+
+
+@under_all
+async def test_a_child_that_lives_on_keeps_its_runtimes_descriptors(tasks):
+    async def child(w):
+        for _ in range(3):
+            await tasks.sleep(0.001)
+            assert await tasks.in_thread(os.getpid) == os.getpid()
+            p = aio.start_process(sys.exit, (3,))
+            await p.join()
+            assert p.exitcode == 3
+        await w.put("lived")
+
+    async with aio.pipe() as (r, w):
+        p = aio.start_process(child, (w,), keep_fds=[])
+        assert await r.get(timeout=support.PATIENCE) == "lived"
+        await p.join()
+        assert p.exitcode == 0

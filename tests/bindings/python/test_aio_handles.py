@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 
 import pytest
 import support
@@ -135,7 +136,7 @@ async def test_who_waits_for_a_turn_has_a_deadline(tasks):
             await r.get(timeout=0.01)
         await w.put(b"x")
         assert await result_of(tasks, job) == b"x"
-        assert not r._turn.taken
+        assert not r._lock.locked
 
 
 @under_all
@@ -153,7 +154,7 @@ async def test_a_turn_that_comes_to_one_who_is_cancelled_goes_on(tasks):
             await w.put(b"last")
             assert await result_of(tasks, jobs[2]) == b"last"
             assert jobs[1].cancelled()
-            assert not r._turn.taken
+            assert not r._lock.locked
 
 
 @under_all
@@ -248,6 +249,20 @@ async def test_others_go_on_while_a_get_waits(tasks):
 
 
 @under_all
+async def test_threads_go_on_while_a_get_waits(tasks):
+    me = threading.get_native_id()
+
+    def answer():
+        support.wait_until(lambda: support.in_poll(me))
+        write_raw(w, frame(b"at last"))
+
+    async with raw() as (r, w):
+        job = support.Job(answer, ())
+        assert await r.get() == b"at last"
+        job.get()
+
+
+@under_all
 async def test_who_never_waits_lets_others_run(tasks):  # H81
     ticks = []
 
@@ -267,8 +282,8 @@ async def test_who_never_waits_lets_others_run(tasks):  # H81
         # All of them are there before the first one is asked for.
         write_raw(w, frame(b"") * 25_000)
         await repeat(25_000, r.get)
-        write_raw(w, frame(b"") * 100)
-        await repeat(100, r.get_into, bytearray(1))
+        write_raw(w, frame(b"") * 25_000)
+        await repeat(25_000, r.get_into, bytearray(1))
         await repeat(1, put_and_take, w, r)
         await cancel(tasks, job)
 
@@ -290,7 +305,7 @@ async def test_a_handle_may_be_used_by_loops_of_two_threads(tasks):
         second = tasks.spawn(
             tasks.in_thread, type(tasks)().run, r.get
         )
-        while not r._turn.waiting:
+        while not r._lock.waiting:
             await tasks.sleep(0.001)
         await w.put(b"first")
         assert await result_of(tasks, first) == b"first"

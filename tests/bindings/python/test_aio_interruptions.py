@@ -12,7 +12,7 @@ import pytest
 import support
 from aio_support import raw, under, under_all
 from gipc import GIPCClosed, GIPCTimeout, GIPCTruncated, aio
-from gipc._aio_wait import here
+from gipc._tasks import running_backend
 from support import frame
 from test_interruptions import Interrupt, is_hit
 
@@ -39,7 +39,7 @@ class Peer:
 
     async def all(self, writer):
         """After one more."""
-        assert not writer._turn.taken and not writer._turn.waiting
+        assert not writer._lock.locked and not writer._lock.waiting
         await writer.put(AFTER)
         await writer.aclose()
         return await self.ended()
@@ -47,7 +47,7 @@ class Peer:
     async def ended(self):
         # The loop may have to run for the last descriptor to be closed.
         while not self._job.ready():
-            await here().pause(0.001)
+            await running_backend().sleep(0.001)
         return self._job.get()
 
 
@@ -154,7 +154,7 @@ def get(call, *parts):
         async with r:
             await interrupted(call, r)
             end.set()
-            assert not r._turn.taken
+            assert not r._lock.locked
             # Only what was being returned can be lost.
             got = [message async for message in r]
             assert got in ([b"".join(parts)[4:], AFTER], [AFTER])
@@ -275,10 +275,15 @@ async def test_every_cancelled_put_says_what_became_of_it(tasks):
             assert await r.get() == LARGE
             await fill
         with pytest.raises(asyncio.TimeoutError) as raised:
-            async with asyncio.timeout(0.01):
-                await w.put(LARGE)
+            await asyncio.wait_for(w.put(LARGE), 0.01)
         assert aio.withdrawn(raised.value) is False
         assert await r.get() == LARGE
+        if hasattr(asyncio, "timeout"):  # from Python 3.11 on
+            with pytest.raises(asyncio.TimeoutError) as raised:
+                async with asyncio.timeout(0.01):
+                    await w.put(LARGE)
+            assert aio.withdrawn(raised.value) is False
+            assert await r.get() == LARGE
         assert aio.withdrawn(ValueError()) is None
 
 
@@ -309,6 +314,48 @@ async def test_a_close_has_a_deadline_and_an_abort_has_none(tasks):  # H127
                 await r.get(timeout=support.PATIENCE)
             r.close()
             assert support.open_handles() == []
+
+
+@under_all
+async def test_a_block_left_by_an_exception_does_not_wait_for_the_peer(
+    tasks,
+):  # H127
+    for duplex in (False, True):
+        a, b = raw(duplex)
+        with pytest.raises(ZeroDivisionError):
+            async with b:
+                with pytest.raises(GIPCTimeout):
+                    await b.put(LARGE, timeout=0)
+                1 / 0
+        with pytest.raises(GIPCClosed):
+            await b.put(b"x")
+        a.close()
+
+
+@under_all
+async def test_an_exception_keeps_its_class_and_value(tasks):
+    class Odd(Exception):
+        pass
+
+    error = Odd("value", 1)
+
+    def fails(_):
+        raise error
+
+    async with aio.pipe(encoder=fails) as (r, w):
+        with pytest.raises(Odd) as caught:
+            await w.put(1)
+        assert caught.value is error and error.args == ("value", 1)
+    async with aio.pipe(decoder=fails) as (r, w):
+        await w.put(1)
+        with pytest.raises(Odd) as caught:
+            await r.get()
+        assert caught.value is error
+    with pytest.raises(Odd) as caught:
+        async with aio.pipe() as (r, w), r, w:
+            await w.put(error.args)
+            raise error
+    assert caught.value is error
 
 
 @under_all

@@ -66,7 +66,7 @@ async def test_handles_of_both_kinds_arrive_as_what_they_are(tasks):
             assert await tasks.in_thread(r.get) == [
                 "gipc._reader",
                 "gipc._aio_handle",
-                "gipc._aio_handle",
+                "gipc._aio_pipe",
             ]
             end = p.join()
             if end is not None:
@@ -219,7 +219,7 @@ async def test_a_join_needs_no_descriptor(tasks):
     # As where the kernel has no pidfd.
     async with aio.pipe() as (r, w):
         p = aio.start_process(for_ever, (r,))
-        p._end.sentinel = None
+        p._popen.sentinel = None
         ticks = []
 
         async def tick():

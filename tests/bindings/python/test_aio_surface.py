@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 import sys
+import threading
 
 import gipc
 import pytest
 import support
 from aio_support import result_of, under_all
 from gipc import GIPCTimeout, aio
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 
 STUBBORN = "trap '' TERM; echo up; while :; do sleep 0.01; done"
 GENTLE = "trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done"
@@ -119,6 +120,42 @@ async def test_a_wait_for_several_can_be_cancelled(tasks):
         assert await aio.wait([r]) == [r]
         assert await r.get() == "still in order"
     assert support.left_since(before) == {}
+
+
+@under_all
+async def test_exit_info_says_how_the_status_is_known(tasks):
+    p = aio.start_process(divmod, stderr=DEVNULL)
+    await p.join()
+    info = p.exit_info
+    assert (info.code, info.signal, info.ended) == (1, None, "exception")
+    assert info.how in ("wait", "kernel", "reported")
+    p = aio.exec_process(["sleep", "1000"])
+    assert p.exit_info is None
+    p.kill()
+    await p.join()
+    assert p.exit_info[:3] == (None, 9, False)
+    p.close()
+    with pytest.raises(ValueError, match="closed"):
+        p.exit_info
+
+
+@under_all
+async def test_a_name_not_passed_is_a_clear_error(tasks):
+    with pytest.raises(FileNotFoundError, match="no handle was passed") as caught:
+        aio.inherit("in")
+    assert caught.value.filename == "in"
+
+
+@under_all
+async def test_an_object_that_cannot_be_encoded_is_refused_with_its_place(tasks):
+    for codec, wrong in (("default", threading.Lock()), ("json", {1})):
+        async with aio.pipe(encoder=codec, decoder=codec) as (r, w):
+            with pytest.raises(TypeError, match=r"\(at \['jobs'\]\[1\]\)"):
+                await w.put({"jobs": [1, wrong]})
+            with pytest.raises(TypeError, match=r"\(at \[1\]\)"):
+                await w.put_many([1, [2, wrong]])
+            await w.put("good")
+            assert await r.get() == "good"
 
 
 @under_all

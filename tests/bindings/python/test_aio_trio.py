@@ -102,13 +102,13 @@ async def test_a_put_takes_over_from_what_goes_on_in_the_background(tasks):
     async with raw() as (r, w):
         with trio.move_on_after(0.01):
             await w.put(bytes(1 << 20))
-        assert w.rest is not None
+        assert w._background_flush is not None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(w.put, b"next")
             await testing.wait_all_tasks_blocked()
             assert await r.get() == bytes(1 << 20)
             assert await r.get() == b"next"
-        assert w.rest is None
+        assert w._background_flush is None
 
 
 def test_a_timeout_is_of_trios_clock():
@@ -137,7 +137,7 @@ def test_a_handle_goes_from_run_to_run():
             await rest()
 
     trio.run(main, 0)
-    assert w.rest is None and not w._turn.taken
+    assert w._background_flush is None and not w._lock.locked
 
     async def second():
         async with trio.open_nursery() as nursery:
@@ -205,13 +205,15 @@ async def read(sock):
 async def main_of_child(mine):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(signals)
-        await trio.sleep(0.01)
+        while signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+            await trio.sleep(0.001)
         os.kill(os.getpid(), signal.SIGUSR1)
         os.write(mine, b"x")
         assert await trio.to_thread.run_sync(os.getpid) == os.getpid()
         shell = await trio.run_process(["sh", "-c", "exit 3"], check=False)
         assert shell.returncode == 3
-        await trio.sleep(0.05)
+        while not acted:
+            await trio.sleep(0.001)
         nursery.cancel_scope.cancel()
     return [name for name, _ in acted]
 
@@ -248,7 +250,8 @@ async def main():
         generators.append(suspended())
         await generators[0].__anext__()
         await trio.to_thread.run_sync(os.getpid)  # leaves an idle thread
-        await trio.sleep(0.01)
+        while len(acted) < 3 or signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL:
+            await trio.sleep(0.001)
         starts = ((gipc.start_process, child),
                   (gipc.aio.start_process, child),
                   (gipc.aio.start_process, coroutine_child),
@@ -272,8 +275,8 @@ async def main():
             while count("signal") < i or count("reader") < 4 + i:
                 await trio.sleep(0.001)
         before = count("task")
-        await trio.sleep(0.02)
-        assert count("task") > before
+        while count("task") == before:
+            await trio.sleep(0.001)
         assert count("signal") == 3 and count("reader") == 7
         assert {pid for _, pid in acted} == {os.getpid()}
         os.set_blocking(finals[0], False)

@@ -11,6 +11,7 @@ import termios
 import time
 
 import gevent
+import gevent.socket
 import pytest
 import support
 from gipc import GIPCError, GIPCLocked, GIPCTimeout, pipe, start_process
@@ -21,6 +22,7 @@ LARGE = frame(os.urandom(1 << 20))  # received straight into its bytes object
 AFTER = frame(b"after")
 CUTS = [(MESSAGE, cut) for cut in range(len(MESSAGE))]
 CUTS += [(LARGE, cut) for cut in (0, 1, 3, 4, 5, 40000, 1 << 19, 1 << 20)]
+F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)  # Python 3.9 lacks it
 
 
 def raw(duplex=False):
@@ -79,7 +81,7 @@ def write_all(writer, data):
             try:
                 data = data[s.send(data, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                gevent.sleep(0.001)
+                gevent.socket.wait_write(s.fileno())
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 5, 43])
@@ -166,7 +168,7 @@ def test_a_negative_timeout_waits_indefinitely(way, timeout):
     with raw() as (r, w):
         first = waiting(r.get, timeout)
         second = way.spawn(r.get_into, bytearray(9), timeout)
-        way.wait_until(lambda: second.ready() or r._turn.waiting)
+        way.wait_until(lambda: second.ready() or r._lock.waiting)
         w.put(b"first")
         assert first.get() == b"first"
         w.put(b"second")
@@ -393,7 +395,7 @@ def test_a_put_cancelled_at_any_byte_of_a_pipe(tmp_path, with_gevent):  # H59
     if with_gevent:
         source = "    import gevent; gevent.get_hub()\n" + source
     out, its_out = os.pipe()
-    fcntl.fcntl(out, fcntl.F_SETPIPE_SZ, 4096)
+    fcntl.fcntl(out, F_SETPIPE_SZ, 4096)
     p = subprocess.Popen(
         [sys.executable, support.write_program(tmp_path, source)],
         stdin=subprocess.PIPE,

@@ -106,7 +106,7 @@ def test_an_abort_ends_a_close_in_the_background():
 def test_a_handle_in_use_cannot_be_aborted(way):
     with raw() as (r, w):
         job = way.spawn(r.get)
-        way.wait_until(lambda: r._turn.taken)
+        way.wait_until(lambda: r._lock.locked)
         with pytest.raises(GIPCLocked):
             r.abort()
         w.put(b"x")

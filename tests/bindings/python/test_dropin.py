@@ -146,7 +146,7 @@ def test_the_child_has_a_loop_of_its_own():  # H25, H26, H28
         hub = gevent.get_hub()
         done = []
         gevent.spawn_later(0.01, done.append, "timer")
-        gevent.sleep(0.02)
+        support.wait_until(lambda: done, gevent.sleep)
         return [id(hub) != id(ours), hub.loop.default, done]
 
     assert tell(child) == [True, True, ["timer"]]
@@ -167,7 +167,7 @@ def test_nothing_of_the_parents_loop_acts_in_the_child():  # H25, H26, H27
     timer = gevent.get_hub().loop.timer(0.005, 0.005)
     timer.start(haunt_once, acted)
     handler = gevent.signal_handler(signal.SIGUSR1, haunt_once, acted)
-    gevent.sleep(0.02)
+    support.wait_until(lambda: len(acted) > 100, gevent.sleep)
 
     def child():
         del acted[:]
@@ -176,8 +176,8 @@ def test_nothing_of_the_parents_loop_acts_in_the_child():  # H25, H26, H27
 
     assert tell(child) == []
     count = len(acted)
-    gevent.sleep(0.02)
-    assert len(acted) > count and set(acted) == {os.getpid()}
+    support.wait_until(lambda: len(acted) > count, gevent.sleep)
+    assert set(acted) == {os.getpid()}
     timer.stop()
     timer.close()
     handler.cancel()
@@ -191,15 +191,19 @@ def haunt_once(acted):
 
 
 def test_the_parents_watchers_still_work_after_a_start():  # H25
-    def child():
-        gevent.sleep(0.01)
+    def child(go):
+        go.get()
 
-    with pipe() as (r, w):
+    def tick():
+        ticks.append(1)
+        go.put(None)
+
+    with pipe() as (r, w), pipe() as (its, go):
         get = gevent.spawn(r.get)
         gevent.idle()
-        p = start_process(child)
+        p = start_process(child, (its,))
         ticks = []
-        gevent.spawn_later(0.001, ticks.append, 1)
+        gevent.spawn_later(0.001, tick)
         p.join()
         w.put("arrives")
         assert get.get(timeout=5) == "arrives" and ticks == [1]

@@ -216,7 +216,7 @@ def test_messages_that_came_before_are_not_lost():
         assert join(exec_process(["true"], {"in": r})) == 0
 
 
-def test_a_name_not_passed_is_a_clear_error(tmp_path):
+def test_a_name_not_passed_is_a_clear_error(way, tmp_path):
     child = support.write_program(
         tmp_path,
         """
@@ -260,7 +260,7 @@ def test_a_stale_variable_is_a_clear_error(program):  # H94
     )
 
 
-def test_a_program_that_is_not_there_is_a_clear_error():  # H7
+def test_a_program_that_is_not_there_is_a_clear_error(way):  # H7
     with pipe() as (r, w):
         with pytest.raises(FileNotFoundError):
             exec_process(["/no/such/program"], {"in": r})
@@ -418,14 +418,15 @@ def test_greenlets_go_on_while_a_program_runs():
     ticks = []
 
     def tick():
-        while True:
+        while len(ticks) < 5:
             ticks.append(1)
             gevent.sleep(0.001)
+        p.stdin.close()
 
-    ticker = gevent.spawn(tick)
-    assert join(sh("sleep 0.1")) == 0
-    ticker.kill()
-    assert len(ticks) > 5
+    p = sh("cat", stdin=subprocess.PIPE)
+    gevent.spawn(tick)
+    assert join(p) == 0
+    assert len(ticks) == 5
 
 
 def test_a_program_that_is_a_daemon_ends_with_its_parent(program):

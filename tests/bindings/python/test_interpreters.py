@@ -68,7 +68,7 @@ def test_an_exception_keeps_its_class_and_value_after_a_second_import():
         sys.modules.update(first)
 
 
-def test_an_exception_keeps_its_class_and_value_through_a_codec():
+def test_an_exception_keeps_its_class_and_value(way):
     class Odd(Exception):
         pass
 
@@ -108,6 +108,21 @@ def test_only_the_main_interpreter_can_fork(interpreter):
             reader.get()
         """,
     )
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="a heap type is not one interpreter's"
+)
+def test_types_that_all_interpreters_have_are_static_or_immutable():
+    immutable, heap = 1 << 8, 1 << 9  # Py_TPFLAGS_...TYPE
+    types = {
+        each
+        for value in vars(gipc._native).values()
+        if isinstance(value, type)
+        for each in value.__mro__
+    }
+    assert gipc._native.Locked in types
+    assert all(t.__flags__ & (immutable | heap) != heap for t in types), types
 
 
 def test_the_first_import_can_be_in_another_interpreter(program):

@@ -167,7 +167,7 @@ def test_a_slow_reader_does_not_cost_the_writer_memory():  # H79
         before = support.resident()
         put = gevent.spawn(lambda: [w.put(data) for _ in range(20000)])
         many = gevent.spawn(w.put_many, (data for _ in range(50000)))
-        gevent.sleep(0.3)
+        gevent.idle()  # until both wait
         assert not put.ready()
         assert support.resident() - before < 4 << 20
         os.kill(p.pid, signal.SIGCONT)
@@ -196,6 +196,10 @@ def test_a_busy_pipe_does_not_starve_other_greenlets():  # H81
         for n, message in enumerate(r):
             if n == 200000:
                 break
+        assert len(ticks) > 20
+        del ticks[:]
+        for _ in range(200000):
+            r.get_into(bytearray(20))
         assert len(ticks) > 20
         ticker.kill()
         p.kill()

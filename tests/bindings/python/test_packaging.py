@@ -139,7 +139,7 @@ def test_building_leaves_the_tree_as_it_was(tarball, tree, clean):
 @pytest.mark.timeout(240)
 def test_a_wheel_from_the_tarball_works_in_a_bare_environment(wheel, tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert "gipc/py.typed" in names and "gipc/__init__.pyi" in names
+    assert "gipc/py.typed" in names and "gipc/_native.pyi" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     run(sys.executable, "-m", "venv", tmp_path / "bare")
     python = tmp_path / "bare/bin/python"
@@ -151,7 +151,7 @@ def test_a_wheel_from_the_tarball_works_in_a_bare_environment(wheel, tmp_path):
         "installed", package_version(),
         str(next(tmp_path.glob("bare/lib/python*/site-packages/gipc"))
             / "__init__.py")]
-    module = next(tmp_path.glob("bare/lib/python*/site-packages/gipc/_native*"))
+    module = next(tmp_path.glob("bare/lib/python*/site-packages/gipc/_native*.so"))
     assert "libgipc" not in run("ldd", module)
     exported = run("nm", "-D", "--defined-only", module).splitlines()
     assert [line.split()[-1] for line in exported] == ["PyInit__native"]
@@ -168,7 +168,7 @@ def test_an_installed_library_can_be_used(tree, tmp_path):
     run(sys.executable, "-m", "pip", "install", "--target", tmp_path / "site",
         tree / "bindings/python", GIPC_SYSTEM="1",
         PKG_CONFIG_PATH=str(pc.parent))
-    module = next(tmp_path.glob("site/gipc/_native*"))
+    module = next(tmp_path.glob("site/gipc/_native*.so"))
     where = {"LD_LIBRARY_PATH": str(root / "lib")}
     assert str(root / "lib/libgipc.so.") in run("ldd", module, **where)
     assert "installed" in run(sys.executable, "-c", SAMPLE, **where,

@@ -1,5 +1,6 @@
 """Children that run a function: how they start, what they are, how they end."""
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -200,7 +201,7 @@ def test_siblings_do_not_hold_each_others_handles():  # H11
     [(0, 0), (1, 1), (3, 3), (255, 255), (256, 255), (300, 255), (-1, 255)]
     + [(None, 0), (True, 1)],
 )
-def test_exit_codes_are_exact(value, code):  # H49
+def test_exit_codes_are_exact(way, value, code):  # H49
     assert run(sys.exit, value) == code
     if value in range(256):
         assert run(os._exit, value) == code
@@ -225,7 +226,7 @@ def test_a_text_given_to_exit_is_printed(capfd):
     assert capfd.readouterr().err == "farewell\n"
 
 
-def test_an_error_in_the_child_prints_its_trace_and_gives_1(capfd):
+def test_an_error_in_the_child_prints_its_trace_and_gives_1(way, capfd):
     def fail():
         raise ValueError("of the child")
 
@@ -256,7 +257,18 @@ def test_what_the_child_has_printed_gets_out(capfd):  # H31
     assert capfd.readouterr().out == "said by the child\n"
 
 
-def test_exit_handlers_of_the_parent_stay_there(program):  # H30, H35
+def test_exit_handlers_of_the_parent_stay_there(way):  # H30, H35
+    with pipe() as (r, w):
+        handler = support.tell_at_exit(w)
+        try:
+            assert run(int) == 0 and run(sys.exit, 7) == 7
+        finally:
+            atexit.unregister(handler)
+        with pytest.raises(TimeoutError):
+            r.get(timeout=0)
+
+
+def test_exit_handlers_of_the_parent_run_once(program):  # H30, H35
     assert (
         program(
             """
@@ -394,7 +406,25 @@ def test_stop_and_continue_are_no_end():  # H50
     p.join()
 
 
-def test_a_daemon_ends_with_its_parent(program):  # H39
+def test_a_daemon_ends_with_its_parent(way):  # H39
+    def parent(w):
+        start_process(daemon, (w,), daemon=True)
+        signal.pause()
+
+    def daemon(w):
+        w.put("up")
+        signal.pause()
+
+    with pipe() as (r, w):
+        p = start_process(parent, (w,))
+        assert r.get(timeout=support.PATIENCE) == "up"
+        p.kill()
+        p.join()
+        with pytest.raises(EOFError):
+            r.get(timeout=support.PATIENCE)
+
+
+def test_a_daemon_ends_when_its_parent_exits(program):  # H39
     pid = int(
         program(
             """

@@ -145,7 +145,7 @@ def test_nothing_is_read_from_the_parents_stdin(program):
     )
 
 
-def test_children_of_children_work():
+def test_children_of_children_work(way):
     def grandchild(w):
         w.put(os.getppid())
 
@@ -190,7 +190,7 @@ def child_of_many(other):
         other.join()
 
 
-def test_a_child_killed_inside_a_message_is_told():
+def test_a_child_killed_inside_a_message_is_told(way):
     def child(w):
         w.put(b"whole")
         support.write_raw(w, support.frame(bytes(100))[:50])

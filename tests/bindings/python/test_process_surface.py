@@ -186,7 +186,7 @@ def test_exit_info_says_that_another_reaper_had_the_status():  # H47
 
 def test_wait_gives_the_exit_code_or_says_that_it_runs(way):
     p = shell(GENTLE)
-    with pytest.raises(GIPCTimeout, match="runs"):
+    with pytest.raises(GIPCTimeout, match="running"):
         p.wait(0)
     with pytest.raises(TimeoutError):
         p.wait(timeout=0.01)

@@ -8,7 +8,6 @@ import gevent
 import pytest
 import support
 from gevent.pool import Pool
-from gevent.queue import Queue
 from gevent.server import StreamServer
 from gipc import pipe, start_process
 
@@ -125,8 +124,8 @@ def test_a_time_sync_over_a_duplex_pipe(way):
         assert p.exitcode == 0
 
 
-def test_a_worker_pool_counts_right():
-    """Greenlets feed workers that each have one duplex pipe."""
+def test_a_worker_pool_counts_right(way):
+    """Greenlets, or threads, feed workers that each have one duplex pipe."""
 
     def work(h):
         count = 0
@@ -138,7 +137,7 @@ def test_a_worker_pool_counts_right():
             count += 1
             h.put(job * job)
 
-    workers, free = [], Queue()
+    workers, free = [], way.Queue()
     for _ in range(4):
         mine, its = pipe(duplex=True)
         workers.append((start_process(work, (its,)), mine))
@@ -152,7 +151,12 @@ def test_a_worker_pool_counts_right():
         finally:
             free.put(h)
 
-    assert Pool(50).map(ask, range(2000)) == [n * n for n in range(2000)]
+    feeders = [
+        way.spawn(lambda jobs: [ask(n) for n in jobs], range(n, 2000, 50))
+        for n in range(50)
+    ]
+    for n, feeder in enumerate(feeders):
+        assert feeder.get() == [n * n for n in range(n, 2000, 50)]
     total = 0
     for p, h in workers:
         h.put(None)

@@ -82,7 +82,7 @@ HANDLER = """
 def test_a_put_inside_a_put_of_the_same_thread_is_refused_in_a_handler(
     tmp_path, wait, call, other
 ):  # H126
-    inside = "%s._turn.taken" % wait[0]
+    inside = "%s._lock.locked" % wait[0]
     check_handler(tmp_path, wait=wait, call=call, other=other, inside=inside)
 
 
@@ -91,11 +91,11 @@ def test_a_put_inside_a_put_that_waits_for_another_thread_is_refused(tmp_path): 
     check_handler(
         tmp_path,
         wait="threading.Thread(target=w.put, args=(large,)).start()\n"
-        "    while not w._turn.taken: pass\n"
+        "    while not w._lock.locked: pass\n"
         "    w.put(b'')",
         call="w.put(b'')",
         other="r.get(); r.get()",
-        inside="w._turn.waiting",
+        inside="w._lock.waiting",
     )
 
 

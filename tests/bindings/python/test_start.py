@@ -364,6 +364,33 @@ def test_a_child_that_lives_on_keeps_its_runtimes_descriptors(program):
     ) == "lived\n0\n"
 
 
+def test_a_child_that_lives_on_keeps_its_runtimes_descriptors_under_plain(program):
+    assert program(
+        """
+        import gipc, sys
+        from multiprocessing.shared_memory import SharedMemory
+
+        def use_memory():
+            memory = SharedMemory(create=True, size=10)
+            memory.close()
+            memory.unlink()
+
+        def live_on(w):
+            use_memory()
+            p = gipc.start_process(sys.exit, (3,))
+            p.join()
+            w.put(p.exitcode)
+
+        use_memory()
+        r, w = gipc.pipe()
+        p = gipc.start_process(live_on, (w,), keep_fds=[])
+        print(r.get())
+        p.join()
+        print(p.exitcode)
+        """
+    ) == "3\n0\n"
+
+
 def test_what_keep_fds_names_stays_open():
     def tell(w, *fds):
         w.put([is_open(fd) for fd in fds])

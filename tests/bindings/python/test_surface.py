@@ -16,6 +16,7 @@ import gipc
 import pytest
 import support
 from gipc import GIPCClosed, GIPCTooBig, aio, exec_process, pipe, start_process
+from gipc._options import OPTIONS
 from subprocess import PIPE
 
 HERE = Path(__file__).parent
@@ -79,6 +80,8 @@ def test_the_names_of_the_surface_table_are_there():
         if not is_there(name, names_of)
     ]
     assert absent == []
+    listed = re.findall(r"option (\w+)", " ".join(names for _, names in table()))
+    assert set(OPTIONS) <= set(listed)
 
 
 def test_no_line_of_the_surface_table_is_empty():
@@ -91,7 +94,7 @@ def test_tasks_have_what_threads_have():
         "version"}
     public = {n for n in dir(gipc.Program) if not n.startswith("_")}
     p = exec_process(["true"])
-    asynchronous = aio.Process(p, p._end)
+    asynchronous = aio.Process(p)
     if support.PORTABLE:
         public.remove("sentinel")  # an OSError: there is no pidfd
     assert [n for n in public if not hasattr(asynchronous, n)] == []
@@ -336,7 +339,7 @@ def test_python_is_the_parent_behind_a_launcher(way):
     ("msgpack", 2**65, OverflowError),
 ])
 def test_an_object_that_cannot_be_encoded_is_refused_with_its_place(
-    codec, wrong, kind
+    way, codec, wrong, kind
 ):
     if codec == "msgpack":
         pytest.importorskip("msgpack")

@@ -237,12 +237,19 @@ def test_statuses_are_right_beside_other_reapers(program):  # H40, H43, H101
         program(
             """
             import sys, gevent, gevent.subprocess, gipc
+            def has_ended(p):
+                try:
+                    with open("/proc/%d/stat" % p.pid) as f:
+                        return f.read().rpartition(")")[2].split()[0] == "Z"
+                except OSError:
+                    return True  # reaped
             others = [gevent.subprocess.Popen(["sh", "-c", "exit 9"])
                       for _ in range(5)]
             ours = [gipc.start_process(sys.exit, (n,)) for n in range(10)]
             killed = gipc.start_process(gevent.sleep, (1000,))
             killed.kill()
-            gevent.sleep(0.1)
+            while not all(map(has_ended, [*ours, killed])):
+                gevent.sleep(0.001)
             for p in ours + [killed]:
                 p.join()
             print([p.exitcode for p in ours], killed.exitcode)
@@ -251,6 +258,15 @@ def test_statuses_are_right_beside_other_reapers(program):  # H40, H43, H101
         )
         == "%s -9\n%s\n" % (list(range(10)), [9] * 5)
     )
+
+
+def test_statuses_are_right_beside_other_reapers_under_plain():  # H40, H43
+    others = [subprocess.Popen(["sh", "-c", "exit 9"]) for _ in range(5)]
+    ours = [start_process(sys.exit, (n,)) for n in range(10)]
+    assert [p.wait() for p in others] == [9] * 5
+    for p in ours:
+        p.join()
+    assert [p.exitcode for p in ours] == [*range(10)]
 
 
 def keeps_statuses():

@@ -25,7 +25,21 @@ def echo(h):
         h.put(o)
 
 
-def test_threads_go_on_while_a_get_waits():
+def test_threads_go_on_while_a_get_waits(way):
+    """One of them sees that this one waits, which holds no lock then."""
+    me = threading.get_native_id()
+
+    def answer():
+        support.wait_until(lambda: support.in_poll(me))
+        w.put("at last")
+
+    with pipe() as (r, w):
+        job = Job(answer, ())
+        assert r.get() == "at last"
+        job.get()
+
+
+def test_threads_count_while_a_get_waits():
     """They see every message pass, and count meanwhile."""
     with pipe() as (r, w):
         get = Job(r.get, ())

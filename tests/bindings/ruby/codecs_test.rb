@@ -92,7 +92,7 @@ class CodecsTest < GipcTest
     assert_match(/gem install msgpack/, IO.popen([*RUBY, "-e", script], &:read))
   end
 
-  # H109: nothing of a hostile peer is run by these.
+  # H109: these run no code that the peer chooses.
   def test_only_marshal_makes_objects
     bytes = Marshal.dump(Struct)
     %i[json msgpack].each do |codec|

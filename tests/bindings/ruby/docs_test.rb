@@ -37,7 +37,7 @@ class DocsTest < GipcTest
   end
 
   # Each file opens with what it is for.
-  def test_every_file_tells_what_it_is_for
+  def test_every_file_says_what_it_is_for
     SOURCES.each { |file| assert_match(/\A# frozen_string_literal: true\n\n# [A-Z]/, File.read(file), file) }
   end
 

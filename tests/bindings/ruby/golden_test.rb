@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The codecs for other languages: golden.json tells values and their bytes.
+# The codecs for other languages: golden.json has values and their bytes.
 
 require_relative "../golden"
 
@@ -29,7 +29,7 @@ class GoldenTest < GipcTest
     end
   end
 
-  def test_a_malformed_message_is_told_and_the_next_one_comes
+  def test_a_malformed_message_is_reported_and_the_next_one_is_got
     Golden::TABLE["malformed_msgpack"].each { |hex| expect_malformed(:msgpack, [hex].pack("H*")) }
     Golden::TABLE["malformed_json"].each { |text| expect_malformed(:json, text) }
     expect_malformed(:json, "\"\xFF\"")
@@ -79,7 +79,7 @@ class GoldenTest < GipcTest
     end
   end
 
-  # Nothing leaves, and the handle goes on.
+  # Nothing is written, and the handle can be used.
   def expect_refused(codec, value, what)
     Gipc.pipe(codec: codec) do |reader, writer|
       error = assert_raises(StandardError, what) { writer.put(value) }
@@ -94,7 +94,7 @@ class GoldenTest < GipcTest
     Gipc.open(reader, nil, codec: codec) do |handle|
       sender = Thread.new { peer.write(frame(bytes), frame(codec == :json ? "7" : "\x07")) }
       error = assert_raises(StandardError, bytes[0, 20].inspect) { handle.get }
-      refute_kind_of EOFError, error # it is no end of the stream
+      refute_kind_of EOFError, error # it is not an end of the stream
       refute_empty error.message
       assert_equal 7, handle.get
       sender.join

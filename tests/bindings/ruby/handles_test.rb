@@ -29,7 +29,7 @@ class HandlesTest < GipcTest
 
   def test_a_handle_in_use_cannot_be_closed
     mine, peer = pipe(duplex: true, codec: :raw)
-    getting = until_waiting(Thread.new { mine.get })
+    getting = waiting { mine.get }
     assert_raises(Gipc::Locked) { mine.close }
     assert_raises(Gipc::Locked) { Gipc.start_process(mine) { nil } }
     refute_predicate mine, :closed?
@@ -37,7 +37,7 @@ class HandlesTest < GipcTest
     peer.put("answer")
     assert_equal "answer", getting.value
 
-    putting = until_waiting(Thread.new { mine.put("x" * 10_000_000) })
+    putting = waiting { mine.put("x" * 10_000_000) }
     assert_raises(Gipc::Locked) { mine.close }
     assert_raises(Gipc::Locked) { mine.close_write }
     peer.put("still")
@@ -51,7 +51,7 @@ class HandlesTest < GipcTest
   def test_a_handle_of_another_process_says_so
     mine, peer = pipe(duplex: true)
     errors, report = IO.pipe
-    getting = until_waiting(Thread.new { mine.get }) # does not block the child
+    getting = waiting { mine.get } # does not block the child
     child = Process.fork do
       errors.close
       results = [-> { mine.get }, -> { mine.put(1) }, -> { mine.close },
@@ -101,7 +101,7 @@ class HandlesTest < GipcTest
     threads.each(&:join)
     assert_equal [[1], [2], [3]], got
 
-    # One that gives up does not take the turn with it.
+    # A waiter that times out does not keep the lock.
     first = until_waiting(Thread.new { reader.get })
     second = until_waiting(Thread.new { reader.get })
     third = until_waiting(Thread.new { reader.get })
@@ -111,7 +111,7 @@ class HandlesTest < GipcTest
     assert_equal %w[a b], [first.value, third.value]
   end
 
-  def test_two_putters_take_turns
+  def test_two_putters_share_a_handle_fairly
     reader, writer = pipe(codec: :raw)
     putting = %w[a b c].map { |name| Thread.new { 5.times { writer.put(name * 500_000) } } }
     got = Array.new(15) { reader.get }
@@ -120,8 +120,8 @@ class HandlesTest < GipcTest
     assert_equal %w[a b c].to_h { |name| [name, 5] }, got.map { |bytes| bytes.squeeze }.tally
   end
 
-  # A thread that looked for the turn before another one took it has to wait.
-  def test_who_comes_just_behind_waits
+  # A thread that found the lock free before another one acquired it has to wait.
+  def test_a_step_behind_a_waiting_call_has_to_wait
     reader, peer = bare_reader
     peer.write(frame("x" * 100_000).byteslice(0, 50_000))
     getting = until_waiting(Thread.new { reader.get })
@@ -245,3 +245,5 @@ class HandlesTest < GipcTest
     [reader, writer].each(&:close)
   end
 end
+
+HandlesTest.also_under_async except: %w[two_waiters_take_turns threads_go_on_while_a_get_waits]

@@ -61,8 +61,8 @@ class InterruptionsTest < GipcTest
     assert_equal (0...count).to_a, taken
   end
 
-  # H67, H124: its block tells whether a message is on its way.
-  def test_a_put_that_is_broken_off_tells_whether_its_message_is_sent
+  # H67, H124: its block is called if a message is accepted.
+  def test_an_interrupted_put_reports_whether_its_message_is_sent
     count = 200
     writer, peer = bare_writer(buffer: 4608)
     sent = []
@@ -87,7 +87,7 @@ class InterruptionsTest < GipcTest
     reader, other = bare_reader
     errors = []
     trapping(-> { errors << assert_raises(Gipc::Locked) { writer.put("inner") } }) do
-      helper = when_main_waits do
+      helper = when_main_waits(-> { peer.wait_readable(0) }) do
         Process.kill(:USR1, Process.pid)
         Thread.pass while errors.empty?
         peer.read(100_004)
@@ -96,10 +96,11 @@ class InterruptionsTest < GipcTest
       helper.join
     end
     trapping(-> { errors << assert_raises(Gipc::Locked) { reader.get } }) do
-      helper = when_main_waits do
+      other.write(frame("outer").byteslice(0, 3))
+      helper = when_main_waits(-> { reader.pending[:read] == 3 }) do
         Process.kill(:USR1, Process.pid)
         Thread.pass while errors.size < 2
-        other.write(frame("outer"))
+        other.write(frame("outer").byteslice(3..))
       end
       assert_equal "outer", reader.get
       helper.join
@@ -108,7 +109,7 @@ class InterruptionsTest < GipcTest
     assert_equal frame("after"), peer.readpartial(100)
   end
 
-  # As a program does that ends its workers when it is told to end.
+  # As in a program that ends its workers when it is terminated.
   def test_in_a_trap_all_but_the_interrupted_call_works
     child, other = start { sleep }, start { sleep }
     reader, writer = pipe
@@ -144,7 +145,7 @@ class InterruptionsTest < GipcTest
     assert_raises(KeyError) do
       Gipc.open(mine) do |handle|
         @handles << handle
-        getting = until_waiting(Thread.new { handle.get })
+        getting = waiting { handle.get }
         raise KeyError
       end
     end
@@ -206,7 +207,7 @@ class InterruptionsTest < GipcTest
   end
 
   # H124: a wait may end for nothing, as with RUBY_MN_THREADS=1.
-  def test_a_wait_that_ends_for_nothing_goes_on
+  def test_a_wait_that_wakes_early_is_repeated
     reader, writer = pipe
     io = reader.to_io
     calls = 0
@@ -250,11 +251,11 @@ class InterruptionsTest < GipcTest
     trace.enable(&block)
   end
 
-  # Calls the block in a thread once this one waits.
-  def when_main_waits
+  # Calls the block in a thread once this one waits, in what makes the condition true.
+  def when_main_waits(condition = -> { true })
     main = Thread.current
     Thread.new do
-      Thread.pass until main.stop?
+      Thread.pass until main.stop? && condition.call
       yield
     end
   end
@@ -303,7 +304,7 @@ class InterruptionsTest < GipcTest
     peer.close
   end
 
-  # From its first instruction on nothing strikes in it, but where it allows that.
+  # From its first instruction on nothing is raised in it, except where it allows that.
   def masked_thread(&block)
     Thread.handle_interrupt(Exception => :never) { Thread.new(&block) }
   end
@@ -332,3 +333,5 @@ class InterruptionsTest < GipcTest
     trap(:USR1, previous || "DEFAULT")
   end
 end
+
+InterruptionsTest.also_under_async

@@ -120,3 +120,5 @@ class ProgramsTest < GipcTest
     assert_raises(Errno::ENOENT) { start(chdir: "/no/such/place") { nil } }
   end
 end
+
+ProgramsTest.also_under_async

@@ -9,9 +9,13 @@ LIBRARY = ["#{ROOT}/bindings/ruby/lib", "#{BUILD}/ruby"].freeze
 $LOAD_PATH.unshift(*LIBRARY)
 
 require "gipc"
+require "json"
 require "minitest"
 require "socket"
 require "timeout"
+
+# What streams carry, and how they break.
+STREAMS = JSON.parse(File.read("#{__dir__}/../streams.json"))
 
 # What is private to the library.
 NATIVE = Gipc.const_get(:Native)
@@ -30,8 +34,17 @@ end
 
 module Minitest
   # "skipped NAME: WHY" for each, then "N passed, N failed, N skipped", for
-  # tests/run.
+  # tests/run; and a line for each test, for coverage.sh.
   class ClosingLine < StatisticsReporter
+    def record(result)
+      super
+      path = ENV["GIPC_TEST_SCENARIOS"] or return
+      name = result.name.delete_prefix("test_")
+      loop = name[/_under_(async|eventmachine)$/, 1] || Object.const_get(result.klass).loop
+      outcome = result.skipped? ? "skipped" : result.passed? ? "passed" : "failed"
+      File.write(path, ["ruby", loop, name, outcome].join("\t") << "\n", mode: "a")
+    end
+
     def report
       super
       results.select(&:skipped?).each do |result|
@@ -51,6 +64,9 @@ end
 class GipcTest < Minitest::Test
   i_suck_and_my_tests_are_order_dependent! # so that a failure can be repeated
   SECONDS = 300
+
+  # What its tests run on.
+  def self.loop = "threads"
 
   def before_setup
     super
@@ -139,6 +155,12 @@ class GipcTest < Minitest::Test
     thread
   end
 
+  # Calls the block beside the test: here in a thread.
+  def beside(&block) = Thread.new(&block)
+
+  # The same, when it waits.
+  def waiting(&block) = until_waiting(beside(&block))
+
   # What the block writes to standard error, in children too.
   def standard_error
     reader, writer = IO.pipe
@@ -188,6 +210,12 @@ class GipcTest < Minitest::Test
     skip "#{library} is not installed" unless Object.const_defined?(library)
   end
 
+  # The text of a program that runs on what the test runs on.
+  def program(script) = script
+
+  # Whether it runs with the counts that its name tells.
+  def full_count? = true
+
   def long?
     ENV["GIPC_TEST_LONG"] == "1"
   end
@@ -213,3 +241,5 @@ class GipcTest < Minitest::Test
     end
   end
 end
+
+require_relative "async_support"

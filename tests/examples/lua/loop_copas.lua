@@ -1,4 +1,4 @@
--- The same on the loop of copas: a child answers while another coroutine goes on.
+-- The same on the loop of copas: a child answers while another coroutine runs.
 local gipc = require "gipc"
 local copas = require "copas"
 

@@ -1,4 +1,4 @@
--- The same on the loop of luv: a child answers while another coroutine goes on.
+-- The same on the loop of luv: a child answers while another coroutine runs.
 local gipc = require "gipc"
 local luv = require "luv"
 

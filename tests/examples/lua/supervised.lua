@@ -1,4 +1,4 @@
--- A child that is started again when it dies, and goes on where it was.
+-- A child that is restarted when it dies, and continues where it was.
 local gipc = require "gipc"
 
 local function count(writer, first)

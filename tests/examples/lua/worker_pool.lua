@@ -1,5 +1,5 @@
--- Tasks that share a few worker processes: whoever asks waits for a worker that
--- is free, and the others go on.
+-- Tasks that share a few worker processes: a caller waits for a free worker, and the
+-- other tasks run.
 local gipc = require "gipc"
 
 local function work(pipe)

@@ -43,7 +43,7 @@ class Worker:
 
 
 class Pool:
-    """Whoever asks waits for a worker that is free; the others go on."""
+    """A caller waits for a free worker; the others run."""
 
     def __init__(self, size):
         self._free = Queue()

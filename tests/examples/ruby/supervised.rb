@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# A child that is started again when it dies, and goes on where it was.
+# A child that is restarted when it dies, and continues where it was.
 
 require "gipc"
 

@@ -6,7 +6,7 @@ require "async"
 require "async/semaphore"
 require "gipc"
 
-# Whoever asks waits for a worker that is free; the others go on.
+# A caller waits for a free worker; the others run.
 class Pool
   def initialize(size)
     @free = Async::Semaphore.new(size)

@@ -1,7 +1,7 @@
 --- Waiting in a coroutine of copas.
 --
--- To copas a wait is a socket that has not yet got what was asked for.  Its early
--- releases have no timers: a timeout is another wait, for a timer's descriptor.
+-- To copas a wait is a socket that has not received what was asked for.  Early releases
+-- have no timers: a timeout is a second wait, for the descriptor of a timer.
 -- @module gipc.loop.copas
 local failure = require "gipc.failure"
 local generator = require "gipc.generator"
@@ -10,7 +10,7 @@ local native = require "gipc.native"
 
 local copas = {}
 
--- What select() takes.
+-- The largest descriptor that select() accepts.
 local highest = 1023
 
 -- A socket as copas and select see one: not ready the first time.
@@ -28,7 +28,7 @@ function Wait:getfd()
   return self.fd
 end
 
--- To select: as ready as if there were bytes in a buffer.
+-- True makes select() return the socket as readable.
 function Wait:dirty()
   return self.over
 end
@@ -57,13 +57,7 @@ function copas.new()
     return timer
   end
 
-  local function sleep(seconds)
-    local timer = new_timer(seconds)
-    wait_for(new_wait(native.fd_of(timer)))
-    native.close_descriptor(timer)
-  end
-
-  -- Ends a wait when its time is over, unless it has ended before.
+  -- Ends a wait when its timeout expires, unless it has ended before.
   local Timer = {}
   Timer.__index = Timer
 
@@ -80,7 +74,7 @@ function copas.new()
     return timer
   end
 
-  -- The thread above ends at the next step, and not with the time that it had.
+  -- Ends the thread above at the next step, before the timeout expires.
   function Timer:release()
     self.released = true
     native.timer_set(self.timer, 0) -- EBADF: it has ended
@@ -117,7 +111,6 @@ function copas.new()
   return {
     wait = wait,
     needs_open = true,
-    sleep = sleep,
     spawn = library.addthread,
   }
 end

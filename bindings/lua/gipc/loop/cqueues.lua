@@ -9,7 +9,7 @@ function cqueues.new()
   local library = require "cqueues"
   local condition = require "cqueues.condition"
 
-  -- To who resumed another coroutine, the yield of cqueues would be a value.
+  -- In another coroutine, the yield of cqueues would be a value for its resumer.
   local function check_own()
     local controller, is_own = library.running()
     if controller and not is_own then
@@ -21,7 +21,7 @@ function cqueues.new()
     check_own()
     local pollable = { pollfd = fd, events = direction }
     local ready = library.poll(pollable, timeout)
-    -- It would remember the number, which may be another file's soon.
+    -- cqueues keeps the number registered, which may be reused for another file.
     library.cancel(fd)
     return ready == pollable
   end

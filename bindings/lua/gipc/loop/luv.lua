@@ -8,8 +8,8 @@ local luv = {}
 -- No yield crosses pcall on Lua 5.1, so a yield that failed leaves its watchers.
 local is_51 = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
 
--- What the coroutine gives to who resumed it: luv itself, or a program that takes
--- it for a value.
+-- What the coroutine yields to its resumer: a callback of luv, or a program that uses it
+-- as a value.
 local yielded = setmetatable({}, generator.yielded())
 
 local function resume(co)
@@ -18,7 +18,7 @@ local function resume(co)
   end
   local ok, message = coroutine.resume(co)
   if not ok then
-    -- An error in a callback is luv's to report.
+    -- luv reports errors in its callbacks.
     error(debug.traceback(co, tostring(message)), 0)
   end
 end
@@ -146,7 +146,7 @@ function luv.new()
   function Parking:wake()
     self.woken = true
     if self.watch and self.watch.waits then
-      start_idle(self.watch, true) -- the timer goes on until then
+      start_idle(self.watch, true) -- the timer runs until then
     end
   end
 

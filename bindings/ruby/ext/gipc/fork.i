@@ -1,8 +1,8 @@
 /* ---- Fork ---------------------------------------------------------------------- */
 
 %{
-/* Handlers of the interpreter that Signal.trap does not give back: for the
- * overflow of the stack, and for the waking of threads. */
+/* Handlers of the interpreter that Signal.trap does not restore: for stack
+ * overflow, and for waking threads. */
 static const int interpreters_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGVTALRM};
 #define INTERPRETERS_SIGNALS 4
 
@@ -18,11 +18,11 @@ static VALUE call_fork(VALUE unused) {
   return rb_funcall(rb_mProcess, rb_intern("_fork"), 0);
 }
 
-/* The largest number that Linux allows unless it is told otherwise. */
+/* The default of Linux for the largest number of descriptors (fs.nr_open). */
 #define MOST_DESCRIPTORS (1 << 20)
 
-/* Ruby has opened descriptors of its own in the child, for the waking of its
- * threads, and ends it with abort(3) when they are gone. */
+/* Ruby has opened descriptors in the child to wake its threads, and calls abort(3)
+ * when they are closed. */
 static int keep_descriptors(gipc_options *options, gipc_numbers *kept) {
   long most = sysconf(_SC_OPEN_MAX);
   if (most < 0 || most > MOST_DESCRIPTORS)
@@ -39,7 +39,7 @@ static VALUE become_child(gipc_fork_context *f, gipc_options *options,
                           gipc_numbers *kept, struct sigaction *handlers,
                           int failed) {
   if ((kept && keep_descriptors(options, kept) < 0) || gipc_fork_child(f) < 0)
-    _exit(GIPC_EXIT_ESCAPED); /* its parent knows why */
+    _exit(GIPC_EXIT_ESCAPED); /* the start gate has reported the error */
   each_signal_of_interpreter(handlers, NULL);
   sigset_t wake;
   sigemptyset(&wake);
@@ -51,10 +51,10 @@ static VALUE become_child(gipc_fork_context *f, gipc_options *options,
   return error;
 }
 
-/* Forks as Process.fork does, with its hooks, and with the library's.  The
- * process; in the child what become_child tells.  kept: the descriptors that stay
- * open, or NULL for all.  To be called in a thread that has no other fiber, with
- * interrupts masked. */
+/* Forks as Process.fork does, with its hooks, and with those of the library.  Returns
+ * the process; in the child the result of become_child.  kept: the descriptors that
+ * stay open, or NULL for all.  The calling thread has no other fiber, and interrupts
+ * are masked. */
 static VALUE fork_process(gipc_options *options, gipc_numbers *kept) {
   rb_io_flush(rb_stdout);
   rb_io_flush(rb_stderr);
@@ -62,7 +62,7 @@ static VALUE fork_process(gipc_options *options, gipc_numbers *kept) {
   gipc_process *process = NULL;
   struct sigaction handlers[INTERPRETERS_SIGNALS];
   pid_t parent = getpid();
-  /* Without its handler this one would kill the child. */
+  /* Without a handler this signal would kill the child. */
   int result = gipc_options_block_signal(options, SIGVTALRM);
   if (result < 0)
     raise_error(result);

@@ -3,9 +3,9 @@
  * A lock is an Array of tickets, in the order in which they came: the first one
  * has the lock, and the others wait.  A ticket is [fiber, thread, scheduler].
  *
- * It is in C so that an exception from anywhere (Thread#raise, a trap, a hook)
- * finds no place between the taking of a lock and the promise to give it back.
- * No Mutex is used, so that it works in a trap, too.
+ * It is in C so that no exception (of Thread#raise, a trap, a hook) can be raised
+ * between the acquisition of the lock and the rb_ensure() that releases it.  No
+ * Mutex is used, so that it works in a trap, too.
  */
 %{
 #include <ruby/fiber/scheduler.h>
@@ -19,9 +19,9 @@ static VALUE ticket_of_this_fiber(void) {
                               rb_fiber_scheduler_current());
 }
 
-/* Whether the lock can only come when this call has returned: this fiber has it
- * or waits for it, below a trap or a hook; or another one of this thread does,
- * which cannot run, as this call does not wait in a scheduler. */
+/* Whether the lock can only be acquired after this call has returned: this fiber has
+ * it or waits for it, and was interrupted by a trap or a hook; or another fiber of
+ * this thread does, which cannot run, as this call does not wait in a scheduler. */
 static int is_locked_below(VALUE lock) {
   int blocks = NIL_P(rb_fiber_scheduler_current());
   for (long i = 0; i < RARRAY_LEN(lock); ++i) {
@@ -45,7 +45,7 @@ static VALUE call_locked(VALUE argument) {
   return rb_yield(((locked *)argument)->ticket);
 }
 
-/* The lock goes to the next one at once, so that nobody jumps the queue. */
+/* The next ticket has the lock at once, so that no later caller gets it first. */
 static VALUE unlock(VALUE argument) {
   locked *l = (locked *)argument;
   long i = 0;
@@ -57,8 +57,8 @@ static VALUE unlock(VALUE argument) {
   return Qnil;
 }
 
-/* Stands in the queue while the block runs, which gets the ticket and waits
- * until it is the first one.  GIPC_ELOCKED instead of waiting for itself. */
+/* Yields a ticket that is in the queue while the block runs; the block waits until
+ * the ticket is the first one.  GIPC_ELOCKED: the call would wait for itself. */
 static VALUE queued(VALUE lock) {
   if (is_locked_below(lock))
     raise_error(GIPC_ELOCKED);
@@ -67,8 +67,8 @@ static VALUE queued(VALUE lock) {
   return rb_ensure(call_locked, (VALUE)&l, unlock, (VALUE)&l);
 }
 
-/* Sleeps if the ticket is not the first one, for some seconds or until woken,
- * perhaps earlier.  Nobody can wake it between the look and the sleep. */
+/* Sleeps if the ticket is not the first one: for some seconds, or until woken, or
+ * less.  With Ruby's lock held, no wakeup can come between the check and the sleep. */
 static VALUE await_lock(VALUE lock, VALUE ticket, VALUE seconds) {
   VALUE scheduler = RARRAY_AREF(ticket, 2);
   if (RARRAY_AREF(lock, 0) == ticket)

@@ -17,11 +17,10 @@ static VALUE take(gipc_handle *h) {
                              : new_outcome(result);
 }
 
-/* What the library does with the memory of a String, and with an exception that
- * comes meanwhile.  In C, so that none finds a place between the lending of the
- * memory and the promise to take it back.  The caller has the lock of the handle,
- * and its block waits until that is readable or writable, or, given YIELD, until
- * others have run. */
+/* A String whose memory the library borrows.  In C, so that no exception can be
+ * raised between the call that lends the memory and the rb_ensure() that ends it.  The
+ * caller has the lock of the handle, and its block waits until the descriptor is
+ * ready, or, given YIELD, until others have run. */
 typedef struct transfer {
   gipc_handle *h;
   VALUE string;
@@ -45,7 +44,7 @@ static VALUE receive_body(VALUE argument) {
 static VALUE receive_end(VALUE argument) {
   transfer *t = (transfer *)argument;
   if (!t->done)
-    (void)!gipc_get_cancel(t->h); /* what it received stays in the handle */
+    (void)!gipc_get_cancel(t->h); /* the received bytes stay in the handle */
   rb_str_unlocktmp(t->string);
   rb_str_set_len(t->string, t->done ? (long)t->size : 0);
   return Qnil;
@@ -101,8 +100,8 @@ static VALUE lend_body(VALUE argument) {
   return Qtrue;
 }
 
-/* An exception is told whether a part has left: then the library sends the rest
- * from a copy of its own. */
+/* Cancels the put after an exception.  If a part of the message was written, the
+ * library has a copy of the remaining bytes, and the exception says so. */
 static VALUE lend_end(VALUE argument) {
   transfer *t = (transfer *)argument;
   VALUE error = rb_errinfo();
@@ -130,8 +129,8 @@ static int add_member(gipc_wait_set *set, VALUE object, void *pointer) {
       set, pointer, directions > 0 && directions & GIPC_READ ? GIPC_READ : GIPC_WRITE);
 }
 
-/* The places of those handles and processes in an Array that are ready now; nil
- * and what is closed are. */
+/* The indexes of those handles and processes in an Array that are ready now.  nil and
+ * closed ones are ready. */
 static VALUE ready(VALUE objects) {
   Check_Type(objects, T_ARRAY);
   VALUE places = rb_ary_new();
@@ -176,8 +175,8 @@ static int watch_all(int epoll_fd, VALUE fds, uint32_t events) {
   return 0;
 }
 
-/* A descriptor that is readable when one of the first is readable, or one of the
- * second writable, so that any scheduler can wait for all of them. */
+/* Makes a descriptor that is readable when one of the first is readable or one of the
+ * second is writable, so that any scheduler can wait for all of them. */
 static int polled_together(VALUE readable, VALUE writable) {
   int fd = epoll_create1(EPOLL_CLOEXEC);
   if (fd < 0)

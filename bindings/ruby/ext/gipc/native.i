@@ -1,8 +1,8 @@
 /* Gipc::Native: the step tier for Ruby, private to the gem.
  *
  * No call here waits; the gem waits for the descriptors with Ruby's own IO.
- * Ruby's errors are longjmps: they are raised here, in C, after the library has
- * returned, and with nothing allocated that they would leak.
+ * Ruby raises errors with longjmp(3): they are raised here, after the library has
+ * returned, and with no allocation that they would leak.
  */
 %module "gipc::native"
 
@@ -20,7 +20,7 @@
 /* ---- Errors ---------------------------------------------------------------- */
 
 %{
-/* The gem's classes for the library's codes, from GIPC_EOF on. */
+/* The error classes of the gem for the codes of the library, from GIPC_EOF down. */
 static VALUE error_classes = Qnil;
 
 static void set_error_classes(VALUE classes) {
@@ -64,7 +64,7 @@ void set_error_classes(VALUE classes);
 %typemap(out) int code "$result = INT2NUM($1);"
 %{
 /* Adds an output: alone, or in an array behind those that are there.  SWIG's
- * own helper for this is another one from SWIG 4.3 on. */
+ * own helper for this has other arguments from SWIG 4.3 on. */
 static VALUE append_output(VALUE result, VALUE object) {
   if (NIL_P(result))
     return object;
@@ -80,9 +80,9 @@ static VALUE append_output(VALUE result, VALUE object) {
 
 /* ---- A fork and the other threads ------------------------------------------- */
 
-/* From gipc_fork_prepare() on, the library makes other threads wait that make
- * or close handles.  They would wait with Ruby's lock held, which the thread
- * that forks may need, so they wait here instead. */
+/* From gipc_fork_prepare() on, other threads that make or close handles wait in the
+ * library.  They would hold Ruby's lock, which the thread that forks may need, so they
+ * wait here instead. */
 %{
 static VALUE fork_mutex;
 static VALUE forking_thread = Qfalse;
@@ -91,13 +91,13 @@ static int another_thread_forks(void) {
   return RB_UNLIKELY(forking_thread != Qfalse) && forking_thread != rb_thread_current();
 }
 
-/* Not with the mutex, which cannot be locked in a trap. */
+/* Polls, because a mutex cannot be locked in a trap. */
 static void await_fork(void) {
   while (another_thread_forks())
     rb_thread_wait_for((struct timeval){0, 1000});
 }
 
-/* What the garbage collector frees meanwhile is freed afterwards. */
+/* Objects that the garbage collector frees during a fork are freed after it. */
 typedef struct garbage {
   struct garbage *next;
   void (*free)(void *object);
@@ -150,17 +150,16 @@ static void free_process(void *process) {
 
 /* ---- Arguments --------------------------------------------------------------- */
 
-/* Only as long as the call lasts: lend and receive, below, tell what the library
- * keeps. */
+/* Valid during the call only; lend and receive, below, keep what the library
+ * borrows. */
 %typemap(in) const char * {
   $1 = NIL_P($input) ? NULL : StringValueCStr($input);
 }
 %typemap(freearg) const char * ""
 
 %{
-/* Handles and processes are objects of this file's own: how SWIG makes its
- * objects is another one in each version, and what it does to find a pointer
- * costs more than a get. */
+/* Handles and processes are typed objects of this file: the objects of SWIG differ
+ * between its versions, and its search for a pointer costs more than a get. */
 static const rb_data_type_t handle_type = {
     "Gipc::Native::Handle", {NULL, free_handle, NULL}};
 static const rb_data_type_t process_type = {
@@ -182,7 +181,7 @@ static void *pointer_of(VALUE object, const rb_data_type_t *type) {
   return pointer;
 }
 
-/* Frees what a handle or a process holds before the collector does. */
+/* Frees a handle or a process now, not when its object is collected. */
 static void release(VALUE object) {
   int is_handle = rb_typeddata_is_kind_of(object, &handle_type);
   void *pointer =

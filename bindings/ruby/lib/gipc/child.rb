@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# The life of a forked child: from its clean start to its end.
+# A forked child, from its reset to its end.
 
 module Gipc
   # @private
@@ -8,17 +8,17 @@ module Gipc
     # Reserved by the interpreter, or never caught.
     UNTRAPPED = %w[EXIT KILL STOP SEGV BUS ILL FPE VTALRM].freeze
 
-    # Calls the block with the handles and ends this process.  The thread that
-    # calls this is the only one of the child, and made for it.
+    # Calls the block with the handles and ends this process.  The calling thread is the
+    # only one of the child, and was created for it.
     #
-    # @param error [Exception, nil] what went wrong before
+    # @param error [Exception, nil] of a hook of the fork
     def self.run(handles, error, &block)
       status = 1
       ended = Native::ENDED_EXCEPTION
-      # The thread was made with interrupts held back.
+      # The thread was created with interrupts deferred.
       Thread.handle_interrupt(Object => :immediate) do
         reset_traps
-        handles.each(&:arrive)
+        handles.each(&:take_ownership)
         raise error if error
 
         block.call(*handles)
@@ -36,24 +36,24 @@ module Gipc
       finish(status, signal, ended)
     end
 
-    # The blocks of the parent's traps are still known to the interpreter.
+    # The interpreter still has the blocks of the parent's traps.
     def self.reset_traps
       (Signal.list.keys - UNTRAPPED).each do |name|
         previous = trap(name, "DEFAULT")
-        # As the library does, which leaves this one as it was.
+        # The library does not change this one.
         trap(name, previous) if name == "PIPE" && previous.is_a?(String)
       rescue ArgumentError, Errno::EINVAL
-        next # not to be trapped here
+        next # it cannot be trapped on this system
       end
     end
 
     def self.report(error)
       STDERR.write(text_of(error))
     rescue SystemCallError, IOError
-      nil # there is nobody to tell
+      nil # standard error is closed
     end
 
-    # As the interpreter prints it, also one whose message raises.
+    # The text that the interpreter prints, also of an error whose message raises.
     def self.text_of(error)
       error.full_message(highlight: STDERR.tty?)
     rescue Exception # rubocop:disable Lint/RescueException
@@ -68,12 +68,12 @@ module Gipc
         next
       end
       end_by(signal) if signal
-      # The library sends what is queued, and no Ruby runs that could see to these.
+      # The library writes what is queued, and no Ruby code runs that could handle these.
       %w[HUP INT TERM].each { |name| trap(name, "SYSTEM_DEFAULT") }
       Native.exit_as(status, ended)
     end
 
-    # As Ruby ends where nobody rescues the signal.
+    # Ends the process as Ruby does after a SignalException that is not rescued.
     def self.end_by(signal)
       trap(signal, "SYSTEM_DEFAULT")
       ::Process.kill(signal, ::Process.pid)

@@ -18,10 +18,10 @@ module Gipc
       end
     end
 
-    # A JSON document (RFC 8259) for each message, in UTF-8.  What JSON does not
-    # know is refused (JSON::GeneratorError): NaN and Infinity, binary Strings, keys
-    # that are no Strings or Symbols, integers over 64 bits, any other object.  So is nesting deeper than
-    # 100 levels, in both directions (JSON::NestingError; the library's default).
+    # A JSON document (RFC 8259) for each message, in UTF-8.  JSON::GeneratorError: NaN
+    # and Infinity, binary Strings, keys that are neither Strings nor Symbols, integers
+    # over 64 bits, and any other object.  JSON::NestingError: nesting deeper than 100
+    # levels, in both directions (the library's default).
     module Json
       DEPTH = 100
       INTEGERS = (-2**63...2**64).freeze
@@ -75,7 +75,7 @@ module Gipc
     module Msgpack
       def self.dump(object)
         MessagePack.pack(object)
-      rescue SystemStackError # which is no StandardError
+      rescue SystemStackError # which is not a StandardError
         raise ArgumentError, "Arrays and Hashes are nested too deeply"
       end
 

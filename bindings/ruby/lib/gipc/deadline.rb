@@ -9,10 +9,10 @@ module Gipc
     LONGEST = 1e9
     private_constant :LONGEST
 
-    # @param seconds [Numeric, nil] nil, negative or infinite: never, as in C
-    # @param masked [Boolean] whether the caller holds interrupts back, which are to
-    #   strike while it waits
-    # @return [Deadline, nil] nil: there is nothing to know
+    # @param seconds [Numeric, nil] nil, negative or infinite: no deadline, as in C
+    # @param masked [Boolean] whether the caller defers interrupts, which are to be raised
+    #   in its waits
+    # @return [Deadline, nil] nil if there is neither
     # @raise [ArgumentError] if it is not a number
     def self.after(seconds, masked: false)
       unless seconds.nil? || number?(seconds)
@@ -27,8 +27,8 @@ module Gipc
     end
     private_class_method :number?
 
-    # Lets interrupts strike in the block, which waits and has done nothing, where
-    # they are held back.
+    # Calls the block, which waits and has done nothing yet, so that deferred interrupts
+    # are raised in it.
     def self.interruptible(deadline, &block)
       deadline&.masked? ? Thread.handle_interrupt(Object => :on_blocking, &block) : yield
     end
@@ -42,12 +42,12 @@ module Gipc
       @masked
     end
 
-    # Seconds, never negative; nil: there is no end.
+    # Seconds until the deadline, never negative; nil if there is none.
     def left
       [@at - now, 0].max if @at
     end
 
-    def over?
+    def expired?
       !@at.nil? && now >= @at
     end
 

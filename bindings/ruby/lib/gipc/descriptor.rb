@@ -1,10 +1,10 @@
 # frozen_string_literal: true
 
-# A descriptor of the library, to wait for in Ruby's own way: other fibers run
-# where there is a scheduler, and other threads in any case.
+# Waiting for a descriptor of the library with Ruby's IO: other fibers run if there is a
+# scheduler, and other threads in any case.
 
 module Gipc
-  # Who waits for it has its lock.
+  # The caller of a wait has the lock.
   #
   # @private
   class Descriptor < FairLock
@@ -15,8 +15,8 @@ module Gipc
       @io = nil
     end
 
-    # One object for one descriptor, as schedulers and selectors know it by that.
-    # It does not own the descriptor.
+    # One IO object for each descriptor, because schedulers and selectors identify
+    # descriptors by their IO objects.  It does not own the descriptor.
     def io(fd)
       @io ||= IO.for_fd(fd, @event == :wait_readable ? "rb" : "wb", autoclose: false)
     end
@@ -26,7 +26,7 @@ module Gipc
       wait_for(io(fd), @event, deadline)
     end
 
-    # Until this one is writable, or the other one readable.
+    # Waits until this descriptor is writable, or the other one is readable.
     #
     # @param other [Integer]
     # @raise [Timeout] at the deadline
@@ -34,7 +34,7 @@ module Gipc
       Descriptor.wait_any([other], [fd], deadline)
     end
 
-    # Until one of these is readable, or one of those writable.
+    # Waits until one of the first descriptors is readable, or one of the second writable.
     #
     # @param readable [Array<Integer>]
     # @param writable [Array<Integer>]
@@ -45,7 +45,7 @@ module Gipc
       IO.open(all, "rb") { |io| new(:wait_readable).wait_for(io, :wait_readable, deadline) }
     end
 
-    # Before the descriptor is closed, whose number may come back as another one.
+    # Call this before the descriptor is closed: its number may be reused for another file.
     def forget
       @io&.close
       @io = nil
@@ -63,8 +63,8 @@ module Gipc
 
     private
 
-    # Async 1 ends a wait for a timeout around it, and does not raise the exception
-    # of that.  Without a scheduler, nothing has happened.
+    # Async 1 ends a wait when an enclosing timeout expires, without raising the exception
+    # of that timeout.  Without a scheduler, this does nothing.
     def raise_timeout_of(scheduler)
       name = scheduler.class.name.to_s[/.+(?=::)/] or return
       library = Object.const_get(name)

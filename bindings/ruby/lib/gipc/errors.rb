@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What goes wrong.  Beside these: EOFError at the end of a stream, and Errno::*.
+# The error classes.  Other errors are EOFError at the end of a stream, and Errno::*.
 
 module Gipc
   # All errors of this library.
@@ -9,20 +9,26 @@ module Gipc
   # The handle, or its direction, is closed.
   class Closed < Error; end
 
-  # Another fiber or thread is using it; or this one is, below a trap or a hook.
+  # Another fiber or thread is using the handle; or this one is, and was interrupted by
+  # a trap or a hook.
   class Locked < Error; end
 
-  # The time is over.
+  # The timeout expired.
   class Timeout < Error
-    # Whether a part of the message had left when a put timed out: the rest is
-    # queued and leaves before anything else, so do not put it again.  Otherwise
-    # the message is withdrawn.
+    # Whether a put was cancelled before any byte of the message was written.  If not,
+    # the remaining bytes are queued and written first: do not put the message again.
+    # @return [Boolean] true also for other operations
+    def withdrawn?
+      accepted.zero?
+    end
+
+    # The opposite of {#withdrawn?}, for a put: the name in 0.1.
     def in_progress?
       @in_progress || false
     end
 
-    # How many messages are sent or queued, from the first one on: of a put_many any
-    # number, of a put in progress 1, else 0.  Do not put these again.
+    # Number of messages that were written or queued, counted from the first one: any
+    # number for put_many, 0 or 1 for put.  Do not put these again.
     # @return [Integer]
     def accepted
       @accepted || (in_progress? ? 1 : 0)
@@ -32,16 +38,16 @@ module Gipc
     attr_writer :accepted
   end
 
-  # It belongs to another process.
+  # The handle or process belongs to another process.
   class WrongProcess < Error; end
 
   # The stream ended inside a message.
   class Truncated < Error; end
 
-  # The peer broke the format.
+  # The peer sent data that is not a valid frame.
   class Protocol < Error; end
 
-  # The message is over the limit of the handle.
+  # The message exceeds the limit of the handle.
   class TooBig < Error; end
 
   # A put on a reader, or a get on a writer.
@@ -50,11 +56,12 @@ module Gipc
   # The process has ended already.
   class Dead < Error; end
 
-  # The process has ended, and something else in this program took its status
-  # where the kernel does not keep it.
+  # The process has ended, other code in this program reaped it, and the kernel does not
+  # keep the status.
   class StatusLost < Error; end
 
-  # The variable GIPC_HANDLES is malformed, or means other descriptors.
+  # The variable GIPC_HANDLES is malformed, or its descriptors were
+  # replaced.
   class BadHandles < Error; end
 
   # In the order of their numbers.

@@ -1,11 +1,10 @@
 # frozen_string_literal: true
 
-# Lets fibers and threads do something one after the other, in the order in
-# which they came, and give up waiting at any time.
+# A fair (FIFO) lock for fibers and threads, whose wait can be interrupted or time out.
 
 module Gipc
-  # What it consists of is in ext/gipc/lock.i: no exception leaves it locked, and
-  # it works in a trap.
+  # The queue is in ext/gipc/lock.i: no exception leaves the lock acquired, and it works
+  # in a trap.
   #
   # @private
   class FairLock
@@ -13,22 +12,25 @@ module Gipc
       @tickets = []
     end
 
-    # Whether somebody has it, or waits for it.
+    # Whether a fiber or thread has the lock, or waits for it.
     def locked?
       !@tickets.empty?
     end
 
-    # Whether it cannot come while this call lasts, as what this one interrupts has it.
+    # Whether the lock cannot be released while this call lasts, because the code that
+    # this call interrupts has it.
     def locked_below?
       Native.is_locked_below(@tickets)
     end
 
-    # @raise [Timeout] if it does not come before the deadline
-    # @raise [Locked] instead of waiting for itself
+    # Acquires the lock, yields, and releases it.
+    #
+    # @raise [Timeout] if the lock is not acquired before the deadline
+    # @raise [Locked] if this call would wait for itself
     def exclusively(deadline)
       Native.queued(@tickets) do |ticket|
         until @tickets.first.equal?(ticket)
-          raise Timeout, "timed out, behind another" if deadline&.over?
+          raise Timeout, "timed out waiting for another fiber or thread that is using this handle" if deadline&.expired?
 
           Deadline.interruptible(deadline) { Native.await_lock(@tickets, ticket, deadline&.left) }
         end
@@ -36,7 +38,7 @@ module Gipc
       end
     end
 
-    # Does nothing when somebody has it.
+    # Yields with the lock, if no fiber or thread has it; otherwise does nothing.
     def if_free
       Native.queued(@tickets) { |ticket| yield if @tickets.first.equal?(ticket) } unless locked?
     end

@@ -1,29 +1,29 @@
 # frozen_string_literal: true
 
-# One end of a pipe: its messages, its closing, its way to a child.
+# One end of a pipe: getting, putting, closing, and passing to a child.
 
 require "fcntl"
 
 module Gipc
   # One end of a pipe: reads, writes, or both.
   #
-  # Fibers and threads may share it: they take turns, in each direction.  What
-  # waits lets other fibers run where there is a Fiber::Scheduler, and other
-  # threads in any case.  It may be broken off at any byte (a timeout,
-  # Async::Task#stop, Timeout.timeout, Thread#raise): a get keeps what has
-  # arrived for the next one, a put is withdrawn or, if a part of it has left,
-  # finished in the background.
+  # Fibers and threads may share a handle: each direction has a fair lock.  A call
+  # that waits lets other fibers run if there is a Fiber::Scheduler, and other threads
+  # in any case.  It may be interrupted at any byte (a timeout, Async::Task#stop,
+  # Timeout.timeout, Thread#raise): a get keeps the received bytes for the next one; a
+  # put is cancelled or, if a part of the message was written, finished in the
+  # background.
   #
   # Times are in seconds.  Every method may raise {Closed}, {WrongProcess} (in a
-  # process that did not get the handle) and Errno::*.
+  # process that does not own the handle) and Errno::*.
   class Handle
     include Enumerable
     include Transfer
 
-    # What {#limit} is at first: 1 GiB.
+    # The default of {#limit}: 1 GiB.
     DEFAULT_LIMIT = 1 << 30
 
-    # @return [#dump, #load] how an object becomes a message
+    # @return [#dump, #load] the codec
     attr_reader :codec
 
     # @private
@@ -36,24 +36,25 @@ module Gipc
       @flusher = nil
     end
 
-    # Takes the next object.
+    # Gets the next object.
     #
-    # With a block, calls it with the object, which is lost to nobody: an exception
-    # of another thread (Thread#raise, Timeout.timeout, Thread#kill) strikes while
-    # this waits and nothing is taken, or after the block has ended.
+    # With a block, calls it with the object, and no object is lost: an exception of
+    # another thread (Thread#raise, Timeout.timeout, Thread#kill) is raised while this
+    # waits and has taken nothing, or after the block has ended.
     #
     #   Timeout.timeout(5) { reader.get { |job| jobs << job } }
     #
     # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely;
-    #   0: takes what is there
+    #   0: does not wait
     # @yield [Object]
     # @return [Object] of a raw pipe a binary String; or what the block returns
-    # @raise [EOFError] at the end of the stream, and at every get after it
+    # @raise [EOFError] at the end of the stream, for this get and every later one
     # @raise [Timeout]
     # @raise [Truncated] if the stream ended inside a message
-    # @raise [Protocol, TooBig] if the peer breaks the format or the limit
+    # @raise [Protocol, TooBig] if the peer sends an invalid frame, or a message over the
+    #   limit
     # @raise [WrongDirection] on a writer
-    # @raise [Locked] in a trap or a hook that interrupts a get of this handle
+    # @raise [Locked] in a trap or a hook that interrupts a get on this handle
     def get(timeout: nil)
       return masked(timeout) { |deadline| yield @codec.load(take(deadline)) } if block_given?
 
@@ -63,12 +64,12 @@ module Gipc
       @codec.load(message)
     end
 
-    # Takes the next message as bytes, without the codec, into a String whose memory
-    # is used again.  The String cannot be changed meanwhile.
+    # Gets the next message as bytes, without the codec, into a String whose memory is
+    # reused.  The String cannot be changed during the call.
     #
-    # @param buffer [String] what it holds is lost; empty after an exception
+    # @param buffer [String] its content is lost; empty after an exception
     # @param timeout [Numeric, nil] (see #get)
-    # @return [String] buffer, which is binary from then on
+    # @return [String] buffer, with binary encoding
     # @raise (see #get)
     def get_into(buffer, timeout: nil)
       raise TypeError, "buffer is a String, not #{buffer.inspect}" unless buffer.is_a?(String)
@@ -80,13 +81,13 @@ module Gipc
       message.equal?(buffer) ? buffer : buffer.replace(message)
     end
 
-    # Takes the next object if it is there, in the manner of IO#read_nonblock.
-    # For programs with a loop of their own: a readable descriptor may bring more
-    # than one message, so take until there is none.
+    # Gets the next object without waiting, as IO#read_nonblock does.  For programs with
+    # their own loop: one readable event may stand for several messages, so repeat the
+    # call until there is none.
     #
     # @param exception [Boolean] false: returns :wait_readable instead of raising
     # @return [Object, :wait_readable]
-    # @raise [IO::EAGAINWaitReadable] if there is none yet
+    # @raise [IO::EAGAINWaitReadable] if no message is available
     # @raise (see #get)
     def get_nonblock(exception: true)
       get(timeout: 0)
@@ -104,7 +105,8 @@ module Gipc
     def each
       return enum_for unless block_given?
 
-      while true # not loop, which would eat a StopIteration of the block
+      # Kernel#loop would rescue a StopIteration raised by the block.
+      while true
         begin
           object = get
         rescue EOFError
@@ -114,24 +116,25 @@ module Gipc
       end
     end
 
-    # Puts an object.  It is with the kernel when this returns.
+    # Puts an object.  Returns when all bytes of the message are written, that is,
+    # accepted by the kernel.
     #
-    # With a block, calls it once the message is on its way, also where an exception
-    # of another thread (Thread#raise, Timeout.timeout) ends the wait for the rest of
-    # it.  If the block is not called, nothing of the message is sent.
+    # With a block, calls it once the message is accepted, also if an exception of
+    # another thread (Thread#raise, Timeout.timeout) ends the wait for its remaining
+    # bytes.  If the block is not called, nothing of the message is sent.
     #
     #   Timeout.timeout(5) { writer.put(job) { jobs.delete(job) } }
     #
     # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely
     # @yield []
     # @return [self]
-    # @raise [Timeout] see {Timeout#in_progress?}
-    # @raise [Errno::EPIPE] if the peer has closed its end, or is gone
-    # @raise [TooBig] if it is over the limit
+    # @raise [Timeout] see {Timeout#withdrawn?}
+    # @raise [Errno::EPIPE] if the peer has closed its end
+    # @raise [TooBig] if the message exceeds the limit
     # @raise [WrongDirection] on a reader
     # @raise [TypeError, ArgumentError, JSON::GeneratorError] and others of the codec, if
-    #   it cannot take the object, with the place of what it does not take
-    # @raise [Locked] in a trap or a hook that interrupts a put of this handle
+    #   it cannot encode the object; the text says which part
+    # @raise [Locked] in a trap or a hook that interrupts a put on this handle
     def put(object, timeout: nil, &accepted)
       message = Codec.encode(@codec, object)
       if accepted
@@ -144,23 +147,23 @@ module Gipc
       self
     end
 
-    # Puts an object if that needs no wait, in the manner of IO#write_nonblock: it is
-    # sent, or sent in the background from then on.
+    # Puts an object without waiting, as IO#write_nonblock does.  Its remaining bytes, if
+    # any, are written in the background.
     #
     # @param exception [Boolean] false: returns :wait_writable instead of raising
     # @return [self, :wait_writable]
-    # @raise [IO::EAGAINWaitWritable] if nothing of it was taken
+    # @raise [IO::EAGAINWaitWritable] if nothing of the message was written
     # @raise (see #put)
     def put_nonblock(object, exception: true)
       put(object, timeout: 0)
     rescue Timeout => e
-      return self if e.in_progress?
+      return self unless e.withdrawn?
       return :wait_writable unless exception
 
       raise IO::EAGAINWaitWritable, "no room for the message yet"
     end
 
-    # Puts an object, with all the time there is.
+    # Like {#put} without a timeout; returns self, so that calls can be chained.
     #
     # @return (see #put)
     # @raise (see #put)
@@ -168,11 +171,11 @@ module Gipc
       put(object)
     end
 
-    # Puts many objects, in as few system calls as they fit in.  They are with
-    # the kernel when this returns.  If it is broken off, a first part of them is
-    # sent or queued ({Timeout#accepted}).
+    # Puts many objects, in batches that reduce the number of system calls.  Returns when
+    # all bytes are written.  After an interruption the first ones are written or queued
+    # ({Timeout#accepted}).
     #
-    # @param objects [Enumerable] also a lazy one; all of it is encoded first
+    # @param objects [Enumerable] may be lazy; all objects are encoded first
     # @param timeout [Numeric, nil] for all of them (see #put)
     # @return [self]
     # @raise (see #put)
@@ -198,8 +201,8 @@ module Gipc
       raise
     end
 
-    # Waits until all that is queued, by a put that was broken off, is with the
-    # kernel.  It leaves without that, too.
+    # Waits until all bytes that an interrupted put has queued are written.  They are
+    # also written in the background.
     #
     # @param timeout [Numeric, nil] (see #put)
     # @return [self]
@@ -210,15 +213,15 @@ module Gipc
       self
     end
 
-    # Closes it.  The peer gets all that was put, then the end of the stream.
+    # Closes the handle.  The peer gets all messages, then the end of the stream.
     #
-    # @param timeout [Numeric, nil] seconds to wait until what is queued is sent;
+    # @param timeout [Numeric, nil] seconds to wait until queued bytes are written;
     #   nil, or negative: indefinitely
     # @return [nil]
-    # @raise [Timeout] if the rest was not sent in time: it is discarded, and the
-    #   handle is closed
-    # @raise [Locked] if a fiber or thread is using it
-    # @raise [Closed] if it was closed before
+    # @raise [Timeout] if the timeout expires: queued bytes are discarded, and the handle
+    #   is closed
+    # @raise [Locked] if a fiber or thread is using the handle
+    # @raise [Closed] if the handle was closed before
     def close(timeout: nil)
       deadline = Deadline.after(timeout)
       check_unused
@@ -234,24 +237,24 @@ module Gipc
       Native.release(@native)
     end
 
-    # Closes it without waiting: what is queued and cannot leave at once is lost,
-    # which the peer is told ({Truncated}) if a part of a message has left.
+    # Closes the handle without waiting.  Queued bytes that cannot be written at once are
+    # discarded; if a part of a message was written, the peer gets {Truncated}.
     #
     # @return [nil]
-    # @raise [Locked] if a fiber or thread is using it
+    # @raise [Locked] if a fiber or thread is using the handle
     def abort
       check_unused
       forget_descriptors
       Native.release(@native)
     end
 
-    # Ends the writing direction only.
+    # Shuts down the writing direction only.
     #
     # @return [nil]
     # @raise (see #close)
     def close_write
       stop_flushing
-      raise Locked, "another fiber or thread is using it" if @out.locked?
+      raise Locked, "another fiber or thread is using this handle" if @out.locked?
 
       finish_writing(nil) do
         @out.forget
@@ -260,7 +263,8 @@ module Gipc
       nil
     end
 
-    # Whether it is closed here: by {#close}, or as it has moved to a child.
+    # Whether the handle is closed in this process: by {#close}, or because it was passed
+    # to a child.
     def closed?
       Native.directions(@native)
       false
@@ -268,42 +272,42 @@ module Gipc
       true
     end
 
-    # Whether it is open for gets.
+    # Whether the handle is open for gets.
     def readable?
       open_for?(Native::READ)
     end
 
-    # Whether it is open for puts.
+    # Whether the handle is open for puts.
     def writable?
       open_for?(Native::WRITE)
     end
 
-    # What to wait for in a loop of one's own (IO.select, EventMachine, nio4r):
-    # of a duplex handle, what it reads from.  It may be quiet while a message is
-    # here already, so take with {#get_nonblock} until there is none, then wait.
+    # What to wait for in a loop of your own (IO.select, EventMachine, nio4r); for a duplex
+    # handle, the descriptor that it reads from.  The handle may hold messages while its
+    # descriptor is not readable: call {#get_nonblock} until there is none, then wait.
     #
-    # @return [IO] which does not own its descriptor
+    # @return [IO] does not own its descriptor
     def to_io
       return @in.io(Native.fd(@native, Native::READ)) if readable?
 
       @out.io(Native.fd(@native, Native::WRITE))
     end
 
-    # What {#to_io} is to be waited for: :r or :w, as nio4r calls them.
+    # The event to wait for with {#to_io}: :r or :w, as nio4r calls them.
     #
     # @return [:r, :w]
     def events
       readable? ? :r : :w
     end
 
-    # The largest message, in bytes, that it gets or puts.
+    # The size of the largest message, in bytes, that this handle gets or puts.
     #
-    # @return [Integer] {DEFAULT_LIMIT} at first
+    # @return [Integer] default {DEFAULT_LIMIT}
     def limit
       @limit || DEFAULT_LIMIT
     end
 
-    # Sets the limit.  What a peer claims costs memory only as it arrives.
+    # Sets the limit.  A message costs memory only as its bytes arrive.
     #
     # @param bytes [Integer]
     # @raise [TypeError] if it is not a number of bytes
@@ -312,17 +316,17 @@ module Gipc
       @limit = bytes
     end
 
-    # How many bytes are received and kept while a put waits; 64 MiB at first, and
-    # 0 turns it off.  Beyond it the peer waits.
+    # Sets how many bytes are read ahead while a put waits; default 64 MiB, 0 turns
+    # read-ahead off.  At the limit the peer waits.
     def read_limit=(bytes)
       Native.set_read_limit(@native, Options.count(:read_limit, bytes))
     end
 
-    # Sets the water marks of what may be queued to be sent: puts are taken while
-    # less than +high+ bytes are queued, 256 KiB at first.
+    # Sets the low and high water marks of the write queue: messages are queued while it
+    # holds less than +high+ bytes.
     #
-    # @param low [Integer] bytes; 64 KiB at first
-    # @param high [Integer] bytes
+    # @param low [Integer] bytes; default 64 KiB
+    # @param high [Integer] bytes; default 256 KiB
     # @return [self]
     # @raise [Errno::EINVAL] if low is not below high
     def set_marks(low, high)
@@ -330,16 +334,16 @@ module Gipc
       self
     end
 
-    # How many bytes it holds, with headers: received and not yet taken, and queued
-    # and not yet sent.
+    # Number of bytes in memory, with headers: received and not yet got, and queued and
+    # not yet written.
     #
-    # @return [Hash{Symbol => Integer}] read and write, where it is open for it
+    # @return [Hash{Symbol => Integer}] :read and :write, for the open directions
     def pending
       directions = {read: readable? && Native::READ, write: writable? && Native::WRITE}
       directions.filter_map { |name, one| [name, Native.pending(@native, one)] if one }.to_h
     end
 
-    # What it has done so far.
+    # Counters of this handle.
     #
     # @return [Hash{Symbol => Integer}] messages_in, messages_out, bytes_in,
     #   bytes_out, reads and writes (system calls)
@@ -349,7 +353,7 @@ module Gipc
         .to_h { |name| [name, stats.public_send(name)] }
     end
 
-    # With the directions that it is open for.
+    # With the open directions.
     def inspect
       state = if closed?
                 "closed"
@@ -361,10 +365,10 @@ module Gipc
 
     # @private
     def initialize_copy(_other)
-      raise TypeError, "there is only one of each end of a pipe"
+      raise TypeError, "#{self.class} cannot be copied (dup, clone)"
     end
 
-    # ---- Making: for this library only
+    # ---- Making handles (internal)
 
     # @private
     def self.lend_to_block(handles)
@@ -404,7 +408,7 @@ module Gipc
     end
     private_class_method :descriptor_of
 
-    # An exception that leaves the block goes on, also if another thread is in a get.
+    # Does not replace the exception that leaves the block, if another thread is in a get.
     # @private
     def abort_unless_locked
       abort
@@ -412,7 +416,7 @@ module Gipc
       nil
     end
 
-    # What {Gipc.wait} looks at: it, and its descriptor for reading, or for writing.
+    # What {Gipc.wait} checks: the native handle, its descriptor to read, or to write.
     # @private
     def watched
       return [@native] if closed?
@@ -421,7 +425,7 @@ module Gipc
       [@native, nil, Native.fd(@native, Native::WRITE)]
     end
 
-    # ---- The way to a child: for this library only
+    # ---- Passing to a child (internal)
 
     # @private
     def pass(options, name)
@@ -430,15 +434,15 @@ module Gipc
       Native.options_pass(options, name, @native)
     end
 
-    # It has moved: nothing of it is left here.
+    # Frees the handle in this process, after it was passed.
     # @private
-    def depart
+    def disown
       Native.release(@native)
     end
 
-    # It has come to this process.
+    # Makes this process the owner of the handle.
     # @private
-    def arrive
+    def take_ownership
       initialize(@native, @codec)
     end
 
@@ -461,7 +465,7 @@ module Gipc
       return if closed?
 
       @out.if_free { flush_in_background }
-      raise Locked, "another fiber or thread is using it"
+      raise Locked, "another fiber or thread is using this handle"
     end
   end
 end

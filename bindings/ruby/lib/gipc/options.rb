@@ -1,39 +1,38 @@
 # frozen_string_literal: true
 
-# The options of a start, from keywords to the library's own.
+# Converts keywords to the options of a start.
 
 module Gipc
   # The keywords of {Gipc.start_process} and {Gipc.exec_process}.  nil is the
-  # default of each.  A name that is not here is an ArgumentError; a value of
-  # another type is a TypeError, and one that cannot be an ArgumentError, each with
-  # the name of the option.  What fails at the start is an Errno::* that names the
-  # program, the directory, or the option.
+  # default of each.  An unknown name is an ArgumentError; a value of a wrong type is a
+  # TypeError, and an invalid value an ArgumentError; both name the option.  An error of
+  # the start is an Errno::* that names the program, the directory, or the option.
   #
-  # [name:] what {Process#name} tells; default "gipc-<pid>"
+  # [name:] what {Process#name} returns; default "gipc-<pid>"
   # [daemon:] true: the child is killed when this process ends, however it ends
-  # [death_signal:] the signal that it gets then (a name or a number), default KILL
+  # [death_signal:] the signal that a daemon gets then (a name or a number), default KILL
   # [env:] a Hash of variables to set; nil removes one
-  # [clear_env:] true: the child gets no variable but those of +env+
+  # [clear_env:] true: the child gets only the variables of +env+
   # [chdir:] its working directory
   # [program:] the file that {Gipc.exec_process} runs instead of the first word
-  # [stdin:, stdout:, stderr:] :inherit, the default; :null; :pipe, whose other
-  #   end {Process#stdin} and its like are; an IO or the number of a descriptor; and
-  #   for stderr :stdout
+  # [stdin:, stdout:, stderr:] :inherit, the default; :null; :pipe, whose parent's end
+  #   Process#stdin, #stdout or #stderr returns; an IO or the number of a descriptor;
+  #   :stdout, for stderr only
   # [map_fds:] a Hash: the child has a copy of each value (an IO or a number) under
   #   the number that is its key
   # [group:] :inherit, :new (a process group) or :session
   # [terminal:] an IO or a number: the controlling terminal of a new session
-  # [user:] [uid, gid, groups], numbers: most often needs the superuser
+  # [user:] [uid, gid, groups], numbers; usually needs the superuser
   # [uid:, gid:] a number: that one alone
-  # [no_new_privileges:] true: nothing that it executes gains privileges (Linux)
+  # [no_new_privileges:] true: no program that it executes gains privileges (Linux)
   # [umask:] 0 to 0777
-  # [nice:] what is added to the nice value
+  # [nice:] added to the nice value
   # [rlimits:] a Hash as {nofile: 64, core: [0, 0]}: soft and hard limit
   # [block_signals:] names or numbers of signals that it starts with blocked
-  # [keep_fds:] numbers: the descriptors that stay open beside 0 to 2.  Without
-  #   it a program gets none, and a block all that are not this library's.  Those
-  #   that Ruby itself needs stay open, too
-  # [keep_all_fds:] true: a program keeps all that are not closed on exec
+  # [keep_fds:] numbers of the descriptors that stay open, in addition to 0 to 2 and
+  #   those that Ruby needs.  Default: none in a program, and in a block all except those
+  #   of this library
+  # [keep_all_fds:] true: a program keeps all descriptors that are not close-on-exec
   module Options
     STDIO = {inherit: Native::STDIO_INHERIT, null: Native::STDIO_NULL,
              pipe: Native::STDIO_PIPE, stdout: Native::STDIO_STDOUT}.freeze

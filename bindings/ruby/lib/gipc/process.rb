@@ -1,29 +1,27 @@
 # frozen_string_literal: true
 
-# A child process: its start, its end, and signals in between.
+# A child process: starting it, signals, and its exit status.
 
 module Gipc
-  # A child process, made by {Gipc.start_process} or {Gipc.exec_process}.  It
-  # belongs to the process that started it.  What is collected while the child
-  # runs has no effect on the child.
+  # A child process, made by {Gipc.start_process} or {Gipc.exec_process}.  Its owner is
+  # the process that started it.  The child runs on if the object is collected.
   #
-  # Waiting lets other fibers run where there is a Fiber::Scheduler, and other
-  # threads in any case.  Any number of them may wait at once.
+  # A wait lets other fibers run if there is a Fiber::Scheduler, and other threads in any
+  # case.  Any number of them may wait at once.
   class Process
-    # How it ended.  +code+ is the exit code or nil, +signal+ the number of the
-    # signal that ended it or nil, +core+ whether a core was dumped; +user+ and
-    # +system+ are processor seconds and +max_rss+ KiB, nil where not known;
-    # +how+ tells how the status is known (:wait, :kernel, :reported, :child,
-    # :lost), +ended+ how a block ended: :return, :exit (it called exit),
-    # :exception (one escaped it); :unsent, the first two with messages that could
-    # not be written;
-    # :unborn, it was killed before the block began; :unknown, it was killed or left
-    # by exit!, or is a program.
+    # The exit status.  +code+ is the exit code or nil; +signal+ the number of the
+    # terminating signal or nil; +core+ whether a core was dumped; +user+ and +system+
+    # are processor seconds and +max_rss+ KiB, nil if not known; +how+ is the source of
+    # the status (:wait, :kernel, :reported, :child, :lost); +ended+ is how a block
+    # ended: :return; :exit, it called exit; :exception; :unsent, it returned or called
+    # exit, and queued messages could not be written; :before_start, the child ended
+    # before the block was called; :unknown, it was killed, called exit!, or is a
+    # program.
     ExitInfo = Struct.new(:code, :signal, :core, :how, :ended, :user, :system,
                           :max_rss, keyword_init: true)
     HOW = %i[unknown wait kernel reported child lost].freeze
-    ENDED = %i[unknown return exit exception unwound unborn unsent].freeze
-    # Pauses in seconds, where the kernel has no descriptor of a process.
+    ENDED = %i[unknown return exit exception unwound before_start unsent].freeze
+    # Pauses in seconds, if the kernel has no pidfd.
     FIRST_PAUSE = 0.001
     LONGEST_PAUSE = 0.05
     private_constant :HOW, :ENDED, :FIRST_PAUSE, :LONGEST_PAUSE
@@ -34,8 +32,8 @@ module Gipc
     # @return [String]
     attr_reader :name
 
-    # The ends of its standard streams that were started as :pipe, else nil.  They
-    # are yours to close.
+    # The parent's end of a standard stream that was started as :pipe, else nil.  The
+    # caller closes it.
     # @return [IO, nil]
     attr_reader :stdin, :stdout, :stderr
 
@@ -49,7 +47,7 @@ module Gipc
         fork(native_options, handles, options, &block)
       end
       process = new(native, options)
-      handles.each(&:depart)
+      handles.each(&:disown)
       process
     end
 
@@ -61,7 +59,7 @@ module Gipc
         Native.exec_process(words, native_options)
       end
       process = new(native, options)
-      handles.each_value(&:depart)
+      handles.each_value(&:disown)
       process
     end
 
@@ -82,9 +80,9 @@ module Gipc
       handles.map { |name, handle| [name.to_s, handle] }
     end
 
-    # Forks in a fresh thread, so that no fiber of this one comes along.  It is
-    # not to be broken off, nor left for another fiber: then nobody would have
-    # the child.
+    # Forks in a new thread, so that the child has no fiber of this one.  The wait for it
+    # cannot be interrupted and blocks other fibers: otherwise the process object of a
+    # child could be lost.
     def self.fork(native_options, handles, options, &block)
       kept = Options.numbers(options[:keep_fds]) if options[:keep_fds]
       Thread.handle_interrupt(Object => :never) do
@@ -113,17 +111,17 @@ module Gipc
       @stdin&.sync = true
     end
 
-    # Whether it still runs.
+    # Whether the child runs.
     def alive?
       !@info && Native.process_is_alive(@native)
     end
 
-    # The exit code; minus the number of the signal that ended it; nil while it
+    # The exit code; minus the number of the terminating signal; nil while the child
     # runs.
     #
     # @return [Integer, nil]
-    # @raise [StatusLost] if something else took the status, where the kernel
-    #   does not keep it
+    # @raise [StatusLost] if other code reaped the child, and the kernel does not keep
+    #   the status
     def exitcode
       info = exit_info
       return unless info
@@ -132,15 +130,15 @@ module Gipc
       info.signal ? -info.signal : info.code
     end
 
-    # @return [ExitInfo, nil] nil while it runs
+    # @return [ExitInfo, nil] nil while the child runs
     def exit_info
       @info ||= Native.process_info(@native)&.then { |info| translate(info) }
     end
 
-    # Waits until it has ended.  In a trap, too, whatever that interrupts.
+    # Waits until the child has ended.  Works in a trap, whatever that interrupts.
     #
-    # @param timeout [Numeric, nil] seconds; nil, or negative: until it ends
-    # @return [self, nil] nil if it still runs after timeout, as Thread#join
+    # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely
+    # @return [self, nil] nil if the timeout expires, as Thread#join
     def join(timeout = nil)
       deadline = Deadline.after(timeout)
       wait(deadline) if alive?
@@ -148,14 +146,14 @@ module Gipc
       release unless @sentinel || @end.locked?
       self
     rescue Timeout
-      raise unless deadline&.over?
+      raise unless deadline&.expired?
 
       nil
     end
 
-    # Asks it to end (SIGTERM).
+    # Sends SIGTERM.
     #
-    # @return [Boolean] false if it has ended already
+    # @return [Boolean] false if the child has ended already
     def terminate
       signal(:TERM)
       true
@@ -163,9 +161,9 @@ module Gipc
       false
     end
 
-    # Ends it (SIGKILL).
+    # Sends SIGKILL.
     #
-    # @return [Boolean] false if it has ended already
+    # @return [Boolean] false if the child has ended already
     def kill
       signal(:KILL)
       true
@@ -173,11 +171,12 @@ module Gipc
       false
     end
 
-    # Sends a signal: to this process, never to a stranger with its number.
+    # Sends a signal to this child only, never to another process that reuses its
+    # process ID.
     #
     # @param signal [Symbol, String, Integer] 0 only checks
     # @return [self]
-    # @raise [Dead] if it has ended already
+    # @raise [Dead] if the child has ended already
     def signal(signal)
       raise Dead, Native.strerror(Native::EDEAD) if @info
 
@@ -185,12 +184,12 @@ module Gipc
       self
     end
 
-    # Sends a signal to all processes of its group.
+    # Sends a signal to all processes of the process group of the child.
     #
     # @param (see #signal)
     # @return [self]
-    # @raise [Dead] if it has been joined
-    # @raise [Errno::EINVAL] if it was not started with +group+
+    # @raise [Dead] if the child has been joined
+    # @raise [Errno::EINVAL] if the child was not started with +group+
     def signal_group(signal)
       raise Dead, Native.strerror(Native::EDEAD) if @info
 
@@ -198,15 +197,15 @@ module Gipc
       self
     end
 
-    # Asks it to end, and ends it if it still runs after a while.
+    # Sends SIGTERM, waits for the grace period, and sends SIGKILL if the child still runs.
     #
-    # @param grace [Numeric] seconds; infinite: it is never killed
+    # @param grace [Numeric] seconds; infinite: SIGKILL is never sent
     # @return [self]
     # @raise [ArgumentError] if grace is negative or not a number; no signal is sent
     def stop(grace: 5)
       check_grace(grace)
       signal(:TERM)
-      signal(:CONT) # in case it is stopped
+      signal(:CONT) # a stopped child cannot handle the signal
       return self if join(grace)
 
       kill
@@ -215,13 +214,13 @@ module Gipc
       join
     end
 
-    # Asks all processes of its group to end.  When it has ended, or still runs after
-    # a while, all that are left are killed.
+    # Sends SIGTERM to all processes of the group, waits until the child has ended or the
+    # grace period is over, and sends SIGKILL to the remaining ones.
     #
     # @param (see #stop)
     # @return (see #stop)
     # @raise [ArgumentError] (see #stop)
-    # @raise [Errno::EINVAL] if it was not started with +group+
+    # @raise [Errno::EINVAL] if the child was not started with +group+
     def stop_group(grace: 5)
       check_grace(grace)
       signal_group(:TERM)
@@ -233,32 +232,31 @@ module Gipc
       join
     end
 
-    # Readable once it has ended: for loops of your own (IO.select, EventMachine,
-    # nio4r).  Until {#close}.  A process that was joined holds no descriptor, unless
+    # Readable once the child has ended: for loops of your own (IO.select, EventMachine,
+    # nio4r).  Valid until {#close}.  A process that was joined has no descriptor, unless
     # this was called before.
     #
-    # @return [IO] which does not own its descriptor
-    # @raise [Closed] if it was joined, or closed
-    # @raise [Errno::EOPNOTSUPP] where the kernel has none
+    # @return [IO] does not own its descriptor
+    # @raise [Closed] if the process was joined, or closed
+    # @raise [Errno::EOPNOTSUPP] if the kernel has no pidfd
     def sentinel
       raise Closed, "the process has been joined or closed" unless @native
 
       @sentinel ||= IO.for_fd(Native.process_fd(@native), "rb", autoclose: false)
     end
 
-    # Lets go of it, which only one that has ended allows.  How it ended is still
-    # known.
+    # Releases the descriptor of an ended process.  The exit status remains available.
     #
     # @return [nil]
-    # @raise [Locked] if it still runs
+    # @raise [Locked] if the child still runs
     def close
-      raise Locked, "the process still runs" if alive?
+      raise Locked, "process #{pid} is still running: join or stop it before close" if alive?
 
       exit_info
       release
     end
 
-    # With its name, its number, and whether it runs.
+    # With its name, its process ID, and its state.
     def inspect
       state = if alive?
                 "running"
@@ -280,7 +278,7 @@ module Gipc
 
     # @private
     def initialize_copy(_other)
-      raise TypeError, "there is only one of each process"
+      raise TypeError, "#{self.class} cannot be copied (dup, clone)"
     end
 
     private
@@ -301,8 +299,8 @@ module Gipc
       raise ArgumentError, "grace is 0 seconds or more, not #{grace}" if grace&.negative?
     end
 
-    # What this call interrupts may wait already, which cannot go on before: then
-    # the descriptor is not waited for in a scheduler, and stays open.
+    # The code that this call interrupts may wait for the same descriptor, and cannot
+    # continue before this call returns: then this waits without the lock.
     def wait(deadline)
       fd = descriptor
       if fd.nil?
@@ -314,7 +312,8 @@ module Gipc
       end
     end
 
-    # Waits and leaves it to be joined: until then its group keeps its number.
+    # Waits without reaping the child: until it is reaped, the ID of its group is not
+    # reused.
     def await_end(deadline)
       fd = descriptor
       if fd.nil?
@@ -325,7 +324,7 @@ module Gipc
         @end.exclusively(deadline) { @end.wait(fd, deadline) unless @info }
       end
     rescue Timeout
-      raise unless deadline&.over?
+      raise unless deadline&.expired?
     end
 
     def descriptor
@@ -337,14 +336,14 @@ module Gipc
     def poll(deadline)
       pause = FIRST_PAUSE
       while alive?
-        raise Timeout, "timed out" if deadline&.over?
+        raise Timeout, "timed out" if deadline&.expired?
 
         sleep([pause, deadline&.left].compact.min)
         pause = [pause * 2, LONGEST_PAUSE].min
       end
     end
 
-    # Its descriptor goes at once, not when it is collected.
+    # Closes the descriptor now, not when the object is collected.
     def release
       return unless @native
 

@@ -1,16 +1,15 @@
 # frozen_string_literal: true
 
-# How bytes get into a handle and out of it, with waits in between: what
-# {Gipc::Handle} does where it cannot be done at once.
+# The gets and puts of {Gipc::Handle} that must wait.
 
 module Gipc
   # @private
   module Transfer
     private
 
-    # Calls the block with the deadline and with interrupts held back, but where it
-    # waits.  A scheduler's fibers are broken off in waits only, and the mask would
-    # go with the thread to other fibers.
+    # Calls the block with the deadline, and defers interrupts to its waits.  With a
+    # scheduler the mask is not needed, as fibers are interrupted in waits only, and it
+    # would apply to the other fibers of the thread.
     def masked(timeout)
       return yield(Deadline.after(timeout)) if Fiber.current_scheduler
 
@@ -26,13 +25,13 @@ module Gipc
       message.is_a?(String) ? message : receive(message, deadline)
     end
 
-    # A get that could not be done at once, with what it has come to so far.  What
-    # is large goes into the buffer, if there is one.
+    # Completes a get whose first step had this outcome.  A large message is received into
+    # the buffer, if there is one.
     def receive(result, deadline, buffer = nil)
       Gipc.let_others_run if result == Native::YIELD
       fd = Native.fd(@native, Native::READ)
       @in.exclusively(deadline) do
-        # Saves a look into the kernel, which has just had nothing.
+        # Saves a system call: there was nothing to read just now.
         @in.wait(fd, deadline) if result == Native::WAIT && Native.pending(@native, Native::READ).zero?
         loop do
           case message = Native.take(@native)
@@ -45,14 +44,14 @@ module Gipc
       end
     end
 
-    # Straight into a String.
+    # Receives a large message straight into a String.
     def receive_large(fd, deadline, buffer)
       Native.receive(@native, buffer) { @in.wait(fd, deadline) }
     end
 
     # ---- Putting
 
-    # Waits for the lock, then yields the descriptor.
+    # Acquires the lock, then yields the descriptor.
     def writing(deadline)
       fd = Native.fd(@native, Native::WRITE)
       @out.exclusively(deadline) do
@@ -67,7 +66,7 @@ module Gipc
       finish_put(message, result, deadline) unless result == Native::DONE
     end
 
-    # A put that could not be done at once, with what it has come to so far.
+    # Completes a put whose first step had this outcome.
     def finish_put(message, result, deadline)
       message = unchanging(message)
       writing(deadline) do |fd|
@@ -86,15 +85,15 @@ module Gipc
       raise
     end
 
-    # Straight from a String.
+    # Puts a large message straight from a String.
     def lend(message, fd, deadline)
       Native.lend(@native, message) do |outcome|
         outcome == Native::YIELD ? Gipc.let_others_run : wait_writable(fd, deadline)
       end
     end
 
-    # Calls the block of a put once the message is on its way, also if an exception
-    # ends the wait for its rest.
+    # Calls the block of a put once the message is accepted, also if an exception ends the
+    # wait for its remaining bytes.
     def confirm(accepted)
       yield
     rescue Exception => e # rubocop:disable Lint/RescueException
@@ -104,8 +103,8 @@ module Gipc
       accepted.call
     end
 
-    # What the caller does with the String while it waits here changes nothing.
-    # Both share their bytes until then.
+    # A String that the caller cannot change during the wait.  Both share their bytes
+    # until the caller changes its own one.
     def unchanging(message)
       message.frozen? ? message : message.dup.freeze
     end
@@ -114,23 +113,23 @@ module Gipc
       wait_writable(fd, deadline) until Native.flush_step(@native) == Native::DONE
     end
 
-    # What a put that was broken off has left in the queue is sent meanwhile.
+    # Starts the background flush of what an interrupted put has queued.
     def flush_in_background
       return if @flusher&.alive? || Native.pending(@native, Native::WRITE).zero?
 
       @flusher = Thread.new { Thread.handle_interrupt(Object => :immediate) { flush_all } }
     rescue Error, ThreadError
-      nil # it is closed; or the program ends, and has no more threads
+      nil # the handle is closed; or the program ends and cannot start threads
     end
 
     def flush_all
       @out.exclusively(nil) do
         send_queued(Native.fd(@native, Native::WRITE), nil)
       ensure
-        @flusher = nil # what is queued later is another one's
+        @flusher = nil # what is queued later needs another flush
       end
     rescue Error, SystemCallError
-      nil # which the next put raises
+      nil # the next put raises it
     end
 
     def stop_flushing
@@ -138,27 +137,26 @@ module Gipc
       @flusher = nil
     end
 
-    # Two peers that put at once, and only put, would wait for each other: what the
-    # other one puts is received meanwhile, by whoever gets or else here, so that
-    # the wait is for both directions.
+    # The peer may also be blocked in a put: this waits for both directions, and reads
+    # ahead unless a get is in progress, so that both can continue.
     def wait_writable(fd, deadline)
-      if receives_ahead?
+      if reads_ahead?
         @out.wait_either(fd, Native.fd(@native, Native::READ), deadline)
       else
         @out.wait(fd, deadline)
       end
     end
 
-    def receives_ahead?
+    def reads_ahead?
       return false unless @duplex && readable?
 
       @in.if_free { Native.read_ahead(@native) }
       true
     rescue Error, SystemCallError
-      false # the limit, or the end, which the next get raises
+      false # the limit or the end of the stream; the next get raises it
     end
 
-    # Repeats a step that cannot be done while bytes are queued.
+    # Repeats a step that is not possible while bytes are queued.
     def finish_writing(deadline)
       while yield == Native::WAIT
         writing(deadline) { |fd| send_queued(fd, deadline) }

@@ -3,15 +3,15 @@
 # Waiting for several handles and processes at once.
 
 module Gipc
-  # How long a look takes at the most where the kernel has no descriptor of a process.
-  LONGEST_LOOK = 0.05
-  private_constant :LONGEST_LOOK
+  # The longest wait, in seconds, if the kernel has no pidfd.
+  LONGEST_WAIT = 0.05
+  private_constant :LONGEST_WAIT
 
   class << self
-    # Waits until one of these is ready: a handle to get from, when it has a message,
-    # perhaps only a part of one, or is at its end; a writer, when there is room; a
-    # closed handle, always; a process, when it has ended.  Other fibers run
-    # meanwhile where there is a Fiber::Scheduler, and other threads in any case.
+    # Waits until one of the objects is ready.  A handle that reads is ready at the end of
+    # the stream, and if it has a message or a part of one; a writer if it is writable; a
+    # closed handle always; a process when it has ended.  Other fibers run during the wait
+    # if there is a Fiber::Scheduler, and other threads in any case.
     #
     #   Gipc.wait([reader, child], timeout: 5).each { |one| ... }
     #
@@ -27,7 +27,7 @@ module Gipc
       while true
         watched = objects.map(&:watched)
         ready = Native.ready(watched.map(&:first))
-        return objects.values_at(*ready.sort) if !ready.empty? || deadline&.over?
+        return objects.values_at(*ready.sort) if !ready.empty? || deadline&.expired?
 
         await_one(watched, deadline)
       end
@@ -38,10 +38,10 @@ module Gipc
     def await_one(watched, deadline)
       _, readable, writable = watched.map { |one| one.fill(nil, one.size...3) }.transpose
       blind = watched.any? { |_, *descriptors| descriptors.none? }
-      look = blind ? Deadline.after([LONGEST_LOOK, deadline&.left].compact.min) : deadline
+      look = blind ? Deadline.after([LONGEST_WAIT, deadline&.left].compact.min) : deadline
       Descriptor.wait_any((readable || []).compact.uniq, (writable || []).compact.uniq, look)
     rescue Timeout
-      nil # of which the caller looks at the rest
+      nil # the caller checks the deadline
     end
   end
 end

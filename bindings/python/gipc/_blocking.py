@@ -1,0 +1,19 @@
+"""The backend of a call that blocks: gevent's, or that of threads."""
+
+from __future__ import annotations
+
+import sys
+
+from ._backend import Backend
+from ._threads import threads
+
+
+def current_backend() -> Backend:
+    """gevent's if this thread has a hub; without one the thread has no other
+    greenlet that could run while one waits."""
+    gevent_hub = sys.modules.get("gevent._hub_local")
+    if gevent_hub is not None and gevent_hub.get_hub_if_exists() is not None:
+        from ._gevent import greenlets
+
+        return greenlets
+    return threads

@@ -1,0 +1,98 @@
+"""Getting: the bodies that the readers of gipc and of gipc.aio have in common."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Callable
+
+from . import _native
+from ._backend import Backend, wait_for_lock
+from ._handle import _GIPCHandle
+from ._native import DONE, READ, WAIT, YIELD, Lent, Locked
+from ._types import Deadline
+from .errors import timed_out
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+
+class Reading(_GIPCHandle):
+    _direction = READ
+
+    async def _receive(
+        self, outcome: object, backend: Backend, deadline: Deadline
+    ) -> bytes:
+        """The next message.  outcome: that of the native take, if it was
+        tried."""
+        with Locked(self._lock, backend.new_event) as event:
+            if event is not None:
+                await wait_for_lock(self, event, deadline)
+            if self._closed:
+                self._validate()
+            if outcome == YIELD:
+                await backend.yield_()
+            data = await backend.receive(self, deadline)
+            if data.__class__ is not bytes:
+                if data == WAIT:
+                    raise _no_message()
+                data = _native.new_bytes(self._h)
+                await self._fill(data, _native.get_bytes, backend, deadline)
+            message: bytes = data
+            return message
+
+    async def _receive_into(
+        self, buffer: Buffer, backend: Backend, deadline: Deadline
+    ) -> int:
+        with Locked(self._lock, backend.new_event) as event:
+            if event is not None:
+                await wait_for_lock(self, event, deadline)
+            self._validate()
+            # Messages that are all there must not keep the others waiting.
+            if _native.yields():
+                await backend.yield_()
+                self._validate()
+            # The view keeps the memory where it is.
+            with memoryview(buffer) as view:
+                return await self._fill(
+                    view, _native.get_into, backend, deadline
+                )
+
+    async def _fill(
+        self,
+        buffer: bytes | memoryview,
+        step: Callable[[Any, Any], int | None],
+        backend: Backend,
+        deadline: Deadline,
+    ) -> int:
+        """Receives a message straight into a buffer, and returns its size.  An
+        error leaves the received bytes for the next get."""
+        with Lent(self._h, buffer, READ):
+            while True:
+                size = step(self._h, buffer)
+                if size is not None:
+                    return size
+                if not await backend.wait_ready(self, READ, deadline):
+                    raise _no_message()
+
+    def _close_direction(self, native: Any) -> int:
+        # The next put of the peer fails, as on a pipe of one direction.
+        shut_down(_native.fd(native, READ), READ)
+        return DONE
+
+    def _drop_direction(self, native: Any) -> None:
+        self._close_direction(native)
+
+
+def _no_message() -> BaseException:
+    return timed_out("timed out waiting for a message")
+
+
+def shut_down(fd: int, direction: int) -> None:
+    import socket
+
+    how = socket.SHUT_RD if direction == READ else socket.SHUT_WR
+    try:
+        with socket.socket(fileno=os.dup(fd)) as s:
+            s.shutdown(how)
+    except OSError:
+        pass  # not a socket: the stream ends when the other direction is closed

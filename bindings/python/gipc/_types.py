@@ -1,0 +1,98 @@
+"""The types in the signatures of the package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import (
+    Any,
+    Callable,
+    Literal,
+    Optional,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Union,
+)
+
+# What a handle gets and puts follows from its codecs: bytes with None, what a
+# function takes or returns, and Any with a codec that is named.
+Got = TypeVar("Got")
+Put = TypeVar("Put")
+Got_co = TypeVar("Got_co", covariant=True)
+Put_contra = TypeVar("Put_contra", contravariant=True)
+First = TypeVar("First")
+Second = TypeVar("Second")
+Member = TypeVar("Member")
+
+BytesLike = Union[bytes, bytearray, memoryview]
+CodecName = Literal["default", "pickle", "json", "msgpack"]
+Encoder = Union[Callable[[Any], bytes], CodecName, None]
+Decoder = Union[Callable[[bytes], Any], CodecName, None]
+# As handles keep it: None for raw bytes.
+Codec = Optional[Callable[[Any], Any]]
+
+
+class HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+
+class GeventTimeout(Protocol):
+    """A gevent.Timeout; gevent need not be installed."""
+
+    def start(self) -> object: ...
+
+    def cancel(self) -> object: ...
+
+
+Timeout = Union[float, GeventTimeout, None]
+Deadline = Optional[float]
+
+Descriptor = Union[int, HasFileno]
+File = Union[Descriptor, None]
+Text = Union[str, bytes, "os.PathLike[str]"]
+Signal = Union[int, str]  # 15, signal.SIGTERM, "TERM"
+
+
+class Options(TypedDict, total=False):
+    """The options of a start that are not in its signature."""
+
+    death_signal: Signal | None
+    text: bool | None
+    encoding: str | None
+    errors: str | None
+    map_fds: Mapping[int, Descriptor] | None
+    keep_fds: Iterable[Descriptor] | Literal["all"] | None
+    group: Literal["inherit", "new", "session"] | None
+    terminal: Descriptor | None
+    umask: int | None
+    nice: int | None
+    user: str | int | None
+    uid: int | None
+    gid: str | int | None
+    groups: Iterable[str | int] | None
+    rlimits: (
+        Mapping[str | int, int | None | tuple[int | None, int | None]]
+        | Mapping[str, int | None | tuple[int | None, int | None]]
+        | Mapping[str, int]
+        | Mapping[str, tuple[int, int]]
+        | None
+    )
+    no_new_privileges: bool | None
+    block_signals: Iterable[Signal] | None
+
+
+class FunctionOptions(Options, total=False):
+    """Those of start_process."""
+
+    env: Mapping[str, str] | None
+    cwd: Text | None
+    stdin: File
+    stdout: File
+    stderr: File
+
+
+class ProgramOptions(Options, total=False):
+    """Those of exec_process."""
+
+    program: Text | None
