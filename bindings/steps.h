@@ -30,8 +30,7 @@ enum step_outcome {
  * cheaper than what lending takes. */
 enum { LENT_FROM = 32 * 1024 };
 
-/* ---- Fairness
- * -----------------------------------------------------------------
+/* ---- Fairness -----------------------------------------------------------
  *
  * A task that never has to wait would never let others run.  A thread that has
  * moved this many bytes since it last waited or yielded gets STEP_YIELD once.
@@ -57,8 +56,7 @@ static inline int step_wait(void) {
   return STEP_WAIT;
 }
 
-/* ---- Steps
- * --------------------------------------------------------------------- */
+/* ---- Steps -------------------------------------------------------------- */
 
 static inline int outcome_of(int result) {
   if (result == -EAGAIN)
@@ -154,8 +152,7 @@ static inline int step_shutdown(gipc_handle *h) {
   return outcome_of(gipc_shutdown(h));
 }
 
-/* ---- Waiting
- * ------------------------------------------------------------------- */
+/* ---- Waiting ------------------------------------------------------------ */
 
 /* The monotonic clock, in seconds. */
 static inline double now(void) {

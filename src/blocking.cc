@@ -110,6 +110,9 @@ int Handle::get(Deadline deadline, View &out) {
   error = error != 0 ? error : interrupted();
   if (error != 0)
     return error;
+  int received = receiver_.next_received(out);
+  if (received != -EAGAIN)
+    return received;
   // A blocking read returns available bytes at once, so a try first would only
   // cost a system call.
   bool waits =

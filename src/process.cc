@@ -103,8 +103,8 @@ int Process::report(int wait_status) noexcept {
 // ---- Signals ----------------------------------------------------------------
 
 int Process::kill(int number) noexcept {
-  // Without a descriptor: the pid cannot have been given to a stranger before
-  // this process, or a thief in it, has reaped the child.
+  // Without a descriptor: the pid cannot belong to another process before this
+  // process, or another reaper in it, has reaped the child.
   int result = status_.exit_fd() >= 0
                    ? os::signal_by_exit_fd(status_.exit_fd(), number)
                    : -ENOSYS;
@@ -267,7 +267,7 @@ void Process::on_end() noexcept {
     (void)kill_group(SIGKILL);
   if (!status_.reap_or_sleep())
     return;
-  // The descriptor stays readable for ever.
+  // The descriptor stays readable from then on.
   drop_watch();
   in_callback_ = true;
   callback_(reinterpret_cast<gipc_process *>(this), user_);

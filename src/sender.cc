@@ -18,10 +18,8 @@ std::atomic<uint32_t> Sender::ending_{0};
 
 // ---- State ------------------------------------------------------------------
 
-int Sender::gate() const noexcept {
+int Sender::refusal() const noexcept {
   switch (state()) {
-  case State::idle:
-    return process_ends() ? GIPC_ELOCKED : 0;
   case State::absent:
     return GIPC_EDIRECTION;
   case State::failed:
@@ -29,6 +27,7 @@ int Sender::gate() const noexcept {
   case State::shutting:
   case State::closed:
     return GIPC_ECLOSED;
+  case State::idle: // the process ends
   case State::putting:
   case State::waiting:
     break;
@@ -173,14 +172,6 @@ int Sender::flush_step() noexcept {
 }
 
 // ---- Messages ---------------------------------------------------------------
-
-int Sender::check_put(const void *data, size_t size) const noexcept {
-  if (int error = gate())
-    return error;
-  if (size > limit_)
-    return GIPC_ETOOBIG;
-  return size > PTRDIFF_MAX || (data == nullptr && size > 0) ? -EINVAL : 0;
-}
 
 int Sender::fail_with(int why) noexcept {
   end_ = why;

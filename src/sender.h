@@ -34,8 +34,11 @@ public:
     return state_.load(std::memory_order_relaxed);
   }
   bool is_open() const noexcept { return channel_.is_open(); }
-  // The error that a put returns in this state; 0: it may proceed.
-  int gate() const noexcept;
+  // The error that a put returns in this state; 0: it may proceed.  The usual
+  // answer is inline, because put_many asks for each message.
+  int gate() const noexcept {
+    return state() == State::idle && !process_ends() ? 0 : refusal();
+  }
   // The reason why no more bytes can be written; 0: they can.
   int end() const noexcept { return end_; }
 
@@ -80,7 +83,13 @@ public:
   void forget_put() noexcept;
 
   // ---- For the blocking tier, which holds a TryLock
-  int check_put(const void *data, size_t size) const noexcept;
+  int check_put(const void *data, size_t size) const noexcept {
+    if (int error = gate())
+      return error;
+    if (size > limit_)
+      return GIPC_ETOOBIG;
+    return size > PTRDIFF_MAX || (data == nullptr && size > 0) ? -EINVAL : 0;
+  }
   int begin_put(const void *data, size_t size) noexcept;
   // Copies the borrowed message, so that the caller's memory may change.
   int copy_put(const void *data) noexcept;
@@ -132,6 +141,8 @@ public:
   Exit send_at_exit() noexcept;
 
 private:
+  int refusal() const noexcept;
+
   // A queue of this length is written without waiting for the end of the loop
   // iteration.
   static constexpr size_t flush_step_size = 64 * 1024;

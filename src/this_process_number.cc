@@ -22,7 +22,7 @@ std::atomic<int> way;
 // of two threads that ask first only one counts up.
 std::atomic<uint64_t> owner;
 
-// The page stays zero for ever, and each question asks the kernel.
+// The page always stays zero, and each question asks the kernel.
 uint32_t number_by_pid() noexcept {
   auto self = static_cast<uint32_t>(::getpid());
   uint64_t known = owner.load();

@@ -255,6 +255,7 @@ OUTPUT_NUMBER(int, timed_out)
 scheduler *scheduler_new(void);
 int scheduler_watch(scheduler *s, int fd, int direction, double timeout);
 int scheduler_forget(scheduler *s, int token);
+int scheduler_forget_fd(scheduler *s, int fd);
 int scheduler_run(scheduler *s, int block);
 int scheduler_next(scheduler *s, int *timed_out);
 

@@ -147,24 +147,41 @@ int scheduler_forget(scheduler *s, int token) {
   return 0;
 }
 
+int scheduler_forget_fd(scheduler *s, int fd) {
+  if (s == NULL || fd < 0)
+    return -EINVAL;
+  for (int i = 0; i < s->count; ++i)
+    if (s->waiters[i]->state == WAITING && ev_is_active(&s->waiters[i]->io) &&
+        s->waiters[i]->io.fd == fd)
+      make_ready(s->waiters[i], 0);
+  return 0;
+}
+
 /* An error of a hook, as of Ctrl-C, can leave a wait behind whose descriptor is
  * closed then.  libev ends the process when it is given such a one. */
 static void end_waits_for_closed(scheduler *s) {
-  while (s->new_count > 0) {
-    waiter *w = s->waiters[s->new[--s->new_count]];
-    w->is_new = 0;
+  for (int i = 0; i < s->new_count; ++i) {
+    waiter *w = s->waiters[s->new[i]];
     if (w->state == WAITING && ev_is_active(&w->io) &&
         fcntl(w->io.fd, F_GETFD) < 0)
       make_ready(w, 0);
   }
 }
 
+/* All of them are in the kernel's set. */
+static void forget_new(scheduler *s) {
+  while (s->new_count > 0)
+    s->waiters[s->new[--s->new_count]]->is_new = 0;
+}
+
 int scheduler_run(scheduler *s, int block) {
   if (s == NULL)
     return -EINVAL;
   end_waits_for_closed(s);
-  if (s->ready == 0)
+  if (s->ready == 0) {
     ev_run(s->loop, block ? EVRUN_ONCE : EVRUN_NOWAIT);
+    forget_new(s);
+  }
   return s->ready;
 }
 

@@ -16,6 +16,10 @@ void scheduler_free(scheduler *s);
 int scheduler_watch(scheduler *s, int fd, int direction, double timeout);
 /* Ends the wait of a token, which is then free for another one. */
 int scheduler_forget(scheduler *s, int token);
+/* Makes all waits for a descriptor ready, before it is closed: libev ends the
+ * process when the descriptor of a watcher is closed and its number is reused.
+ */
+int scheduler_forget_fd(scheduler *s, int fd);
 
 /* Looks for what is ready; blocks until something is, or until a signal, if
  * block is not 0.  Returns how many tokens are ready. */

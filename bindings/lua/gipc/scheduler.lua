@@ -336,6 +336,13 @@ function Parking:wake()
   end
 end
 
+--- Ends all waits for a descriptor, before it is closed.
+function scheduler.forget(fd)
+  if private then
+    native.scheduler_forget_fd(private, fd)
+  end
+end
+
 function scheduler.active()
   return true
 end

@@ -90,15 +90,40 @@ def reserved_descriptors() -> list[int]:
         getattr(getattr(sys.modules.get(module), owner, None), name, None)
         for module, owner, name in _OF_MULTIPROCESSING
     ]
+    pipes: dict[str, list[int]] = {}
     for name in os.listdir(_FOLDER) if os.path.isdir(_FOLDER) else ():
         try:
-            if _OF_LOOPS.match(os.readlink(_FOLDER + name)):
-                found.append(int(name))
+            target = os.readlink(_FOLDER + name)
         except OSError:
-            pass  # that of the listing itself
+            continue  # that of the listing itself
+        if _OF_LOOPS.match(target):
+            found.append(int(name))
+        elif target.startswith("pipe:"):
+            pipes.setdefault(target, []).append(int(name))
+    if any(module in sys.modules for module in _WITH_LIBUV):
+        for ends in pipes.values():
+            if _is_lock_of_libuv(ends):
+                found += ends
     return [fd for fd in found if fd is not None]
 
 
+def _is_lock_of_libuv(ends: list[int]) -> bool:
+    """Whether a pipe is the one that libuv closes in each forked child, by its
+    numbers: it has both ends, and always one byte in it."""
+    import fcntl
+    import termios
+
+    try:
+        return len(ends) == 2 and all(
+            fcntl.ioctl(fd, termios.FIONREAD, _ZERO) == _ONE for fd in ends
+        )
+    except OSError:
+        return False
+
+
+_ZERO = (0).to_bytes(4, sys.byteorder)
+_ONE = (1).to_bytes(4, sys.byteorder)
+_WITH_LIBUV = "uvloop", "gevent.libuv.loop"
 _FOLDER = "/proc/self/fd/"
 _OF_LOOPS = re.compile(r"anon_inode:\[(event|timerfd|signalfd|io_uring)")
 _OF_MULTIPROCESSING = [
@@ -209,6 +234,10 @@ def _leave_trio() -> None:
     _inherited.append((dict(context), sys.get_asyncgen_hooks()))
     if context:
         sys.set_asyncgen_hooks(None, None)
+    runner = context.get("runner")
+    if runner is not None:
+        # A thread of the parent may hold it.  The end of a generator acquires it.
+        runner.entry_queue.lock = type(runner.entry_queue.lock)()
     context.clear()
     # The threads exist in the parent only; trio before 0.24 would wait for them.
     core._thread_cache.THREAD_CACHE._idle_workers.clear()

@@ -229,7 +229,7 @@ def inherited(name: str) -> _native.Handle:
             return _inherit(path(name))
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            error.errno, "no handle was passed under this name", name
+            error.errno, "no handle was passed under the name", name
         ) from None
     finally:
         # The library changes the environment of C.

@@ -29,6 +29,7 @@ message was written.
 from __future__ import annotations
 
 from asyncio import CancelledError as _CancelledError
+from asyncio import TimeoutError as _TimeoutError
 from collections.abc import Callable as _Callable
 from collections.abc import Iterable as _Iterable
 from sys import version_info as _version_info
@@ -277,12 +278,19 @@ def withdrawn(error: BaseException) -> bool | None:
         result: bool | None = getattr(cause, "withdrawn", None)
         if result is not None:
             return result
-        # Before Python 3.11 an await of a cancelled task raises a new one, with
-        # that of the task as its context.
-        if isinstance(cause, _CancelledError) and (
-            _version_info >= (3, 11)
-            or not isinstance(cause.__context__, _CancelledError)
-        ):
-            return True  # it came before the put had begun
-        cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, _CancelledError):
+            # Before Python 3.11 an await of a cancelled task raises a new one,
+            # with that of the task as its context.
+            if _version_info >= (3, 11) or not isinstance(
+                cause.__context__, _CancelledError
+            ):
+                return True  # it came before the put had begun
+            cause = cause.__context__
+        elif cause.__class__ in (_TimeoutError, TimeoutError):
+            # asyncio.timeout names no cause before Python 3.12.
+            cause = cause.__cause__ or cause.__context__
+        else:
+            # Not the context: the error may have been raised while an earlier
+            # one was handled, which tells of another put.
+            cause = cause.__cause__
     return None

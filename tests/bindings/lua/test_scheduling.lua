@@ -14,6 +14,26 @@ return function(test)
     end)
   end
 
+  -- The number of the descriptor is reused at once: libev must not find the old wait.
+  test_own("a_background_flush_ends_when_its_handle_is_aborted", function()
+    local r, w = gipc.pipe { codec = "raw" }
+    local quiet, other = gipc.pipe { codec = "raw" }
+    local _, _, code = w:put(("x"):rep(3000000), 0)
+    equal(code, gipc.EINPROGRESS)
+    while not w.flushing do
+      gipc.sleep(0)
+    end
+    equal(select(3, gipc.wait({ quiet }, 0.01)), gipc.ETIMEDOUT) -- the loop has seen it
+    w:abort()
+    for _ = 1, 3 do
+      equal(select(3, gipc.wait({ quiet }, 0.01)), gipc.ETIMEDOUT)
+    end
+    gipc.sleep(0)
+    r:abort()
+    quiet:close()
+    other:close()
+  end)
+
   test_own("a_task_gives_its_results", function()
     local task = gipc.spawn(function(a, b)
       gipc.sleep(0.001)

@@ -5,6 +5,7 @@ import atexit
 import os
 import sys
 
+import gipc
 import pytest
 import support
 from aio_support import RUN_ON, raw, under, under_all
@@ -353,3 +354,29 @@ async def test_a_child_that_lives_on_keeps_its_runtimes_descriptors(tasks):
         assert await r.get(timeout=support.PATIENCE) == "lived"
         await p.join()
         assert p.exitcode == 0
+
+
+def still_null(w, numbers):
+    null = os.stat(os.devnull).st_rdev
+    w.put([os.fstat(fd).st_rdev == null for fd in numbers])
+
+
+@under_all
+async def test_the_next_child_has_the_descriptors_of_one_that_closed_others(tasks):
+    """libuv closes some in each child, by the numbers that they had."""
+
+    async def child(w):
+        files = [open(os.devnull) for _ in range(100)]
+        numbers = [f.fileno() for f in files]
+        with gipc.pipe() as (r, its_w):
+            p = gipc.start_process(still_null, (its_w, numbers))
+            all_are = all(r.get(timeout=support.PATIENCE))
+            p.join()
+        for f in files:
+            f.close()
+        await w.put(all_are)
+
+    async with aio.pipe() as (r, w):
+        p = aio.start_process(child, (w,), keep_fds=[])
+        assert await r.get(timeout=support.PATIENCE) is True
+        await p.join()

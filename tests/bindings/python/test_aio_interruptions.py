@@ -246,6 +246,21 @@ async def test_a_handle_is_usable_after_a_cancellation_at_any_switch(
             return
 
 
+@under("asyncio")
+async def test_an_error_says_nothing_of_an_earlier_put(tasks):
+    async with raw() as (_, w):
+        with pytest.raises(GIPCTimeout) as raised:
+            await w.put(LARGE, timeout=0)
+        assert aio.withdrawn(raised.value) is False
+        with pytest.raises(KeyError) as later:
+            try:
+                raise raised.value
+            except GIPCTimeout:
+                raise KeyError
+        assert aio.withdrawn(later.value) is None
+        w.abort()
+
+
 @under("asyncio", "uvloop")
 async def test_every_cancelled_put_says_what_became_of_it(tasks):
     async with raw() as (r, w):

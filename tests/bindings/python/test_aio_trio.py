@@ -2,7 +2,9 @@
 
 import gc
 import os
+import threading
 
+import gipc
 import pytest
 import support
 from aio_support import raw, under
@@ -358,3 +360,30 @@ async def test_statuses_are_right_beside_other_reapers(tasks):  # H47
             nursery.start_soon(child, code)
     gc.collect()
     assert support.children() == []
+
+
+@under_trio
+async def test_a_generator_of_the_parent_ends_in_a_child_of_a_busy_thread(tasks):
+    """One that had the lock of the parent's loop at the time of the fork."""
+    lock = trio._core._run.GLOBAL_RUN_CONTEXT.runner.entry_queue.lock
+    held, end = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            end.wait()
+
+    async def generate():
+        yield
+
+    generators = [generate()]
+    await generators[0].__anext__()
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    p = gipc.start_process(generators.clear)
+    end.set()
+    thread.join()
+    p.join(support.PATIENCE / 2)
+    assert p.exitcode == 0
+    await generators[0].aclose()
