@@ -6,6 +6,7 @@ local codec = require "gipc.codec"
 local failure = require "gipc.failure"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
+local transport = require "gipc.transport"
 
 local take, put, put_lent, queue = native.take, native.put, native.put_lent, native.queue
 local DONE, YIELD, LENT, QUEUED = native.DONE, native.YIELD, native.LENT, native.QUEUED
@@ -106,8 +107,11 @@ end
 
 --- The options of a handle, checked before anything is made.
 local function check_options(options, more)
-  options = argument.options(options, "the last argument", more or { codec = true })
+  options = argument.options(options, "the last argument", more or { codec = true, transport = true })
   codec.find(options.codec)
+  if options.transport ~= nil then
+    transport.number(options.transport)
+  end
   return options
 end
 

@@ -26,6 +26,9 @@ STDIO_FD: Final[int]
 STDIO_NULL: Final[int]
 STDIO_PIPE: Final[int]
 STDIO_STDOUT: Final[int]
+TRANSPORT_AUTO: Final[int]
+TRANSPORT_PLAIN: Final[int]
+TRANSPORT_RING: Final[int]
 
 error_classes: tuple[type[Exception], ...]
 
@@ -42,6 +45,11 @@ class Stats:
     bytes_out: int
     reads: int
     writes: int
+    transport_in: int
+    transport_out: int
+    bells_in: int
+    bells_out: int
+    stalls_out: int
 
 class ExitInfo:
     code: int
@@ -106,6 +114,7 @@ def handle_stats(handle: Handle, /) -> Stats: ...
 def set_limit(handle: Handle, size: int, /) -> int: ...
 def set_read_limit(handle: Handle, size: int, /) -> int: ...
 def set_marks(handle: Handle, low: int, high: int, /) -> int: ...
+def set_transport(handle: Handle, transport: int, /) -> int: ...
 
 # ---- Steps -------------------------------------------------------------------
 
