@@ -11,7 +11,10 @@ import gipc
 import pytest
 import support
 from gipc import GIPCClosed, aio, exec_process, pipe, start_process
+from support import Job, frame, read_exactly
+from test_peer import CONNECTION, stock_peer
 
+TRANSPORTS = ["auto"] if support.PORTABLE else ["auto", "ring"]
 RING = "plain" if support.PORTABLE else "ring"
 # Messages after which two handles use a ring, and some more.
 ENOUGH = 40
@@ -79,6 +82,34 @@ def test_a_program_chooses_the_transport_of_what_it_inherits(transport):
         assert in_use(mine) == (used, used)
         mine.close()
         assert p.communicate()[0].split() == [used, used]
+
+
+@pytest.mark.parametrize("transport", [*TRANSPORTS, "plain"])
+def test_a_program_that_reads_the_descriptor_gets_every_message(way, transport):
+    messages = [b"%d" % i for i in range(2000)] + [bytes(100_000)] * 5
+    expected = b"".join(map(frame, messages))
+    with raw(transport=transport) as (r, w):
+        reading = Job(read_exactly, (r.fileno(), len(expected)))
+        for message in messages:
+            w.put(message)
+        assert reading.get() == expected
+        assert in_use(w)[1] == "plain"
+        w.close()
+        assert os.read(r.fileno(), 1) == b""
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_stock_connection_echoes_many(tmp_path, transport):
+    with raw(True, transport=transport) as (mine, its):
+        peer = stock_peer(tmp_path, CONNECTION, its)
+        its.close()
+        exchange(mine, 2000)
+        for size in 100_000, 1, 1 << 20:
+            mine.put(bytes(size))
+            assert mine.get() == bytes(size)
+        assert in_use(mine) == ("plain", "plain")
+        mine.close()
+        assert peer.wait(support.PATIENCE) == 0
 
 
 @pytest.mark.skipif(support.PORTABLE, reason="it needs rings")
