@@ -280,7 +280,7 @@ end
 --- Puts a message.
 -- @tparam[opt] number timeout seconds for the whole message; nil, or a negative number,
 -- waits indefinitely
--- @return true when all bytes are written (accepted by the kernel); or nil, error text,
+-- @return true when all bytes are written (accepted by the kernel, or in a ring); or nil, error text,
 -- error code (gipc.ETIMEDOUT: nothing was written; gipc.EINPROGRESS: a part was written,
 -- and the remaining bytes are queued)
 function Handle:put(value, timeout)

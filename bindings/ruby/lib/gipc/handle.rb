@@ -121,7 +121,7 @@ module Gipc
     end
 
     # Puts an object.  Returns when all bytes of the message are written, that is,
-    # accepted by the kernel.
+    # accepted by the kernel, or in a ring, which outlives this process.
     #
     # With a block, calls it once the message is accepted, also if an exception of
     # another thread (Thread#raise, Timeout.timeout) ends the wait for its remaining
