@@ -1,6 +1,7 @@
 // One direction of a handle: owns a descriptor, and reads or writes it.
 #include "channel.h"
 
+#include "frame.h"
 #include "gipc.h"
 #include "os.h"
 #include "sys.h"
@@ -305,6 +306,9 @@ void Channel::look_at_offer() noexcept {
 }
 
 int Channel::enter_ring(const unsigned char *behind, size_t size) noexcept {
+  // Bytes behind the mark are counted when they are returned; the others are of
+  // no message.
+  bytes_.store(bytes() - frame::control_size - size, std::memory_order_relaxed);
   return awaits_control() ? in_->enter(behind, size) : GIPC_EPROTOCOL;
 }
 

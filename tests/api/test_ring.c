@@ -76,6 +76,7 @@ static void a_pipe_uses_a_ring_once_traffic_is_seen(void **state) {
   assert_true(stats_of(w).writes - before.writes < 10); /* system calls */
   for (uint32_t i = 0; i < 1000; i++)
     get_number(r, i);
+  assert_int_equal(stats_of(r).bytes_in, stats_of(w).bytes_out);
   gipc_handle_free(w);
   expect_end(r);
   gipc_handle_free(r);
