@@ -192,10 +192,10 @@ module Gipc
       deadline = Deadline.after(timeout)
       accepted = 0
       writing(deadline) do |fd|
-        outcome = nil
+        outcome = kept = nil
         until outcome == Native::DONE
           outcome, accepted = Native.queue(@native, messages, accepted)
-          messages.map! { |message| unchanging(message) } unless outcome == Native::DONE
+          kept ||= messages.map! { |message| unchanging(message) } unless outcome == Native::DONE
           outcome == Native::YIELD ? Gipc.let_others_run : send_queued(fd, deadline)
         end
       end
