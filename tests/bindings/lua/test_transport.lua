@@ -133,6 +133,7 @@ return function(test)
     support.needs_others()
     local r, w = gipc.pipe { codec = "raw", transport = "ring" }
     exchange(w, r)
+    in_use(w, "plain", "ring")
     local many, done = {}, nil
     for i = 1, 200 do
       many[i] = ("x"):rep(10000)
@@ -140,9 +141,10 @@ return function(test)
     support.on.spawn(function()
       done = w:put_many(many)
     end)
-    support.settle()
+    support.wait_until(function()
+      return w:stats().stalls_out > 0
+    end)
     equal(done, nil)
-    equal(w:stats().stalls_out > 0, true, "stalls_out")
     for _ = 1, 200 do
       equal(#r:get(10), 10000)
     end

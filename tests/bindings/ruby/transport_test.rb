@@ -76,6 +76,7 @@ class TransportTest < GipcTest
     skip "it needs rings" if PORTABLE
     reader, writer = pipe(codec: :raw, transport: :ring)
     3.times { assert_equal "x", (writer << "x") && reader.get }
+    assert_equal :ring, in_use(writer).last
     puts = waiting { writer.put_many(["x" * 10_000] * 200) }
     sleep(0) until writer.stats[:stalls_out].positive? # others run
     200.times { assert_equal 10_000, reader.get.bytesize }
