@@ -112,6 +112,23 @@ def test_a_stock_connection_echoes_many(tmp_path, transport):
         assert peer.wait(support.PATIENCE) == 0
 
 
+@pytest.mark.parametrize("word, used", [("plain", "plain"), ("ring", RING)])
+def test_the_environment_has_the_default(program, monkeypatch, word, used):
+    monkeypatch.setenv("GIPC_TRANSPORT", word)
+    printed = program(
+        """
+        import gipc
+        for transport in None, "auto", "plain":
+            with gipc.pipe(transport=transport) as (r, w):
+                for i in range(40):
+                    w.put(i)
+                    r.get()
+                print(w.stats.transport_out)
+        """
+    )
+    assert printed.split() == [used, RING, "plain"]
+
+
 @pytest.mark.skipif(support.PORTABLE, reason="it needs rings")
 def test_a_ring_is_left_and_used_again(way):
     with raw(transport="ring") as (r, w):
