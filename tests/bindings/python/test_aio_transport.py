@@ -50,6 +50,19 @@ async def test_a_get_on_a_ring_blocks_only_its_caller(tasks):
 
 @pytest.mark.skipif(support.PORTABLE, reason="it needs rings")
 @under_all
+async def test_a_ring_is_left_and_used_again(tasks):
+    async with raw(transport="ring") as (r, w):
+        for expected in "ring", "plain", "ring":
+            if expected != in_use(w)[1]:
+                w.set_transport(expected)
+            for _ in range(3):
+                await w.put(b"message")
+                assert await r.get() == b"message"
+            assert (in_use(w)[1], in_use(r)[0]) == (expected, expected)
+
+
+@pytest.mark.skipif(support.PORTABLE, reason="it needs rings")
+@under_all
 async def test_a_put_waits_for_room_in_a_ring(tasks):
     async with raw(transport="ring") as (r, w):
         for _ in range(3):
