@@ -203,6 +203,36 @@ void what_was_put_before_the_mark_is_read_before_what_is_behind_it(void **) {
   assert_int_equal(size, 6);
 }
 
+// The same, and the writer closes.
+int put_and_close(const char *call) noexcept {
+  if (leaving != nullptr && std::strcmp(call, "recv") == 0) {
+    gipc_handle *w = leaving;
+    leaving = nullptr;
+    if (gipc_put(w, "last", 4, 10) != 0 || gipc_close(w) != 0)
+      std::abort();
+  }
+  return 0;
+}
+
+void what_was_put_before_the_end_is_read_before_it(void **) {
+  Pipe pipe;
+  const void *data;
+  size_t size;
+  for (int i = 0; i < 6; ++i) {
+    pipe.put(100);
+    pipe.get();
+  }
+  RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
+  leaving = pipe.w;
+  gipc::sys::fault = put_and_close;
+  int result = gipc_try_get(pipe.r, &data, &size);
+  gipc::sys::fault = nullptr;
+  assert_null(leaving);
+  OK(result);
+  assert_memory_equal(data, "last", 4);
+  RESULT(gipc_try_get(pipe.r, &data, &size), GIPC_EOF);
+}
+
 const char *moment;
 
 // Just before the reader receives, the writer leaves, and offers a ring.
@@ -263,6 +293,7 @@ int main() {
       TEST(bytes_go_without_the_descriptor_that_is_refused),
       TEST(a_bell_that_cannot_be_rung_ends_the_writer),
       TEST(what_was_put_before_the_mark_is_read_before_what_is_behind_it),
+      TEST(what_was_put_before_the_end_is_read_before_it),
       TEST(an_offer_that_comes_with_the_mark_is_accepted),
   };
   if (portable())
