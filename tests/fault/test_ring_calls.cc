@@ -223,6 +223,12 @@ void what_was_put_before_the_end_is_read_before_it(void **) {
     pipe.get();
   }
   RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
+  // The reader is awake, and has read all that was sent to wake it, when the
+  // writer that waited for room goes on.
+  pipe.put(150000);
+  pipe.put(150000);
+  pipe.get();
+  pipe.get();
   leaving = pipe.w;
   gipc::sys::fault = put_and_close;
   int result = gipc_try_get(pipe.r, &data, &size);
