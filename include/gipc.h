@@ -174,9 +174,10 @@ enum {
   GIPC_TRANSPORT_RING = 2 /* offered with the first message, and kept offered */
 };
 /* Chooses the transport of h.  GIPC_TRANSPORT_PLAIN needs to be chosen before
- * the descriptor of h is used by anything but h; -EBUSY: messages are to be got
- * first.  -EOPNOTSUPP: GIPC_TRANSPORT_RING cannot be had with this descriptor,
- * or on this system. */
+ * the descriptor of a handle that was in use is used by anything but h; a child
+ * that gets it as a standard stream or a mapped descriptor does that itself.
+ * -EBUSY: messages are to be got first.  -EOPNOTSUPP: GIPC_TRANSPORT_RING
+ * cannot be had with this descriptor, or on this system. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_transport(gipc_handle *h, int transport);
 /* Stores the number of bytes in h, with headers: received and not yet returned
  * (GIPC_READ), or queued and not yet written (GIPC_WRITE).  After 0 for

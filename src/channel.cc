@@ -212,9 +212,15 @@ void Channel::close_in_child() noexcept {
 
 namespace {
 
-// Numbers of writes after which a writer of small messages offers a ring, and
-// sizes of writes from and up to which it offers one at once.
-constexpr uint64_t lone_writes = 16;
+// Number of reads after which a reader says that it knows rings.
+constexpr uint64_t reads_before = 8;
+// Number of writes after which a writer asks.  Until the peer has said so, it
+// asks again after as many writes as there were, at most so many.
+constexpr uint64_t writes_before = 16, longest_pause = 1024;
+// Number of writes from an offer that came to nothing to the next.
+constexpr uint64_t rest = 16 * 1024;
+// The ring is large if it begins with a message from this size, and does not
+// begin with one over the other.
 constexpr size_t large = 32 * 1024, huge = 4 * 1024 * 1024;
 // The smaller ring holds as much as a socket does.
 constexpr size_t small_ring = 256 * 1024, large_ring = 1024 * 1024;
@@ -236,7 +242,12 @@ int usual_transport() noexcept {
 
 } // namespace
 
-Channel::Channel() noexcept : wanted_(usual_transport()) {}
+Channel::Channel() noexcept { want(usual_transport()); }
+
+void Channel::want(int transport) noexcept {
+  wanted_ = transport;
+  next_look_ = transport == GIPC_TRANSPORT_RING ? 0 : calls_ + writes_before;
+}
 
 ssize_t Channel::receive(const iovec *parts, int count) noexcept {
   if (__builtin_expect(in_ == nullptr, 1))
@@ -256,6 +267,7 @@ ssize_t Channel::receive(const iovec *parts, int count) noexcept {
 ssize_t Channel::receive_plain(const iovec *parts, int count) noexcept {
   if (!local_ || wanted_ == GIPC_TRANSPORT_PLAIN)
     return os::receive_now(fd(), parts, count);
+  announce();
   volatile int descriptor = -1;
   ssize_t size = os::receive_descriptor_now(fd(), parts, count, &descriptor);
   take_descriptor(descriptor);
@@ -280,6 +292,7 @@ int Channel::receive_waiting(const iovec *parts, int count,
                              volatile ssize_t *moved) {
   if (!local_ || wanted_ == GIPC_TRANSPORT_PLAIN)
     return os::receive_waiting(fd(), parts, count, moved);
+  announce();
   // A destructor, because the thread may be cancelled after the transfer.
   struct Taking {
     ~Taking() { self.take_descriptor(descriptor); }
@@ -288,6 +301,15 @@ int Channel::receive_waiting(const iovec *parts, int count,
   } taking{*this, -1};
   return os::receive_descriptor_waiting(fd(), parts, count, moved,
                                         &taking.descriptor);
+}
+
+// A handle that is read a few times and closed is not worth a name.
+void Channel::announce() noexcept {
+  if (announced_ || calls_ < reads_before)
+    return;
+  announced_ = true;
+  // If this fails, the writer stays plain.
+  (void)os::announce_reader(fd());
 }
 
 void Channel::take_descriptor(int descriptor) noexcept {
@@ -325,17 +347,22 @@ void Channel::end_out() noexcept {
   out_.reset();
 }
 
-bool Channel::offers(const iovec *parts, int count,
-                     size_t &capacity) const noexcept {
+// A peer that does not know rings never gets a descriptor, at which
+// MSG_WAITALL would end a read early, and which recvmsg(2) would return.
+bool Channel::offers(const iovec *parts, int count, size_t &capacity) noexcept {
   if (wanted_ == GIPC_TRANSPORT_PLAIN || !at_message_ || !local_ ||
       !os::has_shared_memory)
+    return false;
+  if (calls_ < next_look_)
     return false;
   size_t size = 0;
   for (int i = 0; i < count; ++i)
     size += parts[i].iov_len;
   capacity = size >= large ? large_ring : small_ring;
-  return wanted_ == GIPC_TRANSPORT_RING ||
-         ((calls_ >= lone_writes || size >= large) && size <= huge);
+  if (wanted_ == GIPC_TRANSPORT_RING)
+    return true;
+  next_look_ = calls_ + std::clamp(calls_, writes_before, longest_pause);
+  return size <= huge && os::has_announced_peer(fd());
 }
 
 ssize_t Channel::send(const iovec *parts, int count) noexcept {
@@ -353,6 +380,10 @@ ssize_t Channel::send(const iovec *parts, int count) noexcept {
   } else {
     size = os::send_now(fd(), parts, count);
   }
+  if (out_ != nullptr && out_->may_offer_again()) {
+    end_out();
+    next_look_ = calls_ + rest;
+  }
   at_message_ = at_message_ && size <= 0;
   return size;
 }
@@ -364,9 +395,11 @@ int Channel::set_transport(int transport) noexcept {
   if (transport == GIPC_TRANSPORT_PLAIN)
     if (int error = leave_ring())
       return error;
+  if (out_ != nullptr && out_->state() == Outgoing::State::plain)
+    end_out();
   if (transport == GIPC_TRANSPORT_RING && out_ != nullptr)
     out_->insist();
-  wanted_ = transport;
+  want(transport);
   return 0;
 }
 

@@ -141,7 +141,9 @@ private:
   ssize_t send(const iovec *parts, int count) noexcept;
   int receive_waiting(const iovec *parts, int count, volatile ssize_t *moved);
   void take_descriptor(int descriptor) noexcept;
-  bool offers(const iovec *parts, int count, size_t &capacity) const noexcept;
+  void want(int transport) noexcept;
+  void announce() noexcept;
+  bool offers(const iovec *parts, int count, size_t &capacity) noexcept;
   void end_in() noexcept;
   void end_out() noexcept;
 
@@ -158,7 +160,9 @@ private:
   std::unique_ptr<Outgoing> out_;
   registry::Held offer_; // came with the last bytes
   int wanted_;
+  bool announced_ = false; // true after the reader has tried
   bool at_message_ = true;
+  uint64_t next_look_; // number of calls after which the writer may offer
   uint64_t bells_ = 0, stalls_ = 0; // of rings before
 };
 

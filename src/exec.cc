@@ -45,6 +45,8 @@ int prepare(Program &program, const Options &options) {
   registry::Lock hold;
   int error = program.prepare();
   if (error == 0)
+    error = leave_rings(options);
+  if (error == 0)
     error = add_handles(program, options);
   return error != 0 ? error : program.finish();
 }
@@ -66,6 +68,17 @@ int start(Program &program, const Options &options, Process &process) noexcept {
 }
 
 } // namespace
+
+int leave_rings(const Options &options) noexcept {
+  for (const Options::Stdio &stdio : options.files.stdio)
+    if (stdio.mode == GIPC_STDIO_FD)
+      if (int error = Handle::make_plain(stdio.fd))
+        return options.note(Part::stdio, error);
+  for (const Options::Mapping &mapping : options.files.mapped)
+    if (int error = Handle::make_plain(mapping.fd))
+      return options.note(Part::map_fd, error);
+  return 0;
+}
 
 int start_program(const char *const argv[], const Options &options,
                   Process *&out) {

@@ -2,6 +2,7 @@
 #include "fork.h"
 
 #include "control.h"
+#include "exec.h"
 #include "handle.h"
 #include "orphaned_loops.h"
 #include "os.h"
@@ -49,6 +50,8 @@ int Fork::prepare(const Options *options, Fork *&out) {
 int Fork::prepare_all() {
   Fd parent_end, child_end;
   if (int error = setup_.prepare(*options_, false))
+    return error;
+  if (int error = leave_rings(*options_))
     return error;
   if (int error = os::socket_pair(parent_end, child_end))
     return error;

@@ -118,6 +118,10 @@ public:
   // own the queue, the end of this process in another thread must not write it.
   int begin_pass() noexcept;
   void end_pass() noexcept;
+  // A child gets a copy of this descriptor, and not as a handle: a handle that
+  // has it leaves its ring, and uses none from now on.  0; -EBUSY: messages are
+  // in the ring; GIPC_ELOCKED.
+  static int make_plain(int fd) noexcept;
   // Called before a program child is started with the handle's descriptors.
   // memory is one more that it needs, or -1.
   int prepare_exec(int &memory) noexcept;

@@ -33,6 +33,22 @@ void Handle::end_pass() noexcept {
   sender_.end_pass();
 }
 
+int Handle::make_plain(int fd) noexcept {
+  for (auto *entry = registry::first_entry(); entry != nullptr;
+       entry = registry::next_entry(entry)) {
+    auto *handle = static_cast<Handle *>(entry);
+    const Channel &in = handle->receiver_.channel();
+    const Channel &out = handle->sender_.channel();
+    if (!handle->is_owned() || (in.fd() != fd && out.fd() != fd))
+      continue;
+    int error = handle->set_transport(GIPC_TRANSPORT_PLAIN);
+    // One that another thread uses, and that is in no ring, does not matter.
+    bool plain = !in.in_ring() && !out.in_ring();
+    return error == GIPC_ELOCKED && plain ? 0 : error;
+  }
+  return 0;
+}
+
 int Handle::prepare_exec(int &memory) noexcept {
   int none;
   Sender::TryLock lock(sender_);

@@ -225,6 +225,8 @@ int adopt_stdio(Handle *&out) {
   error = Handle::open(in.get(), to.get(), handle);
   if (error != 0)
     return error;
+  // Other programs may have the same stdin and stdout.
+  (void)handle->set_transport(GIPC_TRANSPORT_PLAIN);
   int old_stdin = in.release();
   (void)to.release();
   error = replace_stdio(null.get(), target, old_stdin);

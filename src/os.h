@@ -35,8 +35,8 @@ extern const bool has_waiting_transfers;
 int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved);
 // As receive_now() and receive_waiting(), on a local socket, where a descriptor
-// may come with the bytes: *descriptor, close-on-exec, is the caller's then.
-// More than one are closed.
+// may come with the bytes: *descriptor, close-on-exec and at 3 or above, is the
+// caller's then.  More than one are closed.
 ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
                                volatile int *descriptor) noexcept;
 int receive_descriptor_waiting(int fd, const iovec *parts, int count,
@@ -79,6 +79,11 @@ int make_shared_memory(size_t size, Fd &out) noexcept;
 int map_shared_memory(int fd, size_t most, void *&out, size_t &size) noexcept;
 // Whether children forked from now on have this mapping.
 int keep_at_fork(void *memory, size_t size, bool on) noexcept;
+// Gives an AF_UNIX socket a name that says to its peer that this library reads
+// from it.  No bytes are exchanged.  An error if it has a name already.
+int announce_reader(int fd) noexcept;
+// Whether the peer of this socket did that.
+bool has_announced_peer(int fd) noexcept;
 
 // ---- Fork detection --------------------------------------------------------
 

@@ -4,11 +4,16 @@
 #include "sys.h"
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -99,6 +104,48 @@ int map_shared_memory(int fd, size_t most, void *&out, size_t &size) noexcept {
   size = length;
   return 0;
 }
+
+// ---- Who knows rings --------------------------------------------------------
+
+namespace {
+
+// In the abstract namespace, which is no file.  The number of the socket makes
+// the name unique.
+constexpr char announced[] = "\0gipc reader ";
+constexpr size_t announced_size = sizeof announced - 1;
+
+} // namespace
+
+int announce_reader(int fd) noexcept {
+  struct stat info;
+  if (int error = sys::fstat(fd, &info))
+    return error;
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  std::memcpy(name.sun_path, announced, announced_size);
+  int digits = std::snprintf(name.sun_path + announced_size, 20, "%llx",
+                             static_cast<unsigned long long>(info.st_ino));
+  auto size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + announced_size +
+                             static_cast<size_t>(digits));
+  return sys::retry_int("bind", [&] {
+    return ::bind(fd, reinterpret_cast<sockaddr *>(&name), size);
+  });
+}
+
+bool has_announced_peer(int fd) noexcept {
+  sockaddr_un name;
+  socklen_t size = sizeof name;
+  int error = sys::retry_int("getpeername", [&] {
+    return ::getpeername(fd, reinterpret_cast<sockaddr *>(&name), &size);
+  });
+  return error == 0 &&
+         size > offsetof(sockaddr_un, sun_path) + announced_size &&
+         name.sun_family == AF_UNIX &&
+         std::memcmp(name.sun_path, announced, announced_size) == 0;
+}
+
+// ---- Forks ------------------------------------------------------------------
 
 int keep_at_fork(void *memory, size_t size, bool on) noexcept {
   return sys::retry_int("madvise", [&] {

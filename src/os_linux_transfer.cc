@@ -100,7 +100,11 @@ struct Control {
       return;
     int received;
     std::memcpy(&received, CMSG_DATA(entry), sizeof received);
-    *fd = received;
+    // The kernel chooses the lowest number, which is one of a closed standard
+    // stream.  Without another one it is as if no descriptor had come.
+    Fd above(received);
+    if (sys::above_stdio(above) == 0)
+      *fd = above.release();
   }
 };
 

@@ -106,6 +106,10 @@ int map_shared_memory(int, size_t, void *&, size_t &) noexcept {
 
 int keep_at_fork(void *, size_t, bool) noexcept { return -ENOSYS; }
 
+int announce_reader(int) noexcept { return -ENOSYS; }
+
+bool has_announced_peer(int) noexcept { return false; }
+
 const char descriptor_folder[] = "/dev/fd";
 
 int close_at_once(unsigned, unsigned) noexcept { return -ENOSYS; }

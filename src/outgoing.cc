@@ -66,7 +66,8 @@ ssize_t Outgoing::write_offered(int fd, const iovec *parts, int count,
         return error;
     }
   } else if (now == RingPage::withdrawn) {
-    end_ring(fd, State::plain); // the reader is passed on
+    refused_ = true; // the reader is passed on
+    end_ring(fd, State::plain);
   } else if (patience_ != UINT32_MAX && ++writes_ > patience_) {
     now = RingPage::offered;
     if (offer.compare_exchange_strong(now, RingPage::withdrawn))
@@ -142,6 +143,7 @@ ssize_t Outgoing::write_ring(int fd, const iovec *parts, int count) noexcept {
     // instead, are all that it has not read.
     if (!writer_.is_read_up_to(size))
       return GIPC_EPROTOCOL;
+    refused_ = true;
     end_ring(fd, State::leaving);
     return write_marked(fd, parts, count);
   }
@@ -222,7 +224,7 @@ int Outgoing::leave(int fd) noexcept {
     memory_.page().offer.store(RingPage::withdrawn);
     end_ring(fd, State::plain);
   } else if (state_ == State::ring) {
-    (void)writer_.leave();
+    refused_ = !writer_.leave();
     end_ring(fd, State::leaving);
   }
   if (state_ != State::leaving)

@@ -24,7 +24,7 @@ public:
     offered, // the bytes are on the socket; the peer has not accepted yet
     ring,
     leaving, // the mark is due; the bytes behind it are on the socket again
-    plain    // on the socket for good
+    plain    // on the socket
   };
 
   // Writes bytes, the first of which begin a message, and offers a ring of this
@@ -37,6 +37,11 @@ public:
                 bool at_message) noexcept;
   State state() const noexcept { return state_; }
   bool in_ring() const noexcept { return state_ == State::ring; }
+  // Whether a later offer may be accepted.  Not if the reader took the ring
+  // back, or left it: then the descriptor may be that of another program.
+  bool may_offer_again() const noexcept {
+    return state_ == State::plain && !refused_;
+  }
   // An offer is withdrawn if it is not accepted.
   void insist() noexcept { patience_ = UINT32_MAX; }
   // Goes back to the socket.  0; -EAGAIN: the mark could not be sent.
@@ -71,6 +76,7 @@ private:
   size_t unchecked_ = 0;
   int send_buffer_ = 0; // size to restore
   bool bell_due_ = false;
+  bool refused_ = false; // true after the reader has taken the ring back
   uint64_t bells_ = 0, stalls_ = 0;
 };
 

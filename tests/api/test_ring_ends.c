@@ -130,9 +130,21 @@ static size_t size_of_number(uint32_t number) {
   return 4 + (number % 11 == 0 ? number * 769 % 60000 : number % 200);
 }
 
+/* With GIPC_TEST_LONG as many as it takes to meet rare moments. */
+static size_t kills(void) {
+  return getenv("GIPC_TEST_LONG") != NULL ? 200 : many(50, 10);
+}
+static const int transports[] = {GIPC_TRANSPORT_PLAIN, GIPC_TRANSPORT_AUTO,
+                                 GIPC_TRANSPORT_RING};
+
+/* Any moment of the first messages, where the transport changes, or later. */
+static uint32_t random_moment(uint64_t *seed, size_t round, uint32_t last) {
+  return random_next(seed) % (round % 2 == 0 ? 60 : last);
+}
+
 /* A child that puts numbered messages until it is killed, or until last. */
 static pid_t start_writer(int fd, int other, struct seen *seen, uint32_t last,
-                          bool quiet) {
+                          bool quiet, int transport) {
   pid_t pid = fork();
   if (pid != 0)
     return pid;
@@ -140,7 +152,7 @@ static pid_t start_writer(int fd, int other, struct seen *seen, uint32_t last,
   gipc_handle *w;
   close(other);
   CHILD_CHECK(gipc_open(-1, fd, &w) == 0);
-  CHILD_CHECK(gipc_set_transport(w, GIPC_TRANSPORT_RING) == 0);
+  CHILD_CHECK(gipc_set_transport(w, transport) == 0);
   for (uint32_t i = 0; i < last; i++) {
     fill(block, size_of_number(i), i);
     CHILD_CHECK(gipc_put(w, block, size_of_number(i), 60) == 0);
@@ -175,9 +187,10 @@ static uint32_t get_all(gipc_handle *r, struct seen *seen, pid_t pid,
   }
 }
 
-static void read_from_writers(size_t rounds, uint32_t last, bool kills) {
+static void read_from_writers(size_t rounds, uint32_t last, bool killing,
+                              int transport) {
   struct seen *seen = new_seen();
-  uint64_t seed = 42;
+  uint64_t seed = 42 + (uint64_t)transport;
   size_t killed = 0;
   for (size_t round = 0; round < rounds; round++) {
     gipc_handle *r;
@@ -185,64 +198,78 @@ static void read_from_writers(size_t rounds, uint32_t last, bool kills) {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
     atomic_store(&seen->accepted, 0);
     atomic_store(&seen->got, 0);
-    pid_t pid = start_writer(s[1], s[0], seen, last, !kills);
+    pid_t pid = start_writer(s[1], s[0], seen, last, !killing, transport);
     close(s[1]);
     OK(gipc_open(s[0], -1, &r));
-    OK(gipc_set_transport(r, GIPC_TRANSPORT_RING));
-    uint32_t got =
-        get_all(r, seen, pid, kills ? random_next(&seed) % last : UINT32_MAX);
+    OK(gipc_set_transport(r, transport));
+    uint32_t got = get_all(
+        r, seen, pid, killing ? random_moment(&seed, round, last) : UINT32_MAX);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     killed += WIFSIGNALED(status);
-    assert_true(kills || status == 0);
+    assert_true(killing || status == 0);
     assert_in_range(got, atomic_load(&seen->accepted), last);
     gipc_handle_free(r);
   }
-  assert_true(!kills || killed > 0);
+  assert_true(!killing || killed > 0);
   munmap(seen, sizeof *seen);
 }
 
 static void all_that_was_accepted_arrives_after_a_kill(void **state) {
-  read_from_writers(many(200, 10), 2000, true);
+  for (int i = 0; i < 3; i++)
+    read_from_writers(kills(), 2000, true, transports[i]);
 }
 
 static void a_writer_that_goes_quiet_is_heard(void **state) {
-  read_from_writers(many(10, 2), 20000, false);
+  read_from_writers(many(10, 2), 20000, false, GIPC_TRANSPORT_RING);
 }
 
-static void a_put_to_a_killed_reader_fails(void **state) {
-  uint64_t seed = 43;
-  for (size_t round = 0; round < many(200, 10); round++) {
+/* Gets until it is killed; awake: without ever waiting. */
+static pid_t start_reader(int fd, int other, bool awake, int transport) {
+  pid_t pid = fork();
+  if (pid != 0)
+    return pid;
+  gipc_handle *r;
+  const void *data;
+  size_t size;
+  close(other);
+  CHILD_CHECK(gipc_open(fd, -1, &r) == 0);
+  CHILD_CHECK(gipc_set_transport(r, transport) == 0);
+  for (;;)
+    if (awake)
+      (void)!gipc_try_get(r, &data, &size);
+    else
+      CHILD_CHECK(gipc_get(r, -1, &data, &size) == 0);
+}
+
+static void put_to_killed_readers(int transport) {
+  static unsigned char block[70000];
+  uint64_t seed = 43 + (uint64_t)transport;
+  for (size_t round = 0; round < kills(); round++) {
     gipc_handle *w;
     int s[2], status, result;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s), 0);
-    uint32_t kill_at = random_next(&seed) % 1000, i = 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-      gipc_handle *r;
-      const void *data;
-      size_t size;
-      close(s[1]);
-      CHILD_CHECK(gipc_open(s[0], -1, &r) == 0);
-      CHILD_CHECK(gipc_set_transport(r, GIPC_TRANSPORT_RING) == 0);
-      for (;;)
-        if (round % 2 == 0)
-          (void)!gipc_try_get(r, &data, &size); /* never asleep */
-        else
-          CHILD_CHECK(gipc_get(r, -1, &data, &size) == 0);
-    }
+    uint32_t kill_at = random_moment(&seed, round, 1000), i = 0;
+    pid_t pid = start_reader(s[0], s[1], round % 4 < 2, transport);
     close(s[0]);
     OK(gipc_open(-1, s[1], &w));
-    OK(gipc_set_transport(w, GIPC_TRANSPORT_RING));
+    OK(gipc_set_transport(w, transport));
     do {
       if (i == kill_at)
         kill(pid, SIGKILL);
-      result = gipc_put(w, "a message", 9, 60);
+      result = gipc_put(w, block, size_of_number(i), 60);
       i++;
     } while (result == 0);
     RESULT(result, -EPIPE);
+    assert_true(i > kill_at);
+    RESULT(gipc_put(w, block, 1, 60), -EPIPE);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     gipc_handle_free(w);
   }
+}
+
+static void a_put_to_a_killed_reader_fails(void **state) {
+  for (int i = 0; i < 3; i++)
+    put_to_killed_readers(transports[i]);
 }
 
 /* Nothing wakes a reader that is awake, so no call to the system says that it

@@ -362,6 +362,57 @@ static void a_ring_that_cannot_be_had_leaves_the_pipe_plain(void **state) {
   }
 }
 
+/* Whether this process may open one more descriptor. */
+static void allow_descriptors(bool allowed) {
+  static struct rlimit usual;
+  struct rlimit limit;
+  if (usual.rlim_max == 0)
+    CHECK_IS(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  int lowest = dup(0);
+  close(lowest);
+  limit = usual;
+  if (!allowed)
+    limit.rlim_cur = (rlim_t)lowest;
+  CHECK_IS(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* An offer comes with the first message, or with one behind the mark. */
+static void get_an_offer(bool behind_mark, bool room, double timeout) {
+  CHECK_OK(gipc_pipe(&r, &w));
+  CHECK_OK(gipc_set_transport(r, GIPC_TRANSPORT_RING));
+  if (behind_mark) {
+    use_ring(r, w);
+    CHECK_IS(gipc_try_get(r, &data, &size), -EAGAIN);
+    CHECK_OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
+  }
+  CHECK_OK(gipc_set_transport(w, GIPC_TRANSPORT_RING));
+  put_number(w, 7);
+  allow_descriptors(room);
+  CHECK_OK(gipc_get(r, timeout, &data, &size));
+  allow_descriptors(true);
+  CHECK(size == 4 && *(const char *)data == 7);
+  for (uint32_t i = 0; i < 2000; i++) {
+    put_number(w, i);
+    get_number(r, i);
+  }
+  CHECK_IS(transport(w, GIPC_WRITE),
+           room ? GIPC_TRANSPORT_RING : GIPC_TRANSPORT_PLAIN);
+  CHECK_OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
+  use_ring(r, w); /* the next one finds room */
+  free_pipe();
+}
+
+static int get_offers(struct ev_loop *fresh, void *argument) {
+  static const double timeouts[] = {-1, 0, 20};
+  for (int i = 0; i < 12; i++)
+    get_an_offer(i % 2 == 1, i / 2 % 2 == 1, timeouts[i / 4]);
+  return 0;
+}
+
+static void a_descriptor_without_room_leaves_the_stream_as_it_is(void **state) {
+  CHECK_IS(in_child(get_offers, NULL, NULL), 0);
+}
+
 static void the_portable_half_has_no_rings(void **state) {
   gipc_handle *reader, *writer;
   OK(gipc_pipe(&reader, &writer));
@@ -384,6 +435,7 @@ int main(void) {
       TEST(a_quiet_ring_does_not_wake_its_loop),
       TEST(a_set_sees_what_is_in_a_ring),
       TEST(a_ring_that_cannot_be_had_leaves_the_pipe_plain),
+      TEST(a_descriptor_without_room_leaves_the_stream_as_it_is),
   };
   if (portable())
     return cmocka_run_group_tests_name("ring moves", plain, NULL, NULL);

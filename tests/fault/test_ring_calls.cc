@@ -104,11 +104,30 @@ void a_call_that_is_refused_leaves_the_pipe_as_it_is(void **) {
   for (const char *name :
        {"memfd_create", "fallocate", "fcntl", "mmap", "madvise", "getsockopt",
         "setsockopt", "getrlimit", "fstat", "fstatfs"})
-    for (int error : {EPERM, ENOMEM, EINVAL})
+    for (int error : {EPERM, ENOMEM, EINVAL, ENOSYS, EMFILE, ENOSPC})
       for (int times : {1, 1000}) {
         int calls = fail_each(name, error, times);
         assert_true(calls >= 1);
       }
+}
+
+// The writer asks again, the reader says it once.
+void a_name_that_cannot_be_had_leaves_the_pipe_plain(void **) {
+  for (const char *name : {"bind", "getpeername"})
+    for (int times : {1, 1000}) {
+      Pipe pipe;
+      OK(gipc_set_transport(pipe.r, GIPC_TRANSPORT_AUTO));
+      OK(gipc_set_transport(pipe.w, GIPC_TRANSPORT_AUTO));
+      fault::fail_call(name, 1, EACCES, times);
+      for (int i = 0; i < 100; ++i) {
+        pipe.put(100);
+        pipe.get();
+      }
+      assert_true(fault::stop_calls() >= 1);
+      bool recovers = times == 1 && std::strcmp(name, "getpeername") == 0;
+      assert_int_equal(transport(pipe.w),
+                       recovers ? GIPC_TRANSPORT_RING : GIPC_TRANSPORT_PLAIN);
+    }
 }
 
 void a_transfer_that_has_no_memory_is_repeated(void **) {
@@ -184,6 +203,83 @@ void what_was_put_before_the_mark_is_read_before_what_is_behind_it(void **) {
   assert_int_equal(size, 6);
 }
 
+// The same, and the writer closes.
+int put_and_close(const char *call) noexcept {
+  if (leaving != nullptr && std::strcmp(call, "recv") == 0) {
+    gipc_handle *w = leaving;
+    leaving = nullptr;
+    if (gipc_put(w, "last", 4, 10) != 0 || gipc_close(w) != 0)
+      std::abort();
+  }
+  return 0;
+}
+
+void what_was_put_before_the_end_is_read_before_it(void **) {
+  Pipe pipe;
+  const void *data;
+  size_t size;
+  for (int i = 0; i < 6; ++i) {
+    pipe.put(100);
+    pipe.get();
+  }
+  RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
+  // The reader is awake, and has read all that was sent to wake it, when the
+  // writer that waited for room goes on.
+  pipe.put(150000);
+  pipe.put(150000);
+  pipe.get();
+  pipe.get();
+  leaving = pipe.w;
+  gipc::sys::fault = put_and_close;
+  int result = gipc_try_get(pipe.r, &data, &size);
+  gipc::sys::fault = nullptr;
+  assert_null(leaving);
+  OK(result);
+  assert_memory_equal(data, "last", 4);
+  RESULT(gipc_try_get(pipe.r, &data, &size), GIPC_EOF);
+}
+
+const char *moment;
+
+// Just before the reader receives, the writer leaves, and offers a ring.
+int leave_and_offer(const char *call) noexcept {
+  if (leaving != nullptr && std::strcmp(call, moment) == 0) {
+    gipc_handle *w = leaving;
+    leaving = nullptr;
+    if (gipc_set_transport(w, GIPC_TRANSPORT_PLAIN) != 0 ||
+        gipc_set_transport(w, GIPC_TRANSPORT_RING) != 0 ||
+        gipc_put(w, "behind", 6, 10) != 0)
+      std::abort();
+  }
+  return 0;
+}
+
+void an_offer_that_comes_with_the_mark_is_accepted(void **) {
+  for (const char *call : {"recv", "recvmmsg"}) {
+    Pipe pipe;
+    const void *data;
+    size_t size;
+    for (int i = 0; i < 6; ++i) {
+      pipe.put(100);
+      pipe.get();
+    }
+    RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
+    leaving = pipe.w;
+    moment = call;
+    gipc::sys::fault = leave_and_offer;
+    int result = gipc_get(pipe.r, -1, &data, &size);
+    gipc::sys::fault = nullptr;
+    assert_null(leaving);
+    OK(result);
+    assert_int_equal(size, 6);
+    for (int i = 0; i < 4; ++i) {
+      pipe.put(100);
+      pipe.get();
+    }
+    assert_int_equal(transport(pipe.w), GIPC_TRANSPORT_RING);
+  }
+}
+
 void the_portable_half_has_no_rings(void **) {
   gipc_handle *reader, *writer;
   OK(gipc_pipe(&reader, &writer));
@@ -198,10 +294,13 @@ int main() {
   const CMUnitTest plain[] = {TEST(the_portable_half_has_no_rings)};
   const CMUnitTest tests[] = {
       TEST(a_call_that_is_refused_leaves_the_pipe_as_it_is),
+      TEST(a_name_that_cannot_be_had_leaves_the_pipe_plain),
       TEST(a_transfer_that_has_no_memory_is_repeated),
       TEST(bytes_go_without_the_descriptor_that_is_refused),
       TEST(a_bell_that_cannot_be_rung_ends_the_writer),
       TEST(what_was_put_before_the_mark_is_read_before_what_is_behind_it),
+      TEST(what_was_put_before_the_end_is_read_before_it),
+      TEST(an_offer_that_comes_with_the_mark_is_accepted),
   };
   if (portable())
     return cmocka_run_group_tests_name("ring calls", plain, nullptr, nullptr);
