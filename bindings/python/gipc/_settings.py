@@ -81,7 +81,7 @@ def naming_transport(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        text = _TRANSPORT_ERRORS.get(error.errno)
+        text = _TRANSPORT_ERRORS.get(error.errno or 0)
         if text is None:
             raise
         raise OSError(error.errno, text % what) from None
