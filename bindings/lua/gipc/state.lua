@@ -59,7 +59,7 @@ Handle.getfd = Handle.pollfd
 
 --- Whether a get returns at once, also if its descriptor is not readable.
 function Handle:dirty()
-  return self:events() == "r" and native.get_returns(self.native) ~= 0
+  return self:events() == "r" and results(native.get_would_not_wait(self.native)) ~= 0
 end
 
 --- The same for cqueues.poll: 0 seconds, or nil.

@@ -128,6 +128,23 @@ return function(test)
     b:close()
   end)
 
+  -- Its put finds the reader awake, so the descriptor is not readable.
+  test("a_message_that_is_in_a_ring_is_waited_for", function()
+    local r, w = gipc.pipe { codec = "raw", transport = "auto" }
+    exchange(w, r)
+    equal(r:dirty(), false)
+    for _, size in ipairs { 5, 5000, 100000 } do
+      w:put(("x"):rep(size))
+      equal(gipc.wait({ r }, 30)[1], r)
+      equal(r:dirty(), true, size)
+      equal(#r:get(10), size)
+    end
+    fails(gipc.ETIMEDOUT, "timeout", gipc.wait({ r }, 0))
+    equal(r:dirty(), false)
+    r:close()
+    w:close()
+  end)
+
   test("a_put_waits_for_room_in_a_ring", function()
     needs_rings()
     support.needs_others()

@@ -61,6 +61,19 @@ async def test_a_ring_is_left_and_used_again(tasks):
             assert (in_use(w)[1], in_use(r)[0]) == (expected, expected)
 
 
+@under_all
+async def test_a_message_that_is_in_a_ring_is_waited_for(tasks):
+    async with raw(transport="auto") as (r, w):
+        for _ in range(ENOUGH):
+            await w.put(b"x")
+            assert await r.get() == b"x"
+        for size in 5, 5000, 100_000:
+            await w.put(bytes(size))
+            assert await aio.wait([r], support.PATIENCE) == [r]
+            assert len(await r.get()) == size
+        assert await aio.wait([r], 0) == []
+
+
 @pytest.mark.skipif(support.PORTABLE, reason="it needs rings")
 @under_all
 async def test_a_put_waits_for_room_in_a_ring(tasks):

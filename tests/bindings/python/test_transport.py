@@ -169,6 +169,17 @@ def test_a_get_on_a_ring_blocks_only_its_caller(way):
             assert b.stats.bells_out == before[1] + 1
 
 
+def test_a_message_that_is_in_a_ring_is_waited_for(way):
+    # Its put finds the reader awake, so the descriptor is not readable.
+    with raw(transport="auto") as (r, w):
+        exchange_one_way(r, w, ENOUGH)
+        for size in 5, 5000, 100_000:
+            w.put(bytes(size))
+            assert gipc.wait([r], support.PATIENCE) == [r]
+            assert len(r.get()) == size
+        assert gipc.wait([r], 0) == []
+
+
 @pytest.mark.skipif(support.PORTABLE, reason="it needs rings")
 def test_a_put_waits_for_room_in_a_ring(way):
     with raw(transport="ring") as (r, w):

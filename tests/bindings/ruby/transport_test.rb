@@ -72,6 +72,19 @@ class TransportTest < GipcTest
     assert_equal rung + 1, other.stats[:bells_out]
   end
 
+  # Its put finds the reader awake, so the descriptor is not readable.
+  def test_a_message_that_is_in_a_ring_is_waited_for
+    reader, writer = pipe(codec: :raw, transport: :auto)
+    ENOUGH.times { assert_equal "x", (writer << "x") && reader.get }
+    [5, 5000, 200_000].each do |size|
+      putting = beside { writer << "x" * size }
+      assert_equal [reader], Gipc.wait([reader], timeout: 60)
+      assert_equal size, reader.get.bytesize
+      putting.join
+    end
+    assert_empty Gipc.wait([reader], timeout: 0)
+  end
+
   def test_a_put_waits_for_room_in_a_ring
     skip "it needs rings" if PORTABLE
     reader, writer = pipe(codec: :raw, transport: :ring)
