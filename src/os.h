@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fd.h"
+#include "os_pages.h"
 
 #include <csignal>
 #include <cstddef>

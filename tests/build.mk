@@ -249,7 +249,8 @@ check-san:
 # die_after_fork=0: TSan would end the children of a threaded parent.
 # report_thread_leaks=0: in a forked child every thread of the parent is one.
 threaded := $(foreach p,$(cmocka_programs),\
-              $(if $(findstring thread,$(notdir $(p))),$(p)))
+              $(if $(findstring thread,$(notdir $(p)))$(findstring \
+                test_ring,$(notdir $(p))),$(p)))
 check-tsan:
 	@.ci/deps san
 	+@$(build) SAN=tsan tests
