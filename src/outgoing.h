@@ -1,7 +1,8 @@
 // The writing end of a local socket that may change to a ring, and back.
 //
-// The writer offers: memory for a ring goes with the first bytes of a message,
-// which any peer reads as before.  A reader that knows rings accepts.  Then the
+// The writer offers: memory for a ring goes with the first bytes of a message.
+// Only a reader that has given its socket a name that says so gets it, unless
+// the program demands a ring; and it accepts.  Then the
 // writer sends one control frame, after which the bytes of the stream are in
 // the ring, and the socket has only bells (to wake a reader) and fillers (which
 // keep it unwritable while the ring is full), all bytes 0, until a mark, a byte
