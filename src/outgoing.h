@@ -1,11 +1,12 @@
 // The writing end of a local socket that may change to a ring, and back.
 //
-// The writer offers: memory for a ring goes with the first bytes of a message,
-// which any peer reads as before.  A reader that knows rings accepts.  Then the
-// writer sends one control frame, after which the bytes of the stream are in
-// the ring, and the socket has only bells (to wake a reader) and fillers (which
-// keep it unwritable while the ring is full), all bytes 0, until a mark, a byte
-// 1, says that the stream continues on the socket.  gipc_frame(5) specifies it.
+// The writer offers: memory for a ring goes with the first bytes of a message.
+// Only a reader whose socket has a name that asks for it gets an offer, unless
+// the program demands a ring.  The reader accepts.  Then the writer sends one
+// control frame, after which the bytes of the stream are in the ring, and the
+// socket has only bells (to wake a reader) and fillers (which keep it
+// unwritable while the ring is full), all bytes 0, until a mark, a byte 1, says
+// that the stream continues on the socket.  gipc_frame(5) specifies it.
 #pragma once
 
 #include "fd.h"

@@ -68,7 +68,7 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-load check-root fuzz lint model bench demo-programs \
+        check-long check-load check-root check-transports fuzz lint model bench demo-programs \
         demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-load run-fuzz bench-programs \
         run-bench
@@ -205,6 +205,15 @@ check-c:
 
 run-check-c:
 	@$(call test_env,$(B)) tests/run $(c_checks)
+
+# With a ring from the first message on, and without any.
+check-transports:
+	@.ci/deps c
+	+@$(build) tests
+	@status=0; for transport in ring plain; do \
+	  GIPC_TRANSPORT=$$transport $(call test_env,$(B)) \
+	    tests/run $(cmocka_programs) || status=1; \
+	done; exit $$status
 
 # Beside busy processes, where a test that bets on the machine's speed fails.
 LOAD_RUNS ?= 20
