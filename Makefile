@@ -217,7 +217,7 @@ format:
 	  xargs clang-format -i
 
 deps:
-	@for purpose in demo check lint san valgrind fuzz bench root; do \
+	@for purpose in demo check lint san valgrind fuzz bench root model; do \
 	  .ci/deps $$purpose || exit; done
 
 help:
@@ -231,13 +231,18 @@ help:
 	@echo "check-san       unit, api, fault and the fuzz corpus under ASan and UBSan"
 	@echo "check-tsan      those with threads under TSan"
 	@echo "check-valgrind  unit, api and fault under valgrind"
+	@echo "check-transports unit, api and fault with a ring from the first message"
+	@echo "                on, and without any"
 	@echo "check-load      unit, api, fault and the fuzz corpus LOAD_RUNS=20 times"
 	@echo "                beside six busy processes"
-	@echo "check-long      each language's tests in full numbers, which takes minutes"
+	@echo "check-long      each language's tests and the kills of either end of a ring"
+	@echo "                in full numbers, which takes minutes"
 	@echo "check-root      check on ROOT=trixie|sid|bookworm|i386 (a Debian in"
 	@echo "                build/roots); CHECK=check-c for another target"
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"
 	@echo "lint            the checks of layout, rooms, header, exports and pages"
+	@echo "model           check the rules of shared memory with spin, some minutes;"
+	@echo "                MODEL=WORD only the lines with this word"
 	@echo "bench           build and run the benchmarks"
 	@echo "bench-peers     the same work by other libraries; QUICK=1, WRITE=1 (into"
 	@echo "                tests/bench/results)"

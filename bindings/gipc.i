@@ -17,9 +17,11 @@
  */
 %insert("header") "steps.h"
 %{
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 %}
 
 #define GIPC_API
@@ -115,7 +117,6 @@ OUTPUT_STRUCT(gipc_exit_info, info, ExitInfo)
 %enddef
 OUTPUTS_OF(gipc_pipe)
 OUTPUTS_OF(gipc_pipe_duplex)
-OUTPUTS_OF(gipc_open)
 OUTPUTS_OF(gipc_pending)
 OUTPUTS_OF(gipc_handle_stats)
 OUTPUTS_OF(gipc_try_get)
@@ -128,6 +129,43 @@ OUTPUTS_OF(gipc_inherit)
 OUTPUTS_OF(gipc_stdio)
 OUTPUTS_OF(gipc_fork_prepare)
 OUTPUTS_OF(gipc_fork_parent)
+
+%{
+/* Whether a handle of these can use a ring: it is made with duplicates, because
+ * after a failure of open the caller still owns the descriptors. */
+static int try_ring(int read_fd, int write_fd) {
+  gipc_handle *handle;
+  int read_copy = read_fd < 0 ? -1 : fcntl(read_fd, F_DUPFD_CLOEXEC, 3);
+  int write_copy = write_fd < 0 ? -1 : fcntl(write_fd, F_DUPFD_CLOEXEC, 3);
+  if (gipc_open(read_copy, write_copy, &handle) == 0) {
+    int result = gipc_set_transport(handle, GIPC_TRANSPORT_RING);
+    gipc_handle_free(handle);
+    return result;
+  }
+  if (read_copy >= 0)
+    close(read_copy);
+  if (write_copy >= 0)
+    close(write_copy);
+  return 0; /* gipc_open() fails for the caller, too */
+}
+
+/* gipc_open() with a transport; < 0: that of GIPC_TRANSPORT. */
+static int open_with(int read_fd, int write_fd, int transport,
+                     gipc_handle **handle) {
+  int result = 0;
+  if (transport == GIPC_TRANSPORT_RING)
+    result = try_ring(read_fd, write_fd);
+  if (result == 0)
+    result = gipc_open(read_fd, write_fd, handle);
+  if (result == 0 && transport >= 0)
+    result = gipc_set_transport(*handle, transport);
+  return result;
+}
+%}
+%ignore gipc_open;
+%rename(open) open_with;
+OUTPUTS_OF(open_with)
+int open_with(int read_fd, int write_fd, int transport, gipc_handle **handle);
 
 /* Lists are built item by item, so that no language needs its own C code for them. */
 %{

@@ -8,6 +8,7 @@
 #include <gipc.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 enum step_outcome {
@@ -99,6 +100,30 @@ static inline int step_get_small(gipc_handle *h, const void **data,
   if (result == 0)
     result = gipc_try_get(h, data, size);
   return outcome_of_try(result, size);
+}
+
+/* 1: a get returns, or receives a part of a message.  0: it would wait, and the
+ * descriptor becomes readable with the next bytes.  Of a message that is not
+ * whole, the remaining bytes may be in a ring, which does not make the
+ * descriptor readable: gipc_wait() knows. */
+static inline int step_get_would_not_wait(gipc_handle *h) {
+  size_t size, pending;
+  int result = gipc_next_size(h, &size);
+  if (result == -EAGAIN || result == GIPC_ELOCKED)
+    return 0;
+  if (result == 0)
+    result = gipc_pending(h, GIPC_READ, &pending);
+  if (result < 0 || pending >= size + (size > INT32_MAX ? 12 : 4))
+    return 1; /* the next get returns an error, or it */
+  gipc_wait_set *set;
+  result = gipc_wait_set_new(&set);
+  if (result < 0)
+    return result;
+  result = gipc_wait_set_add_handle(set, h, GIPC_READ);
+  if (result == 0)
+    result = gipc_wait(set, 0);
+  gipc_wait_set_free(set);
+  return result == -ETIMEDOUT ? 0 : result;
 }
 
 /* Puts a message, and lends nothing past the call.  STEP_LENT: it is large;

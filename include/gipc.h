@@ -136,7 +136,9 @@ GIPC_API GIPC_MUST_CHECK int gipc_shutdown(gipc_handle *h);
 GIPC_API void gipc_handle_free(gipc_handle *h);
 
 /* Returns the descriptor to wait on (level-triggered) for a direction.  h owns
- * it: do not close it.  GIPC_ECLOSED, GIPC_EDIRECTION. */
+ * it: do not close it.  Wait only after a call has returned -EAGAIN, or
+ * gipc_pending() has stored 0: messages that h can return already do not make
+ * the descriptor readable.  GIPC_ECLOSED, GIPC_EDIRECTION. */
 GIPC_API GIPC_MUST_CHECK int gipc_fd(const gipc_handle *h, int direction);
 /* Returns the directions that h is open for, a mask of GIPC_READ and
  * GIPC_WRITE.  GIPC_ECLOSED: none. */
@@ -162,8 +164,24 @@ GIPC_API GIPC_MUST_CHECK int gipc_set_marks(gipc_handle *h, size_t low,
  * fairness budget); default 4096 messages and 256 KiB.  -EINVAL: one is 0. */
 GIPC_API GIPC_MUST_CHECK int gipc_set_budget(gipc_handle *h, size_t messages,
                                              size_t bytes);
+/* How the bytes get to the peer.  Two handles on one machine that exchange many
+ * messages change by themselves from the socket to a ring in shared memory,
+ * where a put needs no system call; other peers never notice.  gipc_pipe(3)
+ * describes it.  Linux only; elsewhere every handle is plain. */
+enum {
+  GIPC_TRANSPORT_AUTO = 0,  /* the default */
+  GIPC_TRANSPORT_PLAIN = 1, /* never a ring; one in use is left */
+  GIPC_TRANSPORT_RING = 2 /* offered with the first message, and kept offered */
+};
+/* Chooses the transport of h.  GIPC_TRANSPORT_PLAIN needs to be chosen before
+ * the descriptor of a handle that was in use is used by anything but h; a child
+ * that gets it as a standard stream or a mapped descriptor does that itself.
+ * -EBUSY: messages are to be got first.  -EOPNOTSUPP: GIPC_TRANSPORT_RING
+ * cannot be had with this descriptor, or on this system. */
+GIPC_API GIPC_MUST_CHECK int gipc_set_transport(gipc_handle *h, int transport);
 /* Stores the number of bytes in h, with headers: received and not yet returned
- * (GIPC_READ), or queued and not yet written (GIPC_WRITE). */
+ * (GIPC_READ), or queued and not yet written (GIPC_WRITE).  After 0 for
+ * GIPC_READ, gipc_fd(h, GIPC_READ) becomes readable with the next bytes. */
 GIPC_API GIPC_MUST_CHECK int gipc_pending(const gipc_handle *h, int direction,
                                           size_t *bytes);
 
@@ -175,6 +193,11 @@ typedef struct gipc_stats {
   uint64_t bytes_out;    /* written */
   uint64_t reads;        /* system calls */
   uint64_t writes;
+  uint64_t transport_in; /* GIPC_TRANSPORT_RING while it is in use, or _PLAIN */
+  uint64_t transport_out;
+  uint64_t bells_in;   /* times that a get found the ring empty */
+  uint64_t bells_out;  /* times that a put woke the peer */
+  uint64_t stalls_out; /* times that a put found the ring full */
 } gipc_stats;
 /* Stores the counters of h, which start at 0; also of a closed one. */
 GIPC_API GIPC_MUST_CHECK int gipc_handle_stats(const gipc_handle *h,

@@ -2,6 +2,7 @@
 #include "handle.h"
 
 #include "sys.h"
+#include "transfer.h"
 
 namespace gipc {
 
@@ -88,11 +89,13 @@ int Handle::wait_to_put(Deadline &deadline) {
   }
   size_t ahead = receiver_.wanted_ahead(in_callback());
   pollfd incoming = receiver_.channel().to_read();
-  if (int error = wait(sender_.channel().to_write(),
-                       ahead > 0 ? &incoming : nullptr, deadline))
-    return error;
+  bool ready = ahead > 0 && receiver_.channel().is_ready();
+  if (!ready)
+    if (int error = wait(sender_.channel().to_write(),
+                         ahead > 0 ? &incoming : nullptr, deadline))
+      return error;
   // The next get returns an error of this read.
-  if (ahead > 0 && incoming.revents != 0) {
+  if (ahead > 0 && (ready || incoming.revents != 0)) {
     (void)receiver_.receive(ahead);
     if (driver() != nullptr)
       driver()->changed();
@@ -114,12 +117,25 @@ int Handle::get(Deadline deadline, View &out) {
   // cost a system call.
   bool waits =
       deadline.never() && receiver_.channel().read_waits() && waker_ == nullptr;
-  for (;;) {
-    int result = waits ? receiver_.next_received(out) : receiver_.next(out);
+  for (size_t moved = 0;;) {
+    bool in_ring = receiver_.channel().in_ring();
+    int result =
+        waits || in_ring ? receiver_.next_received(out) : receiver_.next(out);
     if (result != -EAGAIN)
       return result;
-    if (int why = wait_to_get(deadline))
-      return why;
+    ssize_t got = in_ring ? receiver_.receive() : -EAGAIN;
+    if (got == -ENOMEM)
+      return -ENOMEM;
+    if (got == -EAGAIN) {
+      if (int why = wait_to_get(deadline))
+        return why;
+    } else if (got > 0 && (moved += static_cast<size_t>(got)) >= per_call) {
+      // The peer may be as fast as this process.
+      moved = 0;
+      error = deadline.milliseconds() == 0 ? -ETIMEDOUT : interrupted();
+      if (error != 0)
+        return error;
+    }
   }
 }
 

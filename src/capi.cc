@@ -118,6 +118,10 @@ int gipc_set_limit(gipc_handle *h, size_t limit) {
   return h == nullptr ? -EINVAL : unwrap(h)->set_limit(limit);
 }
 
+int gipc_set_transport(gipc_handle *h, int transport) {
+  return h == nullptr ? -EINVAL : unwrap(h)->set_transport(transport);
+}
+
 int gipc_set_read_limit(gipc_handle *h, size_t bytes) {
   return h == nullptr ? -EINVAL : unwrap(h)->set_read_limit(bytes);
 }
@@ -133,7 +137,9 @@ int gipc_set_budget(gipc_handle *h, size_t messages, size_t bytes) {
 int gipc_pending(const gipc_handle *h, int direction, size_t *bytes) {
   if (h == nullptr || bytes == nullptr || !is_direction(direction))
     return -EINVAL;
-  return unwrap(h)->pending(direction, *bytes);
+  // What can be observed of h does not change, though its reader may begin to
+  // wait for the peer's signal.
+  return unwrap(const_cast<gipc_handle *>(h))->pending(direction, *bytes);
 }
 
 int gipc_handle_set_user(gipc_handle *h, void *user) {

@@ -4,13 +4,20 @@
 // share, so it is never set.  Sockets support MSG_DONTWAIT per call; for pipes
 // and files RWF_NOWAIT does the same; where the kernel or a tty supports
 // neither, a call moves no more bytes than poll(2) guarantees.
+//
+// Between two handles on one machine the bytes may go through a ring in shared
+// memory; the socket says then when to read or write (outgoing.h, incoming.h).
 #pragma once
 
+#include "fd.h"
+#include "incoming.h"
+#include "outgoing.h"
 #include "this_process.h"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <poll.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -20,6 +27,8 @@ namespace gipc {
 // Until identify() is called, a channel is treated as a local socket.
 class Channel {
 public:
+  Channel() noexcept;
+
   // Finds out how to read or write fd.  -EBADF, or -EINVAL for a socket that
   // keeps message boundaries.
   int identify(int fd) noexcept;
@@ -39,32 +48,84 @@ public:
   int read_waiting(const iovec *parts, int count, volatile ssize_t *moved);
   // Whether read_waiting() is supported.
   bool read_waits() const noexcept;
-  // What to poll for when read() or write() returned -EAGAIN.
+  // What to poll for when read() or write() returned -EAGAIN, and only then: a
+  // ring that is not empty does not make the socket readable.
   pollfd to_read() const noexcept { return {fd(), POLLIN, 0}; }
   pollfd to_write() const noexcept { return {fd(), POLLOUT, 0}; }
   // An AF_UNIX socket, pipe or file.  A reset by a closing AF_UNIX peer is
   // reported after all that the peer sent.
   bool is_local() const noexcept { return local_; }
 
+  // ---- The ring
+  // gipc_set_transport(): -EOPNOTSUPP; -EBUSY: bytes are still in the ring.
+  int set_transport(int transport) noexcept;
+  // GIPC_TRANSPORT_RING while the bytes go through a ring.
+  int transport() const noexcept;
+  bool in_ring() const noexcept {
+    return (in_ != nullptr && in_->in_ring()) ||
+           (out_ != nullptr && out_->in_ring());
+  }
+  // Of the writer: all messages are written, so the next byte begins one.
+  void end_message() noexcept { at_message_ = true; }
+  // Of the reader, after each read: an offer that came with the bytes is
+  // accepted.  All bytes read before have been looked at for a control frame.
+  void look_at_offer() noexcept;
+  // Whether a control frame is due, behind which at most so many bytes may be
+  // read; and what it does, with the bytes that were read behind it.
+  bool awaits_control() const noexcept {
+    return in_ != nullptr && in_->state() == Incoming::State::accepted;
+  }
+  static constexpr size_t most_behind = Incoming::most_behind;
+  int enter_ring(const unsigned char *behind, size_t size) noexcept;
+  // Whether read() would return something although the descriptor may not be
+  // readable.  If not, it is as if read() had returned -EAGAIN.
+  bool is_ready() noexcept {
+    return __builtin_expect(in_ != nullptr, 0) && in_->is_ready(fd());
+  }
+  // The number of received bytes that are not in the socket.
+  size_t held() const noexcept { return in_ != nullptr ? in_->held() : 0; }
+  // Bells rung by a writer, or times that a reader waited for one; and times
+  // that a writer found the ring full.
+  uint64_t bells() const noexcept;
+  uint64_t stalls() const noexcept;
+
+  // Goes back to the socket, so that any process can use it.  0 or -EBUSY.
+  int leave_ring() noexcept;
+  // Before a program child gets the descriptor by a name: the writer goes back
+  // to the socket; memory is the descriptor that it needs to read on, or -1.
+  int prepare_exec(int &memory) noexcept;
+  // In that program.  Takes ownership of memory if it returns 0.  Throws
+  // bad_alloc.
+  int resume_ring(int memory);
+  // The descriptor that a function child may keep for this, or -1.
+  int descriptor_of_memory() const noexcept {
+    return in_ != nullptr ? in_->descriptor_of_memory() : -1;
+  }
+  // Before and after a fork that passes the channel.
+  int keep_at_fork(bool on) noexcept;
+  // The ring belongs to another process now.
+  void hand_over_ring() noexcept;
+
   // Makes the peer read the end of the stream, even if other processes have
   // copies of the descriptor.
   void end_writing() noexcept;
-  void close() noexcept { fd_.reset(); }
+  void close() noexcept;
   // Does not close the number, which may mean another file in this process.
-  void forget() noexcept { fd_.forget(); }
+  void forget() noexcept;
   // In a child that the channel was passed to.  moved is the descriptor to use
   // instead, if it is open.
-  void arrive_in_child(registry::Held &moved) noexcept;
+  void arrive_in_child(registry::Held &moved, bool kept_memory) noexcept;
   // In a child whose setup failed.
   void close_in_child() noexcept;
 
   // Counters of this direction.  bytes() may be called in any thread.
-  uint64_t calls() const noexcept { return calls_; }
+  // Of the ring no call is a system call, except those that it counts.
+  uint64_t calls() const noexcept { return calls_ + bells() + stalls(); }
   uint64_t bytes() const noexcept {
     return bytes_.load(std::memory_order_relaxed);
   }
   void count(ssize_t moved) noexcept {
-    ++calls_;
+    calls_ += in_ring() ? 0 : 1;
     if (moved > 0)
       bytes_.store(bytes() + static_cast<uint64_t>(moved),
                    std::memory_order_relaxed);
@@ -73,6 +134,19 @@ public:
 private:
   enum class Way { socket, flags, now, polled };
 
+  int read_ring_waiting(const iovec *parts, int count, volatile ssize_t *moved,
+                        bool &done);
+  ssize_t receive(const iovec *parts, int count) noexcept;
+  ssize_t receive_plain(const iovec *parts, int count) noexcept;
+  ssize_t send(const iovec *parts, int count) noexcept;
+  int receive_waiting(const iovec *parts, int count, volatile ssize_t *moved);
+  void take_descriptor(int descriptor) noexcept;
+  void want(int transport) noexcept;
+  void announce() noexcept;
+  bool offers(const iovec *parts, int count, size_t &capacity) noexcept;
+  void end_in() noexcept;
+  void end_out() noexcept;
+
   registry::Held fd_;
   Way way_ = Way::socket;
   bool local_ = true;
@@ -80,6 +154,16 @@ private:
   int early_error_ = 0;
   uint64_t calls_ = 0;
   std::atomic<uint64_t> bytes_{0};
+
+  // Either is null until there is an offer.
+  std::unique_ptr<Incoming> in_;
+  std::unique_ptr<Outgoing> out_;
+  registry::Held offer_; // came with the last bytes
+  int wanted_;
+  bool announced_ = false; // true after the reader has tried
+  bool at_message_ = true;
+  uint64_t next_look_; // number of calls after which the writer may offer
+  uint64_t bells_ = 0, stalls_ = 0; // of rings before
 };
 
 } // namespace gipc

@@ -2,6 +2,7 @@
 #include "exec.h"
 
 #include "handle.h"
+#include "inherit.h"
 #include "os.h"
 #include "process.h"
 #include "program.h"
@@ -22,6 +23,12 @@ int add_handles(Program &program, const Options &options) {
     if (int error =
             passed.name.empty() ? -EINVAL : passed.handle->check_pass(true))
       return options.note(Part::pass, error);
+    int memory;
+    if (int error = passed.handle->prepare_exec(memory))
+      return options.note(Part::pass, error);
+    if (memory >= 0)
+      if (int error = program.add(passed.name, memory, inherit::memory))
+        return error;
     for (int direction : {GIPC_READ, GIPC_WRITE}) {
       int fd = passed.handle->fd(direction);
       if (fd < 0)
@@ -37,6 +44,8 @@ int prepare(Program &program, const Options &options) {
   // A child that another thread forks meanwhile closes all of it.
   registry::Lock hold;
   int error = program.prepare();
+  if (error == 0)
+    error = leave_rings(options);
   if (error == 0)
     error = add_handles(program, options);
   return error != 0 ? error : program.finish();
@@ -59,6 +68,17 @@ int start(Program &program, const Options &options, Process &process) noexcept {
 }
 
 } // namespace
+
+int leave_rings(const Options &options) noexcept {
+  for (const Options::Stdio &stdio : options.files.stdio)
+    if (stdio.mode == GIPC_STDIO_FD)
+      if (int error = Handle::make_plain(stdio.fd))
+        return options.note(Part::stdio, error);
+  for (const Options::Mapping &mapping : options.files.mapped)
+    if (int error = Handle::make_plain(mapping.fd))
+      return options.note(Part::map_fd, error);
+  return 0;
+}
 
 int start_program(const char *const argv[], const Options &options,
                   Process *&out) {

@@ -11,4 +11,8 @@ class Process;
 int start_program(const char *const argv[], const Options &options,
                   Process *&out);
 
+// Of a start of either kind, under the registry's lock: handles whose
+// descriptors the child gets as files leave their rings.
+int leave_rings(const Options &options) noexcept;
+
 } // namespace gipc

@@ -2,6 +2,7 @@
 #include "fork.h"
 
 #include "control.h"
+#include "exec.h"
 #include "handle.h"
 #include "orphaned_loops.h"
 #include "os.h"
@@ -46,6 +47,8 @@ int Fork::prepare_all() {
   Fd parent_end, child_end;
   if (int error = setup_.prepare(*options_, false))
     return error;
+  if (int error = leave_rings(*options_))
+    return error;
   if (int error = os::socket_pair(parent_end, child_end))
     return error;
   child_end_ = std::move(child_end);
@@ -66,7 +69,12 @@ int Fork::prepare_handles() {
     handles_.reserve(options_->passed.size());
     if (int error = passed.handle->begin_pass())
       return options_->note(Part::pass, error);
-    handles_.push_back({passed.handle, {}, {}});
+    handles_.push_back({passed.handle, {}, {}, false});
+    int memory = passed.handle->descriptor_of_memory();
+    if (memory >= 0 && !setup_.replaces(memory)) {
+      setup_.keep(memory, false);
+      handles_.back().kept_memory = true;
+    }
     for (int direction : {GIPC_READ, GIPC_WRITE}) {
       int fd = passed.handle->fd(direction);
       if (fd < 0)
@@ -180,7 +188,8 @@ int Fork::become_child() noexcept {
   }
   // Nothing can fail any more.
   for (Passed &passed : handles_)
-    passed.handle->arrive_in_child(passed.read, passed.write);
+    passed.handle->arrive_in_child(passed.read, passed.write,
+                                   passed.kept_memory);
   int control = child_end_.release();
   registry::set_child_control(registry::hold(Fd(control)),
                               options_->death_signal != 0);

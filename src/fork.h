@@ -43,6 +43,7 @@ private:
   struct Passed {
     Handle *handle;
     registry::Held read, write;
+    bool kept_memory; // true if the child keeps the descriptor of a ring
   };
 
   int prepare_all();

@@ -14,6 +14,15 @@ constexpr size_t short_header = 4;
 constexpr size_t long_header = 12;
 constexpr uint64_t short_limit = 0x7fffffff;
 
+// A control frame: -2, a type, the length of a body.
+constexpr uint32_t control = 0xfffffffe;
+constexpr size_t control_size = 12;
+// From this control frame on the stream is in the ring that was offered.
+constexpr uint32_t control_ring = 1;
+// What the socket has meanwhile: bells and fillers; after the mark, the stream.
+constexpr unsigned char door_bell = 0;
+constexpr unsigned char door_mark = 1;
+
 inline uint32_t load32(const unsigned char *data) noexcept {
   uint32_t value;
   std::memcpy(&value, data, sizeof value);
@@ -44,6 +53,12 @@ inline size_t encode(uint64_t payload, unsigned char *out) noexcept {
   store32(out + 4, static_cast<uint32_t>(payload >> 32));
   store32(out + 8, static_cast<uint32_t>(payload));
   return long_header;
+}
+
+inline void encode_ring(unsigned char *out) noexcept {
+  store32(out, control);
+  store32(out + 4, control_ring);
+  store32(out + 8, 0);
 }
 
 // Decodes a header from the available bytes: stores *payload, and returns the

@@ -68,7 +68,7 @@ int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
   return 0;
 }
 
-int Handle::open(int read_fd, int write_fd, Handle *&out) {
+int Handle::open(int read_fd, int write_fd, Handle *&out, int memory) {
   registry::Lock hold;
   Owner handle(new Handle);
   Fd copy;
@@ -83,12 +83,16 @@ int Handle::open(int read_fd, int write_fd, Handle *&out) {
   }
   if (error == 0 && write_fd >= 0 && write_fd == read_fd)
     error = sys::duplicate(write_fd, copy);
+  if (error == 0 && memory >= 0)
+    error = handle->receiver_.channel().resume_ring(memory);
   if (error != 0)
     return error;
   own(read_fd);
   own(write_fd);
   if (!copy)
     copy.reset(write_fd);
+  if (memory >= 0)
+    own(memory);
   handle->receiver_.open(Fd(read_fd));
   handle->sender_.open(std::move(copy));
   out = handle.release();
@@ -162,10 +166,28 @@ int Handle::set_budget(size_t messages, size_t bytes) noexcept {
   return 0;
 }
 
-int Handle::pending(int direction, size_t &bytes) const noexcept {
+int Handle::set_transport(int transport) noexcept {
   if (int error = check_open())
     return error;
-  bytes = direction == GIPC_READ ? receiver_.held() : sender_.queued();
+  if (transport < GIPC_TRANSPORT_AUTO || transport > GIPC_TRANSPORT_RING)
+    return -EINVAL;
+  Sender::TryLock lock(sender_);
+  if (!lock || operation_in_progress())
+    return GIPC_ELOCKED;
+  int error = 0;
+  if (receiver_.is_open())
+    error = receiver_.channel().set_transport(transport);
+  if (error == 0 && sender_.is_open())
+    error = sender_.channel().set_transport(transport);
+  if (driver() != nullptr)
+    driver()->changed(); // bytes may be in memory that were in the socket
+  return error;
+}
+
+int Handle::pending(int direction, size_t &bytes) noexcept {
+  if (int error = check_open())
+    return error;
+  bytes = direction == GIPC_READ ? receiver_.pending() : sender_.queued();
   return 0;
 }
 
@@ -178,6 +200,11 @@ int Handle::stats(gipc_stats &out) const noexcept {
   out.bytes_out = sender_.channel().bytes();
   out.reads = receiver_.channel().calls();
   out.writes = sender_.channel().calls();
+  out.bells_in = receiver_.channel().bells();
+  out.bells_out = sender_.channel().bells();
+  out.stalls_out = sender_.channel().stalls();
+  out.transport_in = static_cast<uint64_t>(receiver_.channel().transport());
+  out.transport_out = static_cast<uint64_t>(sender_.channel().transport());
   return 0;
 }
 
@@ -399,40 +426,6 @@ Handle::~Handle() { leave(); }
 void Handle::set_driver(Driver *driver) noexcept {
   sender_.set_driver(driver);
   receiver_.push(driver != nullptr);
-}
-
-// ---- Passing to a child -----------------------------------------------------
-
-int Handle::check_pass(bool exec) const noexcept {
-  if (int error = check_open())
-    return error;
-  // While this process ends it writes the queue, which a child must not write,
-  // too.
-  if (operation_in_progress() || Sender::process_ends())
-    return GIPC_ELOCKED;
-  if (sender_.state() == Sender::State::shutting)
-    return GIPC_ECLOSED;
-  return exec && (receiver_.held() > 0 || !sender_.is_empty()) ? -EBUSY : 0;
-}
-
-void Handle::arrive_in_child(registry::Held &read,
-                             registry::Held &write) noexcept {
-  owner_ = generation::current();
-  if (driver() != nullptr)
-    driver()->forget();
-  set_driver(nullptr);
-  receiver_.channel().arrive_in_child(read);
-  sender_.arrive_in_child(write);
-  if (waker_ != nullptr)
-    waker_->forget(); // its descriptors were closed in the child
-  waker_.reset();
-  callbacks_ = 0;
-  enter();
-}
-
-void Handle::close_in_child() noexcept {
-  receiver_.channel().close_in_child();
-  sender_.channel().close_in_child();
 }
 
 } // namespace gipc

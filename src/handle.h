@@ -20,7 +20,8 @@ class Handle final : public registry::Entry {
 public:
   // These two throw bad_alloc.
   static int pipe(bool duplex, Handle *&a, Handle *&b);
-  static int open(int read_fd, int write_fd, Handle *&out);
+  // memory: that of a ring which the reader reads, or -1.
+  static int open(int read_fd, int write_fd, Handle *&out, int memory = -1);
 
   int close() noexcept;
   // Waits until the queue is written, then closes in any case.
@@ -45,7 +46,8 @@ public:
   int set_read_limit(size_t bytes) noexcept;
   int set_marks(size_t low, size_t high) noexcept;
   int set_budget(size_t messages, size_t bytes) noexcept;
-  int pending(int direction, size_t &bytes) const noexcept;
+  int set_transport(int transport) noexcept;
+  int pending(int direction, size_t &bytes) noexcept;
   int stats(gipc_stats &out) const noexcept;
   int set_user(void *user) noexcept;
   void *user() const noexcept { return user_; }
@@ -114,13 +116,26 @@ public:
   int check_pass(bool exec) const noexcept;
   // Called before and after a fork that passes the handle: while the child may
   // own the queue, the end of this process in another thread must not write it.
-  int begin_pass() noexcept { return sender_.begin_pass(); }
-  void end_pass() noexcept { sender_.end_pass(); }
+  int begin_pass() noexcept;
+  void end_pass() noexcept;
+  // A child gets a copy of this descriptor, and not as a handle: a handle that
+  // has it leaves its ring, and uses none from now on.  0; -EBUSY: messages are
+  // in the ring; GIPC_ELOCKED.
+  static int make_plain(int fd) noexcept;
+  // Called before a program child is started with the handle's descriptors.
+  // memory is one more that it needs, or -1.
+  int prepare_exec(int &memory) noexcept;
+  // One that a function child may keep, or -1.
+  int descriptor_of_memory() const noexcept {
+    return receiver_.channel().descriptor_of_memory();
+  }
   // In the parent, once the child owns the handle.
-  void give_away() noexcept { close_now(); }
+  void give_away() noexcept;
   // In the child: makes this process the owner.  read and write are the
   // descriptors to use instead, where they were moved to other numbers.
-  void arrive_in_child(registry::Held &read, registry::Held &write) noexcept;
+  // kept_memory: the child has kept descriptor_of_memory().
+  void arrive_in_child(registry::Held &read, registry::Held &write,
+                       bool kept_memory) noexcept;
   // In a child whose setup failed: closes the descriptors only, because the
   // parent still owns the handle.
   void close_in_child() noexcept;

@@ -9,13 +9,49 @@
 
 namespace gipc {
 
+bool Inbox::is_part_of_control(size_t at) const noexcept {
+  if (!expects_control_)
+    return false;
+  unsigned char whole[frame::control_size];
+  frame::encode_ring(whole);
+  size_t size = end_ - at;
+  return size > 0 && size < sizeof whole &&
+         std::memcmp(ahead_.data() + at, whole, size) == 0;
+}
+
+int Inbox::cut_control(const unsigned char *&behind, size_t &size) noexcept {
+  if (broken_ != 0 || (assembly_.active() && !assembly_.complete()))
+    return 0;
+  size_t at = begin_;
+  uint64_t payload = 0;
+  for (;;) {
+    int header = frame::decode(ahead_.data() + at, end_ - at, &payload);
+    if (header < 0)
+      break;
+    if (payload > end_ - at - static_cast<size_t>(header))
+      return 0;
+    at += static_cast<size_t>(header) + static_cast<size_t>(payload);
+  }
+  const unsigned char *data = ahead_.data() + at;
+  if (end_ - at < frame::control_size || frame::load32(data) != frame::control)
+    return 0;
+  if (frame::load32(data + 4) != frame::control_ring ||
+      frame::load32(data + 8) != 0)
+    return GIPC_EPROTOCOL;
+  behind = data + frame::control_size;
+  size = end_ - at - frame::control_size;
+  end_ = at;
+  settle();
+  return 1;
+}
+
 // Decodes the header at begin_: returns its size and stores the payload's.
 int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
   if (broken_ != 0)
     return broken_;
   int header = frame::decode(ahead_.data() + begin_, end_ - begin_, &size);
-  if (header == -EAGAIN)
-    return header;
+  if (header == -EAGAIN || is_part_of_control(begin_))
+    return -EAGAIN;
   if (header > 0 && size > limit)
     header = GIPC_ETOOBIG;
   if (header < 0) {
@@ -215,6 +251,9 @@ bool Inbox::whole() const noexcept {
   for (size_t at = begin_; at < end_;) {
     uint64_t size = 0;
     int header = frame::decode(ahead_.data() + at, end_ - at, &size);
+    // Without the rest of the control frame, the stream has ended before it.
+    if (header < 0 && is_part_of_control(at))
+      return true;
     if (header < 0 || size > end_ - at - static_cast<size_t>(header))
       return false;
     at += static_cast<size_t>(header) + static_cast<size_t>(size);

@@ -79,6 +79,18 @@ public:
       release_memory();
   }
 
+  // ---- A control frame may come, as the last bytes of the stream
+  void expect_control(bool on) noexcept { expects_control_ = on; }
+  // Called after each commit() meanwhile.  1: the control frame came, and it
+  // and the bytes behind it, which stay valid until the next call, are removed.
+  // 0: not yet.  GIPC_EPROTOCOL: one of an unknown type.
+  int cut_control(const unsigned char *&behind, size_t &size) noexcept;
+  // The number of bytes that can be received first without one in front of
+  // them.
+  size_t before_control() const noexcept {
+    return assembly_.active() ? assembly_.missing() : 0;
+  }
+
   bool at_boundary() const noexcept {
     return begin_ == end_ && !assembly_.active();
   }
@@ -123,6 +135,7 @@ private:
 
   int next_slow(size_t limit, View &out) noexcept;
   int open_frame(size_t limit, uint64_t &size) noexcept;
+  bool is_part_of_control(size_t at) const noexcept;
   void settle() noexcept { visible_ = assembly_.active() ? begin_ : end_; }
   int assemble(size_t size) noexcept;
   int make_room() noexcept;
@@ -145,7 +158,8 @@ private:
   Growth growth_;
   Assembly assembly_;
   int broken_ = 0;
-  bool starved_ = false;     // true if the last prepare() failed
+  bool starved_ = false; // true if the last prepare() failed
+  bool expects_control_ = false;
   bool direct_ = false;      // true after a next_into()
   bool after_large_ = false; // true if the last message was assembled
   uint64_t messages_ = 0;

@@ -15,6 +15,8 @@ namespace gipc::inherit {
 
 namespace {
 
+using Fds = int[3]; // to read, to write, of a ring's memory
+
 struct Entry {
   std::string name;
   std::string text; // as in the variable
@@ -37,8 +39,10 @@ bool parse_entry(const std::string &text, Entry &out) {
                   &direction, &out.device, &out.inode, &end) != 4 ||
       text[equals + 1 + static_cast<size_t>(end)] != '\0' || out.fd < 0)
     return false;
-  out.direction = direction == 'r' ? GIPC_READ : GIPC_WRITE;
-  return direction == 'r' || direction == 'w';
+  out.direction = direction == 'r'   ? GIPC_READ
+                  : direction == 'w' ? GIPC_WRITE
+                                     : memory;
+  return direction == 'r' || direction == 'w' || direction == 'm';
 }
 
 bool parse(const std::string &all, std::vector<Entry> &out) {
@@ -61,9 +65,9 @@ bool is_same_file(const Entry &entry) noexcept {
          info.st_ino == entry.inode;
 }
 
-int open_handle(const int (&fds)[2], Handle *&out) noexcept {
+int open_handle(const Fds &fds, Handle *&out) noexcept {
   try {
-    return Handle::open(fds[0], fds[1], out);
+    return Handle::open(fds[0], fds[1], out, fds[2]);
   } catch (const std::bad_alloc &) { // as guard() of capi.h does
     return -ENOMEM;
   }
@@ -71,7 +75,7 @@ int open_handle(const int (&fds)[2], Handle *&out) noexcept {
 
 // The variable is changed first, because that can be undone, while opening the
 // handle cannot.
-int adopt_one(const int (&fds)[2], const std::string &value,
+int adopt_one(const Fds &fds, const std::string &value,
               const std::string &remaining, Handle *&out) {
   sys::ErrnoGuard guard;
   // putenv(3) needs no memory to replace an entry.
@@ -90,7 +94,7 @@ int adopt_one(const int (&fds)[2], const std::string &value,
 
 // The removal cannot be undone without memory, but needs none itself, so it
 // comes last.
-int adopt_last(const int (&fds)[2], Handle *&out) noexcept {
+int adopt_last(const Fds &fds, Handle *&out) noexcept {
   sys::ErrnoGuard guard;
   Handle *handle;
   if (int error = open_handle(fds, handle))
@@ -118,7 +122,9 @@ int append(std::string &value, const std::string &name, int fd, int direction) {
     return error;
   char entry[96];
   std::snprintf(entry, sizeof entry, "=%d/%c@%llx:%llu", fd,
-                direction == GIPC_READ ? 'r' : 'w',
+                direction == GIPC_READ    ? 'r'
+                : direction == GIPC_WRITE ? 'w'
+                                          : 'm',
                 static_cast<unsigned long long>(info.st_dev),
                 static_cast<unsigned long long>(info.st_ino));
   value += (value.empty() ? "" : ",") + name + entry;
@@ -133,7 +139,7 @@ int adopt(const char *name, Handle *&out) {
   std::vector<Entry> entries;
   if (!parse(value, entries))
     return GIPC_EBADHANDLES;
-  int fds[2] = {-1, -1};
+  Fds fds = {-1, -1, -1};
   std::string remaining;
   for (const Entry &entry : entries) {
     if (entry.name != name) {
@@ -144,11 +150,15 @@ int adopt(const char *name, Handle *&out) {
         (void)sys::set_cloexec(entry.fd, true);
       continue;
     }
-    int &fd = fds[entry.direction == GIPC_READ ? 0 : 1];
+    int &fd = fds[entry.direction == GIPC_READ    ? 0
+                  : entry.direction == GIPC_WRITE ? 1
+                                                  : 2];
     if (fd >= 0 || !is_same_file(entry))
       return GIPC_EBADHANDLES;
     fd = entry.fd;
   }
+  if (fds[0] < 0 && fds[2] >= 0)
+    return GIPC_EBADHANDLES;
   if (fds[0] < 0 && fds[1] < 0)
     return -ENOENT;
   return remaining.empty() ? adopt_last(fds, out)
@@ -215,6 +225,8 @@ int adopt_stdio(Handle *&out) {
   error = Handle::open(in.get(), to.get(), handle);
   if (error != 0)
     return error;
+  // Other programs may have the same stdin and stdout.
+  (void)handle->set_transport(GIPC_TRANSPORT_PLAIN);
   int old_stdin = in.release();
   (void)to.release();
   error = replace_stdio(null.get(), target, old_stdin);

@@ -3,6 +3,9 @@
 //
 //   name=FD/DIRECTION@DEVICE:INODE,...   a duplex handle has two entries
 //
+// r is the descriptor to read, w to write; m is the memory of a ring, from
+// which the reader reads on.
+//
 // Device and inode detect a descriptor number that means another file, as in a
 // grandchild that inherited the variable but not the descriptors.
 #pragma once
@@ -20,6 +23,8 @@ namespace inherit {
 constexpr const char *variable = "GIPC_HANDLES";
 
 bool valid_name(const char *name) noexcept;
+// In the place of a direction: the memory of a ring.
+constexpr int memory = 0;
 // Adds an entry.  Throws bad_alloc.  Returns 0 or an error of fstat(2).
 int append(std::string &value, const std::string &name, int fd, int direction);
 // Makes the handle of this name, and removes its entries from the environment.

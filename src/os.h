@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fd.h"
+#include "os_pages.h"
 
 #include <csignal>
 #include <cstddef>
@@ -34,6 +35,17 @@ ssize_t send_now(int fd, const iovec *parts, int count) noexcept;
 extern const bool has_waiting_transfers;
 int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved);
+// As receive_now() and receive_waiting(), on a local socket, where a descriptor
+// may come with the bytes: *descriptor, close-on-exec and at 3 or above, is the
+// caller's then.  More than one are closed.
+ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
+                               volatile int *descriptor) noexcept;
+int receive_descriptor_waiting(int fd, const iovec *parts, int count,
+                               volatile ssize_t *moved,
+                               volatile int *descriptor);
+// As send_now(); a copy of the descriptor goes with the bytes.
+ssize_t send_descriptor_now(int fd, const iovec *parts, int count,
+                            int descriptor) noexcept;
 int send_waiting(int fd, const iovec *parts, int count,
                  volatile ssize_t *moved);
 // writev(2), which may wait, but does not raise SIGPIPE.
@@ -50,6 +62,29 @@ int close_range(unsigned first, unsigned last) noexcept;
 int detach_signalfds() noexcept;
 // Whether this is a descriptor that open_exit_fd() made.
 bool is_exit_fd(int fd) noexcept;
+
+// The size of a socket's send buffer, as the kernel counts it, and as it is
+// set.  The kernel raises a size below its least.
+int send_buffer(int fd, int &size) noexcept;
+int set_send_buffer(int fd, int size) noexcept;
+
+// ---- Shared memory ---------------------------------------------------------
+
+// Whether there is memory that a descriptor refers to, whose size is fixed.
+extern const bool has_shared_memory;
+// New memory, all of it present, so that no access fails later.
+int make_shared_memory(size_t size, Fd &out) noexcept;
+// Maps what make_shared_memory() of any process made, of at most this size.
+// -EINVAL: it is another file, or its size may change.  A forked child does not
+// have the mapping.
+int map_shared_memory(int fd, size_t most, void *&out, size_t &size) noexcept;
+// Whether children forked from now on have this mapping.
+int keep_at_fork(void *memory, size_t size, bool on) noexcept;
+// Gives an AF_UNIX socket a name that says to its peer that this library reads
+// from it.  No bytes are exchanged.  An error if it has a name already.
+int announce_reader(int fd) noexcept;
+// Whether the peer of this socket did that.
+bool has_announced_peer(int fd) noexcept;
 
 // ---- Fork detection --------------------------------------------------------
 

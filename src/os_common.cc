@@ -17,6 +17,7 @@
 #include <new>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #if __has_include(<stdio_ext.h>)
@@ -35,6 +36,19 @@ size_t unread_by_peer(int fd) noexcept {
   (void)fd;
   return 0;
 #endif
+}
+
+int send_buffer(int fd, int &size) noexcept {
+  socklen_t length = sizeof size;
+  return sys::retry_int("getsockopt", [&] {
+    return ::getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length);
+  });
+}
+
+int set_send_buffer(int fd, int size) noexcept {
+  return sys::retry_int("setsockopt", [&] {
+    return ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  });
 }
 
 // ---- Transfers --------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include "sys.h"
 
 #include <cerrno>
+#include <cstring>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -73,6 +74,40 @@ struct OneMessage {
   volatile ssize_t *moved;
 };
 
+// Room for one descriptor beside the bytes: CMSG_SPACE() would have room for
+// two on 64-bit systems.
+struct Control {
+  static constexpr size_t size = CMSG_LEN(sizeof(int));
+  alignas(cmsghdr) unsigned char room[CMSG_SPACE(sizeof(int))];
+
+  void attach(msghdr &header) noexcept {
+    header.msg_control = room;
+    header.msg_controllen = size;
+  }
+  void put(msghdr &header, int fd) noexcept {
+    std::memset(room, 0, sizeof room);
+    attach(header);
+    cmsghdr *entry = CMSG_FIRSTHDR(&header);
+    entry->cmsg_level = SOL_SOCKET;
+    entry->cmsg_type = SCM_RIGHTS;
+    entry->cmsg_len = size;
+    std::memcpy(CMSG_DATA(entry), &fd, sizeof fd);
+  }
+  static void take(msghdr &header, volatile int *fd) noexcept {
+    cmsghdr *entry = CMSG_FIRSTHDR(&header);
+    if (entry == nullptr || entry->cmsg_level != SOL_SOCKET ||
+        entry->cmsg_type != SCM_RIGHTS || entry->cmsg_len != size)
+      return;
+    int received;
+    std::memcpy(&received, CMSG_DATA(entry), sizeof received);
+    // The kernel chooses the lowest number, which is one of a closed standard
+    // stream.  Without another one it is as if no descriptor had come.
+    Fd above(received);
+    if (sys::above_stdio(above) == 0)
+      *fd = above.release();
+  }
+};
+
 } // namespace
 
 // Not by the C library's calls, in which a thread may be cancelled: holding
@@ -108,6 +143,34 @@ ssize_t send_now(int fd, const iovec *parts, int count) noexcept {
       "sendmsg", [&] { return ::syscall(SYS_sendmsg, fd, &header, flags); });
 }
 
+ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
+                               volatile int *descriptor) noexcept {
+  constexpr int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+  msghdr header = to_header(parts, count);
+  Control control;
+  control.attach(header);
+  ssize_t size;
+  const char *name = count == 1 ? "recv" : "recvmsg";
+  if constexpr (own_calls)
+    size = sys::retry_cancellable(
+        name, [&] { return ::syscall(SYS_recvmsg, fd, &header, flags); });
+  else
+    size = sys::retry(name, [&] { return ::recvmsg(fd, &header, flags); });
+  if (size >= 0 && header.msg_controllen > 0)
+    Control::take(header, descriptor);
+  return size;
+}
+
+ssize_t send_descriptor_now(int fd, const iovec *parts, int count,
+                            int descriptor) noexcept {
+  msghdr header = to_header(parts, count);
+  Control control;
+  control.put(header, descriptor);
+  return sys::retry("sendmsg", [&] {
+    return ::sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+  });
+}
+
 const bool has_waiting_transfers = true;
 
 int receive_waiting(int fd, const iovec *parts, int count,
@@ -115,6 +178,27 @@ int receive_waiting(int fd, const iovec *parts, int count,
   OneMessage message(parts, count, moved);
   ssize_t result = sys::retry_cancellable("recvmmsg", [&] {
     return ::recvmmsg(fd, &message.header, 1, 0, nullptr);
+  });
+  return result < 0 ? static_cast<int>(result) : 0;
+}
+
+int receive_descriptor_waiting(int fd, const iovec *parts, int count,
+                               volatile ssize_t *moved,
+                               volatile int *descriptor) {
+  OneMessage message(parts, count, moved);
+  Control control;
+  control.attach(message.header.msg_hdr);
+  // A destructor, because the thread may be cancelled after the transfer.
+  struct Taking {
+    ~Taking() {
+      if (message.header.msg_len != OneMessage::none)
+        Control::take(message.header.msg_hdr, descriptor);
+    }
+    OneMessage &message;
+    volatile int *descriptor;
+  } taking{message, descriptor};
+  ssize_t result = sys::retry_cancellable("recvmmsg", [&] {
+    return ::recvmmsg(fd, &message.header, 1, MSG_CMSG_CLOEXEC, nullptr);
   });
   return result < 0 ? static_cast<int>(result) : 0;
 }

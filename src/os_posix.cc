@@ -80,6 +80,38 @@ int send_waiting(int, const iovec *, int, volatile ssize_t *) {
   return -EAGAIN;
 }
 
+ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
+                               volatile int *) noexcept {
+  return receive_now(fd, parts, count);
+}
+
+int receive_descriptor_waiting(int, const iovec *, int, volatile ssize_t *,
+                               volatile int *) {
+  return -EAGAIN;
+}
+
+ssize_t send_descriptor_now(int, const iovec *, int, int) noexcept {
+  return -ENOSYS;
+}
+
+// There is shm_open(3), but a peer could make that memory smaller, and then an
+// access ends the process.
+const bool has_shared_memory = false;
+
+int make_shared_memory(size_t, Fd &) noexcept { return -ENOSYS; }
+
+int map_shared_memory(int, size_t, void *&, size_t &) noexcept {
+  return -ENOSYS;
+}
+
+int keep_at_fork(void *, size_t, bool) noexcept { return -ENOSYS; }
+
+void prefer_large_pages(void *, size_t) noexcept {}
+
+int announce_reader(int) noexcept { return -ENOSYS; }
+
+bool has_announced_peer(int) noexcept { return false; }
+
 const char descriptor_folder[] = "/dev/fd";
 
 int close_at_once(unsigned, unsigned) noexcept { return -ENOSYS; }

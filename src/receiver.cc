@@ -3,6 +3,8 @@
 
 #include "transfer.h"
 
+#include <algorithm>
+
 namespace gipc {
 
 // ---- State ------------------------------------------------------------------
@@ -56,11 +58,17 @@ void Receiver::push(bool on) noexcept {
 
 // ---- Bytes ------------------------------------------------------------------
 
+int Receiver::prepare(iovec (&areas)[2], size_t most) noexcept {
+  if (channel_.awaits_control())
+    most = std::min(most, inbox_.before_control() + Channel::most_behind);
+  return inbox_.prepare(areas, most);
+}
+
 ssize_t Receiver::receive(size_t most) noexcept {
   if (end_ != 0)
     return end_;
   iovec areas[2];
-  int count = inbox_.prepare(areas, most);
+  int count = prepare(areas, most);
   return count < 0 ? count : received(channel_.read(areas, count));
 }
 
@@ -68,7 +76,7 @@ ssize_t Receiver::receive_waiting() {
   if (end_ != 0)
     return end_;
   iovec areas[2];
-  int count = inbox_.prepare(areas);
+  int count = prepare(areas, SIZE_MAX);
   if (count < 0)
     return count;
   volatile ssize_t moved = -1;
@@ -88,6 +96,7 @@ ssize_t Receiver::received(ssize_t size) noexcept {
   channel_.count(size);
   if (size > 0) {
     inbox_.commit(static_cast<size_t>(size));
+    look_for_ring();
     return size;
   }
   if (is_temporary(size)) {
@@ -105,16 +114,36 @@ ssize_t Receiver::received(ssize_t size) noexcept {
   return size;
 }
 
+// After each read: if the stream goes on in a ring, or one is offered.
+void Receiver::look_for_ring() noexcept {
+  if (channel_.awaits_control()) {
+    const unsigned char *behind = nullptr;
+    size_t size = 0;
+    int result = inbox_.cut_control(behind, size);
+    if (result > 0)
+      result = channel_.enter_ring(behind, size);
+    // The messages before it are returned first.
+    if (result < 0)
+      end_ = result;
+  }
+  channel_.look_at_offer();
+  inbox_.expect_control(channel_.awaits_control());
+}
+
 size_t Receiver::wanted_ahead(bool view_in_use) noexcept {
   bool may = ahead_limit_ > 0 && is_open() && !view_in_use && end_ == 0 &&
              inbox_.borrowed() == nullptr;
   return may ? inbox_.wanted(limit_, ahead_limit_) : 0;
 }
 
+bool Receiver::is_enough(size_t moved) const noexcept {
+  return moved >= per_call && !channel_.in_ring();
+}
+
 int Receiver::read_ahead(bool view_in_use) noexcept {
   int result = 0;
   size_t moved = 0;
-  while (result == 0 && moved < per_call) {
+  while (result == 0 && !is_enough(moved)) {
     size_t most = wanted_ahead(view_in_use);
     ssize_t got = most > 0 ? receive(most) : end_ != 0 ? end_ : -ENOBUFS;
     if (got < 0) // the next get returns an end as well
@@ -142,7 +171,7 @@ int Receiver::no_message(int result) noexcept {
 // Called when no whole message is buffered: reads, unless result is permanent.
 int Receiver::next_slow(int result, View &out) noexcept {
   for (size_t moved = 0; result == -EAGAIN;) {
-    if (moved >= per_call)
+    if (is_enough(moved))
       return -EAGAIN;
     ssize_t got = receive();
     if (got < 0)
@@ -174,7 +203,7 @@ int Receiver::next_size(size_t &size) noexcept {
 int Receiver::next_into(void *buffer, size_t capacity, size_t &size) noexcept {
   for (size_t moved = 0;;) {
     int result = inbox_.next_into(limit_, buffer, capacity, size);
-    if (result != -EAGAIN || moved >= per_call)
+    if (result != -EAGAIN || is_enough(moved))
       return result;
     ssize_t got = receive();
     if (got < 0)

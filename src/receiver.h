@@ -48,16 +48,27 @@ public:
   void set_limit(size_t limit) noexcept { limit_ = limit; }
   void set_ahead_limit(size_t bytes) noexcept { ahead_limit_ = bytes; }
   size_t held() const noexcept { return inbox_.bytes(); }
+  // The same; and if there are none, the bytes that can be read without waiting
+  // for the descriptor.
+  size_t pending() noexcept {
+    size_t bytes = held();
+    return bytes == 0 && gate() == 0 && is_ready() ? channel_.held() : bytes;
+  }
   uint64_t messages() const noexcept { return inbox_.messages(); }
   // Whether data points into memory that a get returned.
   bool contains(const void *data) const noexcept {
     return inbox_.contains(data);
   }
   // Whether next() would return something other than -EAGAIN.
-  bool is_ready() noexcept { return end_ != 0 || inbox_.ready(limit_); }
+  // If not, the descriptor becomes readable with the next bytes.
+  bool is_ready() noexcept {
+    return end_ != 0 || inbox_.ready(limit_) || channel_.is_ready();
+  }
   // Whether there are probably more bytes to read after the last read.
   bool may_have_more(size_t last_read) const noexcept {
-    return last_read >= Inbox::read_ahead / 2 || inbox_.full();
+    // A ring says only with -EAGAIN that the descriptor may be waited for.
+    return last_read >= Inbox::read_ahead / 2 || inbox_.full() ||
+           channel_.in_ring();
   }
   // A read would have blocked.
   void note_idle() noexcept { inbox_.note_idle(); }
@@ -94,7 +105,13 @@ private:
   }
   void settle() noexcept;
   int state_error() const noexcept;
+  int prepare(iovec (&areas)[2], size_t most) noexcept;
+  // Whether a call that has moved so many bytes is to end.  One that reads a
+  // ring ends with a whole message or an empty ring: bytes that are left there
+  // do not make the descriptor readable.
+  bool is_enough(size_t moved) const noexcept;
   ssize_t received(ssize_t size) noexcept;
+  void look_for_ring() noexcept;
   int note_broken(int result) noexcept;
   int no_message(int result) noexcept;
   int next_slow(int result, View &out) noexcept;

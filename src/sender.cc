@@ -136,6 +136,8 @@ int Sender::sent(ssize_t size) noexcept {
   }
   if (size >= 0) {
     outbox_.sent(static_cast<size_t>(size));
+    if (outbox_.empty())
+      channel_.end_message();
     return 0;
   }
   // The peer is gone, so the queue is dropped.
@@ -318,7 +320,7 @@ void Sender::end_pass() noexcept {
 }
 
 void Sender::arrive_in_child(registry::Held &moved) noexcept {
-  channel_.arrive_in_child(moved);
+  channel_.arrive_in_child(moved, false);
   set_driver(nullptr);
   exiting_ = false;
   user_.store(pthread_t{}, std::memory_order_relaxed);

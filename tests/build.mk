@@ -68,7 +68,7 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-load check-root fuzz lint bench demo-programs \
+        check-long check-load check-root check-transports fuzz lint model bench demo-programs \
         demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-load run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
@@ -159,7 +159,7 @@ asan := build/$(OS)-asan
 tsan := build/$(OS)-tsan
 
 # Two of these at once would mix their output, or build what clean removes.
-ifneq ($(filter demo check% fuzz lint bench% clean,\
+ifneq ($(filter demo check% fuzz lint model bench% clean,\
          $(filter-out %-programs,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
@@ -207,6 +207,15 @@ check-c:
 run-check-c:
 	@$(call test_env,$(B)) tests/run $(c_checks)
 
+# With a ring from the first message on, and without any.
+check-transports:
+	@.ci/deps c
+	+@$(build) tests
+	@status=0; for transport in ring plain; do \
+	  GIPC_TRANSPORT=$$transport $(call test_env,$(B)) \
+	    tests/run $(cmocka_programs) || status=1; \
+	done; exit $$status
+
 # Beside busy processes, where a test that bets on the machine's speed fails.
 LOAD_RUNS ?= 20
 check-load:
@@ -250,7 +259,8 @@ check-san:
 # die_after_fork=0: TSan would end the children of a threaded parent.
 # report_thread_leaks=0: in a forked child every thread of the parent is one.
 threaded := $(foreach p,$(cmocka_programs),\
-              $(if $(findstring thread,$(notdir $(p))),$(p)))
+              $(if $(findstring thread,$(notdir $(p)))$(findstring \
+                test_ring,$(notdir $(p))),$(p)))
 check-tsan:
 	@.ci/deps san
 	+@$(build) SAN=tsan tests
@@ -271,7 +281,7 @@ check-long:
 
 run-check-long:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
-	  tests/run $(long) $(binding_checks)
+	  tests/run $(long) $(B)/tests/api/test_ring_ends $(binding_checks)
 
 # make fuzz SECONDS_EACH=600: new inputs stay under build/.
 SECONDS_EACH ?= 60
@@ -291,6 +301,10 @@ lint:
 	@.ci/deps lint
 	+@$(build) all
 	@$(call test_env,$(B)) tests/run $(wildcard tests/lint/*.sh)
+
+model:
+	@.ci/deps model
+	@tests/model/run $(MODEL)
 
 bench:
 	@.ci/deps bench

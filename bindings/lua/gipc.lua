@@ -12,6 +12,7 @@ local loop = require "gipc.loop"
 local native = require "gipc.native"
 local process = require "gipc.process"
 local scheduler = require "gipc.scheduler"
+local transport = require "gipc.transport"
 local wait = require "gipc.wait"
 
 local unpack = table.unpack or rawget(_G, "unpack")
@@ -39,14 +40,21 @@ end
 
 --- Makes a pipe.
 -- @tparam[opt] table options duplex: both ends read and write; codec: "msgpack",
--- "raw", "json" or { encode, decode }
+-- "raw", "json" or { encode, decode }; transport: "auto", "plain" or "ring", as for
+-- Handle:set_transport; default: that of GIPC_TRANSPORT in the environment, or "auto"
 -- @treturn Handle the reader, or one end
 -- @treturn Handle the writer, or the other end
 function gipc.pipe(options)
-  options = handle.check_options(options, { duplex = true, codec = true })
+  options = handle.check_options(options, { duplex = true, codec = true, transport = true })
   local a, b, code = failure.collecting(options.duplex and native.pipe_duplex or native.pipe)
   if not a then
     return failure.result(b, code)
+  end
+  for _, one in ipairs { a, b } do
+    local done, message, refused = transport.choose(one, options.transport, "a pipe")
+    if not done then
+      return failure.result(message, refused)
+    end
   end
   return handle.wrap(a, options), handle.wrap(b, options)
 end
@@ -58,10 +66,16 @@ local function wrapped(options, native_handle, message, code)
   return handle.wrap(native_handle, options)
 end
 
+-- The same for a handle that was there before this program.
+local function wrapped_with_transport(options, native_handle)
+  local done, message, code = transport.choose(native_handle, options.transport, "the handle")
+  return wrapped(options, done and native_handle, message, code)
+end
+
 --- Adopts a stream.  On success the handle owns the descriptors.
 -- @tparam ?number read_fd
 -- @tparam ?number write_fd may be equal to read_fd
--- @tparam[opt] table options codec
+-- @tparam[opt] table options codec, transport
 -- @treturn Handle
 function gipc.open(read_fd, write_fd, options)
   options = handle.check_options(options)
@@ -70,7 +84,9 @@ function gipc.open(read_fd, write_fd, options)
   end
   read_fd = read_fd ~= nil and argument.integer(read_fd, "read_fd") or -1
   write_fd = write_fd ~= nil and argument.integer(write_fd, "write_fd") or -1
-  local opened, message, code = failure.collecting(native.open, read_fd, write_fd)
+  local number = options.transport ~= nil and transport.number(options.transport) or -1
+  local opened, message, code = transport.result("a handle of these descriptors",
+    failure.collecting(native.open, read_fd, write_fd, number))
   if code == native.EINVAL then
     failure.misuse(("descriptors %d and %d: one is not a stream, or not open for its direction")
       :format(read_fd, write_fd))
@@ -80,7 +96,7 @@ end
 
 --- Makes a handle over stdin and stdout.  Afterwards output is printed to stderr, and
 -- stdin is empty.
--- @tparam[opt] table options codec
+-- @tparam[opt] table options codec, transport
 -- @treturn Handle; or nil, message, code: there is none, or stderr is the same
 function gipc.stdio(options)
   options = handle.check_options(options)
@@ -88,12 +104,12 @@ function gipc.stdio(options)
   if not native_handle then
     return nil, message, code -- the launcher must be changed
   end
-  return handle.wrap(native_handle, options)
+  return wrapped_with_transport(options, native_handle)
 end
 
 --- Inherits the handle that was passed under a name to this program by exec_process.
 -- @tparam string name
--- @tparam[opt] table options codec
+-- @tparam[opt] table options codec, transport
 -- @treturn Handle; or nil, message, gipc.ENOENT
 function gipc.inherit(name, options)
   options = handle.check_options(options)
@@ -104,7 +120,10 @@ function gipc.inherit(name, options)
   if code == native.ENOENT then
     message = ("no handle was passed under the name %q"):format(name)
   end
-  return wrapped(options, inherited, message, code)
+  if not inherited then
+    return failure.result(message, code)
+  end
+  return wrapped_with_transport(options, inherited)
 end
 
 gipc.null = codec.null

@@ -272,22 +272,11 @@ static int abort_handle(gipc_handle *h) {
 
 /* Shuts a socket down, which makes it readable and writable: all waits end. */
 static int shut(int fd) { return shutdown(fd, SHUT_RDWR) < 0 ? -errno : 0; }
-
-/* 1: a get returns at once.  0: it would wait. */
-static int get_returns(gipc_handle *h) {
-  size_t size, pending;
-  int result = gipc_next_size(h, &size);
-  if (result == -EAGAIN)
-    return 0;
-  if (result < 0)
-    return 1;
-  result = gipc_pending(h, GIPC_READ, &pending);
-  return result < 0 ? result : pending >= size + (size > INT32_MAX ? 12 : 4);
-}
 %}
 int abort_handle(gipc_handle *h);
 int shut(int fd);
-int get_returns(gipc_handle *h);
+%rename(get_would_not_wait) step_get_would_not_wait;
+int step_get_would_not_wait(gipc_handle *h);
 
 /* A set of gipc_wait(), used with a timeout of 0 only. */
 %rename(WaitSet) gipc_wait_set;

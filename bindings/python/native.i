@@ -361,6 +361,8 @@ PyObject *wait(PyObject *module, int fd, int direction, double timeout);
 PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
                       double timeout);
 PyObject *receive(PyObject *module, gipc_handle *h, double timeout);
+%rename(get_would_not_wait) step_get_would_not_wait;
+int step_get_would_not_wait(gipc_handle *h);
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);
 

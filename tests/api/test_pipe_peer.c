@@ -326,6 +326,7 @@ static void a_descriptor_closed_by_other_code_is_an_error(void **state) {
     char text[8];
     OK(gipc_pipe_duplex(&a, &b));
     for (int direction = GIPC_READ; direction <= GIPC_WRITE; direction++) {
+      OK(gipc_set_transport(a, GIPC_TRANSPORT_PLAIN)); /* each call uses it */
       int fd = gipc_fd(a, direction), file = memfd_create("file", MFD_CLOEXEC);
       assert_int_equal(ftruncate(file, 0), 0);
       close(fd);

@@ -124,7 +124,7 @@ static void the_end_of_a_child_does_not_wait_for_a_closed_reader(void **state) {
 }
 
 static int leave_a_put_begun(struct ev_loop *fresh, void *out) {
-  static char large[1000000];
+  static char large[5000000]; /* more than a ring holds */
   CHECK_OK(gipc_try_put(out, "whole", 5));
   CHECK_IS(gipc_put_start(out, large, sizeof large), -EAGAIN);
   return 7;

@@ -164,5 +164,14 @@ void *operator new(size_t size) {
   errno = ENOMEM; // as malloc does
   throw std::bad_alloc();
 }
+// A sanitizer's own does not call the one above.
+void *operator new(size_t size, const std::nothrow_t &) noexcept {
+  void *memory = fault::memory_fails(fault::by_new)
+                     ? nullptr
+                     : HOOKED_MALLOC(size > 0 ? size : 1);
+  if (memory == nullptr)
+    errno = ENOMEM;
+  return memory;
+}
 void operator delete(void *memory) noexcept { HOOKED_FREE(memory); }
 void operator delete(void *memory, size_t) noexcept { HOOKED_FREE(memory); }

@@ -172,6 +172,7 @@ void a_failing_write_is_a_permanent_error(void **) { /* H77 */
     gipc_handle *r, *w;
     size_t pending = 1;
     OK(gipc_pipe(&r, &w));
+    OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
     OK(gipc_try_put(w, "queued", 6));
     fault::fail_call("send", 1, error);
     RESULT(gipc_flush(w, 10), expected);
@@ -191,6 +192,7 @@ void a_failing_write_is_a_permanent_error(void **) { /* H77 */
 void a_close_whose_last_bytes_fail_has_closed(void **) {
   gipc_handle *r, *w;
   OK(gipc_pipe(&r, &w));
+  OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
   OK(gipc_try_put(w, "queued", 6));
   fault::fail_call("send", 1, EIO);
   RESULT(gipc_close(w), -EIO);

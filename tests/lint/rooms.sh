@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../../src"
 rooms='fd sys os
 buffer assembly deadline error frame this
 inbox outbox control membership waker live
-transfer channel driver
+ring
+transfer incoming outgoing channel driver
 receiver sender
 watch orphaned
 handle blocking flush

@@ -108,6 +108,23 @@ static void large(gipc_handle *h) {
   free(data);
 }
 
+/* Whether many messages went through a ring, which a stock peer does not know,
+ * and the portable half of the library does not have. */
+static void expect_transport(const gipc_handle *h, int direction) {
+  const char *half = getenv("GIPC_TEST_OS");
+  uint64_t expected = half != NULL && strcmp(half, "posix") == 0
+                          ? GIPC_TRANSPORT_PLAIN
+                          : GIPC_TRANSPORT_RING;
+  for (int i = 0; command[i] != NULL; i++)
+    if (strstr(command[i], "child_stock") != NULL)
+      expected = GIPC_TRANSPORT_PLAIN;
+  gipc_stats stats = {.size = sizeof stats};
+  check(gipc_handle_stats(h, &stats), "gipc_handle_stats");
+  if ((direction == GIPC_READ ? stats.transport_in : stats.transport_out) !=
+      expected)
+    fail("the transport is not the expected one");
+}
+
 /* ---- Values ------------------------------------------------------------- */
 
 static size_t from_hex(const char *hex, char *bytes) {
@@ -177,6 +194,9 @@ static void run_script(const char *table) {
   gipc_process *p = start("script", "7", o);
   put_stream(to, 1);
   get_stream(from);
+  step("transport");
+  expect_transport(to, GIPC_WRITE);
+  expect_transport(from, GIPC_READ);
   step("large");
   large(both);
   gipc_handle_free(both);

@@ -6,6 +6,7 @@ local codec = require "gipc.codec"
 local failure = require "gipc.failure"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
+local transport = require "gipc.transport"
 
 local take, put, put_lent, queue = native.take, native.put, native.put_lent, native.queue
 local DONE, YIELD, LENT, QUEUED = native.DONE, native.YIELD, native.LENT, native.QUEUED
@@ -106,8 +107,11 @@ end
 
 --- The options of a handle, checked before anything is made.
 local function check_options(options, more)
-  options = argument.options(options, "the last argument", more or { codec = true })
+  options = argument.options(options, "the last argument", more or { codec = true, transport = true })
   codec.find(options.codec)
+  if options.transport ~= nil then
+    transport.number(options.transport)
+  end
   return options
 end
 
@@ -276,7 +280,7 @@ end
 --- Puts a message.
 -- @tparam[opt] number timeout seconds for the whole message; nil, or a negative number,
 -- waits indefinitely
--- @return true when all bytes are written (accepted by the kernel); or nil, error text,
+-- @return true when all bytes are written (accepted by the kernel, or in a ring); or nil, error text,
 -- error code (gipc.ETIMEDOUT: nothing was written; gipc.EINPROGRESS: a part was written,
 -- and the remaining bytes are queued)
 function Handle:put(value, timeout)

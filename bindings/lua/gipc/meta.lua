@@ -4,12 +4,17 @@
 ---A codec: a name, or its two functions.
 ---@alias gipc.Codec "msgpack"|"raw"|"json"|{ encode: fun(value: any): string, decode: fun(bytes: string): any }
 
+---How the bytes get to the peer.
+---@alias gipc.Transport "auto"|"plain"|"ring"
+
 ---@class gipc.PipeOptions
 ---@field duplex? boolean both ends read and write
 ---@field codec? gipc.Codec
+---@field transport? gipc.Transport
 
 ---@class gipc.HandleOptions
 ---@field codec? gipc.Codec
+---@field transport? gipc.Transport
 
 ---@alias gipc.Stream "inherit"|"null"|"pipe"|"stdout"|integer|file*
 
@@ -52,6 +57,11 @@
 ---@field bytes_out integer
 ---@field reads integer
 ---@field writes integer
+---@field transport_in "plain"|"ring"
+---@field transport_out "plain"|"ring"
+---@field bells_in integer how often a get found the ring empty
+---@field bells_out integer how often a put woke the peer
+---@field stalls_out integer how often a put found the ring full
 
 ---@class gipc.ExitInfo
 ---@field code? integer
@@ -153,6 +163,10 @@ function Handle:set_read_limit(bytes) end
 ---@param high integer bytes; default 256 KiB
 ---@return true
 function Handle:set_marks(low, high) end
+
+---@param transport gipc.Transport
+---@return true?, string?, integer?
+function Handle:set_transport(transport) end
 
 ---@return gipc.Stats
 function Handle:stats() end

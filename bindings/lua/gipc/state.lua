@@ -3,6 +3,7 @@
 local argument = require "gipc.argument"
 local failure = require "gipc.failure"
 local native = require "gipc.native"
+local transport = require "gipc.transport"
 
 local function results(value, message, code)
   if value == nil then
@@ -58,7 +59,7 @@ Handle.getfd = Handle.pollfd
 
 --- Whether a get returns at once, also if its descriptor is not readable.
 function Handle:dirty()
-  return self:events() == "r" and native.get_returns(self.native) ~= 0
+  return self:events() == "r" and results(native.get_would_not_wait(self.native)) ~= 0
 end
 
 --- The same for cqueues.poll: 0 seconds, or nil.
@@ -95,13 +96,41 @@ function Handle:set_marks(low, high)
   return succeeded(native.set_marks(self.native, low, high))
 end
 
---- Counters: messages_in, messages_out, bytes_in, bytes_out, reads, writes.
+--- Sets how the bytes get to the peer, in both directions.
+-- @tparam string word "auto", the default: two handles on one machine that exchange
+-- messages change by themselves from the socket to a ring in shared memory, where a put
+-- needs no system call; any other peer reads every message from the socket.  "plain": no
+-- ring is used, and one in use is left.  "ring": a ring is offered with the first message.
+-- @return true; or nil, message, code: gipc.EOPNOTSUPP if this handle or system has no
+-- ring, gipc.EBUSY if the ring has messages, which must be got first
+function Handle:set_transport(word)
+  transport.number(word) -- nil is an error
+  local done, message, code = transport.choose(self.native, word, "the handle")
+  if not done then
+    return failure.result(message, code)
+  end
+  return true
+end
+
+local counters = {
+  "messages_in", "messages_out", "bytes_in", "bytes_out", "reads", "writes", "bells_in", "bells_out",
+  "stalls_out",
+}
+
+--- Counters: messages_in, messages_out, bytes_in, bytes_out, reads, writes (system calls);
+-- bells_in, how often a get found the ring empty; bells_out, how often a put woke the
+-- peer; stalls_out, how often a put found the ring full.  And transport_in and
+-- transport_out: "ring" while messages go through a ring, or "plain".
 -- @treturn table
 function Handle:stats()
   local stats = results(native.handle_stats(self.native))
   local copy = {}
-  for _, name in ipairs { "messages_in", "messages_out", "bytes_in", "bytes_out", "reads", "writes" } do
+  for _, name in ipairs(counters) do
     copy[name] = stats and stats[name]
+  end
+  if stats then
+    copy.transport_in = transport.in_use[stats.transport_in]
+    copy.transport_out = transport.in_use[stats.transport_out]
   end
   return copy
 end

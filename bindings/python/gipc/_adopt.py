@@ -13,8 +13,8 @@ from ._values import descriptor, naming
 SAME: Any = object()
 
 
-def adopted(read: Any, write: Any) -> _native.Handle:
-    """The native handle of these streams."""
+def adopted(read: Any, write: Any, transport: int) -> _native.Handle:
+    """The native handle of these streams.  transport: < 0: the default."""
     streams = read, read if write is SAME else write
     fds = [-1, -1]
     for number, name in enumerate(("read", "write")):
@@ -29,17 +29,19 @@ def adopted(read: Any, write: Any) -> _native.Handle:
             fds[0] = -1
         elif mode == os.O_RDONLY:
             fds[1] = -1
-    return _moved(streams, fds)
+    return _moved(streams, fds, transport)
 
 
-def _moved(streams: tuple[Any, Any], fds: list[int]) -> _native.Handle:
+def _moved(
+    streams: tuple[Any, Any], fds: list[int], transport: int
+) -> _native.Handle:
     # The handle gets a duplicate: an object closes its own descriptor.
     copies: dict[int, int] = {}
     for stream, fd in zip(streams, fds):
         if fd >= 0 and not isinstance(stream, int) and fd not in copies:
             copies[fd] = os.dup(fd)
     try:
-        native = _native.open(*(copies.get(fd, fd) for fd in fds))
+        native = _native.open(*(copies.get(fd, fd) for fd in fds), transport)
     except BaseException:
         for fd in copies.values():
             os.close(fd)

@@ -191,7 +191,8 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
 
     async def put(self, o: Put_contra, timeout: float | None = None) -> None:
         """Encodes an object and sends it.  Returns when all bytes of the
-        message are written, that is, accepted by the kernel.
+        message are written, that is, accepted by the kernel, or in a ring,
+        which outlives this process.
 
         :arg timeout: seconds; ``None`` (the default) or a negative number waits
             indefinitely.  If the timeout expires, or the task is cancelled,

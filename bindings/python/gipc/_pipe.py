@@ -18,6 +18,7 @@ from ._handle import HandleClasses, close_limit
 from ._native import READ, WRITE
 from ._pair import AnyDuplex, _PairContext
 from ._reader import _GIPCReader
+from ._settings import choose_transport, naming_transport, transport_or_default
 from ._types import (
     BytesLike,
     Codec,
@@ -27,6 +28,7 @@ from ._types import (
     Got,
     Put,
     Timeout,
+    Transport,
 )
 from ._writer import _GIPCWriter
 
@@ -100,6 +102,7 @@ def pipe(
     *,
     encoder: None,
     decoder: None,
+    transport: Transport | None = None,
 ) -> Pipe[bytes, BytesLike]: ...
 @overload
 def pipe(
@@ -107,6 +110,7 @@ def pipe(
     *,
     encoder: Callable[[Put], bytes],
     decoder: Callable[[bytes], Got],
+    transport: Transport | None = None,
 ) -> Pipe[Got, Put]: ...
 @overload
 def pipe(
@@ -114,6 +118,7 @@ def pipe(
     *,
     encoder: Encoder = "default",
     decoder: None,
+    transport: Transport | None = None,
 ) -> Pipe[bytes, Any]: ...
 @overload
 def pipe(
@@ -121,12 +126,15 @@ def pipe(
     *,
     encoder: Encoder = "default",
     decoder: Callable[[bytes], Got],
+    transport: Transport | None = None,
 ) -> Pipe[Got, Any]: ...
 @overload
 def pipe(
     duplex: Literal[False] = False,
     encoder: Encoder = "default",
     decoder: CodecName = "default",
+    *,
+    transport: Transport | None = None,
 ) -> Pipe[Any, Any]: ...
 @overload
 def pipe(
@@ -134,6 +142,7 @@ def pipe(
     *,
     encoder: None,
     decoder: None,
+    transport: Transport | None = None,
 ) -> DuplexPipe[bytes, BytesLike]: ...
 @overload
 def pipe(
@@ -141,6 +150,7 @@ def pipe(
     *,
     encoder: Callable[[Put], bytes],
     decoder: Callable[[bytes], Got],
+    transport: Transport | None = None,
 ) -> DuplexPipe[Got, Put]: ...
 @overload
 def pipe(
@@ -148,6 +158,7 @@ def pipe(
     *,
     encoder: Encoder = "default",
     decoder: None,
+    transport: Transport | None = None,
 ) -> DuplexPipe[bytes, Any]: ...
 @overload
 def pipe(
@@ -155,21 +166,30 @@ def pipe(
     *,
     encoder: Encoder = "default",
     decoder: Callable[[bytes], Got],
+    transport: Transport | None = None,
 ) -> DuplexPipe[Got, Any]: ...
 @overload
 def pipe(
     duplex: Literal[True],
     encoder: Encoder = "default",
     decoder: CodecName = "default",
+    *,
+    transport: Transport | None = None,
 ) -> DuplexPipe[Any, Any]: ...
 @overload
 def pipe(
-    duplex: bool, encoder: Encoder = "default", decoder: Decoder = "default"
+    duplex: bool,
+    encoder: Encoder = "default",
+    decoder: Decoder = "default",
+    *,
+    transport: Transport | None = None,
 ) -> _PairContext[Any, Any]: ...
 def pipe(
     duplex: bool = False,
     encoder: Encoder = "default",
     decoder: Decoder = "default",
+    *,
+    transport: Transport | None = None,
 ) -> _PairContext[Any, Any]:
     """Makes a pipe, and returns its two handles.
 
@@ -179,13 +199,17 @@ def pipe(
         (pickle), ``'json'``, ``'msgpack'``, ``None`` (only bytes are put), or
         a function of the object.
     :arg decoder: the same for what is got; a function of the bytes.
+    :arg transport: ``'auto'``, ``'plain'`` or ``'ring'``, as for
+        ``set_transport`` of a handle; ``None`` (the default): that of the
+        environment variable ``GIPC_TRANSPORT``, or ``'auto'``.
 
     The pair is a context manager that closes both.  Pickle runs code of the
     sender: use msgpack, json or raw bytes with a peer that you do not trust.
 
     Raises:
         - :exc:`GIPCError` if an encoder or decoder is not valid
-        - :exc:`OSError` if the system has no more descriptors
+        - :exc:`ValueError` if the transport is another word
+        - :exc:`OSError` if the system has no more descriptors, or no ring
 
     >>> with pipe() as (reader, writer):
     ...     writer.put({"a": 1})
@@ -193,7 +217,7 @@ def pipe(
     {'a': 1}
     """
     pair: _PairContext[Any, Any] = make_pipe(
-        handle_classes, duplex, encoder, decoder
+        handle_classes, duplex, encoder, decoder, transport
     )
     return pair
 
@@ -203,6 +227,8 @@ def open(
     write: Any = SAME,
     encoder: Encoder = "default",
     decoder: Decoder = "default",
+    *,
+    transport: Transport | None = None,
 ) -> Any:
     """Makes a handle of open streams: sockets, pipes, terminals, or the standard
     streams of a launcher, such as ssh, behind which a child uses
@@ -212,7 +238,7 @@ def open(
         ``fileno`` and ``close``; ``None``: none.
     :arg write: the stream to put into.  The default is read, in the directions
         that it is open for.
-    :arg encoder, decoder: as for :func:`pipe`.
+    :arg encoder, decoder, transport: as for :func:`pipe`.
 
     :returns: a reader, a writer, or a duplex handle, which owns the descriptors:
         objects are closed, and numbers must not be used any more.
@@ -220,7 +246,8 @@ def open(
     Raises, and then the streams are as before:
         - :exc:`TypeError`, :exc:`ValueError`: of an argument, which they name
         - :exc:`OSError`: EBADF if a descriptor is not open; EINVAL if it is
-          not a stream, or not open for its direction
+          not a stream, or not open for its direction; EOPNOTSUPP if it cannot
+          use a ring, which is demanded
 
     >>> import subprocess
     >>> PIPE = subprocess.PIPE
@@ -232,23 +259,32 @@ def open(
     >>> launcher.wait()
     0
     """
-    return open_handle(handle_classes, read, write, encoder, decoder)
+    return open_handle(
+        handle_classes, read, write, encoder, decoder, transport
+    )
 
 
 # ---- Of handles of any API ---------------------------------------------------
 
 
 def make_pipe(
-    classes: HandleClasses, duplex: bool, encoder: Encoder, decoder: Decoder
+    classes: HandleClasses,
+    duplex: bool,
+    encoder: Encoder,
+    decoder: Decoder,
+    transport: Transport | None,
 ) -> Any:
     encode = _codec.find(encoder, 0)
     decode = _codec.find(decoder, 1)
+    number = transport_or_default(transport)
+    ends = _native.pipe_duplex() if duplex else _native.pipe()
+    for end in ends:
+        choose_transport(end, number, "a pipe")
     if duplex:
         return classes.pair(
-            classes.duplex(native, encode, decode)
-            for native in _native.pipe_duplex()
+            classes.duplex(end, encode, decode) for end in ends
         )
-    reader, writer = _native.pipe()
+    reader, writer = ends
     return classes.pair(
         (classes.reader(reader, decode), classes.writer(writer, encode))
     )
@@ -260,9 +296,12 @@ def open_handle(
     write: Any,
     encoder: Encoder,
     decoder: Decoder,
+    transport: Transport | None,
 ) -> Any:
     codecs = _codec.find(encoder, 0), _codec.find(decoder, 1)
-    return _handle_of(classes, adopted(read, write), *codecs)
+    with naming_transport("a handle of these streams"):
+        native = adopted(read, write, transport_or_default(transport))
+    return _handle_of(classes, native, *codecs)
 
 
 def adopt_handle(
@@ -270,10 +309,12 @@ def adopt_handle(
     native: _native.Handle,
     encoder: Encoder | Codec,
     decoder: Decoder | Codec,
+    transport: int = -1,
 ) -> Any:
     """The handle of a native one, by the directions that it is open for."""
     encode = _codec.find(encoder, 0)
     decode = _codec.find(decoder, 1)
+    choose_transport(native, transport, "the handle")
     return _handle_of(classes, native, encode, decode)
 
 

@@ -16,7 +16,8 @@ from ._pair import AnyDuplex
 from ._passing import check_passable, handles_among, natives_of
 from ._pipe import _GIPCDuplexHandle, adopt_handle, handle_classes
 from ._popen import Popen, exit_code
-from ._types import Decoder, Encoder, File, Text
+from ._settings import transport_or_default
+from ._types import Decoder, Encoder, File, Text, Transport
 from ._values import mapping, naming, path, sequence
 from .errors import GIPCError
 
@@ -205,13 +206,17 @@ def _pass(handles: object, options: _native.Options) -> list[_GIPCHandle]:
 
 
 def inherit(
-    name: str, encoder: Encoder = "default", decoder: Decoder = "default"
+    name: str,
+    encoder: Encoder = "default",
+    decoder: Decoder = "default",
+    *,
+    transport: Transport | None = None,
 ) -> Any:
     """Returns the handle that the parent passed under this name, in a child that
     was started by ``exec_process`` in any language.
 
     :arg name: the name that the parent gave the handle.
-    :arg encoder, decoder: as for :func:`pipe`.
+    :arg encoder, decoder, transport: as for :func:`pipe`.
 
     Raises:
         - :exc:`FileNotFoundError` if no handle was passed under this name
@@ -219,7 +224,10 @@ def inherit(
         - :exc:`GIPCBadHandles` if the variable GIPC_HANDLES is malformed, or
           not about this process
     """
-    return adopt_handle(handle_classes, inherited(name), encoder, decoder)
+    number = transport_or_default(transport)
+    return adopt_handle(
+        handle_classes, inherited(name), encoder, decoder, number
+    )
 
 
 def inherited(name: str) -> _native.Handle:
@@ -257,7 +265,10 @@ def _follow_environment(name: str) -> None:
 
 
 def stdio(
-    encoder: Encoder = "msgpack", decoder: Decoder = "msgpack"
+    encoder: Encoder = "msgpack",
+    decoder: Decoder = "msgpack",
+    *,
+    transport: Transport | None = None,
 ) -> _GIPCDuplexHandle[Any, Any]:
     """Returns the duplex handle over stdin and stdout of this process, for a
     child behind ssh and the like.
@@ -265,14 +276,15 @@ def stdio(
     Nothing else can use the two streams then: descriptor 0 becomes /dev/null,
     and output of ``print`` goes to stderr, also what is buffered already.
 
-    :arg encoder, decoder: as for :func:`pipe`.
+    :arg encoder, decoder, transport: as for :func:`pipe`.
 
     Raises:
         - :exc:`GIPCClosed` if one of them is /dev/null, as in a second call
         - :exc:`OSError`: EBADF if one of them is closed, EINVAL if stderr is the
           same file as stdout, as on a terminal
     """
+    number = transport_or_default(transport)
     handle: _GIPCDuplexHandle[Any, Any] = adopt_handle(
-        handle_classes, _native.stdio(), encoder, decoder
+        handle_classes, _native.stdio(), encoder, decoder, number
     )
     return handle

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from . import _native
+from ._types import Transport, TransportInUse
 from ._values import call_setter, integer, naming
 
 _UNLIMITED = 2**64 - 1
+_TRANSPORTS = {
+    "auto": _native.TRANSPORT_AUTO,
+    "plain": _native.TRANSPORT_PLAIN,
+    "ring": _native.TRANSPORT_RING,
+}
+_IN_USE: dict[int, TransportInUse] = {
+    _native.TRANSPORT_PLAIN: "plain",
+    _native.TRANSPORT_RING: "ring",
+}
+_TRANSPORT_ERRORS = {
+    errno.EOPNOTSUPP: "%s cannot use the transport 'ring', which needs Linux "
+    "and an AF_UNIX stream socket",
+    errno.EBUSY: "%s still uses a ring: get its messages, then set the "
+    "transport again",
+}
 
 
 class Stats(NamedTuple):
@@ -22,6 +41,56 @@ class Stats(NamedTuple):
     bytes_out: int
     reads: int
     writes: int
+    #: ``'ring'`` while messages go through a ring, or ``'plain'``.
+    transport_in: TransportInUse
+    transport_out: TransportInUse
+    #: How often a get found the ring empty.
+    bells_in: int
+    #: How often a put woke the peer.
+    bells_out: int
+    #: How often a put found the ring full.
+    stalls_out: int
+
+
+def _stats_of(native: _native.Handle) -> Stats:
+    counters = _native.handle_stats(native)
+    stats = Stats(*(getattr(counters, name) for name in Stats._fields))
+    return stats._replace(
+        transport_in=_IN_USE[counters.transport_in],
+        transport_out=_IN_USE[counters.transport_out],
+    )
+
+
+def transport_or_default(transport: Transport | None) -> int:
+    """For the library; -1: the default of the program."""
+    return -1 if transport is None else transport_number(transport)
+
+
+def transport_number(transport: Transport) -> int:
+    with naming("transport"):
+        if transport not in _TRANSPORTS:
+            raise ValueError(
+                "expected one of %s, not %r" % (list(_TRANSPORTS), transport)
+            )
+    return _TRANSPORTS[transport]
+
+
+@contextmanager
+def naming_transport(what: str) -> Iterator[None]:
+    """A block that chooses the transport of a handle, which its errors name."""
+    try:
+        yield
+    except OSError as error:
+        text = _TRANSPORT_ERRORS.get(error.errno or 0)
+        if text is None:
+            raise
+        raise OSError(error.errno, text % what) from None
+
+
+def choose_transport(native: _native.Handle, number: int, what: str) -> None:
+    if number >= 0:
+        with naming_transport(what):
+            _native.set_transport(native, number)
 
 
 def size_of(value: object, name: str = "size") -> int:
@@ -130,8 +199,35 @@ class Settings:
         (1, 9)
         """
         self._validate()
-        stats = _native.handle_stats(self._h)
-        return Stats(*(getattr(stats, name) for name in Stats._fields))
+        return _stats_of(self._h)
+
+    def set_transport(self, transport: Transport) -> None:
+        """Sets how the bytes get to the peer, in both directions of a duplex
+        handle.
+
+        :arg transport: ``'auto'`` (the default): two handles on one machine
+            that exchange messages change by themselves from the socket to a
+            ring in shared memory, where a put needs no system call; any other
+            peer reads every message from the socket.  ``'plain'``: no ring is
+            used, and one in use is left.  ``'ring'``: a ring is offered with
+            the first message.
+
+        :attr:`stats` says which is in use.  The environment variable
+        ``GIPC_TRANSPORT`` sets the default of the program.
+
+        Raises:
+            - :exc:`ValueError` for another word
+            - :exc:`OSError`: EOPNOTSUPP if this handle or system has no ring;
+              EBUSY if the ring has messages, which must be got first
+
+        >>> with pipe(encoder=None) as (reader, writer):
+        ...     writer.set_transport("plain")
+        ...     writer.put(b"hello")
+        ...     writer.stats.transport_out
+        'plain'
+        """
+        self._validate()
+        choose_transport(self._h, transport_number(transport), repr(self))
 
 
 class WriterSettings(Settings):
@@ -216,8 +312,13 @@ class DuplexSettings(Generic[ReaderType, WriterType]):
 
     @property
     def stats(self) -> Stats:
-        side = self._writer if self._reader._closed else self._reader
-        return side.stats
+        return self._open_side().stats
+
+    def set_transport(self, transport: Transport) -> None:
+        self._open_side().set_transport(transport)
+
+    def _open_side(self) -> Settings:
+        return self._writer if self._reader._closed else self._reader
 
     def shutdown(self) -> None:
         """Closes the writing direction: the peer gets all that was put, then

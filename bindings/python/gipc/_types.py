@@ -29,6 +29,8 @@ BytesLike = Union[bytes, bytearray, memoryview]
 CodecName = Literal["default", "pickle", "json", "msgpack"]
 Encoder = Union[Callable[[Any], bytes], CodecName, None]
 Decoder = Union[Callable[[bytes], Any], CodecName, None]
+Transport = Literal["auto", "plain", "ring"]
+TransportInUse = Literal["plain", "ring"]
 # As handles keep it: None for raw bytes.
 Codec = Optional[Callable[[Any], Any]]
 

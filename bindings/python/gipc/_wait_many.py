@@ -18,7 +18,6 @@ from ._threads import new_poll
 from ._types import Deadline, Member
 from ._values import naming, sequence
 from ._writing import Writing
-from .errors import GIPCError, GIPCLocked
 
 # Seconds between two polls of a process without a descriptor.
 _PAUSE = 0.02
@@ -133,20 +132,11 @@ def _is_ready(part: Part, found: dict[int, int]) -> bool:
     wanted = select.POLLOUT if part._direction == WRITE else select.POLLIN
     if events & (wanted | select.POLLERR | select.POLLHUP):
         return True
-    return isinstance(part, Reading) and _holds_message(part)
+    return isinstance(part, Reading) and _has_bytes(part)
 
 
-def _holds_message(reader: Reading) -> bool:
+def _has_bytes(reader: Reading) -> bool:
     # A get waits for the descriptor: nothing must be received before it looks.
     if reader._lock.locked:
         return False
-    try:
-        size = _native.next_size(reader._h)
-    except GIPCLocked:
-        return False
-    except (GIPCError, EOFError, OSError):
-        return True  # the next get raises it
-    if size is None:
-        return False
-    header = 4 if size < 2**31 else 12
-    return _native.pending(reader._h, READ) >= header + size
+    return _native.get_would_not_wait(reader._h) != 0

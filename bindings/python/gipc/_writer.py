@@ -25,7 +25,8 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
 
     def put(self, o: Put_contra, timeout: Timeout = None) -> None:
         """Encodes an object and sends it.  Returns when all bytes of the
-        message are written, that is, accepted by the kernel.
+        message are written, that is, accepted by the kernel, or in a ring,
+        which outlives this process.
 
         :arg timeout: seconds, or a ``gevent.Timeout``; ``None`` (the default)
             or a negative number waits indefinitely.  If the timeout expires

@@ -51,6 +51,7 @@ from ._pipe import adopt_handle as _adopt_handle
 from ._pipe import make_pipe as _make_pipe
 from ._pipe import open_handle as _open_handle
 from ._program import inherited as _inherited
+from ._settings import transport_or_default as _transport_or_default
 from ._tasks import running_backend as _running_backend
 from ._wait_many import Members as _Members
 from .errors import (
@@ -102,6 +103,7 @@ def pipe(
     *,
     encoder: None,
     decoder: None,
+    transport: _t.Transport | None = None,
 ) -> _Pipe[bytes, _t.BytesLike]: ...
 @_overload
 def pipe(
@@ -109,6 +111,7 @@ def pipe(
     *,
     encoder: _Callable[[_t.Put], bytes],
     decoder: _Callable[[bytes], _t.Got],
+    transport: _t.Transport | None = None,
 ) -> _Pipe[_t.Got, _t.Put]: ...
 @_overload
 def pipe(
@@ -116,6 +119,7 @@ def pipe(
     *,
     encoder: _t.Encoder = "default",
     decoder: None,
+    transport: _t.Transport | None = None,
 ) -> _Pipe[bytes, _Any]: ...
 @_overload
 def pipe(
@@ -123,12 +127,15 @@ def pipe(
     *,
     encoder: _t.Encoder = "default",
     decoder: _Callable[[bytes], _t.Got],
+    transport: _t.Transport | None = None,
 ) -> _Pipe[_t.Got, _Any]: ...
 @_overload
 def pipe(
     duplex: _Literal[False] = False,
     encoder: _t.Encoder = "default",
     decoder: _t.CodecName = "default",
+    *,
+    transport: _t.Transport | None = None,
 ) -> _Pipe[_Any, _Any]: ...
 @_overload
 def pipe(
@@ -136,6 +143,7 @@ def pipe(
     *,
     encoder: None,
     decoder: None,
+    transport: _t.Transport | None = None,
 ) -> _DuplexPipe[bytes, _t.BytesLike]: ...
 @_overload
 def pipe(
@@ -143,6 +151,7 @@ def pipe(
     *,
     encoder: _Callable[[_t.Put], bytes],
     decoder: _Callable[[bytes], _t.Got],
+    transport: _t.Transport | None = None,
 ) -> _DuplexPipe[_t.Got, _t.Put]: ...
 @_overload
 def pipe(
@@ -150,6 +159,7 @@ def pipe(
     *,
     encoder: _t.Encoder = "default",
     decoder: None,
+    transport: _t.Transport | None = None,
 ) -> _DuplexPipe[bytes, _Any]: ...
 @_overload
 def pipe(
@@ -157,21 +167,30 @@ def pipe(
     *,
     encoder: _t.Encoder = "default",
     decoder: _Callable[[bytes], _t.Got],
+    transport: _t.Transport | None = None,
 ) -> _DuplexPipe[_t.Got, _Any]: ...
 @_overload
 def pipe(
     duplex: _Literal[True],
     encoder: _t.Encoder = "default",
     decoder: _t.CodecName = "default",
+    *,
+    transport: _t.Transport | None = None,
 ) -> _DuplexPipe[_Any, _Any]: ...
 @_overload
 def pipe(
-    duplex: bool, encoder: _t.Encoder = "default", decoder: _t.Decoder = "default"
+    duplex: bool,
+    encoder: _t.Encoder = "default",
+    decoder: _t.Decoder = "default",
+    *,
+    transport: _t.Transport | None = None,
 ) -> _Pair[_Any, _Any]: ...
 def pipe(
     duplex: bool = False,
     encoder: _t.Encoder = "default",
     decoder: _t.Decoder = "default",
+    *,
+    transport: _t.Transport | None = None,
 ) -> _Pair[_Any, _Any]:
     """Makes a pipe, and returns its two handles, as :func:`gipc.pipe`.
 
@@ -187,7 +206,7 @@ def pipe(
     [b'a', b'b']
     """
     pair: _Pair[_Any, _Any] = _make_pipe(
-        _handle_classes, duplex, encoder, decoder
+        _handle_classes, duplex, encoder, decoder, transport
     )
     return pair
 
@@ -197,9 +216,13 @@ def open(
     write: _Any = _SAME,
     encoder: _t.Encoder = "default",
     decoder: _t.Decoder = "default",
+    *,
+    transport: _t.Transport | None = None,
 ) -> _Any:
     """Makes a handle of open streams, as :func:`gipc.open`."""
-    return _open_handle(_handle_classes, read, write, encoder, decoder)
+    return _open_handle(
+        _handle_classes, read, write, encoder, decoder, transport
+    )
 
 
 async def wait(
@@ -232,18 +255,27 @@ def inherit(
     name: str,
     encoder: _t.Encoder = "default",
     decoder: _t.Decoder = "default",
+    *,
+    transport: _t.Transport | None = None,
 ) -> _Any:
     """Returns the handle that the parent passed under this name, as
     :func:`gipc.inherit`."""
-    return _adopt_handle(_handle_classes, _inherited(name), encoder, decoder)
+    number = _transport_or_default(transport)
+    return _adopt_handle(
+        _handle_classes, _inherited(name), encoder, decoder, number
+    )
 
 
 def stdio(
-    encoder: _t.Encoder = "msgpack", decoder: _t.Decoder = "msgpack"
+    encoder: _t.Encoder = "msgpack",
+    decoder: _t.Decoder = "msgpack",
+    *,
+    transport: _t.Transport | None = None,
 ) -> Duplex[_Any, _Any]:
     """Returns the duplex handle over stdin and stdout, as :func:`gipc.stdio`."""
+    number = _transport_or_default(transport)
     handle: Duplex[_Any, _Any] = _adopt_handle(
-        _handle_classes, _stdio(), encoder, decoder
+        _handle_classes, _stdio(), encoder, decoder, number
     )
     return handle
 

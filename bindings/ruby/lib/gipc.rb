@@ -36,6 +36,7 @@ require_relative "gipc/descriptor"
 require_relative "gipc/codec"
 require_relative "gipc/options"
 require_relative "gipc/transfer"
+require_relative "gipc/transport"
 require_relative "gipc/handle"
 require_relative "gipc/child"
 require_relative "gipc/process"
@@ -53,13 +54,18 @@ module Gipc
     # @param codec [:marshal, :raw, :json, :msgpack, #dump and #load] how an
     #   object becomes bytes.  Marshal runs code that the peer chooses: use another
     #   codec if the peer is not trusted.
+    # @param transport [:auto, :plain, :ring, nil] see {Handle#transport=}; nil: that of the
+    #   environment variable GIPC_TRANSPORT, or :auto
     # @yield [Handle, Handle] the ends, which are closed at the end of the block, unless
     #   they are closed already
     # @return [Array(Handle, Handle)], or what the block returns
+    # @raise [ArgumentError] if the codec or the transport is not valid
     # @raise [Errno::EMFILE] and the like
-    def pipe(duplex: false, codec: :marshal, &block)
+    def pipe(duplex: false, codec: :marshal, transport: nil, &block)
       codec = Codec.of(codec)
+      number = Transport.of(transport)
       ends = duplex ? Native.pipe_duplex : Native.pipe
+      ends.each { |native| Transport.choose(native, number, "a pipe") }
       Handle.lend_to_block(ends.map { |native| Handle.new(native, codec) }, &block)
     end
 
@@ -70,12 +76,17 @@ module Gipc
     # @param writer [IO, Integer, nil] what to put to; default: +reader+, if it is also
     #   open for writing
     # @param codec (see pipe)
+    # @param transport (see pipe)
     # @yield [Handle] closed at the end of the block
     # @return [Handle], or what the block returns
     # @raise [Errno::EINVAL] if one is not a stream, or not open for its direction
-    def open(reader, writer = reader, codec: :marshal, &block)
+    # @raise [Errno::EOPNOTSUPP] if the transport is :ring, and one is not an AF_UNIX socket
+    def open(reader, writer = reader, codec: :marshal, transport: nil, &block)
       codec = Codec.of(codec)
-      Handle.lend_to_block([Handle.adopt(reader, writer, codec)], &block)
+      native = Transport.naming("a handle of these streams") do
+        Handle.adopt(reader, writer, Transport.of(transport))
+      end
+      Handle.lend_to_block([Handle.new(native, codec)], &block)
     end
 
     # The handle that the parent passed under this name, in a program that was
@@ -83,16 +94,19 @@ module Gipc
     #
     # @param name [String, Symbol]
     # @param codec (see pipe)
+    # @param transport (see pipe)
     # @yield (see open)
     # @return (see open)
     # @raise [Errno::ENOENT] if there is none of this name
     # @raise [BadHandles] if GIPC_HANDLES is malformed or stale
-    def inherit(name, codec: :marshal, &block)
+    def inherit(name, codec: :marshal, transport: nil, &block)
       unless name.is_a?(String) || name.is_a?(Symbol)
         raise TypeError, "name is a String or a Symbol, not #{name.inspect}"
       end
       codec = Codec.of(codec)
-      Handle.lend_to_block([Handle.new(inherited(name.to_s), codec)], &block)
+      number = Transport.of(transport)
+      native = Transport.choose(inherited(name.to_s), number)
+      Handle.lend_to_block([Handle.new(native, codec)], &block)
     end
 
     # A handle over the standard input and output of this program, for launchers that
@@ -100,14 +114,16 @@ module Gipc
     # output is printed to standard error, so that it does not get into the messages.
     #
     # @param codec (see pipe)
+    # @param transport (see pipe)
     # @yield (see open)
     # @return (see open)
     # @raise [Errno::EBADF] if one of them is closed
     # @raise [Errno::EINVAL] if standard error is the same file
     # @raise [Closed] if they are /dev/null, which they are after the first call
-    def stdio(codec: :marshal, &block)
+    def stdio(codec: :marshal, transport: nil, &block)
       codec = Codec.of(codec)
-      handle = Handle.new(Native.stdio, codec)
+      number = Transport.of(transport)
+      handle = Handle.new(Transport.choose(Native.stdio, number), codec)
       # What was printed before and is still buffered.
       STDOUT.flush
       Handle.lend_to_block([handle], &block)
@@ -185,5 +201,5 @@ module Gipc
   end
 
   # Internal classes.
-  private_constant :Native, :Child, :Deadline, :Descriptor, :FairLock, :Transfer
+  private_constant :Native, :Child, :Deadline, :Descriptor, :FairLock, :Transfer, :Transport
 end

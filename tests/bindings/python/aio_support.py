@@ -186,8 +186,8 @@ def under(*names):
 under_all = under(*WAYS)
 
 
-def raw(duplex=False):
-    return aio.pipe(duplex, encoder=None, decoder=None)
+def raw(duplex=False, **options):
+    return aio.pipe(duplex, encoder=None, decoder=None, **options)
 
 
 async def result_of(tasks, job):

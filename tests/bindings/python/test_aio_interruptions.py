@@ -17,6 +17,7 @@ from support import frame
 from test_interruptions import Interrupt, is_hit
 
 LARGE = os.urandom(600_000)  # more than a socket takes at once
+HUGE = LARGE * 5  # nor a ring
 AFTER = b"after"
 
 
@@ -263,7 +264,7 @@ async def test_an_error_says_nothing_of_an_earlier_put(tasks):
 @under("asyncio", "uvloop")
 async def test_every_cancelled_put_says_what_became_of_it(tasks):
     async with raw() as (r, w):
-        first = tasks.spawn(w.put, LARGE)
+        first = tasks.spawn(w.put, HUGE)
         await tasks.settle()
         # It waits behind the first one.
         second = tasks.spawn(w.put, b"second")
@@ -280,25 +281,25 @@ async def test_every_cancelled_put_says_what_became_of_it(tasks):
             True,
             True,
         ]
-        assert await r.get() == LARGE
-        for message in (LARGE, b""):
-            fill = tasks.spawn(w.put, LARGE)
+        assert await r.get() == HUGE
+        for message in (HUGE, b""):
+            fill = tasks.spawn(w.put, HUGE)
             await tasks.settle()
             with pytest.raises(asyncio.TimeoutError) as raised:
                 await asyncio.wait_for(w.put(message), 0.01)
             assert aio.withdrawn(raised.value) is True
-            assert await r.get() == LARGE
+            assert await r.get() == HUGE
             await fill
         with pytest.raises(asyncio.TimeoutError) as raised:
-            await asyncio.wait_for(w.put(LARGE), 0.01)
+            await asyncio.wait_for(w.put(HUGE), 0.01)
         assert aio.withdrawn(raised.value) is False
-        assert await r.get() == LARGE
+        assert await r.get() == HUGE
         if hasattr(asyncio, "timeout"):  # from Python 3.11 on
             with pytest.raises(asyncio.TimeoutError) as raised:
                 async with asyncio.timeout(0.01):
-                    await w.put(LARGE)
+                    await w.put(HUGE)
             assert aio.withdrawn(raised.value) is False
-            assert await r.get() == LARGE
+            assert await r.get() == HUGE
         assert aio.withdrawn(ValueError()) is None
 
 

@@ -159,9 +159,9 @@ def test_the_end_of_a_block_does_not_wait_for_a_peer_that_does_not_read(
 
 def test_the_end_of_a_block_waits_for_a_peer_that_reads(way):
     with raw() as (r, w):
-        job = way.spawn(r.get)
         with w:
             leave_a_rest(w)
+            job = way.spawn(r.get)  # not before: it could read all of the put
         assert job.get() == LARGE
 
 

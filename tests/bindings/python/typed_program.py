@@ -6,7 +6,7 @@ A "type: ignore" is an error that must be found.
 import json
 from typing import Any, Dict, List, Optional
 
-from typing_extensions import assert_type
+from typing_extensions import Literal, assert_type
 
 import gipc
 import gipc.aio
@@ -52,6 +52,12 @@ with gipc.pipe(True, encoder=encode, decoder=decode) as (mine, theirs):
     mine._writer.close()
 
 gipc.pipe(encoder="xml")  # type: ignore[call-overload]
+gipc.pipe(transport="fast")  # type: ignore[call-overload]
+assert_type(gipc.pipe(True, transport="ring")[0].get(), Any)
+assert_type(
+    gipc.pipe(encoder=None, decoder=None, transport="auto")[0].get(), bytes
+)
+gipc.open(3, encoder=None, decoder=None, transport="plain")
 assert_type(gipc.pipe(decoder=None)[0].get(), bytes)
 
 process = gipc.start_process(child, (raw_reader, 3), daemon=True, name="typed")
@@ -81,6 +87,9 @@ def annotated(
     if isinstance(both, gipc.Duplex):
         both.shutdown()
     assert_type(both.stats.reads, int)
+    assert_type(both.stats.transport_in, Literal["plain", "ring"])
+    both.set_transport("auto")
+    reader.set_transport("fast")  # type: ignore[arg-type]
     assert_type(both.limit, Optional[int])
     ready = gipc.wait([reader, both, process, program], timeout=1)
     print(len(ready))

@@ -282,7 +282,8 @@ class ProcessesTest < GipcTest
   end
 
   def test_a_child_killed_inside_a_message_is_told
-    reader, writer = pipe(codec: :raw)
+    # On a ring the descriptor is readable before the first part is there.
+    reader, writer = pipe(codec: :raw, transport: :plain)
     child = start(writer) do |w|
       w.put("whole")
       w.put("x" * 20_000_000)

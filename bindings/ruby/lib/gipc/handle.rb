@@ -23,6 +23,10 @@ module Gipc
     # The default of {#limit}: 1 GiB.
     DEFAULT_LIMIT = 1 << 30
 
+    STATS = %i[messages_in messages_out bytes_in bytes_out reads writes
+               transport_in transport_out bells_in bells_out stalls_out].freeze
+    private_constant :STATS
+
     # @return [#dump, #load] the codec
     attr_reader :codec
 
@@ -117,7 +121,7 @@ module Gipc
     end
 
     # Puts an object.  Returns when all bytes of the message are written, that is,
-    # accepted by the kernel.
+    # accepted by the kernel, or in a ring, which outlives this process.
     #
     # With a block, calls it once the message is accepted, also if an exception of
     # another thread (Thread#raise, Timeout.timeout) ends the wait for its remaining
@@ -188,10 +192,10 @@ module Gipc
       deadline = Deadline.after(timeout)
       accepted = 0
       writing(deadline) do |fd|
-        outcome = nil
+        outcome = kept = nil
         until outcome == Native::DONE
           outcome, accepted = Native.queue(@native, messages, accepted)
-          messages.map! { |message| unchanging(message) } unless outcome == Native::DONE
+          kept ||= messages.map! { |message| unchanging(message) } unless outcome == Native::DONE
           outcome == Native::YIELD ? Gipc.let_others_run : send_queued(fd, deadline)
         end
       end
@@ -334,6 +338,20 @@ module Gipc
       self
     end
 
+    # Sets how the bytes get to the peer, in both directions.  :auto, the default: two
+    # handles on one machine that exchange messages change by themselves from the socket
+    # to a ring in shared memory, where a put needs no system call; any other peer reads
+    # every message from the socket.  :plain: no ring is used, and one in use is left.
+    # :ring: a ring is offered with the first message.  {#stats} says which is in use.
+    #
+    # @param name [:auto, :plain, :ring]
+    # @raise [ArgumentError] for another word
+    # @raise [Errno::EOPNOTSUPP] if this handle or system has no ring
+    # @raise [Errno::EBUSY] if the ring has messages, which must be got first
+    def transport=(name)
+      Transport.choose(@native, Transport.number(name), inspect)
+    end
+
     # Number of bytes in memory, with headers: received and not yet got, and queued and
     # not yet written.
     #
@@ -345,12 +363,17 @@ module Gipc
 
     # Counters of this handle.
     #
-    # @return [Hash{Symbol => Integer}] messages_in, messages_out, bytes_in,
-    #   bytes_out, reads and writes (system calls)
+    # @return [Hash{Symbol => Integer, Symbol}] messages_in, messages_out, bytes_in,
+    #   bytes_out, reads and writes (system calls); transport_in and transport_out, :ring
+    #   while messages go through a ring, or :plain; bells_in, how often a get found the
+    #   ring empty; bells_out, how often a put woke the peer; stalls_out, how often a put
+    #   found the ring full
     def stats
       stats = Native.handle_stats(@native)
-      %i[messages_in messages_out bytes_in bytes_out reads writes]
-        .to_h { |name| [name, stats.public_send(name)] }
+      STATS.to_h { |name| [name, stats.public_send(name)] }.merge(
+        transport_in: Transport::IN_USE[stats.transport_in],
+        transport_out: Transport::IN_USE[stats.transport_out]
+      )
     end
 
     # With the open directions.
@@ -385,19 +408,19 @@ module Gipc
     end
 
     # @private
-    def self.adopt(reader, writer, codec)
+    def self.adopt(reader, writer, transport)
       fds = {reader: reader, writer: writer}.map { |name, stream| descriptor_of(name, stream) }
       if writer.equal?(reader)
         flags = IO.for_fd(fds.first, autoclose: false).fcntl(Fcntl::F_GETFL)
         fds[0] = -1 if flags & Fcntl::O_ACCMODE == Fcntl::O_WRONLY
         fds[1] = -1 if flags & Fcntl::O_ACCMODE == Fcntl::O_RDONLY
       end
-      native = Native.open(*fds)
+      native = Native.open(*fds, transport)
       [reader, writer].grep(IO).uniq.each do |stream|
         stream.autoclose = false
         stream.close
       end
-      new(native, codec)
+      native
     end
 
     def self.descriptor_of(name, stream)

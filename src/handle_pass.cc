@@ -1,0 +1,97 @@
+// One end of a pipe: passing it to a child.
+#include "handle.h"
+
+namespace gipc {
+
+int Handle::check_pass(bool exec) const noexcept {
+  if (int error = check_open())
+    return error;
+  // While this process ends it writes the queue, which a child must not write,
+  // too.
+  if (operation_in_progress() || Sender::process_ends())
+    return GIPC_ELOCKED;
+  if (sender_.state() == Sender::State::shutting)
+    return GIPC_ECLOSED;
+  return exec && (receiver_.held() > 0 || !sender_.is_empty()) ? -EBUSY : 0;
+}
+
+int Handle::begin_pass() noexcept {
+  if (int error = sender_.begin_pass())
+    return error;
+  int error = receiver_.channel().keep_at_fork(true);
+  if (error == 0)
+    error = sender_.channel().keep_at_fork(true);
+  if (error != 0)
+    end_pass();
+  return error;
+}
+
+void Handle::end_pass() noexcept {
+  // If this fails, later children have the memory and do not use it.
+  (void)receiver_.channel().keep_at_fork(false);
+  (void)sender_.channel().keep_at_fork(false);
+  sender_.end_pass();
+}
+
+int Handle::make_plain(int fd) noexcept {
+  for (auto *entry = registry::first_entry(); entry != nullptr;
+       entry = registry::next_entry(entry)) {
+    auto *handle = static_cast<Handle *>(entry);
+    const Channel &in = handle->receiver_.channel();
+    const Channel &out = handle->sender_.channel();
+    if (!handle->is_owned() || (in.fd() != fd && out.fd() != fd))
+      continue;
+    int error = handle->set_transport(GIPC_TRANSPORT_PLAIN);
+    // One that another thread uses, and that is in no ring, does not matter.
+    bool plain = !in.in_ring() && !out.in_ring();
+    return error == GIPC_ELOCKED && plain ? 0 : error;
+  }
+  return 0;
+}
+
+int Handle::prepare_exec(int &memory) noexcept {
+  int none;
+  Sender::TryLock lock(sender_);
+  if (!lock)
+    return GIPC_ELOCKED;
+  int error = sender_.channel().prepare_exec(none);
+  if (error != 0)
+    return error;
+  error = receiver_.channel().prepare_exec(memory);
+  // The control frame is on its way, maybe behind messages.
+  if (error == -EBUSY && receiver_.channel().awaits_control()) {
+    (void)receiver_.receive();
+    error = receiver_.held() > 0 ? -EBUSY
+                                 : receiver_.channel().prepare_exec(memory);
+  }
+  return error;
+}
+
+void Handle::give_away() noexcept {
+  // Closing the ring would end it for the child, too.
+  receiver_.channel().hand_over_ring();
+  sender_.channel().hand_over_ring();
+  close_now();
+}
+
+void Handle::arrive_in_child(registry::Held &read, registry::Held &write,
+                             bool kept_memory) noexcept {
+  owner_ = generation::current();
+  if (driver() != nullptr)
+    driver()->forget();
+  set_driver(nullptr);
+  receiver_.channel().arrive_in_child(read, kept_memory);
+  sender_.arrive_in_child(write);
+  if (waker_ != nullptr)
+    waker_->forget(); // its descriptors were closed in the child
+  waker_.reset();
+  callbacks_ = 0;
+  enter();
+}
+
+void Handle::close_in_child() noexcept {
+  receiver_.channel().close_in_child();
+  sender_.channel().close_in_child();
+}
+
+} // namespace gipc

@@ -1,0 +1,274 @@
+// The reading end of a local socket that may change to a ring, and back.
+#include "incoming.h"
+
+#include "frame.h"
+#include "gipc.h"
+#include "os.h"
+#include "transfer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace gipc {
+
+// ---- The socket -------------------------------------------------------------
+
+bool Incoming::accept(registry::Held memory) noexcept {
+  // An earlier offer is withdrawn if there is a second one.
+  end_ring();
+  if (memory_.open(memory.get()) != 0)
+    return false;
+  uint32_t was = RingPage::offered;
+  if (!memory_.page().offer.compare_exchange_strong(was, RingPage::accepted)) {
+    memory_.unmap();
+    return false;
+  }
+  descriptor_of_memory_ = std::move(memory);
+  state_ = State::accepted;
+  return true;
+}
+
+int Incoming::resume(int memory) noexcept {
+  if (int error = memory_.open(memory))
+    return error;
+  reader_.resume();
+  state_ = State::ring;
+  raised_ = true;
+  return 0;
+}
+
+int Incoming::enter(const unsigned char *data, size_t size) noexcept {
+  if (state_ != State::accepted || size > sizeof door_)
+    return GIPC_EPROTOCOL;
+  state_ = State::ring;
+  raised_ = true;
+  std::copy(data, data + size, door_);
+  parse(size);
+  return broken_;
+}
+
+// Bells and fillers, maybe a mark, and bytes of the stream behind it.
+void Incoming::parse(size_t size) noexcept {
+  for (size_t i = 0; i < size; ++i) {
+    if (door_[i] == frame::door_bell)
+      continue;
+    marked_ = door_[i] == frame::door_mark;
+    broken_ = marked_ ? 0 : GIPC_EPROTOCOL;
+    door_begin_ = i + 1;
+    door_end_ = size;
+    return;
+  }
+}
+
+// Handles the result of a transfer from the socket.
+void Incoming::drained(ssize_t size, int descriptor) noexcept {
+  armed_ = false;
+  if (descriptor >= 0)
+    descriptor_ = Fd(descriptor);
+  if (size > 0) {
+    parse(static_cast<size_t>(size));
+  } else if (!is_temporary(size)) {
+    // What was written to the ring before is still read.
+    ended_ = true;
+    error_ = static_cast<int>(size);
+  }
+}
+
+void Incoming::drain(int fd) noexcept {
+  if (marked_ || ended_ || broken_ != 0)
+    return;
+  // An offer may come behind the mark, so each transfer has room for it.
+  iovec part = door();
+  volatile int descriptor = -1;
+  ssize_t size = os::receive_descriptor_now(fd, &part, 1, &descriptor);
+  drained(size, descriptor);
+}
+
+void Incoming::end_ring() noexcept {
+  memory_.unmap();
+  descriptor_of_memory_.reset();
+  state_ = State::plain;
+}
+
+// ---- The ring ---------------------------------------------------------------
+
+ssize_t Incoming::take(const iovec *parts, int count, int fd) noexcept {
+  bool frees = false;
+  size_t size = reader_.read(parts, count, frees);
+  if (frees)
+    drain(fd);
+  return static_cast<ssize_t>(size);
+}
+
+ssize_t Incoming::take_behind(const iovec *parts, int count) noexcept {
+  size_t before = door_begin_;
+  for (int i = 0; i < count && behind() > 0; ++i) {
+    size_t part = std::min(parts[i].iov_len, behind());
+    std::memcpy(parts[i].iov_base, door_ + door_begin_, part);
+    door_begin_ += part;
+  }
+  return static_cast<ssize_t>(door_begin_ - before);
+}
+
+// The number of bytes to read from the ring, -EAGAIN after the flag was raised,
+// or an error.  0: nothing is left in the ring, which has ended.
+//
+// Never -EAGAIN unless, since the last drain, the flag was raised and the ring
+// was looked at after that: FAULT_SELECT, FAULT_NO_DRAIN.
+ssize_t Incoming::look(int fd) noexcept {
+  ssize_t size = reader_.available();
+  if (size != 0)
+    return size;
+  if (raised_) {
+    raised_ = false;
+    drain(fd);
+  }
+  // What was written before the end, or before the mark: FAULT_NO_LAST_LOOK.
+  if (ended_ || marked_ || broken_ != 0) {
+    size = reader_.available();
+    return size != 0 ? size : broken_;
+  }
+  ++sleeps_;
+  raised_ = true;
+  size = reader_.sleep();
+  armed_ = size == 0;
+  if (armed_)
+    return -EAGAIN;
+  // Without a byte on its way there is nothing to drain.
+  if (size > 0)
+    raised_ = reader_.wake();
+  return size;
+}
+
+ssize_t Incoming::read(int fd, const iovec *parts, int count) noexcept {
+  if (state_ == State::ring) {
+    ssize_t size = look(fd);
+    if (size > 0)
+      return take(parts, count, fd);
+    if (size < 0)
+      return size;
+    if (!marked_)
+      return error_;
+    end_ring();
+  }
+  if (state_ == State::left) {
+    drain(fd);
+    if (!marked_)
+      return broken_ != 0 ? broken_ : ended_ ? error_ : -EAGAIN;
+    end_ring();
+  }
+  return behind() > 0 ? take_behind(parts, count) : -EAGAIN;
+}
+
+// Waits for bytes on the socket.  0; -EAGAIN: that is not supported.
+int Incoming::wait(int fd) {
+  iovec part = door();
+  // A destructor, because the thread may be cancelled after the transfer.
+  struct Received {
+    ~Received() {
+      if (size >= 0)
+        self.drained(size, descriptor);
+    }
+    Incoming &self;
+    volatile ssize_t size;
+    volatile int descriptor;
+  } received{*this, -1, -1};
+  int error = os::receive_descriptor_waiting(fd, &part, 1, &received.size,
+                                             &received.descriptor);
+  if (is_temporary(error) || error == -ENOSYS || error == -EPERM)
+    return -EAGAIN;
+  // recvmmsg(2) reports an error of the socket, once, before the bytes that
+  // were received earlier are read (Linux 6.18): these are drained next.
+  raised_ = true;
+  return 0;
+}
+
+int Incoming::read_waiting(int fd, const iovec *parts, int count,
+                           volatile ssize_t *moved) {
+  for (;;) {
+    ssize_t size = read(fd, parts, count);
+    if (size >= 0) {
+      *moved = size;
+      return 0;
+    }
+    if (size != -EAGAIN || is_done())
+      return static_cast<int>(size);
+    if (int error = wait(fd))
+      return error;
+  }
+}
+
+bool Incoming::is_ready(int fd) noexcept {
+  if (state_ == State::ring) {
+    // Without a drain since the last look, the next bytes wake this side.
+    if (armed_ && reader_.is_asleep())
+      return reader_.available() != 0;
+    return look(fd) != -EAGAIN;
+  }
+  return state_ == State::plain && behind() > 0;
+}
+
+size_t Incoming::held() const noexcept {
+  return behind() + (state_ == State::ring ? reader_.seen() : 0);
+}
+
+// ---- Leaving ----------------------------------------------------------------
+
+void Incoming::close() noexcept {
+  if (memory_.is_mapped() && state_ != State::plain)
+    reader_.close();
+}
+
+// False: the control frame is on its way.
+bool Incoming::take_back() noexcept {
+  uint32_t was = RingPage::accepted;
+  if (!memory_.page().offer.compare_exchange_strong(was, RingPage::withdrawn))
+    return false;
+  end_ring();
+  return true;
+}
+
+void Incoming::arrive_in_child(bool kept) noexcept {
+  memory_.arrive_in_child();
+  descriptor_.forget(); // closed with all that was not passed
+  if (kept)
+    descriptor_of_memory_.keep_in_child();
+  else
+    descriptor_of_memory_.forget();
+}
+
+int Incoming::prepare_exec(int &memory) noexcept {
+  memory = -1;
+  if (state_ == State::accepted)
+    return take_back() ? 0 : -EBUSY;
+  if (state_ == State::plain)
+    return behind() > 0 ? -EBUSY : 0;
+  // The mark was read here, so the program would wait for it forever.
+  if (state_ == State::left || marked_ || !descriptor_of_memory_)
+    return -EBUSY;
+  memory = descriptor_of_memory_.get();
+  return 0;
+}
+
+int Incoming::leave(int fd) noexcept {
+  if (state_ == State::accepted) {
+    if (!take_back())
+      return -EBUSY;
+  } else if (state_ == State::ring) {
+    ssize_t size = look(fd);
+    if (size > 0 || (size == -EAGAIN && !reader_.leave()))
+      return -EBUSY;
+    end_ring();
+    state_ = State::left;
+  }
+  if (state_ == State::left) {
+    drain(fd);
+    if (!marked_ && !ended_)
+      return -EBUSY;
+    state_ = State::plain;
+  }
+  return behind() > 0 ? -EBUSY : 0;
+}
+
+} // namespace gipc

@@ -1,0 +1,270 @@
+// A ring of bytes in memory that two processes share.
+#include "ring.h"
+
+#include "gipc.h"
+#include "os.h"
+#include "this_process.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <sys/mman.h>
+
+namespace gipc {
+
+namespace {
+
+void fence() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
+
+// ---- Places -----------------------------------------------------------------
+
+struct Places {
+  int taken = 0;
+};
+PerProcess<Places> places; // guarded by the registry's lock
+
+bool take_place() noexcept {
+  registry::Lock hold;
+  places.renew();
+  if (places->taken >= RingMemory::most_rings)
+    return false;
+  ++places->taken;
+  return true;
+}
+
+void leave_place() noexcept {
+  registry::Lock hold;
+  places.renew();
+  --places->taken;
+}
+
+} // namespace
+
+// ---- Memory -----------------------------------------------------------------
+
+int RingMemory::create(size_t capacity, Fd &fd) noexcept {
+  Fd made;
+  {
+    // Under the lock, so that a concurrently forked child closes its copy.
+    registry::Lock hold;
+    if (int error = os::make_shared_memory(header + capacity, made))
+      return error;
+    registry::note_made(made.get());
+  }
+  if (int error = map(made.get()))
+    return error;
+  new (memory_) RingPage{};
+  fd = std::move(made);
+  return 0;
+}
+
+int RingMemory::open(int fd) noexcept { return map(fd); }
+
+int RingMemory::map(int fd) noexcept {
+  if (!take_place())
+    return -EMFILE;
+  void *memory;
+  size_t size = 0;
+  int error = os::map_shared_memory(fd, header + most, memory, size);
+  if (error != 0) {
+    leave_place();
+    return error;
+  }
+  size_t capacity = size > header ? size - header : 0;
+  if (capacity < least || (capacity & (capacity - 1)) != 0) {
+    ::munmap(memory, size);
+    leave_place();
+    return -EINVAL;
+  }
+  memory_ = memory;
+  size_ = size;
+  capacity_ = static_cast<uint32_t>(capacity);
+  return 0;
+}
+
+void RingMemory::unmap() noexcept {
+  if (!is_mapped())
+    return;
+  ::munmap(memory_, size_);
+  memory_ = nullptr;
+  leave_place();
+}
+
+int RingMemory::keep_at_fork(bool on) noexcept {
+  return is_mapped() ? os::keep_at_fork(memory_, size_, on) : 0;
+}
+
+// One more than there are places may come along, which is harmless.
+void RingMemory::arrive_in_child() noexcept {
+  if (!is_mapped())
+    return;
+  // If this fails, later children have the mapping and do not use it.
+  (void)keep_at_fork(false);
+  registry::Lock hold;
+  places.renew();
+  ++places->taken;
+}
+
+// ---- Writer -----------------------------------------------------------------
+
+uint32_t RingWriter::needed(size_t size) const noexcept {
+  // More than half would not be there when the reader wakes the writer.
+  return static_cast<uint32_t>(std::min<size_t>(size, memory_.capacity() / 2));
+}
+
+int RingWriter::look() noexcept {
+  // Acquire: the bytes up to there were copied out.
+  uint32_t tail = memory_.page().tail.load(std::memory_order_acquire);
+  if (head_ - tail > memory_.capacity())
+    return GIPC_EPROTOCOL;
+  tail_ = tail;
+  return 0;
+}
+
+int RingWriter::check_room(uint32_t needed) noexcept {
+  if (room() >= needed)
+    return 0;
+  if (int error = look())
+    return error;
+  return room() >= needed ? 0 : -EAGAIN;
+}
+
+RingWriter::Due RingWriter::write(const iovec *parts, int count,
+                                  size_t &size) noexcept {
+  size_t left = std::min<size_t>(room(), step);
+  uint32_t mask = memory_.capacity() - 1;
+  unsigned char *ring = memory_.bytes();
+  uint32_t head = head_;
+  for (int i = 0; i < count && left > 0; ++i) {
+    auto *data = static_cast<const unsigned char *>(parts[i].iov_base);
+    size_t part = std::min(parts[i].iov_len, left);
+    size_t at = head & mask;
+    size_t first = std::min<size_t>(part, memory_.capacity() - at);
+    std::memcpy(ring + at, data, first);
+    if (first < part)
+      std::memcpy(ring, data + first, part - first);
+    head += static_cast<uint32_t>(part);
+    left -= part;
+  }
+  size = head - head_;
+  head_ = head;
+  RingPage &page = memory_.page();
+  // After the bytes: FAULT_RELAXED_HEAD, FAULT_PUBLISH_EARLY.
+  page.head.store(head, std::memory_order_release);
+  fence(); // FAULT_NO_FENCE_PUT
+  if (__builtin_expect(
+          page.reader.load(std::memory_order_relaxed) == RingPage::awake, 1))
+    return Due::nothing;
+  switch (page.reader.exchange(RingPage::awake)) {
+  case RingPage::asleep:
+    return Due::bell;
+  case RingPage::left:
+    return Due::left;
+  default:
+    return Due::nothing;
+  }
+}
+
+bool RingWriter::is_read_up_to(size_t last) const noexcept {
+  return memory_.page().tail.load(std::memory_order_acquire) ==
+         head_ - static_cast<uint32_t>(last);
+}
+
+void RingWriter::raise() noexcept {
+  memory_.page().writer_waits.store(1, std::memory_order_relaxed);
+}
+
+int RingWriter::look_again(uint32_t needed) noexcept {
+  RingPage &page = memory_.page();
+  fence(); // FAULT_NO_FENCE_STALL
+  if (int error = look())
+    return error;
+  if (room() >= needed) {
+    page.writer_waits.store(0, std::memory_order_relaxed);
+    return 0;
+  }
+  // A reader that has lowered the flag has drained the socket, maybe before the
+  // bytes were sent: FAULT_NO_SECOND_LOOK.
+  return page.writer_waits.load(std::memory_order_relaxed) != 0 ? -EAGAIN
+                                                                : -EINTR;
+}
+
+bool RingWriter::leave() noexcept {
+  return memory_.page().reader.exchange(RingPage::awake) != RingPage::left;
+}
+
+// ---- Reader -----------------------------------------------------------------
+
+// A writer that changes the index harms only the stream that it writes.
+void RingReader::resume() noexcept {
+  tail_ = head_ = memory_.page().tail.load(std::memory_order_relaxed);
+}
+
+ssize_t RingReader::available() noexcept {
+  if (head_ != tail_)
+    return static_cast<ssize_t>(head_ - tail_);
+  // Acquire: the bytes up to there are written.
+  uint32_t head = memory_.page().head.load(std::memory_order_acquire);
+  if (head - tail_ > memory_.capacity())
+    return GIPC_EPROTOCOL;
+  head_ = head;
+  return static_cast<ssize_t>(head - tail_);
+}
+
+size_t RingReader::read(const iovec *parts, int count, bool &frees) noexcept {
+  size_t left = std::min<size_t>(head_ - tail_, RingWriter::step);
+  uint32_t mask = memory_.capacity() - 1;
+  const unsigned char *ring = memory_.bytes();
+  uint32_t tail = tail_;
+  for (int i = 0; i < count && left > 0; ++i) {
+    auto *data = static_cast<unsigned char *>(parts[i].iov_base);
+    size_t part = std::min(parts[i].iov_len, left);
+    size_t at = tail & mask;
+    size_t first = std::min<size_t>(part, memory_.capacity() - at);
+    std::memcpy(data, ring + at, first);
+    if (first < part)
+      std::memcpy(data + first, ring, part - first);
+    tail += static_cast<uint32_t>(part);
+    left -= part;
+  }
+  size_t size = tail - tail_;
+  tail_ = tail;
+  RingPage &page = memory_.page();
+  // Release: the bytes are copied out before they are overwritten.
+  page.tail.store(tail, std::memory_order_release);
+  fence(); // FAULT_NO_FENCE_TAKE
+  frees = page.writer_waits.load(std::memory_order_relaxed) != 0 &&
+          head_ - tail_ <= memory_.capacity() / 2;
+  // Before the drain, so that a writer which sends after it finds the flag
+  // lowered: FAULT_DRAIN_BEFORE_FLAG, FAULT_NO_FENCE_LOWER.
+  if (frees) {
+    page.writer_waits.store(0, std::memory_order_relaxed);
+    fence();
+  }
+  return size;
+}
+
+ssize_t RingReader::sleep() noexcept {
+  // Each time, whatever was raised before: a drain may have read the byte that
+  // came for it (FAULT_TAKES_BELL, FAULT_NO_FLAG).
+  memory_.page().reader.store(RingPage::asleep, std::memory_order_relaxed);
+  fence();            // FAULT_NO_FENCE_RAISE
+  return available(); // FAULT_LOOK_BEFORE
+}
+
+bool RingReader::wake() noexcept {
+  return memory_.page().reader.exchange(RingPage::awake) != RingPage::asleep;
+}
+
+bool RingReader::leave() noexcept {
+  uint32_t was = RingPage::asleep;
+  // Not a store: FAULT_LEAVES_BY_STORE.
+  return memory_.page().reader.compare_exchange_strong(was, RingPage::left);
+}
+
+void RingReader::close() noexcept {
+  memory_.page().closed.store(1, std::memory_order_relaxed);
+}
+
+} // namespace gipc
