@@ -33,12 +33,14 @@ int add_handles(Program &program, const Options &options) {
   return 0;
 }
 
-int prepare(Program &program, const Options &options) {
+int prepare(Program &program, const Options &options, const Extra *extra) {
   // A child that another thread forks meanwhile closes all of it.
   registry::Lock hold;
   int error = program.prepare();
   if (error == 0)
     error = add_handles(program, options);
+  if (error == 0 && extra != nullptr)
+    error = program.add(extra->name, extra->fd, GIPC_READ);
   return error != 0 ? error : program.finish();
 }
 
@@ -61,11 +63,11 @@ int start(Program &program, const Options &options, Process &process) noexcept {
 } // namespace
 
 int start_program(const char *const argv[], const Options &options,
-                  Process *&out) {
+                  Process *&out, const Extra *extra) {
   CancelGuard guard; // half of a start cannot be undone by unwinding
   Process::reap_detached();
   Program program(argv, options);
-  if (int error = prepare(program, options))
+  if (int error = prepare(program, options, extra))
     return error;
   std::unique_ptr<Process, Freer> process(new Process(options.name));
   if (int error = start(program, options, *process))

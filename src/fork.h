@@ -21,7 +21,8 @@ class Fork {
 public:
   // Blocks signals until parent() or child(), in the same thread.  options may
   // be null, and must live as long.  Throws bad_alloc.
-  static int prepare(const Options *options, Fork *&out);
+  // kept: a registered descriptor that stays open in the child.
+  static int prepare(const Options *options, Fork *&out, int kept = -1);
   // Calls the runtime's fork function or fork(2); the pid, 0, or -errno.
   int fork() noexcept;
   // After the fork; both let go of it.  In the child the result is an error
@@ -39,7 +40,7 @@ private:
 
   Fork() = default;
   ~Fork();
-  int prepare_all();
+  int prepare_all(int kept);
   int prepare_handles();
   int become_child() noexcept;
   int abandon_loops(struct ev_loop **known, int count) noexcept;
@@ -61,6 +62,8 @@ namespace child {
 // Seconds without progress after which the end of a process gives up sending
 // what is queued; < 0: never.
 extern double exit_timeout;
+// Lets exit(3) end this process as finish() does.
+void report_exit() noexcept;
 // Runs target on a fresh loop and ends this process.
 [[noreturn]] void run(int (*target)(struct ev_loop *, void *), void *argument);
 // Flushes, tells the parent, and ends.  ended is one of GIPC_ENDED_.

@@ -19,7 +19,7 @@ setup
 program
 status
 process detached
-wait fork exec
+wait fork exec template
 capi'
 
 bad=0
