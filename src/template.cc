@@ -34,13 +34,13 @@ public:
   }
   // GIPC_EDEAD: the template has ended.
   int send(int socket);
-  int finish(Process &server, Process *&out);
+  int finish(const Template::Server &server, Process *&out);
 
 private:
   int prepare_stdio(int which);
   int prepare_files();
   int prepare_handles();
-  int wait_until_born(const Process &server, pid_t &pid) noexcept;
+  int wait_until_born(const Template::Server &server, pid_t &pid) noexcept;
   void born(pid_t pid) noexcept;
 
   Request &request_;
@@ -158,7 +158,8 @@ int Launch::send(int socket) {
 
 // The first record is from the template, or from the child if the template was
 // killed right after it had forked.
-int Launch::wait_until_born(const Process &server, pid_t &pid) noexcept {
+int Launch::wait_until_born(const Template::Server &server,
+                            pid_t &pid) noexcept {
   for (bool has_ended = false;;) {
     control::Record record;
     int count = control::receive(process_->control(), &record, 1);
@@ -168,15 +169,19 @@ int Launch::wait_until_born(const Process &server, pid_t &pid) noexcept {
     }
     if (count > 0)
       return record.value;
-    // A fork elsewhere in the program may hold the child's end of the socket
-    // open, so its end is not waited for alone.
     if (count != -EAGAIN || has_ended)
       return GIPC_EDEAD;
+    // A fork elsewhere in the program may hold the child's end of the socket
+    // open, so its end is not waited for alone.
     pollfd signs[2] = {{process_->control(), POLLIN, 0},
-                       {server.fd(), POLLIN, 0}};
+                       {server.process->fd(), POLLIN, 0}};
     (void)sys::poll(signs, 2, signs[1].fd >= 0 ? -1 : 10);
-    has_ended =
-        signs[1].fd >= 0 ? signs[1].revents != 0 : os::has_ended(server.pid());
+    if (signs[0].revents == 0 && server.has_ended()) {
+      // A child that it has just forked is about to say so.
+      constexpr int patience = 10000;
+      (void)sys::poll(signs, 1, patience);
+      has_ended = true;
+    }
   }
 }
 
@@ -187,7 +192,7 @@ void Launch::born(pid_t pid) noexcept {
   process_->started(pid, std::move(exit_fd), options_.leads_group());
 }
 
-int Launch::finish(Process &server, Process *&out) {
+int Launch::finish(const Template::Server &server, Process *&out) {
   pid_t pid = -1;
   if (int error = wait_until_born(server, pid))
     return error;
@@ -236,6 +241,12 @@ void copy(const Options &from, Options &to) {
 }
 
 } // namespace
+
+bool Template::Server::has_ended() const noexcept {
+  pollfd end_of_it{process->fd(), POLLIN, 0};
+  return end_of_it.fd >= 0 ? sys::poll(&end_of_it, 1, 0) > 0
+                           : os::has_ended(process->pid());
+}
 
 Template::Server::~Server() {
   socket.reset();
@@ -351,7 +362,7 @@ int Template::start(int (*target)(struct ev_loop *, void *),
     if (error == 0)
       error = launch.send(server->socket.get());
     if (error == 0)
-      error = launch.finish(*server->process, out);
+      error = launch.finish(*server, out);
     if (error != GIPC_EDEAD) {
       if (error == 0)
         (void)add_spare(); // or after the next start
@@ -363,12 +374,13 @@ int Template::start(int (*target)(struct ev_loop *, void *),
 
 // The spare is a child of the template that goes on to serve.
 int Template::add_spare() {
-  Shared server;
+  Shared server, ended; // which outlives the lock: its end is waited for
   {
     registry::Lock hold;
-    if (spare_ != nullptr || spare_in_making_)
+    if (spare_in_making_ || (spare_ != nullptr && !spare_->has_ended()))
       return 0;
     spare_in_making_ = true;
+    ended = std::move(spare_);
     server = active_;
   }
   struct Making {
@@ -394,7 +406,7 @@ int Template::add_spare() {
   if (error == 0)
     error = launch.send(server->socket.get());
   if (error == 0)
-    error = launch.finish(*server->process, spare->process);
+    error = launch.finish(*server, spare->process);
   registry::Lock hold;
   if (error == 0)
     spare_ = std::move(spare);
@@ -402,7 +414,7 @@ int Template::add_spare() {
 }
 
 void Template::replace(const Shared &ended) noexcept {
-  Shared last; // outlives the lock: its end may have to be waited for
+  Shared last; // outlives the lock: its end is waited for
   registry::Lock hold;
   if (active_ != ended)
     return; // another thread did

@@ -31,14 +31,16 @@ public:
             size_t size, const Options &options, Process *&out);
   void free() noexcept;
 
-private:
   // A process that serves requests.
   struct Server {
     ~Server();
+    bool has_ended() const noexcept;
 
     Process *process = nullptr;
     registry::Held socket;
   };
+
+private:
   using Shared = std::shared_ptr<Server>;
 
   explicit Template(bool is_program) noexcept : is_program_(is_program) {}
