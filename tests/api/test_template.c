@@ -253,6 +253,63 @@ static void wrong_arguments_are_refused(void **state) {
   gipc_template_free(NULL);
 }
 
+/* ---- Programs as templates ------------------------------------------------ */
+
+static gipc_template *execute_template(const char *number) {
+  const char *argv[] = {PROGRAM("child_template"), number, NULL};
+  gipc_template *t = NULL;
+  gipc_template_free(new_template(NULL)); /* or skips */
+  CHECK_OK(gipc_template_exec(argv, NULL, &t));
+  return t;
+}
+
+static void a_program_serves_as_a_template(void **state) {
+  gipc_template *t = execute_template("7");
+  gipc_options *o = new_options();
+  gipc_process *p = NULL;
+  gipc_handle *r, *w;
+  const void *data;
+  size_t size;
+  CHECK_IS(gipc_template_start(t, answer, NULL, 0, NULL, &p), -EINVAL);
+  CHECK_IS(run_from(t, NULL, NULL, 0, NULL), 7);
+  CHECK_IS(run_from(t, NULL, "\x21", 1, NULL), 33);
+  CHECK_OK(gipc_pipe(&r, &w));
+  CHECK_OK(gipc_options_pass(o, "w", w));
+  p = start_from(t, NULL, "put", 3, o);
+  CHECK_OK(gipc_get(r, 100, &data, &size));
+  CHECK_IS(gipc_get(r, 100, &data, &size), GIPC_EOF);
+  gipc_exit_info info = info_of(p);
+  CHECK_IS(info.code, 5);
+  CHECK_IS(info.ended, GIPC_ENDED_EXIT);
+  gipc_process_free(p);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+  gipc_options_free(o);
+  gipc_template_free(t);
+}
+
+static void a_program_with_threads_is_no_template(void **state) {
+  gipc_template *t = execute_template("99");
+  gipc_process *p = NULL;
+  CHECK_IS(gipc_template_start(t, NULL, NULL, 0, NULL, &p), -EBUSY);
+  CHECK(p == NULL);
+  gipc_template_free(t);
+}
+
+static void a_program_that_does_not_serve_is_no_template(void **state) {
+  const char *argv[] = {"/bin/true", NULL}, *none[] = {"/does/not/exist", NULL};
+  gipc_template *t = NULL;
+  gipc_process *p = NULL;
+  if (portable())
+    skip_because("there are no templates here");
+  CHECK_IS(gipc_template_exec(none, NULL, &t), -ENOENT);
+  CHECK_OK(gipc_template_exec(argv, NULL, &t));
+  CHECK_IS(gipc_template_start(t, NULL, NULL, 0, NULL, &p), GIPC_EDEAD);
+  gipc_template_free(t);
+  argv[0] = PROGRAM("child_template");
+  CHECK_IS(end_of(execute(NULL, argv[0], NULL)), 2);
+}
+
 static int use_template(struct ev_loop *fresh, void *argument) {
   gipc_template *t = argument;
   gipc_process *p = NULL;
@@ -278,6 +335,9 @@ int main(void) {
       TEST(handles_pass_by_name),
       TEST(a_start_that_fails_moves_no_handle),
       TEST(wrong_arguments_are_refused),
+      TEST(a_program_serves_as_a_template),
+      TEST(a_program_with_threads_is_no_template),
+      TEST(a_program_that_does_not_serve_is_no_template),
       TEST(a_template_belongs_to_one_process),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
