@@ -19,7 +19,8 @@ setup
 program
 status
 process detached
-wait fork exec template
+wait fork exec
+template
 capi'
 
 bad=0
