@@ -39,10 +39,9 @@ int gipc_template_start(gipc_template *t,
   return guard([&] {
     Options standard;
     Process *started;
-    int error =
-        unwrap(t)->start(target, argument, size,
-                         options != nullptr ? *unwrap(options) : standard,
-                         started);
+    int error = unwrap(t)->start(
+        target, argument, size,
+        options != nullptr ? *unwrap(options) : standard, started);
     if (error == 0)
       *process = wrap(started);
     return error;

@@ -91,8 +91,8 @@ ssize_t receive_packet(int socket, void *data, size_t size,
 
 namespace {
 
-// What the C library has told the kernel of the calling thread, which a clone(2)
-// that bypasses the library must tell it again.
+// What the C library has told the kernel of the calling thread, which a
+// clone(2) that bypasses the library must tell it again.
 struct Thread {
   int *tid; // where the C library keeps the thread's number
   void *robust_list;
@@ -123,8 +123,8 @@ int look_at_thread(Thread &out) noexcept {
 // Where /proc is not mounted, that is not known: true.
 bool is_only_thread() noexcept {
   struct stat info;
-  int error = sys::retry_int(
-      "stat", [&] { return ::stat("/proc/self/task", &info); });
+  int error =
+      sys::retry_int("stat", [&] { return ::stat("/proc/self/task", &info); });
   constexpr nlink_t folders = 2; // "." and "..", beside one of each thread
   return error != 0 || info.st_nlink <= folders + 1;
 }
@@ -137,13 +137,13 @@ int fork_sibling() noexcept {
     return error;
   if (!is_only_thread())
     return -EBUSY;
-  // All arguments but the flags are 0, so only this machine's order matters.
+    // All arguments but the flags are 0, so only this machine's order matters.
 #ifdef __s390__
-  long child = call("clone", SYS_clone, 0L, static_cast<long>(CLONE_PARENT), 0L,
-                    0L, 0L);
+  long child =
+      call("clone", SYS_clone, 0L, static_cast<long>(CLONE_PARENT), 0L, 0L, 0L);
 #else
-  long child = call("clone", SYS_clone, static_cast<long>(CLONE_PARENT), 0L, 0L,
-                    0L, 0L);
+  long child =
+      call("clone", SYS_clone, static_cast<long>(CLONE_PARENT), 0L, 0L, 0L, 0L);
 #endif
   if (child != 0)
     return child == -EINVAL ? -EOPNOTSUPP : static_cast<int>(child);

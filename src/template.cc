@@ -79,8 +79,8 @@ int Launch::prepare_stdio(int which) {
     if (int error = os::pipe_pair(reader, writer))
       return error;
     pipes_[which] = std::move(which == 0 ? reader : writer);
-    process_->set_stdio(which,
-                        registry::Held(std::move(which == 0 ? writer : reader)));
+    process_->set_stdio(
+        which, registry::Held(std::move(which == 0 ? writer : reader)));
     fd = pipes_[which].get();
   } else if (asked.mode == GIPC_STDIO_INHERIT) {
     for (const Options::Mapping &mapping : options_.files.mapped)
@@ -307,9 +307,8 @@ int Template::execute(const char *const argv[], const Options *options,
     return error;
   Options standard;
   Extra extra{served::name, child_end.get()};
-  if (int error =
-          start_program(argv, options != nullptr ? *options : standard,
-                        server->process, &extra))
+  if (int error = start_program(argv, options != nullptr ? *options : standard,
+                                server->process, &extra))
     return error;
   out = new Template(true);
   out->active_ = std::move(server);

@@ -79,8 +79,8 @@ int Child::place_descriptors() {
     if (error == 0)
       error = keep(handle.fd);
     if (error == 0)
-      error = inherit::append(handles_, handle.name, handle.fd,
-                              handle.direction);
+      error =
+          inherit::append(handles_, handle.name, handle.fd, handle.direction);
   }
   setup_.finish();
   return error;
@@ -171,12 +171,11 @@ void close_inherited(int socket, const Options *options) noexcept {
     return;
   int own[2] = {socket, registry::child_control()};
   auto is_kept = [&](int fd) {
-    bool is_mapped = options != nullptr &&
-                     std::any_of(options->files.mapped.begin(),
-                                 options->files.mapped.end(),
-                                 [&](const Options::Mapping &one) {
-                                   return one.child_fd == fd;
-                                 });
+    bool is_mapped =
+        options != nullptr &&
+        std::any_of(
+            options->files.mapped.begin(), options->files.mapped.end(),
+            [&](const Options::Mapping &one) { return one.child_fd == fd; });
     return fd == own[0] || fd == own[1] || is_mapped;
   };
   int last = std::max(own[0], own[1]);

@@ -97,8 +97,8 @@ gipc_template *new_template(const gipc_options *o) {
 }
 
 gipc_process *start_from(gipc_template *t, target_function target,
-                                const void *argument, size_t size,
-                                const gipc_options *o) {
+                         const void *argument, size_t size,
+                         const gipc_options *o) {
   gipc_process *p = NULL;
   CHECK_OK(gipc_template_start(t, target, argument, size, o, &p));
   CHECK(p != NULL);
@@ -106,7 +106,7 @@ gipc_process *start_from(gipc_template *t, target_function target,
 }
 
 int run_from(gipc_template *t, target_function target, const void *argument,
-               size_t size, const gipc_options *o) {
+             size_t size, const gipc_options *o) {
   return end_of(start_from(t, target, argument, size, o));
 }
 

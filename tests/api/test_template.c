@@ -111,9 +111,7 @@ static void a_child_is_one_of_this_process_and_is_reset(void **state) {
   gipc_template_free(t);
 }
 
-static int exit_by_library(struct ev_loop *fresh, void *argument) {
-  exit(6);
-}
+static int exit_by_library(struct ev_loop *fresh, void *argument) { exit(6); }
 
 static void statuses_come_from_the_kernel(void **state) {
   gipc_template *t = new_template(NULL);
@@ -157,7 +155,7 @@ static void a_child_is_watched_on_a_loop(void **state) {
   gipc_template_free(t);
 }
 
-/* ---- Handles -------------------------------------------------------------- */
+/* ---- Handles ------------------------------------------------------------- */
 
 static int answer(struct ev_loop *fresh, void *argument) {
   gipc_handle *pair, *w, *none;
@@ -253,7 +251,7 @@ static void wrong_arguments_are_refused(void **state) {
   gipc_template_free(NULL);
 }
 
-/* ---- Programs as templates ------------------------------------------------ */
+/* ---- Programs as templates ----------------------------------------------- */
 
 static gipc_template *execute_template(const char *number) {
   const char *argv[] = {PROGRAM("child_template"), number, NULL};

@@ -112,7 +112,7 @@ static void signals_of_a_terminal_do_not_end_a_template(void **state) {
   gipc_template_free(t);
 }
 
-/* ---- The death of the program ---------------------------------------------- */
+/* ---- The death of the program -------------------------------------------- */
 
 struct family {
   pid_t template, spare, child;
@@ -163,7 +163,7 @@ static void a_template_ends_with_its_program(void **state) {
   close(ends[0]);
 }
 
-/* ---- Descriptors ------------------------------------------------------------ */
+/* ---- Descriptors --------------------------------------------------------- */
 
 static void descriptors_do_not_pile_up(void **state) {
   pid_t pids[4];

@@ -88,7 +88,7 @@ static void another_user_is_set(void **state) {
   gipc_template_free(t);
 }
 
-/* ---- Streams ---------------------------------------------------------------- */
+/* ---- Streams ------------------------------------------------------------- */
 
 static int print_both(struct ev_loop *fresh, void *argument) {
   char text[16] = "";
@@ -158,7 +158,7 @@ static void closed_stdin_is_null_in_the_child(void **state) {
   gipc_template_free(t);
 }
 
-/* ---- Descriptors ------------------------------------------------------------ */
+/* ---- Descriptors --------------------------------------------------------- */
 
 struct mapped {
   ino_t inode[20];
@@ -284,7 +284,7 @@ static void too_many_descriptors_are_an_error(void **state) {
   gipc_template_free(t);
 }
 
-/* ---- The end of the parent -------------------------------------------------- */
+/* ---- The end of the parent ----------------------------------------------- */
 
 static int starts_a_daemon(void *argument) {
   int *ends = argument;

@@ -38,7 +38,7 @@ static void four_threads_start_children_from_one_template(void **state) {
   gipc_template_free(t);
 }
 
-/* ---- Beside a killer -------------------------------------------------------- */
+/* ---- Beside a killer ----------------------------------------------------- */
 
 static void starts_go_on_while_the_template_is_killed(void **state) {
   char path[64], text[4096];

@@ -212,7 +212,8 @@ void start(Cores cores) {
     Table table("start and join, 500 MB touched" + where);
     size_t forked = table.add("bare fork, waitpid", in(middle, bare));
     size_t fast = table.add("gipc_template_start", in(middle, templated));
-    size_t flat = table.add("the same in the small parent", in(small, templated));
+    size_t flat =
+        table.add("the same in the small parent", in(small, templated));
     table.measure(7);
     table.compare(fast, forked, no_target);
     table.compare(flat, fast, same ? at_most(1.2) : no_target);

@@ -16,7 +16,7 @@
 
 namespace {
 
-// ---- The fault: in memory that all processes share ---------------------------
+// ---- The fault: in memory that all processes share --------------------------
 
 enum Who : int { program, server, child };
 struct Fault {
@@ -32,7 +32,8 @@ int on_call(const char *name) noexcept {
   Who here = self == shared->program  ? program
              : self == shared->server ? server
                                       : child;
-  if (self == shared->spare || here != shared->who || shared->countdown == 0 || --shared->countdown > 0)
+  if (self == shared->spare || here != shared->who || shared->countdown == 0 ||
+      --shared->countdown > 0)
     return 0;
   ++shared->failed;
   std::snprintf(shared->name, sizeof shared->name, "%s", name);
@@ -46,7 +47,7 @@ int make_shared(void **) {
   return memory == MAP_FAILED ? -1 : 0;
 }
 
-// ---- A start with everything -------------------------------------------------
+// ---- A start with everything ------------------------------------------------
 
 constexpr int as_asked = 7, not_as_asked = 66;
 
@@ -222,7 +223,7 @@ void a_failed_call_in_the_child_fails_the_start(void **) {
                     "fstat", "fcntl"});
 }
 
-// ---- A new template ----------------------------------------------------------
+// ---- A new template ---------------------------------------------------------
 
 bool fail_new(int nth, int error) {
   int fds = count_fds();

@@ -96,7 +96,7 @@ class Template:
         """Part of the interface to start_process."""
         from ._templated import Templated
 
-        return Templated(process, start, self)
+        return Templated(process, start, self._fork)
 
     def _fork(self, data: bytes, options: _native.Options) -> _native.Process:
         if self._native is None:

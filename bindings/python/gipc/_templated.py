@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from io import BytesIO
 from multiprocessing import process as current
 from multiprocessing import spawn, util
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from . import _child, _native
 from ._options import Start
@@ -24,7 +24,6 @@ from ._passing import passing
 from ._popen import Popen
 from ._program import inherit
 from ._spawn import Spawned, forget_inherited, unnamed_file
-from ._template import Template
 from .errors import GIPCError
 
 # Of its internal functions, which the children of multiprocessing use, too.
@@ -34,11 +33,14 @@ _util: Any = util
 _MOST_INLINE = 64 * 1024
 _INLINE = b"="
 
+# Starts a child from a template.
+Fork = Callable[[bytes, _native.Options], _native.Process]
+
 
 class Templated(Spawned):
     method = "template"
 
-    def __init__(self, process: Any, start: Start, template: Template):
+    def __init__(self, process: Any, start: Start, fork: Fork):
         self._options = start.native
         self._copied: dict[int, int] = {}
         self._used = {*start.given.get("map_fds", ()), *(start.kept_fds or ())}
@@ -53,7 +55,7 @@ class Templated(Spawned):
                 file.seek(0)
                 argument = b"%d" % self.duplicate_for_child(file.fileno())
             with passing(handles), start.naming_failure(()):
-                native = template._fork(argument, self._options)
+                native = fork(argument, self._options)
         Popen.__init__(self, native)
         del self._options
 
