@@ -134,8 +134,8 @@ int packet_pair(Fd &a, Fd &b) noexcept;
 constexpr int most_sent = 253; // Linux's SCM_MAX_FD
 int send_packet(int socket, const iovec *parts, int count, const int *fds,
                 int fd_count) noexcept;
-// Waits for one; its size, or 0 at the end of the stream.  -EMFILE: there was no
-// room for its descriptors.
+// Waits for one; its size, or 0 at the end of the stream.  -EMFILE: there was
+// no room for its descriptors.
 ssize_t receive_packet(int socket, void *data, size_t size,
                        int (&fds)[most_sent], int &fd_count) noexcept;
 // fork(2) of a process with one thread, without handlers of pthread_atfork(3):

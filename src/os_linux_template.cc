@@ -146,7 +146,8 @@ int fork_sibling() noexcept {
       call("clone", SYS_clone, static_cast<long>(CLONE_PARENT), 0L, 0L, 0L, 0L);
 #endif
   if (child != 0)
-    return child == -EINVAL ? -EOPNOTSUPP : static_cast<int>(child);
+    return child == -EINVAL || child == -ENOSYS ? -EOPNOTSUPP
+                                                : static_cast<int>(child);
   // These cannot fail.
   *thread.tid = static_cast<int>(::syscall(SYS_set_tid_address, thread.tid));
   if (thread.robust_list != nullptr)

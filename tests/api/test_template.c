@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
 
 static int at_start = 1;
 
@@ -251,6 +252,50 @@ static void wrong_arguments_are_refused(void **state) {
   gipc_template_free(NULL);
 }
 
+/* ---- Kernels and sandboxes that lack something --------------------------- */
+
+struct lack {
+  long call;
+  int argument; /* -1: always */
+  uint32_t value;
+  int error, expected;
+};
+
+static int live_without(void *argument) {
+  const struct lack *lack = argument;
+  gipc_template *t = NULL;
+  CHECK(lack->argument < 0 ? fail_call(lack->call, lack->error)
+                           : fail_call_with(lack->call, lack->argument,
+                                            lack->value, lack->error));
+  int fds = count_fds();
+  CHECK_IS(gipc_template_new(NULL, &t), lack->expected);
+  if (lack->expected == 0) {
+    CHECK_IS(run_from(t, return_argument, INT(5), 0, NULL), 5);
+    gipc_process *p = start_from(t, wait_for_signal, NULL, 0, NULL);
+    CHECK_OK(gipc_process_stop(p, 100));
+    CHECK_IS(end_of(p), -SIGTERM);
+    gipc_template_free(t);
+  }
+  CHECK_IS(count_fds(), fds);
+  CHECK(!has_children());
+  return 0;
+}
+
+static void a_template_works_or_is_refused_on_an_old_kernel(void **state) {
+  enum { get_tid_address = 40 };
+  struct lack lacks[] = {
+      {SYS_pidfd_open, -1, 0, ENOSYS, 0},
+      {SYS_pidfd_send_signal, -1, 0, EPERM, 0},
+      {SYS_close_range, -1, 0, ENOSYS, 0},
+      {SYS_clone, 0, CLONE_PARENT, ENOSYS, -EOPNOTSUPP},
+      {SYS_clone, 0, CLONE_PARENT, EPERM, -EPERM},
+      {SYS_prctl, 0, get_tid_address, EINVAL, -EOPNOTSUPP},
+  };
+  gipc_template_free(new_template(NULL)); /* or skips */
+  for (size_t i = 0; i < sizeof lacks / sizeof *lacks; i++)
+    in_own_fork(live_without, &lacks[i]);
+}
+
 /* ---- Programs as templates ----------------------------------------------- */
 
 static gipc_template *execute_template(const char *number) {
@@ -333,6 +378,7 @@ int main(void) {
       TEST(handles_pass_by_name),
       TEST(a_start_that_fails_moves_no_handle),
       TEST(wrong_arguments_are_refused),
+      TEST(a_template_works_or_is_refused_on_an_old_kernel),
       TEST(a_program_serves_as_a_template),
       TEST(a_program_with_threads_is_no_template),
       TEST(a_program_that_does_not_serve_is_no_template),
