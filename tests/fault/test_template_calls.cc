@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <sched.h>
 #include <set>
 #include <string>
 #include <sys/mman.h>
@@ -112,6 +113,9 @@ void find_servers() {
   read_file(path, text, sizeof text);
   shared->server = static_cast<pid_t>(std::strtol(text, &end, 10));
   shared->spare = static_cast<pid_t>(std::strtol(end, nullptr, 10));
+  // Calls are counted from a request on: until then it waits for one.
+  while (state_of(shared->server) != 'S')
+    sched_yield();
 }
 
 void expect_child(gipc_process *p, Who who, const std::string &what) {
@@ -215,7 +219,7 @@ void a_child_needs_no_descriptor(void **) {
 }
 
 void a_failed_call_in_the_template_fails_the_start_or_is_made_good(void **) {
-  each_call(server, {"prctl", "clone", "send", "recvmsg"});
+  each_call(server, {"prctl", "clone", "send"});
 }
 
 void a_failed_call_in_the_child_fails_the_start(void **) {
