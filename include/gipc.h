@@ -12,7 +12,8 @@
  *     -EINVAL.
  *  5. An object is used by one thread at a time, different objects by any
  *     number of threads.  Only gipc_interrupt() and gipc_wait_set_wake() may
- *     be called in any thread, or in a signal handler, at any time.
+ *     be called in any thread, or in a signal handler, at any time, and
+ *     gipc_template_start() by several threads for one template.
  *  6. Nothing is printed, no signal disposition, mask, errno, or file status
  *     flag of the program is changed.
  *  7. Sizes are bytes.

@@ -111,14 +111,17 @@ def _check_threads() -> None:
     os.waitpid(pid, 0)
     if len(os.listdir("/proc/self/task")) > 1:
         names = [one.name for one in threading.enumerate()[1:]]
-        raise GIPCError("an import has started threads: %s" % (names or "not of Python"))
+        raise GIPCError(
+            "an import has started threads: %s" % (names or "not of Python")
+        )
 
 
 def _for_parent(error: BaseException) -> BaseException:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return GIPCError("".join(traceback.format_exception_only(type(error), error)))
+        lines = traceback.format_exception_only(type(error), error)
+        return GIPCError("".join(lines).strip())
     return error
 
 
@@ -150,6 +153,7 @@ def _load(data: bytes) -> Any:
         if env is not None:
             os.environ.clear()
             os.environ.update(
-                (os.fsdecode(key), os.fsdecode(text)) for key, text in env.items()
+                (os.fsdecode(key), os.fsdecode(text))
+                for key, text in env.items()
             )
         return pickle.load(file)
