@@ -546,7 +546,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_process_report(gipc_process *p,
  * within any call that starts, joins or frees a process.  p may be NULL. */
 GIPC_API void gipc_process_free(gipc_process *p);
 
-/* ---- Templates: gipc_template(3) ------------------------------------------ */
+/* ---- Templates: gipc_template(3) ----------------------------------------- */
 
 typedef struct gipc_template gipc_template;
 

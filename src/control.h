@@ -16,7 +16,7 @@ struct Record {
   // failed: -errno; ended: the exit code; born: the process ID of a child of a
   // template, which the template and the child both send.
   int32_t value;
-  int32_t how;   // failed: a Part; ended: GIPC_ENDED_...
+  int32_t how; // failed: a Part; ended: GIPC_ENDED_...
 };
 
 // The child must not end before its parent holds a descriptor of it: a reaper
