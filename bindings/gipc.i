@@ -297,6 +297,8 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_process_watch;
 %ignore gipc_process_unwatch;
 %ignore gipc_process_begin_stop;
+/* Where a runtime can be forked without its own hooks, it has calls of its own. */
+%rename("$ignore", regextarget=1) "^gipc_template_";
 
 /* ---- Steps -------------------------------------------------------------------- */
 

@@ -12,7 +12,8 @@
  *     -EINVAL.
  *  5. An object is used by one thread at a time, different objects by any
  *     number of threads.  Only gipc_interrupt() and gipc_wait_set_wake() may
- *     be called in any thread, or in a signal handler, at any time.
+ *     be called in any thread, or in a signal handler, at any time, and
+ *     gipc_template_start() by several threads for one template.
  *  6. Nothing is printed, no signal disposition, mask, errno, or file status
  *     flag of the program is changed.
  *  7. Sizes are bytes.
@@ -567,6 +568,47 @@ GIPC_API GIPC_MUST_CHECK int gipc_process_report(gipc_process *p,
 /* Frees p.  A child that runs is detached: it runs on, and is reaped later,
  * within any call that starts, joins or frees a process.  p may be NULL. */
 GIPC_API void gipc_process_free(gipc_process *p);
+
+/* ---- Templates: gipc_template(3) ----------------------------------------- */
+
+typedef struct gipc_template gipc_template;
+
+/* Forks a template: a process that sleeps, and forks function children of this
+ * program on request.  A later start costs what a fork of the template costs,
+ * however large this program has become.  Call it early.  options (or NULL)
+ * apply to the template, and its children start with what they set.  -EINVAL:
+ * options pass handles.  -EOPNOTSUPP: the system has no templates (not Linux,
+ * or not glibc). */
+GIPC_API GIPC_MUST_CHECK int gipc_template_new(const gipc_options *options,
+                                               gipc_template **t);
+/* The same with a program that calls gipc_template_serve().  Errors as for
+ * gipc_exec_process(). */
+GIPC_API GIPC_MUST_CHECK int gipc_template_exec(const char *const argv[],
+                                                const gipc_options *options,
+                                                gipc_template **t);
+/* As gipc_start_process(), from the template; may be called in several threads
+ * for one t.  The child has the memory that the template had at its start.
+ * target gets a copy of the size bytes at argument; with size 0 it gets the
+ * pointer.  Passed handles need names, and target gets them with
+ * gipc_inherit().  target is NULL for a program, in which gipc_template_serve()
+ * returns.  GIPC_EDEAD: the template and its spare have ended.  -E2BIG: more
+ * than 253 descriptors, or argument and options exceed 128 KiB.  -EBUSY: a
+ * passed handle holds unread or queued bytes, or the template has several
+ * threads.  -EINVAL: gipc_options_set_fork().  -EOPNOTSUPP:
+ * gipc_options_keep_all_fds(). */
+GIPC_API GIPC_MUST_CHECK int
+gipc_template_start(gipc_template *t,
+                    int (*target)(struct ev_loop *fresh, void *argument),
+                    const void *argument, size_t size,
+                    const gipc_options *options, gipc_process **process);
+/* In a program that gipc_template_exec() started: serves, and returns 0 in each
+ * child, with its argument, which stays valid.  End the child with gipc_exit().
+ * In the template it returns on an error only, such as -ENOENT: the program was
+ * not started so. */
+GIPC_API GIPC_MUST_CHECK int gipc_template_serve(const void **argument,
+                                                 size_t *size);
+/* Ends the template.  Its children run on.  t may be NULL. */
+GIPC_API void gipc_template_free(gipc_template *t);
 
 /* ---- Waiting for several, and ending a wait: gipc_wait(3) ---------------- */
 

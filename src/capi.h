@@ -17,6 +17,7 @@ class Process;
 struct Options;
 class Fork;
 class WaitSet;
+class Template;
 
 // Public names are never defined as types: a pointer is the object.
 inline Handle *unwrap(gipc_handle *h) { return reinterpret_cast<Handle *>(h); }
@@ -40,6 +41,9 @@ inline Fork *unwrap(gipc_fork_context *f) {
 }
 inline WaitSet *unwrap(gipc_wait_set *set) {
   return reinterpret_cast<WaitSet *>(set);
+}
+inline Template *unwrap(gipc_template *t) {
+  return reinterpret_cast<Template *>(t);
 }
 inline gipc_handle *wrap(Handle *h) {
   return reinterpret_cast<gipc_handle *>(h);

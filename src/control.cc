@@ -73,6 +73,11 @@ int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
   return error;
 }
 
+int open_gate(int parent_end) noexcept {
+  int32_t none = 0;
+  return send_all(parent_end, &none, sizeof none);
+}
+
 bool pass_gate(int child_end, const std::vector<int> &keep) noexcept {
   int32_t left;
   if (!receive_all(child_end, &left, sizeof left))

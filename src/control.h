@@ -11,16 +11,20 @@
 namespace gipc::control {
 
 struct Record {
-  enum Kind : int32_t { none, begun, failed, ended };
+  enum Kind : int32_t { none, begun, failed, ended, born };
   int32_t kind;
-  int32_t value; // failed: -errno; ended: the exit code
-  int32_t how;   // failed: a Part; ended: GIPC_ENDED_...
+  // failed: -errno; ended: the exit code; born: the process ID of a child of a
+  // template, which the template and the child both send.
+  int32_t value;
+  int32_t how; // failed: a Part; ended: GIPC_ENDED_...
 };
 
 // The child must not end before its parent holds a descriptor of it: a reaper
 // elsewhere could make its pid mean another process.  It learns here what was
 // registered and closed while it was forked.  -EPIPE: it has ended already.
 int open_gate(int parent_end, const registry::ForkWindow &window) noexcept;
+// The same for a child that has no copies of this process's descriptors.
+int open_gate(int parent_end) noexcept;
 // Waits for it; false when the parent gave up or died.
 bool pass_gate(int child_end, const std::vector<int> &keep) noexcept;
 

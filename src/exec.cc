@@ -40,7 +40,7 @@ int add_handles(Program &program, const Options &options) {
   return 0;
 }
 
-int prepare(Program &program, const Options &options) {
+int prepare(Program &program, const Options &options, const Extra *extra) {
   // A child that another thread forks meanwhile closes all of it.
   registry::Lock hold;
   int error = program.prepare();
@@ -48,6 +48,8 @@ int prepare(Program &program, const Options &options) {
     error = leave_rings(options);
   if (error == 0)
     error = add_handles(program, options);
+  if (error == 0 && extra != nullptr)
+    error = program.add(extra->name, extra->fd, GIPC_READ);
   return error != 0 ? error : program.finish();
 }
 
@@ -81,11 +83,11 @@ int leave_rings(const Options &options) noexcept {
 }
 
 int start_program(const char *const argv[], const Options &options,
-                  Process *&out) {
+                  Process *&out, const Extra *extra) {
   CancelGuard guard; // half of a start cannot be undone by unwinding
   Process::reap_detached();
   Program program(argv, options);
-  if (int error = prepare(program, options))
+  if (int error = prepare(program, options, extra))
     return error;
   std::unique_ptr<Process, Freer> process(new Process(options.name));
   if (int error = start(program, options, *process))

@@ -25,13 +25,13 @@ Fork::~Fork() {
     passed.handle->end_pass();
 }
 
-int Fork::prepare() {
+int Fork::prepare(int kept) {
   CancelGuard guard;
   Process::reap_detached();
   process_ = new Process(options_->name);
   // A child that another thread forks meanwhile closes all of it.
   registry::Lock hold;
-  if (int error = prepare_all())
+  if (int error = prepare_all(kept))
     return error;
   signals_.emplace();
   may_fail_ = options_->can_fail_in_child() || !options_->left_loops.empty() ||
@@ -43,7 +43,7 @@ int Fork::prepare() {
   return 0;
 }
 
-int Fork::prepare_all() {
+int Fork::prepare_all(int kept) {
   Fd parent_end, child_end;
   if (int error = setup_.prepare(*options_, false))
     return error;
@@ -58,6 +58,8 @@ int Fork::prepare_all() {
   for (int which = 0; which < 3; ++which)
     process_->set_stdio(which, std::move(setup_.parent_stdio(which)));
   setup_.keep(child_end_.get(), false);
+  if (kept >= 0)
+    setup_.keep(kept, false);
   setup_.finish();
   return 0;
 }
@@ -194,11 +196,7 @@ int Fork::become_child() noexcept {
   registry::set_child_control(registry::hold(Fd(control)),
                               options_->death_signal != 0);
   control::send(control, {control::Record::begun, 0, 0});
-  os::on_exit([](int status, void *) {
-    // Not in a child that the application forked from this one.
-    if (registry::child_control() >= 0)
-      child::finish(status & 0xff, GIPC_ENDED_EXIT);
-  });
+  child::report_exit();
   setup_.unmask();
   return 0;
 }
@@ -211,6 +209,14 @@ void Fork::close_passed() noexcept {
 namespace child {
 
 double exit_timeout = 60;
+
+void report_exit() noexcept {
+  os::on_exit([](int status, void *) {
+    // Not in a child that the application forked from this one.
+    if (registry::child_control() >= 0)
+      finish(status & 0xff, GIPC_ENDED_EXIT);
+  });
+}
 
 // The attribute: what pthread_exit(3) throws has no object to refer to.
 __attribute__((no_sanitize("null"))) void

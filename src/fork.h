@@ -26,7 +26,8 @@ public:
   Fork &operator=(const Fork &) = delete;
   // Blocks signals until parent() or child(), in the same thread.  Throws
   // bad_alloc.
-  int prepare();
+  // kept: a registered descriptor that stays open in the child.
+  int prepare(int kept = -1);
   // Calls the runtime's fork function or fork(2); the pid, 0, or -errno.
   int fork() noexcept;
   // After the fork.  In the child the result is an error that the child should
@@ -46,7 +47,7 @@ private:
     bool kept_memory; // true if the child keeps the descriptor of a ring
   };
 
-  int prepare_all();
+  int prepare_all(int kept);
   int prepare_handles();
   int become_child() noexcept;
   int abandon_loops(int known) noexcept;
@@ -69,6 +70,8 @@ namespace child {
 // Seconds without progress after which the end of a process gives up sending
 // what is queued; < 0: never.
 extern double exit_timeout;
+// Lets exit(3) end this process as finish() does.
+void report_exit() noexcept;
 // Runs target on a fresh loop and ends this process.
 [[noreturn]] void run(int (*target)(struct ev_loop *, void *), void *argument,
                       bool has_loop_flags);

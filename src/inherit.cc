@@ -165,6 +165,39 @@ int adopt(const char *name, Handle *&out) {
                            : adopt_one(fds, value, remaining, out);
 }
 
+int take(const char *name, int &fd) {
+  const char *found = os::secure_getenv(variable);
+  std::vector<Entry> entries;
+  if (found == nullptr)
+    return -ENOENT;
+  if (!parse(found, entries))
+    return GIPC_EBADHANDLES;
+  std::string remaining;
+  const Entry *wanted = nullptr;
+  for (const Entry &entry : entries)
+    if (entry.name == name)
+      wanted = &entry;
+    else
+      remaining += (remaining.empty() ? "" : ",") + entry.text;
+  if (wanted == nullptr)
+    return -ENOENT;
+  if (!is_same_file(*wanted))
+    return GIPC_EBADHANDLES;
+  int error = sys::set_cloexec(wanted->fd, true);
+  if (error == 0)
+    error = set(remaining);
+  if (error == 0)
+    fd = wanted->fd;
+  return error;
+}
+
+int set(const std::string &value) noexcept {
+  if (!value.empty())
+    return sys::set_variable(variable, value.c_str());
+  sys::ErrnoGuard guard;
+  return ::unsetenv(variable) != 0 ? -errno : 0;
+}
+
 // ---- Stdin and stdout -------------------------------------------------------
 
 namespace {

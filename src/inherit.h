@@ -27,9 +27,13 @@ bool valid_name(const char *name) noexcept;
 constexpr int memory = 0;
 // Adds an entry.  Throws bad_alloc.  Returns 0 or an error of fstat(2).
 int append(std::string &value, const std::string &name, int fd, int direction);
+// Makes this the variable of this process; nothing for an empty value.
+int set(const std::string &value) noexcept;
 // Makes the handle of this name, and removes its entries from the environment.
 // Throws bad_alloc.
 int adopt(const char *name, Handle *&out);
+// The same for a descriptor that is not a stream: stores its number.
+int take(const char *name, int &fd);
 // Makes a handle of stdin and stdout, and replaces both.  Throws bad_alloc.
 int adopt_stdio(Handle *&out);
 

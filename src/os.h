@@ -159,6 +159,25 @@ int set_no_new_privileges() noexcept;
 int signal_on_hangup(int fd, int signal) noexcept;
 void stop_signal_on_hangup(int fd) noexcept;
 
+// ---- Templates -------------------------------------------------------------
+// A process that forks children for its parent.  -EOPNOTSUPP where that cannot
+// be done.
+
+// A socket that keeps the boundaries of packets, as socket_pair() makes it.
+int packet_pair(Fd &a, Fd &b) noexcept;
+// Most descriptors of a packet.
+constexpr int most_sent = 253; // Linux's SCM_MAX_FD
+int send_packet(int socket, const iovec *parts, int count, const int *fds,
+                int fd_count) noexcept;
+// Waits for one; its size, or 0 at the end of the stream.  -EMFILE: there was
+// no room for its descriptors.
+ssize_t receive_packet(int socket, void *data, size_t size,
+                       int (&fds)[most_sent], int &fd_count) noexcept;
+// fork(2) of a process with one thread, without handlers of pthread_atfork(3):
+// the child is one of the parent of the calling process.  -EBUSY: there are
+// other threads.
+int fork_sibling() noexcept;
+
 // ---- C library -------------------------------------------------------------
 
 // Text for an errno, which no other thread changes.

@@ -240,6 +240,21 @@ int choose_hangup_signal(int, int signal) noexcept {
 
 #endif
 
+// ---- Templates --------------------------------------------------------------
+
+int packet_pair(Fd &, Fd &) noexcept { return -EOPNOTSUPP; }
+
+int send_packet(int, const iovec *, int, const int *, int) noexcept {
+  return -EOPNOTSUPP;
+}
+
+ssize_t receive_packet(int, void *, size_t, int (&)[most_sent],
+                       int &) noexcept {
+  return -EOPNOTSUPP;
+}
+
+int fork_sibling() noexcept { return -EOPNOTSUPP; }
+
 // ---- C library --------------------------------------------------------------
 
 const char *error_text(int error) noexcept { return std::strerror(error); }

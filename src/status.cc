@@ -105,8 +105,8 @@ int Status::read_records() noexcept {
   // The lifeline of a program is not asked: it could tell anything.
   if (!function_ || !control_)
     return -EPIPE;
-  control::Record records[4]; // there are two at most
-  int count = control::receive(control_.get(), records, 4);
+  control::Record records[5]; // the most that a child sends
+  int count = control::receive(control_.get(), records, 5);
   for (int i = 0; i < count; ++i) {
     const control::Record &record = records[i];
     records_.begun |= record.kind == control::Record::begun;

@@ -434,4 +434,46 @@ PyObject *fork_process(PyObject *module, const gipc_options *options,
                        int keep_fatal);
 %ignore gipc_fork_prepare;
 
+/* ---- Templates ------------------------------------------------------------- */
+
+%{
+static int template_exec(const gipc_words *argv, const gipc_options *options,
+                         gipc_template **t) {
+  return gipc_template_exec(argv ? (const char *const *)argv->items : NULL,
+                            options, t);
+}
+
+static int template_start(gipc_template *t, const void *data, size_t size,
+                          const gipc_options *options,
+                          gipc_process **process) {
+  return gipc_template_start(t, NULL, data, size, options, process);
+}
+
+/* Returns in each child, with the bytes that it was started with.  Python's
+ * hooks before a fork run once, and those in a child in each child. */
+static PyObject *template_serve(PyObject *module) {
+  const void *data;
+  size_t size;
+  PyOS_BeforeFork();
+  int result = gipc_template_serve(&data, &size);
+  if (result < 0) {
+    PyOS_AfterFork_Parent();
+    raise_error(module, result);
+    return NULL;
+  }
+  PyOS_AfterFork_Child();
+  return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
+}
+%}
+OBJECT(template, Template)
+%extend gipc_template { ~gipc_template() { gipc_template_free($self); } }
+OUTPUT(gipc_template, t, SWIG_POINTER_OWN)
+OUTPUTS_OF(template_exec)
+OUTPUTS_OF(template_start)
+int template_exec(const gipc_words *argv, const gipc_options *options,
+                  gipc_template **t);
+int template_start(gipc_template *t, const void *data, size_t size,
+                   const gipc_options *options, gipc_process **process);
+PyObject *template_serve(PyObject *module);
+
 %include "module.i"

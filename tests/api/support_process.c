@@ -86,6 +86,33 @@ int in_child(target_function target, void *argument, const gipc_options *o) {
   return end_of(start(target, argument, o));
 }
 
+gipc_template *new_template(const gipc_options *o) {
+  gipc_template *t = NULL;
+  if (portable() || under_valgrind()) {
+    CHECK_IS(portable() ? gipc_template_new(o, &t) : -EOPNOTSUPP, -EOPNOTSUPP);
+    skip_because("there are no templates here");
+  }
+#ifdef __SANITIZE_THREAD__
+  skip_because("TSan has a thread of its own in the template");
+#endif
+  CHECK_OK(gipc_template_new(o, &t));
+  return t;
+}
+
+gipc_process *start_from(gipc_template *t, target_function target,
+                         const void *argument, size_t size,
+                         const gipc_options *o) {
+  gipc_process *p = NULL;
+  CHECK_OK(gipc_template_start(t, target, argument, size, o, &p));
+  CHECK(p != NULL);
+  return p;
+}
+
+int run_from(gipc_template *t, target_function target, const void *argument,
+             size_t size, const gipc_options *o) {
+  return end_of(start_from(t, target, argument, size, o));
+}
+
 void in_own_fork(int (*body)(void *argument), void *argument) {
   fflush(NULL);
   pid_t pid = child_start(body, argument);

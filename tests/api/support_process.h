@@ -42,6 +42,14 @@ int end_of(gipc_process *p);
 gipc_exit_info info_of(gipc_process *p);
 /* Runs target in a child, and returns its exit code. */
 int in_child(target_function target, void *argument, const gipc_options *o);
+/* Skips the test where there are no templates. */
+gipc_template *new_template(const gipc_options *o);
+gipc_process *start_from(gipc_template *t, target_function target,
+                         const void *argument, size_t size,
+                         const gipc_options *o);
+/* Runs target in a child of the template, and returns its exit code. */
+int run_from(gipc_template *t, target_function target, const void *argument,
+             size_t size, const gipc_options *o);
 /* Runs body in a child of the test's own fork; it must return 0. */
 void in_own_fork(int (*body)(void *argument), void *argument);
 

@@ -1,5 +1,5 @@
-// Starting a child and waiting for its end, in a small parent and in one with
-// 2 GiB of touched memory.
+// Starting a child and waiting for its end, in a small parent, and in those
+// with 500 MB and 2 GiB of touched memory.
 #include "bench.h"
 
 #include "gipc.h"
@@ -14,6 +14,25 @@ namespace {
 int nothing(struct ev_loop *, void *) { return 0; }
 
 constexpr size_t touched = size_t{2} << 30;
+constexpr size_t touched_less = size_t{500} << 20;
+
+// Made before the memory is touched.
+gipc_template *small_template;
+
+bool make_template() {
+  must(gipc_template_new(nullptr, &small_template), "template");
+  return true;
+}
+
+void start_from_template() {
+  gipc_process *process;
+  must(gipc_template_start(small_template, nothing, nullptr, 0, nullptr,
+                           &process),
+       "start from a template");
+  join_and_free(process);
+}
+
+bool grow(size_t size) { return make_template() && touch_memory(size); }
 
 // Children per second.
 std::function<double()> job(void (*once)(), size_t count) {
@@ -46,13 +65,24 @@ double starts_at_once() {
   return at_once / (now() - start);
 }
 
-enum Job { bare, function, posix, vforked, exec, uv, bare_32, function_32 };
+enum Job {
+  bare,
+  function,
+  templated,
+  posix,
+  vforked,
+  exec,
+  uv,
+  bare_32,
+  function_32
+};
 
 // slow: how many children where each start copies the page tables.
 std::vector<std::function<double()>> jobs(size_t quickly, size_t slow) {
   size_t execs = scaled(40);
   return {job(fork_and_wait, slow),
           job(start_function, slow),
+          job(start_from_template, execs),
           job(spawn_and_wait, execs),
           job(vfork_and_wait, execs),
           job(start_program, execs),
@@ -63,8 +93,9 @@ std::vector<std::function<double()>> jobs(size_t quickly, size_t slow) {
 
 void start(Cores cores) {
   Pinned pinned(cores);
-  Worker small([] { return true; }, jobs(scaled(40), scaled(100)));
-  Worker big([] { return touch_memory(touched); }, jobs(scaled(2), scaled(2)));
+  Worker small(make_template, jobs(scaled(40), scaled(100)));
+  Worker middle([] { return grow(touched_less); }, jobs(scaled(4), scaled(4)));
+  Worker big([] { return grow(touched); }, jobs(scaled(2), scaled(2)));
   std::string where = std::string(", ") + name_of(cores) + ": children/s";
   bool same = cores == Cores::same;
   auto in = [](const Worker &worker, Job which) {
@@ -74,6 +105,7 @@ void start(Cores cores) {
     Table table("start and join, small parent" + where);
     size_t forked = table.add("bare fork, waitpid", in(small, bare));
     size_t gipc = table.add("gipc_start_process", in(small, function));
+    size_t fast = table.add("gipc_template_start", in(small, templated));
     size_t spawned = table.add("posix_spawn /bin/true", in(small, posix));
     size_t vfork = table.add("vfork, exec /bin/true", in(small, vforked));
     size_t run = table.add("gipc_exec_process /bin/true", in(small, exec));
@@ -84,25 +116,41 @@ void start(Cores cores) {
     table.measure();
     // Of rates, so that a target for the time is its inverse.
     table.compare(forked, gipc, same ? at_most(1.15) : no_target);
+    table.compare(forked, fast, no_target);
     table.compare(spawned, run, same ? at_most(1.1) : no_target);
     table.compare(vfork, run, no_target);
     table.compare(run, peer, no_target);
     table.compare(forks, starts, no_target);
   }
   {
+    Table table("start and join, 500 MB touched" + where);
+    size_t forked = table.add("bare fork, waitpid", in(middle, bare));
+    size_t fast = table.add("gipc_template_start", in(middle, templated));
+    size_t flat =
+        table.add("the same in the small parent", in(small, templated));
+    table.measure(7);
+    table.compare(fast, forked, no_target);
+    table.compare(flat, fast, same ? at_most(1.2) : no_target);
+  }
+  {
     Table table("start and join, 2 GiB touched" + where);
     size_t forked = table.add("bare fork, waitpid", in(big, bare));
     size_t gipc = table.add("gipc_start_process", in(big, function));
+    size_t fast = table.add("gipc_template_start", in(big, templated));
+    size_t small_fast =
+        table.add("the same in the small parent", in(small, templated));
     size_t spawned = table.add("posix_spawn /bin/true", in(big, posix));
     size_t vfork = table.add("vfork, exec /bin/true", in(big, vforked));
     size_t run = table.add("gipc_exec_process /bin/true", in(big, exec));
-    size_t flat = table.add("the same in the small parent", in(small, exec));
+    size_t flat = table.add("that in the small parent", in(small, exec));
     size_t peer = table.add("libuv uv_spawn /bin/true", in(big, uv));
     table.measure(7);
     table.compare(forked, gipc, same ? at_most(1.15) : no_target);
     table.compare(spawned, run, same ? at_most(1.1) : no_target);
     table.compare(vfork, run, no_target);
     table.compare(flat, run, same ? at_most(1.2) : no_target);
+    table.compare(fast, forked, no_target);
+    table.compare(small_fast, fast, same ? at_most(1.2) : no_target);
     table.compare(run, peer, same ? at_least(30) : no_target);
   }
 }

@@ -21,6 +21,7 @@ program
 status
 process detached
 wait fork exec
+template
 capi'
 
 bad=0

@@ -26,6 +26,7 @@ from ._program import exec_process, inherit, stdio
 from ._reader import _GIPCReader as _GIPCReader
 from ._reader import _GIPCReader as Reader
 from ._settings import Stats
+from ._template import Template
 from ._wait_many import wait
 from ._writer import _GIPCWriter as _GIPCWriter
 from ._writer import _GIPCWriter as Writer
@@ -71,6 +72,7 @@ __all__ = [
     "Program",
     "Reader",
     "Stats",
+    "Template",
     "Writer",
     "exec_process",
     "features",

@@ -227,7 +227,7 @@ def start_process(
     kwargs: dict[str, Any] = {},
     daemon: bool | None = None,
     name: str | None = None,
-    method: Literal["fork", "spawn"] = "fork",
+    method: Literal["fork", "spawn", "template"] | Template = "fork",
     **options: Unpack[FunctionOptions],
 ) -> Process:
     """Starts a child process that calls ``target(*args, **kwargs)``.
@@ -242,7 +242,8 @@ def start_process(
     Handles of this module and of :func:`gipc.pipe` can be passed, and keep their
     classes.
 
-    :arg method: ``'fork'`` (the default) or ``'spawn'``.
+    :arg method: ``'fork'`` (the default), ``'spawn'``, ``'template'`` or a
+        :class:`gipc.Template`.
     :options:
 
     :returns: a :class:`Process`.

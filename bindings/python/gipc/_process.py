@@ -15,6 +15,7 @@ from ._any_process import AnyProcess, open_pipes
 from ._forked import Forked
 from ._options import STREAMS, Start, takes_options
 from ._popen import Popen, exit_code
+from ._template import Template, template_of_program
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,7 +34,7 @@ class _GProcess(AnyProcess, multiprocessing.Process):
     """
 
     _popen: Popen | None
-    _method = "fork"
+    _method: str | Template = "fork"
     _start: Start | None = None
     # The names of the streams that were given as options.
     _streams: Iterable[str] = ()
@@ -45,7 +46,8 @@ class _GProcess(AnyProcess, multiprocessing.Process):
         start, self._start = self._start, None
         # The program may have made and started the object itself.
         start = start or _start_of(self, {})
-        return _popen_class(self._method)(process, start)
+        method, self._method = self._method, "fork"
+        return _popen_class(method)(process, start)
 
     def _get_popen(self) -> Popen:
         self._check_closed()  # type: ignore[attr-defined]
@@ -102,7 +104,7 @@ def start_process(
     kwargs: dict[str, Any] = {},
     daemon: bool | None = None,
     name: str | None = None,
-    method: Literal["fork", "spawn"] = "fork",
+    method: Literal["fork", "spawn", "template"] | Template = "fork",
     **options: Unpack[FunctionOptions],
 ) -> _GProcess:
     """Starts a child process that calls ``target(*args, **kwargs)``.
@@ -112,12 +114,15 @@ def start_process(
     lists, tuples, sets, dictionaries, deques, dataclasses and namespaces, and in
     a target that is a ``functools.partial`` or a method of a handle.  A handle
     in any other object stays in this process with method ``'fork'``, as the
-    object stays in use; with ``'spawn'``, which pickles the object, it passes.
+    object stays in use; the other methods pickle the object, and it passes.
 
     :arg method: ``'fork'`` (the default); or ``'spawn'``: a new interpreter,
         which imports the target by its name, as the method of this name of
         multiprocessing does.  Use it in a process with threads.  The call does
-        not wait until the interpreter has started.
+        not wait until the interpreter has started.  A :class:`Template`: a fork
+        of a small process that has imported what the target needs; what pickle
+        does is as with ``'spawn'``.  ``'template'``: the template of this
+        program, which the first such call makes.
     :options:
 
     A child that is not a daemon is joined when this process exits, as
@@ -138,9 +143,9 @@ def start_process(
         - :exc:`GIPCClosed`, :exc:`GIPCLocked`: of a handle that is closed, or
           in use
         - :exc:`OSError` if the system cannot start a process
-        - with ``'spawn'``, :exc:`RuntimeError` in a child that imports a main
-          module without ``if __name__ == "__main__":``, and what pickle raises
-          of an object that it cannot pickle
+        - with ``'spawn'`` and templates, :exc:`RuntimeError` in a child that
+          imports a main module without ``if __name__ == "__main__":``, and what
+          pickle raises of an object that it cannot pickle
 
     In each case no handle was passed.
 
@@ -182,11 +187,18 @@ def check_target(target: object) -> None:
         raise TypeError("`target` must be callable, not %r" % (target,))
 
 
-def _popen_class(method: str) -> Callable[[Any, Start], Popen]:
+def _popen_class(method: str | Template) -> Callable[[Any, Start], Popen]:
     if method == "fork":
         return Forked
     if method == "spawn":
         from ._spawn import Spawned
 
         return Spawned
-    raise ValueError("the method must be 'fork' or 'spawn', not %r" % (method,))
+    if method == "template":
+        return template_of_program
+    if isinstance(method, Template):
+        return method.start
+    raise ValueError(
+        "the method must be 'fork', 'spawn', 'template' or a Template, not %r"
+        % (method,)
+    )

@@ -48,10 +48,11 @@ class Spawned(Popen):
         self._used = {*start.given.get("map_fds", ()), *(start.kept_fds or ())}
         _util._flush_std_streams()
         # The child reads the file once it has started; the call does not wait.
-        with _unnamed_file() as file:
-            handles = self._pickle(process, start, file)
+        with unnamed_file() as file:
+            head = preparation(process.name, start)
+            handles = self._pickle(process, head, file)
             fd = self.duplicate_for_child(file.fileno())
-            argv = _argv(fd)
+            argv = interpreter(_COMMAND, fd)
             with passing(handles), start.naming_failure(argv):
                 native = _native.exec_process(
                     argument_vector(argv), self._options
@@ -60,7 +61,7 @@ class Spawned(Popen):
         del self._options
 
     def _pickle(
-        self, process: Any, start: Start, file: Any
+        self, process: Any, head: Any, file: Any
     ) -> list[_GIPCHandle]:
         """Returns the handles that were found.  An object that cannot be pickled
         is an error before there is a child."""
@@ -68,7 +69,7 @@ class Spawned(Popen):
         set_popen: Any = set_spawning_popen
         set_popen(self)
         try:
-            reduction.dump(_preparation(process.name, start), file)
+            reduction.dump(head, file)
             pickler.dump(process)
         finally:
             set_popen(None)
@@ -87,14 +88,14 @@ class Spawned(Popen):
         return self._copied[fd]
 
 
-def _preparation(name: str, start: Start) -> dict[str, Any]:
+def preparation(name: str, start: Start) -> dict[str, Any]:
     data: dict[str, Any] = spawn.get_preparation_data(name)
     if "cwd" in start.given:
         data.pop("dir", None)  # the child would change to that directory
     return data
 
 
-def _unnamed_file() -> Any:
+def unnamed_file() -> Any:
     try:
         return open(os.memfd_create("gipc"), "w+b")
     except (AttributeError, OSError):
@@ -134,13 +135,14 @@ class _Pickler(reduction.ForkingPickler):
         return name
 
 
-def _argv(fd: int) -> list[str]:
+def interpreter(command: str, fd: int) -> list[str]:
+    """What runs a command with these two arguments."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return [
         spawn.get_executable(),
         *_util._args_from_interpreter_flags(),
         "-c",
-        _COMMAND,
+        command,
         str(fd),
         package,
     ]
@@ -161,9 +163,13 @@ def main(fd: int) -> None:
             child = pickle.load(file)
     finally:
         del starting._inheriting
-    _inherited.clear()
+    forget_inherited()
     sentinel = parent_sentinel(child._parent_pid)
     sys.exit(child._bootstrap(parent_sentinel=sentinel))
+
+
+def forget_inherited() -> None:
+    _inherited.clear()
 
 
 # The handles that this interpreter has inherited, by name: both directions of a

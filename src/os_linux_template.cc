@@ -1,0 +1,159 @@
+// Linux: a process that forks children for its parent, and what it is asked
+// through.
+#include "os.h"
+
+#include "sys.h"
+
+#include <cerrno>
+#include <cstring>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#ifndef PR_GET_TID_ADDRESS
+#define PR_GET_TID_ADDRESS 40 // Linux 3.5
+#endif
+
+namespace gipc::os {
+
+// ---- Packets ----------------------------------------------------------------
+
+int packet_pair(Fd &a, Fd &b) noexcept {
+  int ends[2];
+  if (int error = sys::retry_int("socketpair", [&] {
+        return ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+      }))
+    return error;
+  a.reset(ends[0]);
+  b.reset(ends[1]);
+  int error = sys::above_stdio(a);
+  return error != 0 ? error : sys::above_stdio(b);
+}
+
+namespace {
+
+union Rights {
+  cmsghdr header;
+  char bytes[CMSG_SPACE(most_sent * sizeof(int))];
+};
+
+} // namespace
+
+int send_packet(int socket, const iovec *parts, int count, const int *fds,
+                int fd_count) noexcept {
+  if (fd_count > most_sent)
+    return -E2BIG;
+  Rights rights{};
+  msghdr header{};
+  header.msg_iov = const_cast<iovec *>(parts);
+  header.msg_iovlen = static_cast<decltype(header.msg_iovlen)>(count);
+  size_t size = static_cast<size_t>(fd_count) * sizeof(int);
+  if (fd_count > 0) {
+    header.msg_control = rights.bytes;
+    header.msg_controllen = CMSG_SPACE(size);
+    cmsghdr *first = CMSG_FIRSTHDR(&header);
+    first->cmsg_level = SOL_SOCKET;
+    first->cmsg_type = SCM_RIGHTS;
+    first->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(first), fds, size);
+  }
+  ssize_t sent = sys::retry(
+      "sendmsg", [&] { return ::sendmsg(socket, &header, MSG_NOSIGNAL); });
+  return sent < 0 ? static_cast<int>(sent) : 0;
+}
+
+ssize_t receive_packet(int socket, void *data, size_t size,
+                       int (&fds)[most_sent], int &fd_count) noexcept {
+  Rights rights{};
+  iovec part{data, size};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = rights.bytes;
+  header.msg_controllen = sizeof rights.bytes;
+  fd_count = 0;
+  ssize_t got = sys::retry(
+      "recvmsg", [&] { return ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC); });
+  if (got < 0)
+    return got;
+  for (cmsghdr *one = CMSG_FIRSTHDR(&header); one != nullptr;
+       one = CMSG_NXTHDR(&header, one)) {
+    if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS)
+      continue;
+    size_t bytes = one->cmsg_len - CMSG_LEN(0);
+    std::memcpy(fds, CMSG_DATA(one), bytes);
+    fd_count = static_cast<int>(bytes / sizeof(int));
+  }
+  return (header.msg_flags & MSG_CTRUNC) != 0 ? -EMFILE : got;
+}
+
+// ---- Forks ------------------------------------------------------------------
+
+namespace {
+
+// What the C library has told the kernel of the calling thread, which a
+// clone(2) that bypasses the library must tell it again.
+struct Thread {
+  int *tid; // where the C library keeps the thread's number
+  void *robust_list;
+  size_t robust_size;
+};
+
+template <typename... Arguments>
+long call(const char *name, long number, Arguments... arguments) noexcept {
+  return sys::retry(name, [&] { return ::syscall(number, arguments...); });
+}
+
+int look_at_thread(Thread &out) noexcept {
+  auto own = static_cast<int>(::syscall(SYS_gettid));
+  int *address = nullptr;
+  int error = sys::retry_int(
+      "prctl", [&] { return ::prctl(PR_GET_TID_ADDRESS, &address); });
+  // The address is that of glibc's number of the thread, which its locks use.
+  // Other C libraries have another variable there.
+  if (error < 0 || address == nullptr || *address != own)
+    return -EOPNOTSUPP;
+  out.tid = address;
+  out.robust_list = nullptr;
+  (void)call("get_robust_list", SYS_get_robust_list, 0, &out.robust_list,
+             &out.robust_size);
+  return 0;
+}
+
+// Where /proc is not mounted, that is not known: true.
+bool is_only_thread() noexcept {
+  struct stat info;
+  int error =
+      sys::retry_int("stat", [&] { return ::stat("/proc/self/task", &info); });
+  constexpr nlink_t folders = 2; // "." and "..", beside one of each thread
+  return error != 0 || info.st_nlink <= folders + 1;
+}
+
+} // namespace
+
+int fork_sibling() noexcept {
+  Thread thread;
+  if (int error = look_at_thread(thread))
+    return error;
+  if (!is_only_thread())
+    return -EBUSY;
+    // All arguments but the flags are 0, so only this machine's order matters.
+#ifdef __s390__
+  long child =
+      call("clone", SYS_clone, 0L, static_cast<long>(CLONE_PARENT), 0L, 0L, 0L);
+#else
+  long child =
+      call("clone", SYS_clone, static_cast<long>(CLONE_PARENT), 0L, 0L, 0L, 0L);
+#endif
+  if (child != 0)
+    return child == -EINVAL || child == -ENOSYS ? -EOPNOTSUPP
+                                                : static_cast<int>(child);
+  // These cannot fail.
+  *thread.tid = static_cast<int>(::syscall(SYS_set_tid_address, thread.tid));
+  if (thread.robust_list != nullptr)
+    (void)::syscall(SYS_set_robust_list, thread.robust_list,
+                    thread.robust_size);
+  return 0;
+}
+
+} // namespace gipc::os
