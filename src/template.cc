@@ -5,6 +5,7 @@
 #include "exec.h"
 #include "fork.h"
 #include "handle.h"
+#include "inherit.h"
 #include "os.h"
 #include "process.h"
 #include "sys.h"

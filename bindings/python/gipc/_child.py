@@ -9,8 +9,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from . import _native
@@ -53,28 +52,19 @@ def fork(
         _native.options_keep_fds(options, kept)
     thread = _thread_id()
     _leaving[thread] = *what_to_leave(), keep_fds is not None
-    try:
-        with _keeping_tracker():
-            return _native.fork_process(options, _faulthandler_is_enabled())
-    finally:
-        _leaving.pop(thread, None)
-
-
-@contextmanager
-def _keeping_tracker() -> Iterator[None]:
-    """Makes the child use the resource tracker of its parent, as the children
-    of multiprocessing do: a tracker of its own would remove what the parent
-    still uses.  Needed from Python 3.14 on."""
+    # The child uses the resource tracker of its parent, as the children of
+    # multiprocessing do: a tracker of its own would remove what the parent
+    # still uses.  Needed from Python 3.14 on.
     tracker = sys.modules.get("multiprocessing.resource_tracker")
-    intent = getattr(tracker, "_fork_intent", None)
-    if intent is None:
-        yield
-        return
-    intent.preserve_fd = True
+    intent: Any = getattr(tracker, "_fork_intent", None)
     try:
-        yield
+        if intent is not None:
+            intent.preserve_fd = True
+        return _native.fork_process(options, _faulthandler_is_enabled())
     finally:
-        intent.preserve_fd = False
+        if intent is not None:
+            intent.preserve_fd = False
+        _leaving.pop(thread, None)
 
 
 def check_reset() -> None:

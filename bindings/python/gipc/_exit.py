@@ -17,12 +17,18 @@ def _close_handles() -> None:
         close_all()
 
 
-def _register(_: object = None) -> None:
+def _register() -> Any:
     # Runs after the finalizers of the program that have a priority, and before
     # the join.
-    _util.Finalize(None, _close_handles, exitpriority=0)
+    return _util.Finalize(None, _close_handles, exitpriority=0)
 
 
-_register()
-# A child starts without finalizers.
-_util.register_after_fork(_close_handles, _register)
+_finalizer = _register()
+
+
+def prepare() -> None:
+    """Called before this process starts a child.  If it is a child itself, it
+    has started without finalizers."""
+    global _finalizer
+    if not _finalizer.still_active():
+        _finalizer = _register()

@@ -6,7 +6,7 @@ import traceback
 from multiprocessing import util
 from typing import Any, NoReturn
 
-from . import _child, _native
+from . import _child, _life, _native
 from ._blocking import current_backend
 from ._handle import _GIPCHandle, take_ownership
 from ._options import Start
@@ -27,8 +27,12 @@ class Forked(Popen):
         # Import once, in this process, what a child needs at its start.
         current_backend()
         _flush_streams()
-        with passing(handles), start.naming_failure(()):
-            native = _child.fork(start.native, start.kept_fds)
+        with passing(handles):
+            try:
+                native = _child.fork(start.native, start.kept_fds)
+            except OSError as error:
+                start.name_failure(error)
+                raise
             if native is None:
                 _run(process, start, handles)
         super().__init__(native)
@@ -38,12 +42,11 @@ def _run(process: Any, start: Start, handles: list[_GIPCHandle]) -> NoReturn:
     """The whole life of the child."""
     code = 1
     try:
+        parent = process._parent_pid
         _child.check_reset()
         start.follow_environment()
-        parent = process._parent_pid
         take_ownership(parent, handles)
-        sentinel = _child.parent_sentinel(parent)
-        code = process._bootstrap(parent_sentinel=sentinel)
+        code = _life.run(process, _child.parent_sentinel(parent))
     except BaseException:
         traceback.print_exc()
         _flush_streams()

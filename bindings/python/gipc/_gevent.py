@@ -171,12 +171,13 @@ class ChildWatcher:
 
     @classmethod
     def is_needed(cls) -> bool:
+        if not _native.sigchld_is_handled():
+            return False
         hub = hub_if_exists()
         return (
             hub is not None
             and hub.loop.default
             and not callable(signal.getsignal(signal.SIGCHLD))
-            and _native.sigchld_is_handled()
         )
 
     def _report(self) -> None:

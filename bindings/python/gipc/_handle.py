@@ -47,6 +47,7 @@ GRACE = 1
 
 # Weak references to the open handles of this process.
 _open: set[weakref.ReferenceType[Any]] = set()
+_open_in_parent: object = None
 # The processes before this one, whose handles are closed here except those that
 # were passed.  To visit each of ten thousand would take longer than a fork.
 _ancestors: set[int] = set()
@@ -439,7 +440,9 @@ def _queued(handle: _GIPCHandle) -> int:
 def take_ownership(parent: int, passed: Iterable[_GIPCHandle]) -> None:
     """In a child: makes it the owner of the passed handles.  The others belong
     to the parent: they are not touched, not even to stop a watcher."""
-    _open.clear()
+    # Not cleared: that would touch the memory of each.
+    global _open, _open_in_parent
+    _open_in_parent, _open = _open, set()
     _ancestors.add(parent)
     _ancestors.discard(_pid)
     for handle in passed:

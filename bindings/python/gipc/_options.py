@@ -10,9 +10,8 @@ import os
 import re
 import subprocess
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Callable, NamedTuple, Optional, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Callable, NamedTuple, NoReturn, Optional, TypeVar
 
 from . import _native
 from ._types import Text
@@ -327,7 +326,7 @@ OPTIONS = {
         _block_signals,
     ),
 }
-_IDENTITY = ("user", "uid", "gid", "groups")
+_IDENTITY = frozenset(("user", "uid", "gid", "groups"))
 
 
 class Start:
@@ -345,18 +344,23 @@ class Start:
         """given: the options.  Each error names its option."""
         self.native = _native.options_new()
         for name in given:
-            _check(name, caller)
+            option = OPTIONS.get(name)
+            if option is None or (
+                option.programs_only and caller != "exec_process"
+            ):
+                _refuse(name, caller)
         self.given: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         if self.given.get("keep_fds", "all") != "all":
             with naming("keep_fds"):
                 fds = sequence(self.given["keep_fds"])
                 self.given["keep_fds"] = list(map(descriptor, fds))
-        for name, option in OPTIONS.items():
-            if option.apply is not None and name in self.given:
+        for name, value in self.given.items():
+            apply = OPTIONS[name].apply
+            if apply is not None:
                 with naming(name):
-                    option.apply(self.native, self.given[name])
-        identity = {k: v for k, v in self.given.items() if k in _IDENTITY}
-        if identity:
+                    apply(self.native, value)
+        if not _IDENTITY.isdisjoint(self.given):
+            identity = {k: v for k, v in self.given.items() if k in _IDENTITY}
             with naming(", ".join(identity)):
                 _set_identity(self.native, **identity)
 
@@ -380,21 +384,16 @@ class Start:
                 for key, text in self.given["env"].items()
             )
 
-    @contextmanager
-    def naming_failure(self, argv: Sequence[Text]) -> Iterator[None]:
-        """A block that starts the child: an error names what has failed."""
-        try:
-            yield
-        except OSError as error:
-            what = _native.options_failed(self.native)
-            if what == "program":
-                error.filename = self.given.get("program") or os.fspath(argv[0])
-            elif what == "cwd":
-                error.filename = self.given["cwd"]
-            elif what is not None:
-                what = self._FAILED.get(what, what)
-                error.strerror = "%s (%s)" % (error.strerror, what)
-            raise
+    def name_failure(self, error: OSError, argv: Sequence[Text] = ()) -> None:
+        """Adds to the error of a start what has failed."""
+        what = _native.options_failed(self.native)
+        if what == "program":
+            error.filename = self.given.get("program") or os.fspath(argv[0])
+        elif what == "cwd":
+            error.filename = self.given["cwd"]
+        elif what is not None:
+            what = self._FAILED.get(what, what)
+            error.strerror = "%s (%s)" % (error.strerror, what)
 
 
 def _names(caller: str) -> list[str]:
@@ -406,16 +405,14 @@ def _names(caller: str) -> list[str]:
     ]
 
 
-def _check(name: str, caller: str) -> None:
-    names = _names(caller)
-    if name not in names:
-        import difflib
+def _refuse(name: str, caller: str) -> NoReturn:
+    import difflib
 
-        near = difflib.get_close_matches(name, names, 1)
-        raise TypeError(
-            "%s() has no option %r%s"
-            % (caller, name, "".join("; did you mean %r?" % n for n in near))
-        )
+    near = difflib.get_close_matches(name, _names(caller), 1)
+    raise TypeError(
+        "%s() has no option %r%s"
+        % (caller, name, "".join("; did you mean %r?" % n for n in near))
+    )
 
 
 def takes_options(function: Function) -> Function:

@@ -4,10 +4,9 @@ their owner."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
-from types import MethodType, SimpleNamespace
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 from . import _native
@@ -35,8 +34,8 @@ def handles_among(objects: object) -> list[_GIPCHandle]:
     return found
 
 
-# The types of which there may be millions.
-_PLAIN = frozenset((int, float, str, bytes, bool, type(None)))
+# The types of which there may be millions, and that of most targets.
+_PLAIN = frozenset((int, float, str, bytes, bool, type(None), FunctionType))
 
 
 def _held_by(o: Any) -> Iterable[object]:
@@ -76,19 +75,27 @@ def natives_of(handles: Iterable[_GIPCHandle]) -> list[_native.Handle]:
     return natives
 
 
-@contextmanager
-def passing(handles: Iterable[_GIPCHandle]) -> Iterator[None]:
+class passing:
     """A block that passes the handles to a child, or fails."""
-    # A loop must remove a descriptor before it is closed in this process: the
-    # child keeps the file open, and epoll would report it indefinitely.
-    flushed = [h for h in handles if h._background_flush is not None]
-    for handle in flushed:
-        handle._stop_background_flush()
-    try:
-        yield
-    except BaseException:
-        for handle in flushed:
+
+    def __init__(self, handles: Iterable[_GIPCHandle]):
+        self._handles = handles
+
+    def __enter__(self) -> None:
+        # A loop must remove a descriptor before it is closed in this process:
+        # the child keeps the file open, and epoll would report it indefinitely.
+        self._flushed = [
+            handle
+            for handle in self._handles
+            if handle._background_flush is not None
+        ]
+        for handle in self._flushed:
+            handle._stop_background_flush()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            for handle in self._handles:
+                handle._disown()
+            return
+        for handle in self._flushed:
             handle._current_backend().flush_in_background(handle)
-        raise
-    for handle in handles:
-        handle._disown()

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Callable, Literal
 
-from . import _exit as _exit  # registers what happens at the exit
-from . import _native
+from . import _exit, _native
 from ._any_process import AnyProcess, open_pipes
 from ._forked import Forked
 from ._options import STREAMS, Start, takes_options
@@ -79,6 +78,7 @@ class _GProcess(AnyProcess, multiprocessing.Process):
 
     def start(self) -> None:
         if self._popen is None:
+            _exit.prepare()
             super().start()
         else:
             sys.stderr.write("gipc: %r has been started before\n" % self)
@@ -173,13 +173,14 @@ def start_process(
     p._method, p._start = method, start
     p._streams = [name for name in STREAMS if name in start.given]
     p.start()
-    open_pipes(p, p._get_popen()._p, start)
+    if options:
+        open_pipes(p, p._get_popen()._p, start)
     return p
 
 
 def _start_of(process: _GProcess, options: Mapping[str, Any]) -> Start:
     own = {"name": process.name, "daemon": process.daemon}
-    return Start("start_process", {**options, **own})
+    return Start("start_process", {**own, **options})
 
 
 def check_target(target: object) -> None:

@@ -164,8 +164,11 @@ def exec_process(
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()
-    with start.naming_failure(argv):
+    try:
         native = _native.exec_process(native_argv, start.native)
+    except OSError as error:
+        start.name_failure(error, argv)
+        raise
     for handle in passed:
         handle._disown()
     return _GProgram(native, start)

@@ -53,10 +53,13 @@ class Spawned(Popen):
             handles = self._pickle(process, head, file)
             fd = self.duplicate_for_child(file.fileno())
             argv = interpreter(_COMMAND, fd)
-            with passing(handles), start.naming_failure(argv):
-                native = _native.exec_process(
-                    argument_vector(argv), self._options
-                )
+            words = argument_vector(argv)
+            with passing(handles):
+                try:
+                    native = _native.exec_process(words, self._options)
+                except OSError as error:
+                    start.name_failure(error, argv)
+                    raise
         super().__init__(native)
         del self._options
 

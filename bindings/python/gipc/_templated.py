@@ -54,8 +54,12 @@ class Templated(Spawned):
                 file.write(data.getvalue())
                 file.seek(0)
                 argument = b"%d" % self.duplicate_for_child(file.fileno())
-            with passing(handles), start.naming_failure(()):
-                native = fork(argument, self._options)
+            with passing(handles):
+                try:
+                    native = fork(argument, self._options)
+                except OSError as error:
+                    start.name_failure(error)
+                    raise
         Popen.__init__(self, native)
         del self._options
 

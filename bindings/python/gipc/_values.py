@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from operator import index
 from typing import Any, Callable
 
@@ -60,15 +59,24 @@ def signal_number(value: Any) -> int:
         raise ValueError("%r is not a valid signal" % value) from None
 
 
-@contextmanager
-def naming(what: str) -> Iterator[None]:
+class naming:
     """A block whose errors name the argument."""
-    try:
-        yield
-    except (TypeError, ValueError, OverflowError) as error:
-        # A subclass may need more arguments than a text.
-        kind: type[Exception] = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind("%s: %s" % (what, error)) from None
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str):
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, (TypeError, ValueError, OverflowError)):
+            # A subclass may need more arguments than a text.
+            of_type = isinstance(error, TypeError)
+            raise (TypeError if of_type else ValueError)(
+                "%s: %s" % (self._what, error)
+            ) from None
 
 
 def call_setter(
