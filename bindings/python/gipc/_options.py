@@ -340,9 +340,14 @@ class Start:
         "rlimit": "rlimits",
     }
 
-    def __init__(self, caller: str, given: Mapping[str, Any]):
+    def __init__(
+        self, caller: str, given: Mapping[str, Any], name: str | None = None
+    ):
         """given: the options.  Each error names its option."""
         self.native = _native.options_new()
+        if name is not None:
+            with naming("name"):
+                call_setter(_native.options_set_name, self.native, name)
         for name in given:
             option = OPTIONS.get(name)
             if option is None or (

@@ -171,7 +171,8 @@ def start_process(
     p.daemon = daemon
     start = _start_of(p, options)
     p._method, p._start = method, start
-    p._streams = [name for name in STREAMS if name in start.given]
+    if options:
+        p._streams = [name for name in STREAMS if name in start.given]
     p.start()
     if options:
         open_pipes(p, p._get_popen()._p, start)
@@ -179,8 +180,9 @@ def start_process(
 
 
 def _start_of(process: _GProcess, options: Mapping[str, Any]) -> Start:
-    own = {"name": process.name, "daemon": process.daemon}
-    return Start("start_process", {**own, **options})
+    if process.daemon:
+        options = {"daemon": True, **options}
+    return Start("start_process", options, process.name)
 
 
 def check_target(target: object) -> None:
