@@ -21,9 +21,20 @@ from typing import Any
 _base: Any = _process
 util: Any = _util
 _threading: Any = threading
-# Of multiprocessing, unless a tool had replaced it before.
+# Of multiprocessing, unless a tool had replaced it before, or this version of
+# Python lacks what run() uses.
 _bootstrap = _base.BaseProcess._bootstrap
-if _bootstrap.__module__ != _base.__name__:
+if _bootstrap.__module__ != _base.__name__ or not all(
+    hasattr(module, name)
+    for module, names in (
+        (_base, "_process_counter _children _ParentProcess _parent_process"),
+        (_threading, "_active _threading_atexits _shutdown"),
+        (_threading, "_HAVE_THREAD_NATIVE_ID"),
+        (util, "_finalizer_registry _afterfork_registry _run_after_forkers"),
+        (util, "_exit_function _flush_std_streams _logger"),
+    )
+    for name in names.split()
+):
     _bootstrap = None
 
 
@@ -65,15 +76,14 @@ def run(process: Any, parent_sentinel: int | None) -> int:
         # A tool such as coverage has replaced it.
         code: int = process._bootstrap(parent_sentinel=parent_sentinel)
         return code
-    try:
-        _begin(process, parent_sentinel)
-        return _run(process)
-    finally:
-        if len(_threading._active) > 1 or _threading._threading_atexits:
-            _threading._shutdown()
-        if util._logger is not None:
-            util.info("the process exits")
-        util._flush_std_streams()
+    _begin(process, parent_sentinel)
+    code = _run(process)
+    if len(_threading._active) > 1 or _threading._threading_atexits:
+        _threading._shutdown()
+    if util._logger is not None:
+        util.info("process exiting with exitcode %d" % code)
+    util._flush_std_streams()
+    return code
 
 
 def _begin(process: Any, parent_sentinel: int | None) -> None:

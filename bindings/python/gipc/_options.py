@@ -347,7 +347,7 @@ class Start:
         self.native = _native.options_new()
         if name is not None:
             with naming("name"):
-                call_setter(_native.options_set_name, self.native, name)
+                call_setter(_native.options_set_name, self.native, path(name))
         for name in given:
             option = OPTIONS.get(name)
             if option is None or (
