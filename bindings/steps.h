@@ -32,7 +32,8 @@ enum step_outcome {
 enum { LENT_FROM = 32 * 1024 };
 
 /* step_put() tries smaller ones without lending: the descriptor accepts most of
- * them whole, and to copy the remaining bytes of one is cheaper than lending. */
+ * them whole, and to copy the remaining bytes of one is cheaper than lending.
+ */
 enum { TRIED_BELOW = 128 * 1024 };
 
 /* ---- Fairness -----------------------------------------------------------
