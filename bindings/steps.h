@@ -31,9 +31,8 @@ enum step_outcome {
  * cheaper than what lending takes. */
 enum { LENT_FROM = 32 * 1024 };
 
-/* step_put() tries smaller ones without lending: the descriptor accepts most of
- * them whole, and to copy the remaining bytes of one is cheaper than lending.
- */
+/* Smaller ones are tried without lending: most are put, or received, whole, and
+ * to copy a part of one is cheaper than lending. */
 enum { TRIED_BELOW = 128 * 1024 };
 
 /* ---- Fairness -----------------------------------------------------------

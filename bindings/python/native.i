@@ -139,17 +139,6 @@ static PyObject *new_outcome(PyObject *module, int result) {
   return NULL;
 }
 
-/* The next message as bytes, or an outcome.  LENT: it is large; new_bytes, and
- * then get_bytes, receive it. */
-static PyObject *take(PyObject *module, gipc_handle *h) {
-  const void *data;
-  size_t size;
-  int result = step_get_small(h, &data, &size);
-  if (result == STEP_DONE)
-    return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
-  return new_outcome(module, result);
-}
-
 static PyObject *type_error(PyObject *object) {
   PyErr_Format(PyExc_TypeError, "expected bytes, not %.200s",
                Py_TYPE(object)->tp_name);
@@ -215,35 +204,6 @@ static PyObject *yields(void) {
 
 /* Closes a handle at once; what cannot be written without waiting is dropped. */
 static int discard(gipc_handle *h) { return gipc_close_within(h, 0); }
-
-/* A bytes object for the next message, whose size has been received.  Its pages
- * are not touched, so that a peer that claims a size it never sends costs no
- * memory. */
-static PyObject *new_bytes(PyObject *module, gipc_handle *h) {
-  size_t size;
-  int result = gipc_next_size(h, &size);
-  if (result == 0)
-    return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-  raise_error(module, result);
-  return NULL;
-}
-
-/* Receives the next message; see gipc_get_into(3). */
-static int get_into(gipc_handle *h, void *buffer, size_t capacity,
-                    size_t *size) {
-  int result = gipc_get_into(h, buffer, capacity, size);
-  if (result == 0)
-    spend(*size);
-  return result;
-}
-
-/* As get_into, into a bytes object that nobody else has seen yet. */
-static int get_bytes(gipc_handle *h, PyObject *bytes, size_t *size) {
-  if (!PyBytes_CheckExact(bytes) || PyBytes_GET_SIZE(bytes) == 0)
-    return -EINVAL;
-  return get_into(h, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes),
-                  size);
-}
 
 /* Queues messages of a list, until one cannot be: those after the first
  * (accepted[0] - before) ones, which are accepted already.  accepted, a list of
@@ -322,45 +282,19 @@ static PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
   return ready < 0 ? NULL : PyBool_FromLong(ready);
 }
 
-/* As take, but waits in this thread.  WAIT: the timeout expired. */
-static PyObject *receive(PyObject *module, gipc_handle *h, double timeout) {
-  double end = timeout < 0 ? -1 : now() + timeout;
-  for (;;) {
-    const void *data;
-    size_t size;
-    int result = step_get_small(h, &data, &size);
-    if (result == STEP_DONE)
-      return PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
-    if (result == STEP_WAIT) {
-      int ready = wait_until(module, gipc_fd(h, GIPC_READ), GIPC_READ, end);
-      if (ready < 0)
-        return NULL;
-      if (ready > 0)
-        continue;
-    }
-    if (result != STEP_YIELD)
-      return new_outcome(module, result);
-  }
-}
 %}
-PyObject *take(PyObject *module, gipc_handle *h);
 PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
               PyObject *fair_lock);
 PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                     PyObject *fair_lock);
 PyObject *yields(void);
 int discard(gipc_handle *h);
-PyObject *new_bytes(PyObject *module, gipc_handle *h);
-OUTPUTS_OF(get_into)
-OUTPUTS_OF(get_bytes)
-int get_into(gipc_handle *h, void *buffer, size_t capacity, size_t *size);
-int get_bytes(gipc_handle *h, PyObject *bytes, size_t *size);
 PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
                        size_t before, PyObject *accepted);
 PyObject *wait(PyObject *module, int fd, int direction, double timeout);
 PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
                       double timeout);
-PyObject *receive(PyObject *module, gipc_handle *h, double timeout);
+%include "get.i"
 %rename(get_would_not_wait) step_get_would_not_wait;
 int step_get_would_not_wait(gipc_handle *h);
 /* Of C's environment, which os.environ may not know. */
