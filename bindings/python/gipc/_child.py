@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from . import _native
 from ._deadline import original
@@ -65,6 +65,15 @@ def fork(
         if intent is not None:
             intent.preserve_fd = False
         _leaving.pop(thread, None)
+
+
+def end(code: int, ended: int) -> NoReturn:
+    """Ends the child, whatever is raised: by a signal handler of the program, or
+    for a code that is no int of C."""
+    try:
+        _native.exit_as(code if 0 <= code <= 255 else 255, ended)
+    finally:
+        os._exit(255)
 
 
 def check_reset() -> None:

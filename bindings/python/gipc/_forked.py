@@ -51,7 +51,7 @@ def _run(process: Any, start: Start, handles: list[_GIPCHandle]) -> NoReturn:
         traceback.print_exc()
         _flush_streams()
     finally:
-        _native.exit_as(code, process._ended)
+        _child.end(code, process._ended)
 
 
 _flush_streams: Any = getattr(util, "_flush_std_streams")

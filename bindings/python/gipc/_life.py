@@ -130,7 +130,7 @@ def _run(process: Any) -> int:
             return 0
         if isinstance(error.code, int):
             return error.code
-        sys.stderr.write("%s\n" % error.code)
+        sys.stderr.write(str(error.code) + "\n")
     except BaseException:
         sys.stderr.write("Process %s:\n" % process.name)
         traceback.print_exc()

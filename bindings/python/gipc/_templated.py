@@ -147,7 +147,7 @@ def _run(data: bytes) -> NoReturn:
         traceback.print_exc()
         _util._flush_std_streams()
     finally:
-        _native.exit_as(code, ended)
+        _child.end(code, ended)
 
 
 def _load(data: bytes) -> Any:

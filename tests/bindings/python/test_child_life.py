@@ -209,13 +209,16 @@ def test_what_a_child_prints_is_written_at_its_end(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "code, expected",
-    [(None, 0), (0, 0), (7, 7), (True, 1), ("text", 1), (2.5, 1)],
+    [
+        *((None, 0), (0, 0), (7, 7), (True, 1), ("text", 1), (2.5, 1)),
+        *(((1, 2), 1), (-1, 255), (256, 255), (2**31, 255), (-(2**70), 255)),
+    ],
 )
 def test_exit_codes_of_a_child(code, expected, capfd):
     p = start_process(sys.exit, (code,))
     p.join()
     assert p.exitcode == expected
-    shown = str(code) + "\n" if isinstance(code, (str, float)) else ""
+    shown = str(code) + "\n" if isinstance(code, (str, float, tuple)) else ""
     assert capfd.readouterr().err == shown
 
 
