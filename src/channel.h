@@ -84,6 +84,9 @@ public:
   }
   // The number of received bytes that are not in the socket.
   size_t held() const noexcept { return in_ != nullptr ? in_->held() : 0; }
+  // Whether the next bytes may be in memory, which does not make the descriptor
+  // readable: in a ring, or received behind its mark.
+  bool reads_memory() const noexcept { return in_ring() || held() > 0; }
   // Bells rung by a writer, or times that a reader waited for one; and times
   // that a writer found the ring full.
   uint64_t bells() const noexcept;

@@ -113,8 +113,7 @@ void Push::deliver(bool may_read) noexcept {
     return;
   Scope scope(*this);
   Handle &handle = handle_;
-  // What is in a ring does not make the descriptor readable.
-  may_read |= handle.receiver().channel().in_ring();
+  may_read |= handle.receiver().channel().reads_memory();
   renew_budget();
   size_t messages = messages_left_;
   size_t bytes = bytes_left_;

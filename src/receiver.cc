@@ -137,7 +137,7 @@ size_t Receiver::wanted_ahead(bool view_in_use) noexcept {
 }
 
 bool Receiver::is_enough(size_t moved) const noexcept {
-  return moved >= per_call && !channel_.in_ring();
+  return moved >= per_call && !channel_.reads_memory();
 }
 
 int Receiver::read_ahead(bool view_in_use) noexcept {

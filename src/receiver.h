@@ -68,7 +68,7 @@ public:
   bool may_have_more(size_t last_read) const noexcept {
     // A ring says only with -EAGAIN that the descriptor may be waited for.
     return last_read >= Inbox::read_ahead / 2 || inbox_.full() ||
-           channel_.in_ring();
+           channel_.reads_memory();
   }
   // A read would have blocked.
   void note_idle() noexcept { inbox_.note_idle(); }

@@ -307,6 +307,25 @@ static void a_quiet_ring_does_not_wake_its_loop(void **state) {
   ev_loop_destroy(c.loop);
 }
 
+/* What was received behind the mark is in memory, too: the loop would turn
+ * without end, and deliver nothing. */
+static void a_loop_delivers_what_came_with_the_mark(void **state) {
+  const gipc_events events = {sizeof events, count_message, NULL, note_end};
+  struct counting c = {.loop = ev_loop_new(0)};
+  make_ring();
+  CHECK_IS(gipc_try_get(r, &data, &size), -EAGAIN);
+  CHECK_OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
+  for (uint32_t i = 0; i < 3; i++)
+    put_number(w, i);
+  CHECK_IS(gipc_set_transport(r, GIPC_TRANSPORT_PLAIN), -EBUSY);
+  CHECK_OK(gipc_start(r, c.loop, &events, &c));
+  for (int turn = 0; turn < 100; turn++)
+    ev_run(c.loop, EVRUN_NOWAIT);
+  CHECK_IS(c.next, 3);
+  free_pipe();
+  ev_loop_destroy(c.loop);
+}
+
 static void a_set_sees_what_is_in_a_ring(void **state) {
   gipc_wait_set *set;
   CHECK_OK(gipc_wait_set_new(&set));
@@ -434,6 +453,7 @@ int main(void) {
       TEST(a_child_passes_it_on_to_a_program),
       TEST(a_loop_takes_a_ring_over_and_gives_it_back),
       TEST(a_quiet_ring_does_not_wake_its_loop),
+      TEST(a_loop_delivers_what_came_with_the_mark),
       TEST(a_set_sees_what_is_in_a_ring),
       TEST(a_ring_that_cannot_be_had_leaves_the_pipe_plain),
       TEST(a_descriptor_without_room_leaves_the_stream_as_it_is),
