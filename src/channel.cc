@@ -219,9 +219,8 @@ constexpr uint64_t reads_before = 8;
 constexpr uint64_t writes_before = 16, longest_pause = 1024;
 // Number of writes from an offer that came to nothing to the next.
 constexpr uint64_t rest = 16 * 1024;
-// The ring is large if it begins with a message from this size, and does not
-// begin with one over the other.
-constexpr size_t large = 32 * 1024, huge = 4 * 1024 * 1024;
+// The size of a write from which the ring is a large one.
+constexpr size_t large = 32 * 1024;
 // The smaller ring holds as much as a socket does.
 constexpr size_t small_ring = 256 * 1024, large_ring = 1024 * 1024;
 
@@ -362,7 +361,7 @@ bool Channel::offers(const iovec *parts, int count, size_t &capacity) noexcept {
   if (wanted_ == GIPC_TRANSPORT_RING)
     return true;
   next_look_ = calls_ + std::clamp(calls_, writes_before, longest_pause);
-  return size <= huge && os::has_announced_peer(fd());
+  return os::has_announced_peer(fd());
 }
 
 ssize_t Channel::send(const iovec *parts, int count) noexcept {
