@@ -89,6 +89,9 @@ class Template:
             except EOFError:
                 raise GIPCError("the template ended during its start") from None
         if error is not None:
+            # The error refers to this frame, and this frame to the error: the
+            # template would be reaped by the next garbage collection only.
+            del native
             raise error
         return native
 

@@ -218,6 +218,7 @@ def test_a_killed_template_is_replaced():
 def test_an_import_that_fails_is_an_error_of_the_constructor(way, tmp_path):
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         gipc.Template(preload=["json", "no_such_module"])
+    assert servers() == []  # it is reaped, too
 
 
 def test_a_template_without_an_answer_is_an_error(program, tmp_path):
