@@ -23,10 +23,12 @@ class Calibrated:
 
     def __call__(self, job, **arguments):
         figure = self._measure(job, arguments)
-        if figure and not self._known:
-            self._known, first = True, self._count
-            self._count = self._enough(figure)
-            if self._count != first:
+        # The first messages are slower, so that few of them ask for too few.
+        while figure and not self._known:
+            enough, before = self._enough(figure), self._count
+            self._known = enough < 2 * before
+            if enough < before or not self._known:
+                self._count = enough
                 figure = self._measure(job, arguments)
         return figure and self._in_unit(figure)
 
