@@ -4,8 +4,6 @@
 // and does not touch new pages.  std::vector does neither.
 #pragma once
 
-#include "os_pages.h"
-
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
@@ -40,9 +38,6 @@ public:
       return -ENOMEM;
     data_ = static_cast<unsigned char *>(grown);
     capacity_ = capacity;
-    // Of new memory the page faults cost more than copying the bytes.
-    if (capacity >= large)
-      os::prefer_large_pages(data_, capacity);
     return 0;
   }
 
@@ -52,9 +47,6 @@ public:
   }
 
 private:
-  static constexpr size_t large =
-      4 * 1024 * 1024; // two pages of the large kind
-
   unsigned char *data_ = nullptr;
   size_t capacity_ = 0;
 };

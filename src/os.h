@@ -3,7 +3,6 @@
 #pragma once
 
 #include "fd.h"
-#include "os_pages.h"
 
 #include <csignal>
 #include <cstddef>

@@ -153,17 +153,4 @@ int keep_at_fork(void *memory, size_t size, bool on) noexcept {
   });
 }
 
-// ---- Private memory ---------------------------------------------------------
-
-void prefer_large_pages(void *memory, size_t size) noexcept {
-  constexpr uintptr_t page = 4096;
-  uintptr_t begin = reinterpret_cast<uintptr_t>(memory);
-  uintptr_t first = (begin + page - 1) & ~(page - 1);
-  // A kernel without such pages refuses.
-  (void)sys::retry_int("madvise", [&] {
-    return ::madvise(reinterpret_cast<void *>(first), size - (first - begin),
-                     MADV_HUGEPAGE);
-  });
-}
-
 } // namespace gipc::os

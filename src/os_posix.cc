@@ -106,8 +106,6 @@ int map_shared_memory(int, size_t, void *&, size_t &) noexcept {
 
 int keep_at_fork(void *, size_t, bool) noexcept { return -ENOSYS; }
 
-void prefer_large_pages(void *, size_t) noexcept {}
-
 int announce_reader(int) noexcept { return -ENOSYS; }
 
 bool has_announced_peer(int) noexcept { return false; }
