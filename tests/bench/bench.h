@@ -217,8 +217,8 @@ void fork_and_wait();
 void spawn_and_wait();
 void vfork_and_wait();
 void start_function();
-// Before the process gets what its starts are measured with; false: there are no
-// templates here.
+// Before the process gets what its starts are measured with; false: there are
+// no templates here.
 bool make_template();
 void start_from_template();
 void start_program();

@@ -137,8 +137,8 @@ int main(int argc, char **argv) {
     Words asked = parse(request);
     bool needed = asked["peer"] == "gipc_template";
     double result = !able || (needed && !templated) ? not_measured
-                    : asked.count("actions") ? measure(asked)
-                                             : measure_apart(asked);
+                    : asked.count("actions")        ? measure(asked)
+                                                    : measure_apart(asked);
     if (result < 0)
       std::puts("null");
     else
