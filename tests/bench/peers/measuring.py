@@ -4,7 +4,7 @@ from work import ENVIRONMENT  # which makes the harness known
 from harness import Table, Worker
 import report
 
-SECONDS = 0.06  # for one figure, about
+SECONDS = 0.11  # for one figure, about
 MOST = 3_000_000
 TAIL = 300  # round trips at least, of which one in a hundred is looked for
 
