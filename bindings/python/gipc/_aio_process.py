@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
+    from ._template import Template
     from ._types import FunctionOptions, ProgramOptions
 
 
