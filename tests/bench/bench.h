@@ -161,6 +161,25 @@ private:
   size_t done_ = 0;
 };
 
+// The times of round trips that have to be fast while others are under way.
+class Latencies {
+public:
+  explicit Latencies(Counts counts) : counts_(counts) {}
+  void start() { started_ = now(); }
+  // True at the end of the last round trip.
+  bool stop();
+  // Round trips per second at the time that so many percent do not exceed.
+  double rate_at(size_t percent) const;
+
+private:
+  Counts counts_;
+  double started_ = 0;
+  size_t done_ = 0;
+  std::vector<double> times_;
+};
+// What is put beside them in each loop iteration.
+constexpr size_t puts_beside = 64;
+
 // Reads a byte of a received message.
 inline void touch(const void *data, size_t size) {
   if (size > 0)
@@ -188,6 +207,9 @@ double gipc_round_trip(size_t size, Counts counts);
 // flush: each answer is written at once, not at the end of the loop iteration.
 double gipc_loop_round_trip(size_t size, Counts counts, bool flush);
 
+// As Latencies::rate_at(), while another pipe of the process is kept full.
+double gipc_tail(size_t size, Counts counts, size_t percent);
+
 // ---- Children and pipes -----------------------------------------------------
 
 double per_second(size_t count, void (*once)());
@@ -195,6 +217,10 @@ void fork_and_wait();
 void spawn_and_wait();
 void vfork_and_wait();
 void start_function();
+// Before the process gets what its starts are measured with; false: there are
+// no templates here.
+bool make_template();
+void start_from_template();
 void start_program();
 void join_and_free(gipc_process *process);
 void socketpair_and_close();
@@ -207,10 +233,12 @@ bool open_handles(size_t count);
 
 double zmq_one_way(size_t size, Counts counts);
 double zmq_round_trip(size_t size, Counts counts);
+double zmq_tail(size_t size, Counts counts, size_t percent);
 double nng_one_way(size_t size, Counts counts);
 double nng_round_trip(size_t size, Counts counts);
 double uv_one_way(size_t size, Counts counts, bool coalesce);
 double uv_round_trip(size_t size, Counts counts);
+double uv_tail(size_t size, Counts counts, size_t percent);
 double uv_spawn_rate(const char *program, size_t count);
 
 } // namespace bench

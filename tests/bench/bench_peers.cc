@@ -1,6 +1,6 @@
 // A worker of the comparison with other libraries: measures what each line of
 // its input asks for, and answers with a figure or null.
-//   bench_peers [memory=BYTES] [handles=COUNT]
+//   bench_peers [template=1] [memory=BYTES] [handles=COUNT]
 #include "bench.h"
 
 #include "gipc.h"
@@ -69,6 +69,11 @@ const std::map<std::string, Transfer> &round_trips() {
   return all;
 }
 
+using Tail = double (*)(size_t size, Counts counts, size_t percent);
+
+const std::map<std::string, Tail> tails = {
+    {"gipc_loop", gipc_tail}, {"libuv", uv_tail}, {"zmq", zmq_tail}};
+
 // So many that overlap.
 size_t children;
 
@@ -87,6 +92,7 @@ const std::map<std::string, void (*)()> actions = {
     {"posix_spawn", spawn_and_wait},
     {"gipc", start_function},
     {"gipc_exec", start_program},
+    {"gipc_template", start_from_template},
     {"children", start_children},
     {"gipc_pipe", pipe_and_free},
     {"socketpair", socketpair_and_close}};
@@ -100,6 +106,8 @@ double measure(Words &words) {
     return one_ways().at(peer)(size, counts);
   if (words.count("round_trip"))
     return round_trips().at(peer)(size, counts);
+  if (words.count("tail"))
+    return tails.at(peer)(size, counts, number(words, "percent"));
   if (peer == "libuv_spawn")
     return uv_spawn_rate("/bin/true", count);
   return per_second(count, actions.at(peer));
@@ -120,15 +128,17 @@ int main(int argc, char **argv) {
     given += std::string(argv[i]) + " ";
   std::istringstream text(given);
   Words words = parse(text);
+  bool templated = words.count("template") && make_template();
   bool able =
       (!words.count("memory") || touch_memory(number(words, "memory"))) &&
       (!words.count("handles") || open_handles(number(words, "handles")));
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream request(line);
     Words asked = parse(request);
-    double result = !able                    ? not_measured
-                    : asked.count("actions") ? measure(asked)
-                                             : measure_apart(asked);
+    bool needed = asked["peer"] == "gipc_template";
+    double result = !able || (needed && !templated) ? not_measured
+                    : asked.count("actions")        ? measure(asked)
+                                                    : measure_apart(asked);
     if (result < 0)
       std::puts("null");
     else

@@ -16,22 +16,6 @@ int nothing(struct ev_loop *, void *) { return 0; }
 constexpr size_t touched = size_t{2} << 30;
 constexpr size_t touched_less = size_t{500} << 20;
 
-// Made before the memory is touched.
-gipc_template *small_template;
-
-bool make_template() {
-  must(gipc_template_new(nullptr, &small_template), "template");
-  return true;
-}
-
-void start_from_template() {
-  gipc_process *process;
-  must(gipc_template_start(small_template, nothing, nullptr, 0, nullptr,
-                           &process),
-       "start from a template");
-  join_and_free(process);
-}
-
 bool grow(size_t size) { return make_template() && touch_memory(size); }
 
 // Children per second.

@@ -194,6 +194,18 @@ void Table::compare(size_t a, size_t b, Target target) const {
   std::printf("\n");
 }
 
+bool Latencies::stop() {
+  if (++done_ > counts_.warm)
+    times_.push_back(now() - started_);
+  return times_.size() == counts_.timed;
+}
+
+double Latencies::rate_at(size_t percent) const {
+  std::vector<double> sorted(times_);
+  std::sort(sorted.begin(), sorted.end());
+  return 1 / sorted[(sorted.size() - 1) * percent / 100];
+}
+
 // ---- Children ---------------------------------------------------------------
 
 void report(int fd) { check(write(fd, "", 1), "report"); }
@@ -259,8 +271,9 @@ Socketpair::Socketpair() {
 }
 
 Socketpair::~Socketpair() {
-  close(fds[0]);
-  close(fds[1]);
+  for (int fd : fds)
+    if (fd >= 0)
+      close(fd);
 }
 
 Worker::Worker(const std::function<bool()> &prepare,

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <ev.h>
 #include <poll.h>
+#include <utility>
 
 namespace bench {
 
@@ -299,6 +300,101 @@ double gipc_loop_round_trip(size_t size, Counts counts, bool flush) {
   must(gipc_stop(ends.here), "stop");
   ev_loop_destroy(loop);
   return result;
+}
+
+// ---- Round trips beside a full pipe -----------------------------------------
+
+namespace {
+
+// Keeps a pipe full, some messages in each loop iteration.
+class Flood {
+public:
+  Flood(gipc_handle *writer, struct ev_loop *loop, size_t size)
+      : writer_(writer), loop_(loop), message_(size, 'x') {
+    ev_idle_init(&idle_, on_iteration);
+    idle_.data = this;
+    ev_idle_start(loop_, &idle_);
+    gipc_events events{sizeof events, nullptr, on_drain, nullptr};
+    must(gipc_start(writer_, loop_, &events, this), "start");
+  }
+  ~Flood() {
+    ev_idle_stop(loop_, &idle_);
+    must(gipc_stop(writer_), "stop");
+    must(gipc_flush(writer_, -1), "flush");
+  }
+  Flood(const Flood &) = delete;
+
+private:
+  static void on_iteration(struct ev_loop *loop, ev_idle *idle, int) {
+    auto *self = static_cast<Flood *>(idle->data);
+    for (size_t i = 0; i < puts_beside; ++i) {
+      int result = gipc_try_put(self->writer_, self->message_.data(),
+                                self->message_.size());
+      if (result == -EAGAIN)
+        return ev_idle_stop(loop, idle);
+      must(result, "put");
+    }
+  }
+  static void on_drain(gipc_handle *, void *user) {
+    auto *self = static_cast<Flood *>(user);
+    ev_idle_start(self->loop_, &self->idle_);
+  }
+
+  gipc_handle *writer_;
+  struct ev_loop *loop_;
+  std::vector<char> message_;
+  ev_idle idle_;
+};
+
+// The child: received(data, size) for each message until the end of the stream.
+template <typename Received> void get_all(gipc_handle *h, Received received) {
+  const void *data;
+  size_t size;
+  int result;
+  while ((result = gipc_get(h, -1, &data, &size)) != GIPC_EOF) {
+    must(result, "get");
+    received(data, size);
+  }
+}
+
+} // namespace
+
+double gipc_tail(size_t size, Counts counts, size_t percent) {
+  Latencies latencies(counts);
+  std::vector<char> message(size, 'x');
+  auto send = [&](gipc_handle *h) {
+    latencies.start();
+    must(gipc_try_put(h, message.data(), size), "put");
+  };
+  struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+  Ends beside;
+  Duplex ends;
+  Child sink(beside.reader, [&](struct ev_loop *, int) {
+    get_all(beside.reader, [](const void *, size_t) {});
+  });
+  Child echo(ends.there, [&](struct ev_loop *, int) {
+    get_all(ends.there, [&](const void *data, size_t got) {
+      must(gipc_put(ends.there, data, got, -1), "put");
+    });
+  });
+  {
+    Flood flood(beside.writer, loop, size);
+    Player player{loop, [&](gipc_handle *h, const void *, size_t) {
+                    if (latencies.stop())
+                      return true;
+                    send(h);
+                    return false;
+                  }};
+    player.start(ends.here);
+    send(ends.here);
+    ev_run(loop, 0);
+    must(gipc_stop(ends.here), "stop");
+  }
+  ev_loop_destroy(loop);
+  // The children end with the streams, and then they are waited for.
+  gipc_handle_free(std::exchange(beside.writer, nullptr));
+  gipc_handle_free(std::exchange(ends.here, nullptr));
+  return latencies.rate_at(percent);
 }
 
 } // namespace bench

@@ -50,6 +50,8 @@ void read_frames(int fd, Progress progress) {
 } // namespace
 
 double limit(size_t size, Counts counts) {
+  if (4 + size > coalesced)
+    return not_measured;
   Socketpair pair;
   Child child(
       [&](int report) { read_frames(pair.fds[1], Progress(counts, report)); });

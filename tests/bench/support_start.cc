@@ -4,6 +4,7 @@
 
 #include "gipc.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -66,6 +67,29 @@ void start_function() {
   must(gipc_start_process([](struct ev_loop *, void *) { return 0; }, nullptr,
                           nullptr, &process),
        "start");
+  join_and_free(process);
+}
+
+namespace {
+
+gipc_template *early_template;
+
+} // namespace
+
+bool make_template() {
+  int result = gipc_template_new(nullptr, &early_template);
+  if (result == -EOPNOTSUPP)
+    return false;
+  must(result, "template");
+  return true;
+}
+
+void start_from_template() {
+  gipc_process *process;
+  must(gipc_template_start(
+           early_template, [](struct ev_loop *, void *) { return 0; }, nullptr,
+           0, nullptr, &process),
+       "start from a template");
   join_and_free(process);
 }
 

@@ -4,16 +4,30 @@
 #if __has_include(<uv.h>)
 
 #include <algorithm>
+#include <cstdint>
 #include <unistd.h>
+#include <utility>
 #include <uv.h>
 
 namespace bench {
 
 namespace {
 
+struct Loop {
+  uv_loop_t loop;
+  Loop() { uv_loop_init(&loop); }
+  ~Loop() {
+    uv_run(&loop, UV_RUN_DEFAULT); // the callbacks of what was closed
+    uv_loop_close(&loop);
+  }
+  Loop(const Loop &) = delete;
+  void run() { uv_run(&loop, UV_RUN_DEFAULT); }
+  void stop() { uv_stop(&loop); }
+};
+
 // One end of a ping-pong over a stream of libuv, a write for each message.
 struct Player {
-  uv_loop_t loop;
+  Loop &loop;
   uv_pipe_t pipe;
   uv_write_t request;
   std::vector<char> data;
@@ -21,9 +35,8 @@ struct Player {
   size_t got = 0, left = 0;
   std::function<void()> on_message;
 
-  Player(int fd, size_t size) : data(size, 'x') {
-    uv_loop_init(&loop);
-    uv_pipe_init(&loop, &pipe, 0);
+  Player(Loop &on, int fd, size_t size) : loop(on), data(size, 'x') {
+    uv_pipe_init(&loop.loop, &pipe, 0);
     check(-(uv_pipe_open(&pipe, fd) != 0), "uv_pipe_open");
     pipe.data = this;
     uv_read_start(
@@ -35,15 +48,17 @@ struct Player {
         [](uv_stream_t *stream, ssize_t result, const uv_buf_t *) {
           auto *self = static_cast<Player *>(stream->data);
           if (result < 0)
-            uv_stop(&self->loop);
+            self->loop.stop();
           else
             self->receive(static_cast<size_t>(result));
         });
   }
-  ~Player() {
-    uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    uv_loop_close(&loop);
+  ~Player() { close(); }
+  void close() {
+    auto *handle = reinterpret_cast<uv_handle_t *>(&pipe);
+    if (!uv_is_closing(handle))
+      uv_close(handle, nullptr);
+    loop.run();
   }
   void receive(size_t more) {
     touch(received, more);
@@ -62,28 +77,30 @@ constexpr size_t chunk = 64 * 1024;
 
 // Sends frames of one size: a write for each, or for as many as fill a chunk.
 struct Pusher {
-  uv_loop_t loop;
+  Loop &loop;
   uv_pipe_t pipe;
   std::vector<char> frames;
-  size_t framed, at_once, left = 0;
+  // at_most: writes that are not complete, which bounds a loop iteration.
+  size_t framed, at_once, left = 0, at_most = SIZE_MAX, pending = 0;
 
-  Pusher(int fd, size_t size, bool coalesce)
-      : framed(size + 4),
+  Pusher(Loop &on, int fd, size_t size, bool coalesce)
+      : loop(on), framed(size + 4),
         at_once(coalesce && framed < chunk ? chunk / framed : 1) {
     frames.assign(framed * at_once, 'x');
-    uv_loop_init(&loop);
-    uv_pipe_init(&loop, &pipe, 0);
+    uv_pipe_init(&loop.loop, &pipe, 0);
     check(-(uv_pipe_open(&pipe, fd) != 0), "uv_pipe_open");
     pipe.data = this;
   }
   ~Pusher() {
+    left = 0;
     uv_close(reinterpret_cast<uv_handle_t *>(&pipe), nullptr);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    uv_loop_close(&loop);
+    loop.run();
   }
   void fill() {
     auto *stream = reinterpret_cast<uv_stream_t *>(&pipe);
-    while (left > 0 && uv_stream_get_write_queue_size(stream) < chunk) {
+    while (left > 0 && pending < at_most &&
+           uv_stream_get_write_queue_size(stream) < chunk) {
+      ++pending;
       size_t some = std::min(left, at_once);
       left -= some;
       uv_buf_t buffer =
@@ -92,6 +109,7 @@ struct Pusher {
       uv_write(request, stream, &buffer, 1, [](uv_write_t *done, int) {
         auto *self = static_cast<Pusher *>(done->handle->data);
         delete done;
+        --self->pending;
         self->fill();
       });
     }
@@ -103,48 +121,92 @@ struct Pusher {
 double uv_round_trip(size_t size, Counts counts) {
   Socketpair pair;
   Child child([&](int report) {
-    Player player(pair.fds[1], size);
+    Loop loop;
+    Player player(loop, pair.fds[1], size);
     Progress progress(counts, report);
     player.on_message = [&] {
       player.send();
       if (progress.one_more())
-        uv_stop(&player.loop);
+        loop.stop();
     };
-    uv_run(&player.loop, UV_RUN_DEFAULT);
+    loop.run();
     _exit(0);
   });
-  Player player(dup(pair.fds[0]), size);
+  Loop loop;
+  Player player(loop, dup(pair.fds[0]), size);
   player.on_message = [&] {
     if (--player.left > 0)
       player.send();
     else
-      uv_stop(&player.loop);
+      loop.stop();
   };
   return rate(child, counts, [&](size_t count) {
     player.left = count;
     player.send();
-    uv_run(&player.loop, UV_RUN_DEFAULT);
+    loop.run();
   });
+}
+
+double uv_tail(size_t size, Counts counts, size_t percent) {
+  Latencies latencies(counts);
+  Socketpair beside, pair;
+  // A child holds its own end only, so that it sees the end of the stream.
+  auto receive_all = [&](int fd, bool answer) {
+    for (int other : {beside.fds[0], pair.fds[0]})
+      close(other);
+    Loop loop;
+    Player player(loop, fd, size + 4);
+    player.on_message = [&] {
+      if (answer)
+        player.send();
+    };
+    loop.run();
+    _exit(0);
+  };
+  Child sink([&](int) { receive_all(beside.fds[1], false); });
+  Child echo([&](int) { receive_all(pair.fds[1], true); });
+  Loop loop;
+  Player player(loop, std::exchange(pair.fds[0], -1), size + 4);
+  {
+    Pusher pusher(loop, std::exchange(beside.fds[0], -1), size, false);
+    pusher.left = SIZE_MAX;
+    pusher.at_most = puts_beside;
+    player.on_message = [&] {
+      if (latencies.stop())
+        return loop.stop();
+      latencies.start();
+      player.send();
+    };
+    pusher.fill();
+    latencies.start();
+    player.send();
+    loop.run();
+    pusher.left = 0;
+    player.close(); // the end of its stream, for the child
+  }
+  return latencies.rate_at(percent);
 }
 
 double uv_one_way(size_t size, Counts counts, bool coalesce) {
   Socketpair pair;
   Child child([&](int report) {
     // Takes whatever has come, and counts the frames in it.
-    Player player(pair.fds[1], size + 4);
+    Loop loop;
+    Player player(loop, pair.fds[1], size + 4);
     Progress progress(counts, report);
     player.on_message = [&] {
       if (progress.one_more())
-        uv_stop(&player.loop);
+        loop.stop();
     };
-    uv_run(&player.loop, UV_RUN_DEFAULT);
+    loop.run();
     _exit(0);
   });
-  Pusher pusher(dup(pair.fds[0]), size, coalesce);
+  Loop loop;
+  Pusher pusher(loop, dup(pair.fds[0]), size, coalesce);
   return rate(child, counts, [&](size_t count) {
     pusher.left = count;
     pusher.fill();
-    uv_run(&pusher.loop, UV_RUN_DEFAULT);
+    loop.run();
   });
 }
 
@@ -178,6 +240,7 @@ namespace bench {
 
 double uv_one_way(size_t, Counts, bool) { return not_measured; }
 double uv_round_trip(size_t, Counts) { return not_measured; }
+double uv_tail(size_t, Counts, size_t) { return not_measured; }
 double uv_spawn_rate(const char *, size_t) { return not_measured; }
 
 } // namespace bench

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 #include <unistd.h>
+#include <utility>
 #include <zmq.h>
 
 namespace bench {
@@ -92,6 +93,53 @@ double zmq_round_trip(size_t size, Counts counts) {
   });
 }
 
+double zmq_tail(size_t size, Counts counts, size_t percent) {
+  Latencies latencies(counts);
+  std::string address = fresh_address(), beside = fresh_address();
+  // Until an empty message.
+  auto receive_all = [](const std::string &from, int type, bool answer) {
+    Socket socket(type);
+    check(zmq_connect(socket.socket, from.c_str()), "zmq_connect");
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    for (;;) {
+      socket.receive(message);
+      if (zmq_msg_size(&message) == 0)
+        return;
+      if (answer)
+        socket.send(zmq_msg_data(&message), zmq_msg_size(&message));
+    }
+  };
+  Child sink([&](int) { receive_all(beside, ZMQ_PULL, false); });
+  Child echo([&](int) { receive_all(address, ZMQ_PAIR, true); });
+  Socket out(ZMQ_PUSH), socket(ZMQ_PAIR);
+  check(zmq_bind(out.socket, beside.c_str()), "zmq_bind");
+  check(zmq_bind(socket.socket, address.c_str()), "zmq_bind");
+  std::vector<char> data(size, 'x');
+  zmq_msg_t answer;
+  zmq_msg_init(&answer);
+  zmq_pollitem_t items[] = {{socket.socket, 0, ZMQ_POLLIN, 0},
+                            {out.socket, 0, ZMQ_POLLOUT, 0}};
+  for (bool last = false, waits = false; !last;) {
+    if (!std::exchange(waits, true)) {
+      latencies.start();
+      socket.send(data.data(), size);
+    }
+    check(zmq_poll(items, 2, -1), "zmq_poll");
+    for (size_t i = 0; (items[1].revents & ZMQ_POLLOUT) && i < puts_beside; ++i)
+      if (zmq_send(out.socket, data.data(), size, ZMQ_DONTWAIT) < 0)
+        break;
+    if (items[0].revents & ZMQ_POLLIN) {
+      socket.receive(answer);
+      last = latencies.stop();
+      waits = false;
+    }
+  }
+  out.send("", 0);
+  socket.send("", 0);
+  return latencies.rate_at(percent);
+}
+
 } // namespace bench
 
 #else
@@ -100,6 +148,7 @@ namespace bench {
 
 double zmq_one_way(size_t, Counts) { return not_measured; }
 double zmq_round_trip(size_t, Counts) { return not_measured; }
+double zmq_tail(size_t, Counts, size_t) { return not_measured; }
 
 } // namespace bench
 

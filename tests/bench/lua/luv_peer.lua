@@ -25,23 +25,34 @@ function peer.work(count)
   local input, output = uv.new_pipe(false), uv.new_pipe(false)
   input:open(0)
   output:open(1)
-  local buffer, got = "", 0
+  -- Chunks are joined when they hold a frame: else it takes the square of its size.
+  local chunks, have, needed, got = {}, 0, 4, 0
   input:read_start(function(_, chunk)
     if not chunk then
       return input:close()
     end
-    buffer = buffer == "" and chunk or buffer .. chunk
-    local at, length = 1, #buffer
+    chunks[#chunks + 1] = chunk
+    have = have + #chunk
+    if have < needed then
+      return
+    end
+    local buffer = #chunks == 1 and chunk or table.concat(chunks)
+    local at, length = 1, have
+    needed = 4
     while length - at >= 3 do
       local size = unpack_size(buffer, at)
       if length - at - 3 < size then
+        needed = size + 4
         break
       end
       local message = buffer:sub(at + 4, at + 3 + size) -- luacheck: ignore
       at = at + 4 + size
       got = got + 1
     end
-    buffer = buffer:sub(at)
+    chunks, have = {}, length - at + 1
+    if have > 0 then
+      chunks[1] = buffer:sub(at)
+    end
     if got == count then
       output:write "done"
     end

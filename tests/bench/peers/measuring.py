@@ -4,27 +4,31 @@ from work import ENVIRONMENT  # which makes the harness known
 from harness import Table, Worker
 import report
 
-SECONDS = 0.06  # for one figure, about
+SECONDS = 0.11  # for one figure, about
 MOST = 3_000_000
+TAIL = 300  # round trips at least, of which one in a hundred is looked for
 
 
 class Calibrated:
     """Calls a worker with as many messages or children as take some time, and
     gives its figure in the unit of the table."""
 
-    def __init__(self, worker, rates, unit, size):
+    def __init__(self, worker, rates, unit, size, least=1):
         self._worker, self._size = worker, size
         self._inverted = rates and unit in ("us", "ms")
         self._unit = unit
-        self._count = 1 if size >= 1 << 26 or unit == "ms" else 20
+        self._least = least
+        self._count = max(least, 1 if size >= 1 << 26 or unit == "ms" else 20)
         self._known = False
 
     def __call__(self, job, **arguments):
         figure = self._measure(job, arguments)
-        if figure and not self._known:
-            self._known, first = True, self._count
-            self._count = self._enough(figure)
-            if self._count != first:
+        # The first messages are slower, so that few of them ask for too few.
+        while figure and not self._known:
+            enough, before = self._enough(figure), self._count
+            self._known = enough < 2 * before
+            if enough < before or not self._known:
+                self._count = enough
                 figure = self._measure(job, arguments)
         return figure and self._in_unit(figure)
 
@@ -37,7 +41,7 @@ class Calibrated:
         return figure
 
     def _enough(self, figure):
-        return max(1, min(MOST, int(self._per_second(figure) * SECONDS)))
+        return max(self._least, min(MOST, int(self._per_second(figure) * SECONDS)))
 
     def _in_unit(self, figure):
         if self._unit == "MB/s":
@@ -64,7 +68,9 @@ def measure(language, work, unit, peers, free):
         if key not in workers:
             workers[key] = Worker(command, free, ENVIRONMENT)
         table.add(name, Calibrated(workers[key], gives_rates(language, job), unit,
-                                   arguments.get("size", 0)), job, **arguments)
+                                   arguments.get("size", 0),
+                                   TAIL if job == "tail" else 1),
+                  job, **arguments)
     table.measure()
     for worker in workers.values():
         worker.close()

@@ -78,29 +78,52 @@ def cell(row):
 
 # ---- The targets --------------------------------------------------------------
 
-def ratio(rows, language, work, cores, a, b):
-    """The median over the rounds of a / b, or None."""
-    found = [rows.get((language, work, cores, peer)) for peer in (a, b)]
+def read_lines(name):
+    """The columns of each line of a table that is written by hand."""
+    return [line.split("\t") for line in (HERE / name).read_text().splitlines()
+            if line and not line.startswith("#")]
+
+
+def seen(rows, language, work, peer, other):
+    """The median over the rounds of the ratio, or of the figure where other is
+    "-", or None.  other: a peer of the same work, or WORK: PEER."""
+    keys = [(work, peer)]
+    if other != "-":
+        other_work, _, other_peer = other.rpartition(": ")
+        keys.append((other_work or work, other_peer))
+    found = [rows.get((language, key[0], "same", key[1])) for key in keys]
     if None in found or not all(row.values for row in found):
         return None
+    if other == "-":
+        return found[0].median
     return statistics.median(x / y for x, y in zip(*(row.values for row in found)))
 
 
 def write_targets(path, rows):
+    from work import tables
+    peers = {(language, work): (unit, row) for language, work, unit, row
+             in tables(False)}
     by_key = {row[:4]: row for row in rows}
+    reasons = {tuple(row): reason for *row, reason in read_lines("reasons.tsv")}
     lines = ["| Figure | Compared with | Target | Seen | | Reason |",
              "|---|---|---|---|---|---|"]
-    for line in (HERE / "targets.tsv").read_text().splitlines():
-        if not line or line.startswith("#"):
-            continue
-        language, work, a, b, relation, bound = line.split("\t")
-        seen = ratio(by_key, language, work, "same", a, b)
-        verdict = "not measured"
-        if seen is not None:
-            met = seen >= float(bound) if relation == ">=" else seen <= float(bound)
+    for language, work, peer, other, relation, bound in read_lines("targets.tsv"):
+        unit, known = peers.get((language, work), ("", ()))
+        figure = seen(by_key, language, work, peer, other)
+        verdict = "not measured" if peer in known else "not there"
+        if figure is not None:
+            met = (figure >= float(bound) if relation == ">="
+                   else figure <= float(bound))
             verdict = "met" if met else "missed"
-        lines.append(f"| {language}, {work}: {a} | {b} | {relation} {bound} | "
-                     f"{'' if seen is None else f'{seen:.2f}'} | {verdict} | |")
+        reason = reasons.pop((language, work, peer, other), "")
+        if verdict == "met":
+            reason = ""
+        lines.append(f"| {language}, {work}: {peer} | {other} | {relation} {bound}"
+                     f"{' ' + unit if other == '-' else ''} | "
+                     f"{'' if figure is None else f'{figure:.2f}'} | {verdict} | "
+                     f"{reason} |")
+    for row in reasons:
+        print(f"reasons.tsv: no such row in targets.tsv: {', '.join(row)}")
     path.write_text("\n".join(lines) + "\n")
 
 

@@ -41,6 +41,8 @@ PLAIN = python(OURS, "gipc_jobs")
 OLD = python(UPSTREAM, "gipc_jobs", "use_gevent")
 STDLIB = python(OURS, "peer_jobs")
 PIP = python(PACKAGES, "peer_jobs")
+# Without rings.
+NO_RING = ["env", "GIPC_TRANSPORT=plain"]
 UVLOOP = python(PACKAGES, "peer_jobs", "use_uvloop")
 AIO = python(OURS, "aio_jobs")
 
@@ -104,26 +106,62 @@ BATCHES = {
     "Lua": {"gipc put_many": (LUA, "one_way", {"peer": "gipc_many"}),
             "luv": ALONE["Lua"]["luv"]},
 }
+# Beside the rows above, where the messages are small: what the rings give.
+PLAIN_ALONE = {
+    "C": {"gipc, plain": ([*NO_RING, *C], "one_way", {"peer": "gipc"})},
+    "Python": {"gipc, gevent, plain": ([*NO_RING, *GEVENT], "one_way", {})},
+    "Ruby": {"gipc, plain": ([*NO_RING, *RUBY], "one_way", {"peer": "gipc"})},
+    "Lua": {"gipc, plain": ([*NO_RING, *LUA], "one_way", {"peer": "gipc"})},
+}
+PLAIN_BATCHES = {
+    "C": {"gipc put_many, plain": ([*NO_RING, *C], "one_way",
+                                   {"peer": "gipc_many"}),
+          "gipc queued puts on a loop, plain": ([*NO_RING, *C], "one_way",
+                                                {"peer": "gipc_queued"}),
+          "gipc 16 an iteration, plain": ([*NO_RING, *C], "one_way",
+                                          {"peer": "gipc_sixteen"})},
+    "Python": {"gipc put_many, gevent, plain":
+                   ([*NO_RING, *GEVENT], "one_way", {"way": "many"})},
+    "Ruby": {"gipc put_many, plain":
+                 ([*NO_RING, *RUBY], "one_way", {"peer": "gipc_many"})},
+    "Lua": {"gipc put_many, plain":
+                ([*NO_RING, *LUA], "one_way", {"peer": "gipc_many"})},
+}
 TRIPS = {
     "C": {name: (C, "round_trip", {"peer": peer, "size": 64}) for name, peer in {
         "gipc": "gipc", "gipc on a loop": "gipc_loop",
         "socket pair": "plain", "libuv": "libuv", "ZeroMQ ipc": "zmq",
-        "nng ipc": "nng"}.items()},
+        "nng ipc": "nng"}.items()} | {
+        "gipc, plain": ([*NO_RING, *C], "round_trip",
+                        {"peer": "gipc", "size": 64})},
     "Python": {"gipc, gevent": (GEVENT, "pingpong", {"size": 64}),
                "gipc": (PLAIN, "pingpong", {"size": 64}),
+               "gipc.aio": (AIO, "pingpong", {"size": 64}),
                "upstream gipc": (OLD, "pingpong", {"size": 64}),
                "multiprocessing.Pipe": (STDLIB, "pingpong", {"size": 64}),
+               "asyncio streams": (STDLIB, "stream_pingpong", {"size": 64}),
                "pyzmq": (PIP, "zmq_pingpong", {"size": 64})},
 }
+# Of a process that keeps another pipe full meanwhile.
+TAILS = {
+    "C": {"gipc on a loop": (C, "tail", {"peer": "gipc_loop", "size": 64}),
+          "gipc on a loop, plain": ([*NO_RING, *C], "tail",
+                                    {"peer": "gipc_loop", "size": 64}),
+          "libuv": (C, "tail", {"peer": "libuv", "size": 64}),
+          "ZeroMQ ipc": (C, "tail", {"peer": "zmq", "size": 64})},
+    "Python": {"gipc, gevent": (GEVENT, "tail", {"size": 64}),
+               "upstream gipc": (OLD, "tail", {"size": 64})},
+}
 C_STARTS = {"gipc function": "gipc", "fork, waitpid": "fork",
+            "gipc template": "gipc_template",
             "gipc program": "gipc_exec", "posix_spawn": "posix_spawn",
             "libuv uv_spawn": "libuv_spawn"}
 
 
 def held(command, memory=0, handles=0):
     """A worker whose process holds as much."""
-    if command == C:
-        return [*C, *([f"memory={memory}"] if memory else []),
+    if command[0] == C[0]:
+        return [*command, *([f"memory={memory}"] if memory else []),
                 *([f"handles={handles}"] if handles else [])]
     return [*command, *([f"touch_memory={memory}"] if memory else []),
             *([f"hold_handles={handles}"] if handles else [])]
@@ -131,12 +169,15 @@ def held(command, memory=0, handles=0):
 
 def starts(**holding):
     return {
-        "C": {name: (held(C, **holding), "actions", {"peer": peer})
+        "C": {name: (held([*C, "template=1"], **holding), "actions",
+                     {"peer": peer})
               for name, peer in C_STARTS.items()},
-        "Python": {name: (held(command, **holding), "start_and_join", {})
-                   for name, command in {"gipc, gevent": GEVENT, "gipc": PLAIN,
-                                         "upstream gipc": OLD,
-                                         "multiprocessing": STDLIB}.items()
+        "Python": {name: (held(command, **holding), "start_and_join", options)
+                   for name, (command, options) in {
+                       "gipc, gevent": (GEVENT, {}),
+                       "gipc, gevent, template": (GEVENT, {"method": "template"}),
+                       "gipc": (PLAIN, {}), "upstream gipc": (OLD, {}),
+                       "multiprocessing": (STDLIB, {})}.items()
                    if not (name == "multiprocessing" and "handles" in holding)},
     }
 
@@ -152,6 +193,12 @@ def pipes(**holding):
     }
 
 
+def with_arguments(languages, **more):
+    return {language: {peer: (command, job, arguments | more)
+                       for peer, (command, job, arguments) in peers.items()}
+            for language, peers in languages.items()}
+
+
 def tables(quick):
     """(language, work, unit, peers), one after the other."""
     for name, size in SIZES.items():
@@ -161,11 +208,16 @@ def tables(quick):
         for way, languages in ("one put alone", ALONE), ("batches", BATCHES):
             if way == "batches" and size > MIB:
                 continue  # a batch of one
+            plain = PLAIN_ALONE if languages is ALONE else PLAIN_BATCHES
             for language, peers in languages.items():
+                if size == 64:
+                    peers = peers | plain[language]
                 yield (language, f"{way}, {name}", unit,
                        {peer: (command, job, {**arguments, "size": size})
                         for peer, (command, job, arguments) in peers.items()})
-    works = [("round trip, 64 B", "us", TRIPS)]
+    works = [(f"round trip beside a full pipe, 64 B, {percent} %", "us",
+              with_arguments(TAILS, percent=percent)) for percent in (50, 99)]
+    works += [("round trip, 64 B", "us", TRIPS)]
     works += [(f"start + join, {name}", "ms", starts(memory=size))
               for name, size in PARENTS.items() if not (quick and size)]
     works += [("pipe + close", "us", pipes()),

@@ -5,7 +5,7 @@ import os
 
 import gipc.aio
 
-from peer_jobs import async_rate
+from peer_jobs import async_rate, async_round_trip
 from transfer import parts
 
 
@@ -40,6 +40,30 @@ async def transfer(size, count, way):
     writer.close()
     os.close(reports)
     return figure
+
+
+async def echo(handle, count):
+    for _ in range(sum(parts(count))):
+        await handle.put(await handle.get())
+
+
+async def trips(size, count):
+    mine, theirs = gipc.aio.pipe(duplex=True, encoder=None, decoder=None)
+    child = gipc.aio.start_process(echo, (theirs, count))
+    message = bytes(size)
+
+    async def trip():
+        await mine.put(message)
+        await mine.get()
+    figure = await async_round_trip(count, trip)
+    await child.join()
+    mine.close()
+    return figure
+
+
+def pingpong(size, count):
+    """Microseconds for a round trip."""
+    return asyncio.run(trips(size, count))
 
 
 def one_way(size, count, way="each"):

@@ -13,6 +13,7 @@ from transfer import parts, rate, receive, round_trip, touch_memory  # noqa: F40
 # ---- Preparations -----------------------------------------------------------
 
 def use_gevent():
+    global gevent
     import gevent
     gevent.sleep(0)
     return True
@@ -108,17 +109,58 @@ def pingpong(size, count):
     return figure
 
 
+def saturate(writer, size):
+    message = bytes(size)
+    while True:
+        for _ in range(64):
+            writer.put(message)
+        gevent.sleep(0)
+
+
+def receive_all(reader):
+    try:
+        while True:
+            reader.get()
+    except EOFError:
+        pass
+
+
+def tail(size, count, percent):
+    """Microseconds that so many percent of the round trips do not exceed, while
+    another pipe of the process is kept full."""
+    reader, writer = gipc.pipe(**codecs(None))
+    sink = gipc.start_process(receive_all, (reader,))
+    mine, theirs = gipc.pipe(duplex=True, **codecs(None))
+    child = gipc.start_process(echo, (theirs, count))
+    beside = gevent.spawn(saturate, writer, size)
+    message, times = bytes(size), []
+    for _ in range(sum(parts(count))):
+        start = time.perf_counter()
+        mine.put(message)
+        mine.get()
+        times.append(time.perf_counter() - start)
+    beside.kill()
+    writer.close()
+    mine.close()
+    child.join()
+    sink.join()
+    times = sorted(times[-count:])
+    return times[(len(times) - 1) * percent // 100] * 1e6
+
+
 # ---- Processes and pipes ----------------------------------------------------
 
 def nothing():
     pass
 
 
-def start_and_join(count):
+def start_and_join(count, **options):
     """Milliseconds for a child."""
+    if options:  # the first start makes the template
+        gipc.start_process(nothing, **options).join()
     start = time.perf_counter()
     for _ in range(count):
-        gipc.start_process(nothing).join()
+        gipc.start_process(nothing, **options).join()
     return (time.perf_counter() - start) / count * 1e3
 
 

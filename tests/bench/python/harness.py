@@ -3,6 +3,7 @@ benchmarks in C do."""
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import threading
@@ -20,32 +21,53 @@ class Worker:
     """A process of its own that measures when it is asked to, on one core or,
     free, wherever the scheduler puts it and its children."""
 
-    seconds = 60  # then it is killed, and answers nothing
+    seconds = 30  # then it is killed, and answers nothing
 
     def __init__(self, command, free=False, env=None):
         core = str(max(os.sched_getaffinity(0)))
+        self._command = command if free else ["taskset", "-c", core, *command]
+        self._env = env
+        self._start()
+
+    def _start(self):
+        # In a session, so that its children are killed with it.
         self._process = subprocess.Popen(
-            command if free else ["taskset", "-c", core, *command], env=env,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self._command, env=self._env, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    def _kill(self):
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def __call__(self, job, **arguments):
         """A figure, or None where it cannot be measured."""
         words = [f"{name}={value}" for name, value in arguments.items()]
-        limit = threading.Timer(self.seconds, self._process.kill)
+        limit = threading.Timer(self.seconds, self._kill)
         limit.start()
+        answer = ""
         try:
             self._process.stdin.write(" ".join([job, *words]) + "\n")
             self._process.stdin.flush()
-            return json.loads(self._process.stdout.readline() or "null")
+            answer = self._process.stdout.readline()
         except BrokenPipeError:
-            return None
+            pass
         finally:
             limit.cancel()
+        if not answer:  # it has ended, and the other rows need one
+            self._kill()
+            self.close()
+            self._start()
+        return json.loads(answer or "null")
 
     def close(self):
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.wait()
+        try:
+            self._process.wait(self.seconds)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            self._process.wait()
+        self._process.stdout.close()
 
 
 class Table:

@@ -115,6 +115,48 @@ def stream_one_way(size, count):
     return figure
 
 
+async def async_round_trip(count, trip):
+    """As transfer.round_trip."""
+    for part in parts(count):
+        start = time.perf_counter()
+        for _ in range(part):
+            await trip()
+    return (time.perf_counter() - start) / count * 1e6
+
+
+async def stream_echo(end, count):
+    reader, writer = await asyncio.open_unix_connection(sock=end)
+    for _ in range(sum(parts(count))):
+        header = await reader.readexactly(4)
+        writer.write(header + await reader.readexactly(*struct.unpack("!i", header)))
+        await writer.drain()
+
+
+async def stream_trips(end, size, count):
+    reader, writer = await asyncio.open_unix_connection(sock=end)
+    message = struct.pack("!i", size) + bytes(size)
+
+    async def trip():
+        writer.write(message)
+        await writer.drain()
+        await reader.readexactly(*struct.unpack("!i", await reader.readexactly(4)))
+    return await async_round_trip(count, trip)
+
+
+def stream_pingpong(size, count):
+    """Microseconds for a round trip."""
+    mine, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        mine.close()
+        asyncio.run(stream_echo(theirs, count))
+        os._exit(0)
+    theirs.close()
+    figure = asyncio.run(stream_trips(mine, size, count))
+    os.waitpid(pid, 0)
+    return figure
+
+
 def use_uvloop():
     import uvloop
     uvloop.install()

@@ -2,6 +2,11 @@
 
 # What is measured in Ruby: framed messages on an IO.pipe, and gipc.
 BATCH = 1000
+BATCH_BYTES = 8 << 20
+
+# The number of messages that are put at once, and the count in whole batches.
+def batch_of(message) = (BATCH_BYTES / message.bytesize).clamp(1, BATCH)
+def whole(message, count) = count.fdiv(batch_of(message)).ceil * batch_of(message)
 
 def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
 
@@ -59,8 +64,8 @@ def ours(message, codec, count, batch: false)
     end
   end
   send = if batch
-           messages = [message] * BATCH
-           -> { (count / BATCH).times { writer.put_many(messages) } }
+           messages = [message] * batch_of(message)
+           -> { (count / messages.size).times { writer.put_many(messages) } }
          else
            -> { count.times { writer.put(message) } }
          end

@@ -12,9 +12,9 @@ PEERS = {
     plain(bytes, count, dump: Marshal.method(:dump), load: Marshal.method(:load))
   },
   "gipc" => ->(bytes, count) { ours(bytes, :raw, count) },
-  "gipc_many" => ->(bytes, count) { ours(bytes, :raw, count.ceil(-3), batch: true) },
+  "gipc_many" => ->(bytes, count) { ours(bytes, :raw, whole(bytes, count), batch: true) },
   "gipc_marshal" => ->(bytes, count) { ours(bytes, :marshal, count) },
-  "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, count.ceil(-3), batch: true) }
+  "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, whole(bytes, count), batch: true) }
 }.freeze
 
 $stdin.each_line do |line|
