@@ -17,7 +17,7 @@ public:
   enum class State {
     accepted, // the control frame is due, as the last of the stream's bytes
     ring,
-    left, // this end has left the ring; the mark is due
+    left, // this end left the ring; the mark is due
     plain // on the socket
   };
 

@@ -88,7 +88,7 @@ public:
   enum class Due {
     nothing,
     bell, // a byte on the socket: the reader waits for it
-    left  // the reader has left: nothing of this write will be read
+    left  // the reader left the ring: nothing of this write will be read
   };
   // The most bytes of one write, so that a reader on another processor begins
   // while the next ones are copied.
@@ -105,8 +105,8 @@ public:
   int check_room(uint32_t needed) noexcept;
   // Copies as many bytes as there is room for, and publishes them.
   Due write(const iovec *parts, int count, size_t &size) noexcept;
-  // Whether the reader, which has left, had read all that was written before
-  // the last write of this size.
+  // Whether the reader, before it left the ring, had read all that was written
+  // before the last write of this size.
   bool is_read_up_to(size_t last) const noexcept;
   // The writer waits for room: raise(), then bytes are sent that make the
   // socket unwritable, then look_again().  0: there is room.  -EAGAIN: the

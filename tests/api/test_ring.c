@@ -1,59 +1,12 @@
 /* Handles whose bytes go through a ring: when they do, and that nothing is lost
  * at any end of a process, of a handle, or of the ring. */
-#include "support_process.h"
+#include "support_ring.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static gipc_stats stats_of(gipc_handle *h) {
-  gipc_stats stats = {.size = sizeof stats};
-  OK(gipc_handle_stats(h, &stats));
-  return stats;
-}
-
-static bool in_ring(gipc_handle *r, gipc_handle *w) {
-  return stats_of(r).transport_in == GIPC_TRANSPORT_RING &&
-         stats_of(w).transport_out == GIPC_TRANSPORT_RING;
-}
-
-/* A pipe that uses a ring. */
-static void use_ring(gipc_handle *r, gipc_handle *w) {
-  const void *data;
-  size_t size;
-  OK(gipc_set_transport(r, GIPC_TRANSPORT_RING));
-  OK(gipc_set_transport(w, GIPC_TRANSPORT_RING));
-  for (int i = 0; i < 4; i++) {
-    OK(gipc_put(w, "use it", 6, 10));
-    OK(gipc_get(r, 10, &data, &size));
-  }
-  assert_true(in_ring(r, w));
-}
-
-static void make_ring(gipc_handle **r, gipc_handle **w) {
-  OK(gipc_pipe(r, w));
-  use_ring(*r, *w);
-}
-
-static void put_number(gipc_handle *w, uint32_t number) {
-  OK(gipc_put(w, &number, sizeof number, 10));
-}
-
-static void get_number(gipc_handle *r, uint32_t number) {
-  const void *data;
-  size_t size;
-  OK(gipc_get(r, 10, &data, &size));
-  assert_int_equal(size, sizeof number);
-  assert_memory_equal(data, &number, sizeof number);
-}
-
-static void expect_end(gipc_handle *r) {
-  const void *data;
-  size_t size;
-  RESULT(gipc_get(r, 10, &data, &size), GIPC_EOF);
-}
 
 /* ---- When -----------------------------------------------------------------
  */

@@ -1,6 +1,6 @@
 /* The ends of handles that use a ring: closes, kills, and writers that go
  * quiet. */
-#include "support_process.h"
+#include "support_ring.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -9,53 +9,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static gipc_stats stats_of(gipc_handle *h) {
-  gipc_stats stats = {.size = sizeof stats};
-  OK(gipc_handle_stats(h, &stats));
-  return stats;
-}
-
-static bool in_ring(gipc_handle *r, gipc_handle *w) {
-  return stats_of(r).transport_in == GIPC_TRANSPORT_RING &&
-         stats_of(w).transport_out == GIPC_TRANSPORT_RING;
-}
-
-/* A pipe that uses a ring. */
-static void use_ring(gipc_handle *r, gipc_handle *w) {
-  const void *data;
-  size_t size;
-  OK(gipc_set_transport(r, GIPC_TRANSPORT_RING));
-  OK(gipc_set_transport(w, GIPC_TRANSPORT_RING));
-  for (int i = 0; i < 4; i++) {
-    OK(gipc_put(w, "use it", 6, 10));
-    OK(gipc_get(r, 10, &data, &size));
-  }
-  assert_true(in_ring(r, w));
-}
-
-static void make_ring(gipc_handle **r, gipc_handle **w) {
-  OK(gipc_pipe(r, w));
-  use_ring(*r, *w);
-}
-
-static void put_number(gipc_handle *w, uint32_t number) {
-  OK(gipc_put(w, &number, sizeof number, 10));
-}
-
-static void get_number(gipc_handle *r, uint32_t number) {
-  const void *data;
-  size_t size;
-  OK(gipc_get(r, 10, &data, &size));
-  assert_int_equal(size, sizeof number);
-  assert_memory_equal(data, &number, sizeof number);
-}
-
-static void expect_end(gipc_handle *r) {
-  const void *data;
-  size_t size;
-  RESULT(gipc_get(r, 10, &data, &size), GIPC_EOF);
-}
 
 /* ---- Ends -----------------------------------------------------------------
  */

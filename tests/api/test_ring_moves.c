@@ -1,6 +1,6 @@
 /* Handles that use a ring, and are passed to a child, started on a loop, or
  * waited for in a set. */
-#include "support_process.h"
+#include "support_ring.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -9,37 +9,7 @@ static gipc_handle *r, *w;
 static const void *data;
 static size_t size;
 
-static uint64_t transport(gipc_handle *h, int direction) {
-  gipc_stats stats = {.size = sizeof stats};
-  CHECK_OK(gipc_handle_stats(h, &stats));
-  return direction == GIPC_READ ? stats.transport_in : stats.transport_out;
-}
-
-static void put_number(gipc_handle *h, uint32_t number) {
-  CHECK_OK(gipc_put(h, &number, sizeof number, 20));
-}
-
-static void get_number(gipc_handle *h, uint32_t number) {
-  CHECK_OK(gipc_get(h, 20, &data, &size));
-  CHECK_IS(size, sizeof number);
-  CHECK(memcmp(data, &number, sizeof number) == 0);
-}
-
-static void use_ring(gipc_handle *reader, gipc_handle *writer) {
-  CHECK_OK(gipc_set_transport(reader, GIPC_TRANSPORT_RING));
-  CHECK_OK(gipc_set_transport(writer, GIPC_TRANSPORT_RING));
-  for (uint32_t i = 0; i < 4; i++) {
-    put_number(writer, i);
-    get_number(reader, i);
-  }
-  CHECK_IS(transport(reader, GIPC_READ), GIPC_TRANSPORT_RING);
-  CHECK_IS(transport(writer, GIPC_WRITE), GIPC_TRANSPORT_RING);
-}
-
-static void make_ring(void) {
-  CHECK_OK(gipc_pipe(&r, &w));
-  use_ring(r, w);
-}
+static void make_pipe(void) { make_ring(&r, &w); }
 
 static void free_pipe(void) {
   gipc_handle_free(r);
@@ -70,7 +40,7 @@ static int get_numbers(struct ev_loop *fresh, void *argument) {
 }
 
 static void a_reader_is_passed_with_what_is_in_its_ring(void **state) {
-  make_ring();
+  make_pipe();
   for (uint32_t i = 9; i < 500; i++)
     put_number(w, i);
   get_number(r, 9); /* and some are in the read-ahead buffer */
@@ -92,7 +62,7 @@ static int put_numbers(struct ev_loop *fresh, void *argument) {
 }
 
 static void a_writer_is_passed_with_its_ring(void **state) {
-  make_ring();
+  make_pipe();
   for (uint32_t i = 0; i < 500; i++)
     put_number(w, i);
   gipc_process *p = start_with(put_numbers, w, w, NULL);
@@ -119,7 +89,7 @@ static int use_both(struct ev_loop *fresh, void *argument) {
 }
 
 static void both_ends_are_passed(void **state) {
-  make_ring();
+  make_pipe();
   for (uint32_t i = 0; i < 100; i++)
     put_number(w, i);
   CHECK_IS(end_of(start_with(use_both, NULL, r, w)), 9);
@@ -130,7 +100,7 @@ static int leave_at_once(struct ev_loop *fresh, void *argument) { return 3; }
 
 static void
 a_child_that_is_not_passed_the_handle_changes_nothing(void **state) {
-  make_ring();
+  make_pipe();
   put_number(w, 1);
   CHECK_IS(in_child(leave_at_once, NULL, NULL), 3);
   pid_t pid = fork();
@@ -153,7 +123,7 @@ a_child_that_is_not_passed_the_handle_changes_nothing(void **state) {
 static void a_failed_start_leaves_the_ring(void **state) {
   gipc_process *p;
   gipc_options *o = new_options();
-  make_ring();
+  make_pipe();
   put_number(w, 1);
   CHECK_OK(gipc_options_pass(o, "it", r));
   CHECK_OK(gipc_options_set_cwd(o, "/no/such"));
@@ -254,7 +224,7 @@ static void note_end(gipc_handle *h, int why, void *user) {
 static void a_loop_takes_a_ring_over_and_gives_it_back(void **state) {
   const gipc_events events = {sizeof events, count_message, NULL, note_end};
   struct counting c = {.loop = ev_loop_new(0)};
-  make_ring();
+  make_pipe();
   for (uint32_t round = 0; round < 20; round++) {
     for (uint32_t i = 0; i < 1000; i++)
       put_number(w, round * 2000 + i);
@@ -287,7 +257,7 @@ static void a_loop_takes_a_ring_over_and_gives_it_back(void **state) {
 static void a_quiet_ring_does_not_wake_its_loop(void **state) {
   const gipc_events events = {sizeof events, count_message, NULL, note_end};
   struct counting c = {.loop = ev_loop_new(0)};
-  make_ring();
+  make_pipe();
   CHECK_OK(gipc_start(r, c.loop, &events, &c));
   for (uint32_t i = 0; i < 10; i++) {
     put_number(w, i);
@@ -312,7 +282,7 @@ static void a_quiet_ring_does_not_wake_its_loop(void **state) {
 static void a_loop_delivers_what_came_with_the_mark(void **state) {
   const gipc_events events = {sizeof events, count_message, NULL, note_end};
   struct counting c = {.loop = ev_loop_new(0)};
-  make_ring();
+  make_pipe();
   CHECK_IS(gipc_try_get(r, &data, &size), -EAGAIN);
   CHECK_OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
   for (uint32_t i = 0; i < 3; i++)
@@ -329,7 +299,7 @@ static void a_loop_delivers_what_came_with_the_mark(void **state) {
 static void a_set_sees_what_is_in_a_ring(void **state) {
   gipc_wait_set *set;
   CHECK_OK(gipc_wait_set_new(&set));
-  make_ring();
+  make_pipe();
   CHECK_OK(gipc_wait_set_add_handle(set, r, GIPC_READ));
   for (uint32_t i = 0; i < 100; i++) {
     CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);

@@ -1,30 +1,12 @@
 /* Peers that do not know rings, which never notice them: programs that read the
  * descriptor themselves, and standard streams. */
-#include "support_process.h"
+#include "support_ring.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 enum { batch = 64, frame_size = 8 };
-
-static uint64_t transport(gipc_handle *h, int direction) {
-  gipc_stats stats = {.size = sizeof stats};
-  CHECK_OK(gipc_handle_stats(h, &stats));
-  return direction == GIPC_READ ? stats.transport_in : stats.transport_out;
-}
-
-static void put_number(gipc_handle *h, uint32_t number) {
-  CHECK_OK(gipc_put(h, &number, sizeof number, 20));
-}
-
-static void get_number(gipc_handle *h, uint32_t number) {
-  const void *data;
-  size_t size;
-  CHECK_OK(gipc_get(h, 20, &data, &size));
-  CHECK_IS(size, sizeof number);
-  CHECK(memcmp(data, &number, sizeof number) == 0);
-}
 
 static void make_pair(int (*s)[2]) {
   CHECK_IS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, *s), 0);
@@ -38,7 +20,7 @@ static gipc_handle *open_as(int read_fd, int write_fd, int wanted) {
 }
 
 /* A pipe that uses a ring by itself. */
-static void make_ring(gipc_handle **r, gipc_handle **w) {
+static void make_ring_by_itself(gipc_handle **r, gipc_handle **w) {
   CHECK_OK(gipc_pipe(r, w));
   CHECK_OK(gipc_set_transport(*r, GIPC_TRANSPORT_AUTO));
   CHECK_OK(gipc_set_transport(*w, GIPC_TRANSPORT_AUTO));
@@ -202,7 +184,7 @@ static void a_program_gets_all_frames_on_its_stdin(void **state) {
 static void a_writer_in_a_ring_leaves_it_for_a_programs_stdout(void **state) {
   gipc_handle *r, *w;
   int in[2];
-  make_ring(&r, &w);
+  make_ring_by_itself(&r, &w);
   CHECK_IS(pipe2(in, O_CLOEXEC), 0);
   put_number(w, 1);
   gipc_process *p = start_cat(in[0], gipc_fd(w, GIPC_WRITE));
@@ -237,7 +219,7 @@ static void a_reader_in_a_ring_leaves_it_for_a_mapped_descriptor(void **state) {
   gipc_handle *r, *w;
   gipc_process *p;
   int child_fd = 9;
-  make_ring(&r, &w);
+  make_ring_by_itself(&r, &w);
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_map_fd(o, gipc_fd(r, GIPC_READ), child_fd));
   /* Bytes that only the ring has are not left behind. */
@@ -300,7 +282,7 @@ static void a_ring_is_not_put_on_a_closed_standard_stream(void **state) {
   int saved = fcntl(0, F_DUPFD_CLOEXEC, 10);
   gipc_handle *r, *w;
   close(0);
-  make_ring(&r, &w);
+  make_ring_by_itself(&r, &w);
   bool closed = fcntl(0, F_GETFD) < 0;
   gipc_handle_free(r);
   gipc_handle_free(w);

@@ -27,7 +27,7 @@
 #endif
 #define HEAD 0
 #define TAIL 1
-#define READER 2 /* 0 awake, 1 asleep, 2 has left */
+#define READER 2 /* 0 awake, 1 asleep, 2 left the ring */
 #define WRITER 3 /* 1 waits for room */
 #define CLOSED 4 /* the reader was closed */
 #define SLOT 5
