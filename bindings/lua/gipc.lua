@@ -12,6 +12,7 @@ local loop = require "gipc.loop"
 local native = require "gipc.native"
 local process = require "gipc.process"
 local scheduler = require "gipc.scheduler"
+local template = require "gipc.template"
 local transport = require "gipc.transport"
 local wait = require "gipc.wait"
 
@@ -134,6 +135,7 @@ gipc.map = codec.map
 
 gipc.start_process = process.start_process
 gipc.exec_process = process.exec_process
+gipc.template = template.new
 
 gipc.wait = wait
 

@@ -398,6 +398,8 @@ void exit_child(int code, int ended);
 %native(fork_process) int fork_process(lua_State *L);
 %native(file_fd) int file_fd(lua_State *L);
 
+%include "template.i"
+
 /* ---- The module -------------------------------------------------------------- */
 
 %include "names.i"

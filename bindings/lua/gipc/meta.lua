@@ -373,6 +373,28 @@ function gipc.start_process(f, ...) end
 ---@return gipc.Process?, string?, integer?
 function gipc.exec_process(argv, options) end
 
+---@class gipc.TemplateOptions
+---@field preload? string[] names of modules that the template loads
+---@field interpreter? string the program to run; default that of this program
+
+---A process that starts children for this one.
+---@class gipc.Template
+local Template = {}
+
+---@overload fun(self: gipc.Template, options: gipc.ProcessOptions, module: string, name: string, ...: any): gipc.Process?, string?, integer?
+---@param module string
+---@param name string of a function of the module, which the child calls
+---@param ... any handles among them are passed to the child
+---@return gipc.Process?, string?, integer?
+function Template:start(module, name, ...) end
+
+---@return boolean done
+function Template:close() end
+
+---@param options? gipc.TemplateOptions
+---@return gipc.Template?, string?, integer?
+function gipc.template(options) end
+
 ---A handle, a process, or a handle with the directions to wait for.
 ---@alias gipc.Waitable gipc.Handle|gipc.Process|{ [1]: gipc.Handle, [2]: "r"|"w"|"rw" }
 

@@ -290,7 +290,7 @@ local function exit(code, ended)
   native.exit_child(code, ended or native.ENDED_EXIT)
 end
 
--- Runs the child until its end.  Inherited coroutines are never resumed, and inherited
+-- Runs f in the child until its end.  Inherited coroutines are never resumed, and inherited
 -- loops never run.
 local function be_child(f, arguments)
   loop.reset_in_child()
@@ -317,17 +317,23 @@ local function is_callable(value)
   return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
 end
 
-local function start(chosen, f, ...)
-  if not is_callable(f) then
-    failure.misuse("start_process takes a function, or options and a function, not " .. failure.describe(f))
-  end
-  local arguments = { n = select("#", ...), ... }
+-- The options of a child that calls a function.
+local function options_of_call(chosen)
   local native_options = options.build(chosen)
   if chosen.handles then
     failure.misuse "the handles of a function are among its arguments"
   elseif chosen.program then
     failure.misuse "the option program is for exec_process"
   end
+  return native_options
+end
+
+local function start(chosen, f, ...)
+  if not is_callable(f) then
+    failure.misuse("start_process takes a function, or options and a function, not " .. failure.describe(f))
+  end
+  local arguments = { n = select("#", ...), ... }
+  local native_options = options_of_call(chosen)
   for i = 1, arguments.n do
     if getmetatable(arguments[i]) == handle.Handle then
       options.pass(native_options, nil, arguments[i])
@@ -375,4 +381,11 @@ local function exec_process(argv, chosen)
   return failure.result(options.explain(native_options, chosen, tostring(argv[1]), message), code)
 end
 
-return { Process = Process, start_process = start_process, exec_process = exec_process }
+return {
+  Process = Process,
+  start_process = start_process,
+  exec_process = exec_process,
+  wrap = wrap,
+  options_of_call = options_of_call,
+  be_child = be_child,
+}

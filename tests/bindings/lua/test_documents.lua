@@ -39,6 +39,14 @@ return function(test)
     end)
   end
 
+  once("the_example_template_prints_what_is_expected", function()
+    if os.getenv "GIPC_TEST_OS" == "posix" then
+      support.not_here "that half has no templates"
+    end
+    local path = top .. "tests/examples/lua/template"
+    equal(printed(path .. ".lua"), read(path .. ".expected"))
+  end)
+
   for _, name in ipairs { "luv", "cqueues", "copas" } do
     once("the_example_of_" .. name .. "_prints_what_is_expected", function()
       -- Not in this process: a loop that is loaded has descriptors.
@@ -86,6 +94,11 @@ return function(test)
         if not name:find "^__" then
           has(owner, name)
         end
+      end
+    end
+    for name in pairs(require("gipc.template").Template) do
+      if not name:find "^__" then
+        has("Template:", name)
       end
     end
     child:join()

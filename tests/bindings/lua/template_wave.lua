@@ -1,0 +1,2 @@
+-- A module that a template loads, and this program does not.
+return {}
