@@ -17,8 +17,9 @@ else
 
 ruby_native := $(B)/ruby/gipc/native.so
 ruby_loader := $(B)/ruby/gipc/loader.so
+ruby_preload := $(B)/ruby/gipc/preload.so
 
-bindings += $(ruby_native) $(ruby_loader)
+bindings += $(ruby_native) $(ruby_loader) $(ruby_preload)
 binding_checks += tests/bindings/ruby/run
 binding_benches += tests/bench/ruby/run
 
@@ -40,5 +41,10 @@ $(ruby_loader): bindings/ruby/ext/loader/loader.c
 	$(CC) $(addprefix -isystem ,$(ruby_config)) $(CPPFLAGS) -O2 -g -fPIC -Wall \
 	  -Wextra -fvisibility=hidden $(CFLAGS) $(LDFLAGS) $(module_ld) -o $@ $< \
 	  -ldl
+
+$(ruby_preload): bindings/ruby/ext/preload/preload.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -O2 -g -fPIC -Wall -Wextra -fvisibility=hidden $(CFLAGS) \
+	  $(LDFLAGS) $(module_ld) -o $@ $< -ldl
 
 endif

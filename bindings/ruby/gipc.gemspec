@@ -33,8 +33,8 @@ Gem::Specification.new do |spec|
   spec.required_ruby_version = ">= 3.1"
   spec.files = Dir.chdir(__dir__) do
     Dir["lib/**/*.rb", "sig/*.rbs", "ext/gipc/{extconf.rb,native_wrap.c}",
-        "ext/gipc/core/**/*.{h,cc}", "ext/loader/*.{rb,c}", "README.md", "LICENSE"]
+        "ext/gipc/core/**/*.{h,cc}", "ext/{loader,preload}/*.{rb,c}", "README.md", "LICENSE"]
   end
-  spec.extensions = ["ext/gipc/extconf.rb", "ext/loader/extconf.rb"]
+  spec.extensions = %w[gipc loader preload].map { |name| "ext/#{name}/extconf.rb" }
   spec.metadata = {"rubygems_mfa_required" => "true"}
 end

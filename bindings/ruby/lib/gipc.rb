@@ -40,6 +40,7 @@ require_relative "gipc/transport"
 require_relative "gipc/handle"
 require_relative "gipc/child"
 require_relative "gipc/process"
+require_relative "gipc/template"
 require_relative "gipc/wait"
 
 module Gipc

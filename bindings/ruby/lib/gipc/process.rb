@@ -63,6 +63,7 @@ module Gipc
       process
     end
 
+    # @private
     def self.words(argv)
       raise TypeError, "an Array of Strings is needed, not #{argv.inspect}" unless argv.is_a?(Array)
       raise ArgumentError, "it is empty: its first word is the program" if argv.empty?
@@ -97,7 +98,7 @@ module Gipc
         Fiber.new(blocking: true) { thread.value }.resume
       end
     end
-    private_class_method :fork, :words, :named
+    private_class_method :fork, :named
 
     # @private
     def initialize(native, options)
