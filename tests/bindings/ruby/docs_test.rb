@@ -48,6 +48,7 @@ class DocsTest < GipcTest
       "Gipc" => Gipc.singleton_methods(false).map { |name| Gipc.method(name) },
       "Gipc::Handle" => instance_methods_of(Gipc::Handle),
       "Gipc::Process" => instance_methods_of(Gipc::Process),
+      "Gipc::Template" => [Gipc::Template.method(:open)] + instance_methods_of(Gipc::Template),
       "Gipc::Timeout" => instance_methods_of(Gipc::Timeout)
     }
   end

@@ -5,7 +5,7 @@
 class SurfaceTest < GipcTest
   TABLE = File.readlines("#{ROOT}/tests/bindings/surface.tsv", chomp: true)
               .grep_v(/\A(#|$)/).map { |line| line.split("\t").values_at(0, 2) }
-  CLASSES = {"Handle" => Gipc::Handle, "Process" => Gipc::Process}.freeze
+  CLASSES = {"Handle" => Gipc::Handle, "Process" => Gipc::Process, "Template" => Gipc::Template}.freeze
 
   def test_the_names_of_the_surface_table_are_there
     options = Gipc::Options.names + [:handles]

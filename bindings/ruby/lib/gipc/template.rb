@@ -7,6 +7,7 @@ module Gipc
   # then is forked for each child.  A child starts as fast in a large program as in a small
   # one, and is a child of this process, as one of {Gipc.start_process}.
   #
+  #   require "./jobs"
   #   template = Gipc::Template.new(preload: ["./jobs"])
   #   child = template.start(Jobs, :run, writer, "argument")
   #
@@ -17,7 +18,9 @@ module Gipc
   class Template
     # A handle among the arguments, on its way.
     Passed = Struct.new(:name, :codec)
-    private_constant :Passed
+    # Codecs whose libraries the child loads.
+    NAMES = {Codec::Json => :json, Codec::Msgpack => :msgpack}.freeze
+    private_constant :Passed, :NAMES
 
     # Starts the interpreter, and waits until it has loaded the files.
     #
@@ -122,7 +125,7 @@ module Gipc
         next argument unless argument.is_a?(Handle)
 
         passed["gipc.#{i}"] = argument
-        Passed.new("gipc.#{i}", argument.codec)
+        Passed.new("gipc.#{i}", NAMES.fetch(argument.codec, argument.codec))
       end
     end
 
