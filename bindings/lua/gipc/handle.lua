@@ -105,9 +105,11 @@ local function end_put(self)
   end
 end
 
+local handle_options = { codec = true, transport = true }
+
 --- The options of a handle, checked before anything is made.
 local function check_options(options, more)
-  options = argument.options(options, "the last argument", more or { codec = true, transport = true })
+  options = argument.options(options, "the last argument", more or handle_options)
   codec.find(options.codec)
   if options.transport ~= nil then
     transport.number(options.transport)
