@@ -1,9 +1,11 @@
-/* gipc/preload: lets the interpreter of a template fork children of another parent.
+/* gipc/preload: lets the interpreter of a template fork children of another
+ * parent.
  *
- * What a fork is to Ruby, its threads, timer, random numbers and cached process ID, is
- * done inside Process._fork, around the fork(2) of the C library.  A template is
- * started with this file in LD_PRELOAD, so that gipc/native can put another function
- * there (ext/gipc/template.i).  Until then a fork is the one of the C library. */
+ * What a fork is to Ruby, its threads, timer, random numbers and cached process
+ * ID, is done inside Process._fork, around the fork(2) of the C library.  A
+ * template is started with this file in LD_PRELOAD, so that gipc/native can put
+ * another function there (ext/gipc/template.i).  Until then a fork is the one
+ * of the C library. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
