@@ -90,17 +90,39 @@ module Gipc
     DEEPEST = 100
     private_constant :DEEPEST
 
-    # The bytes of an object.  An error says where in it that is which the codec does
-    # not take, as in <tt>(at ["jobs"][3])</tt>.
+    # The bytes of an object.
     #
     # @private
     def self.encode(codec, object)
       codec.dump(object)
     rescue StandardError => e
-      place = place(codec, object)
-      raise if place.empty?
+      refuse(e, codec, object)
+    end
 
-      raise e.exception("#{e.message} (at #{place})")
+    # The bytes of each object.  Without a call for each, which costs as much as a small
+    # message.
+    #
+    # @private
+    def self.encode_all(codec, objects)
+      messages = []
+      object = nil
+      if objects.instance_of?(Array)
+        objects.each { |one| messages << codec.dump(object = one) }
+      else
+        objects.each_entry { |one| messages << codec.dump(object = one) }
+      end
+      messages
+    rescue StandardError => e
+      refuse(e, codec, object)
+    end
+
+    # Raises the error of a codec, which says where in the object that is which the codec
+    # does not take, as in <tt>(at ["jobs"][3])</tt>.
+    def self.refuse(error, codec, object)
+      place = place(codec, object)
+      raise error if place.empty?
+
+      raise error.exception("#{error.message} (at #{place})")
     end
 
     def self.place(codec, object)
@@ -125,7 +147,7 @@ module Gipc
     rescue StandardError
       false
     end
-    private_class_method :place, :encodes?
+    private_class_method :refuse, :place, :encodes?
 
     # The modules JSON and MessagePack mean :json and :msgpack.
     #

@@ -187,8 +187,7 @@ module Gipc
       unless objects.respond_to?(:each_entry)
         raise TypeError, "objects is an Enumerable, not #{objects.inspect}"
       end
-      messages = []
-      objects.each_entry { |object| messages << Codec.encode(@codec, object) }
+      messages = Codec.encode_all(@codec, objects)
       deadline = Deadline.after(timeout)
       accepted = 0
       writing(deadline) do |fd|
