@@ -128,6 +128,31 @@ else
   end
 end
 
+-- ---- Short strings ------------------------------------------------------------------
+
+-- The library makes tables for each message, which costs more than the pipe.  A string
+-- that is a whole message needs none: two of MessagePack's formats, "fixstr" and "str 8".
+local char = string.char
+
+local function of_short(s)
+  local size = #s
+  if size > 255 or not is_utf8(s) then
+    return nil
+  elseif size < 32 then
+    return char(0xA0 + size) .. s
+  end
+  return "\217" .. char(size) .. s
+end
+
+local function to_short(data)
+  local format, size = data:byte(1, 2)
+  if format == 0xD9 and size == #data - 2 then
+    return data:sub(3)
+  elseif format and format >= 0xA0 and format < 0xC0 and format - 0xA0 == #data - 1 then
+    return data:sub(2)
+  end
+end
+
 local refused = { ["function"] = true, thread = true, userdata = true }
 
 return {
@@ -136,10 +161,10 @@ return {
   end,
   encode = function(item)
     depth = 0
-    return library.pack(item)
+    return type(item) == "string" and of_short(item) or library.pack(item)
   end,
   decode = function(data)
     depth = 0
-    return library.unpack(data)
+    return to_short(data) or library.unpack(data)
   end,
 }

@@ -27,6 +27,21 @@ local function bytes_of(value)
 end
 
 return function(test)
+  test("a_string_alone_has_the_bytes_that_it_has_in_a_list", function()
+    local encode, decode = require("gipc.codec").find "msgpack"
+    for _, size in ipairs { 0, 1, 31, 32, 33, 127, 128, 255, 256, 65535, 65536 } do
+      for _, byte in ipairs { "x", "\255" } do -- text, and not
+        local s = byte:rep(size)
+        -- The library encodes the list.
+        equal("\145" .. encode(s) == encode { s }, true, "encoded " .. size)
+        equal(decode(encode(s)) == s, true, "decoded " .. size)
+      end
+    end
+    for _, broken in ipairs { "\217", "\217\3ab", "\217\1ab", "\163ab", "\161ab", "" } do
+      equal(pcall(decode, broken), false, "broken")
+    end
+  end)
+
   test("messagepack_keeps_values", function()
     for _, value in ipairs {
       true, false, 0, 1, -1, 127, 128, 255, 256, 65535, 65536, 2 ^ 31, -2 ^ 31, 2 ^ 53, -2 ^ 53,
