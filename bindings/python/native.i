@@ -202,6 +202,16 @@ static PyObject *yields(void) {
   return PyBool_FromLong(spent);
 }
 
+/* Closes a handle that no call is using.  WAIT: come again with the lock. */
+static PyObject *close_unused(PyObject *module, gipc_handle *h,
+                              PyObject *fair_lock) {
+  FairLock *lock = as_lock(fair_lock);
+  if (lock == NULL)
+    return NULL;
+  return new_outcome(module,
+                     lock->holder != NULL ? STEP_WAIT : step_close(h));
+}
+
 /* Closes a handle at once; what cannot be written without waiting is dropped. */
 static int discard(gipc_handle *h) { return gipc_close_within(h, 0); }
 
@@ -288,6 +298,7 @@ PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
 PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                     PyObject *fair_lock);
 PyObject *yields(void);
+PyObject *close_unused(PyObject *module, gipc_handle *h, PyObject *fair_lock);
 int discard(gipc_handle *h);
 PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
                        size_t before, PyObject *accepted);

@@ -43,11 +43,7 @@ class _Handle(Block, _GIPCHandle):
         __exit__ = _GIPCHandle.__exit__
 
     # Of the tasks that wait until it is closed.
-    _closers: list[Event]
-
-    def _take_ownership(self) -> None:
-        super()._take_ownership()
-        self._closers = []
+    _closers: tuple[Event, ...] = ()
 
     def _current_backend(self) -> Backend:
         return current_backend() or threads
@@ -81,7 +77,7 @@ class _Handle(Block, _GIPCHandle):
         for side in (self, self._other):
             if isinstance(side, _Handle) and side._closing is not None:
                 closed = backend.new_event()
-                side._closers.append(closed)
+                side._closers += (closed,)
                 if not await closed.wait(deadline):
                     side.abort()
                     raise timed_out(
