@@ -121,7 +121,9 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 }
 %typemap(freearg) const char * "Py_XDECREF(bytes$argnum);"
 
-%ignore gipc_get_into; /* see get_into */
+/* See get.i. */
+%ignore gipc_get_into;
+%ignore gipc_read_ahead;
 
 %include "../gipc.i"
 %include "lock.i"
@@ -306,8 +308,6 @@ PyObject *wait(PyObject *module, int fd, int direction, double timeout);
 PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
                       double timeout);
 %include "get.i"
-%rename(get_would_not_wait) step_get_would_not_wait;
-int step_get_would_not_wait(gipc_handle *h);
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);
 

@@ -140,10 +140,10 @@ class Reader(_Handle, Reading, Generic[Got_co]):
         return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
     def _take_buffered(self) -> Any:
-        """The outcome of the native take; WAIT if another task gets, and under
-        trio, where a call is a checkpoint too."""
+        """The outcome of the native take; DONE if another task gets, and under
+        trio, where a call is a checkpoint too: it was not tried."""
         if self._lock.locked or running_loop() is None:
-            return WAIT
+            return DONE
         try:
             return _take(self._h)
         except (GIPCError, OSError):
@@ -151,7 +151,7 @@ class Reader(_Handle, Reading, Generic[Got_co]):
             raise
 
     async def _get_waiting(
-        self, outcome: object, timeout: float | None
+        self, outcome: int, timeout: float | None
     ) -> Any:
         deadline = deadline_of(timeout)
         self._validate()

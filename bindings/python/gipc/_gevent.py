@@ -17,7 +17,7 @@ from greenlet import getcurrent
 from . import _native
 from ._backend import Backend, Waiting
 from ._deadline import monotonic
-from ._native import READ, WAIT, WRITE, YIELD, take
+from ._native import DONE, READ, WAIT, WRITE, YIELD, take_after
 from ._types import Deadline
 
 
@@ -25,15 +25,19 @@ class GeventBackend(Backend):
     def __init__(self) -> None:
         self.current = getcurrent
 
-    async def receive(self, handle: Waiting, deadline: Deadline) -> Any:
+    async def receive(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
         # As that of the base class, without a coroutine for each wait.
+        data: Any = outcome
         while True:
-            data = take(handle._h)
+            data = take_after(data, handle._h)
             if data.__class__ is bytes:
                 return data
             if data == WAIT:
                 if not _wait_with_watcher(handle, READ, deadline):
                     return WAIT
+                data = DONE
             elif data == YIELD:
                 gevent.sleep(0)
             else:

@@ -9,7 +9,7 @@ from ._backend import run
 from ._blocking import current_backend
 from ._deadline import check_timeout, limit
 from ._handle import BlockingHandle
-from ._native import WAIT
+from ._native import DONE
 from ._native import take as _take
 from ._reading import Reading
 from ._types import Got_co, Timeout
@@ -55,7 +55,7 @@ class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
         return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
     def _get_encoded(self, timeout: Timeout = None) -> Any:
-        data: Any = WAIT
+        data: Any = DONE  # not tried
         if timeout is not None:
             check_timeout(timeout)
         if not self._lock.locked:
@@ -72,7 +72,7 @@ class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
                 pass
         return data
 
-    def _get_waiting(self, outcome: object, timeout: Timeout) -> bytes:
+    def _get_waiting(self, outcome: int, timeout: Timeout) -> bytes:
         backend = current_backend()
         if timeout is None:
             return run(self._receive, outcome, backend, None)

@@ -19,8 +19,10 @@ _sleep = original("time", "sleep")
 class ThreadBackend(Backend):
     cooperative = False
 
-    async def receive(self, handle: Waiting, deadline: Deadline) -> Any:
-        return _native.receive(handle._h, time_left(deadline))
+    async def receive(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
+        return _native.receive(outcome, handle._h, time_left(deadline))
 
     async def wait_ready(
         self, handle: Waiting, direction: int, deadline: Deadline
