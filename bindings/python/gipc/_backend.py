@@ -167,6 +167,21 @@ class Backend(ABC):
     def new_event(self) -> Event: ...
 
 
+class BlockingBackend(Backend):
+    """A backend of threads or greenlets."""
+
+    @abstractmethod
+    def receive_now(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
+        """As receive(), without a coroutine."""
+
+    async def receive(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
+        return self.receive_now(outcome, handle, deadline)
+
+
 class TaskBackend(Backend):
     """A backend of coroutines that are tasks."""
 
