@@ -50,7 +50,17 @@ class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
         >>> reader.get(timeout=1.0)
         'hello'
         """
-        data = self._get_encoded(timeout)
+        # Most gets, without the call of _get_encoded().
+        if timeout is None and not self._lock.locked:
+            try:
+                data = _take(self._h)
+            except (GIPCError, EOFError, OSError):
+                self._validate()
+                raise
+            if data.__class__ is not bytes:
+                data = self._get_waiting(data, None)
+        else:
+            data = self._get_encoded(timeout)
         decode = self._codec
         return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
