@@ -120,7 +120,14 @@ class Reader(_Handle, Reading, Generic[Got_co]):
         """
         if timeout is not None:
             deadline_of(timeout)  # raises for a wrong one, before any message
-        data = self._take_buffered()
+        data: Any = DONE
+        # As _take_buffered(), without the call.
+        if not self._lock.locked and running_loop() is not None:
+            try:
+                data = _take(self._h)
+            except (GIPCError, OSError):
+                self._validate()
+                raise
         if data.__class__ is not bytes:
             data = await self._get_waiting(data, timeout)
         decode = self._codec
