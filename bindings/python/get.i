@@ -1,5 +1,9 @@
 /* Gets. */
 %{
+/* The handle whose step_message() was the last call that received, if it had to
+ * wait; only compared. */
+static const gipc_handle *waited;
+
 /* Receives a message straight into new bytes.  What was received of one that is
  * not whole goes back: to copy it is cheaper than lending. */
 static int receive_into_bytes(gipc_handle *h, size_t size, PyObject **message) {
@@ -25,7 +29,21 @@ static int step_message(gipc_handle *h, PyObject **message) {
     *message = PyBytes_FromStringAndSize(data, (Py_ssize_t)size);
   if (result == STEP_LENT && size < TRIED_BELOW)
     result = receive_into_bytes(h, size, message);
+  waited = result == STEP_WAIT ? h : NULL;
   return result;
+}
+
+/* The same, after the outcome of the caller's step before it.  A WAIT is true
+ * still, without another system call, if no call has received since, which may
+ * have found an error, and gipc_pending() says that the descriptor becomes
+ * readable with the next bytes. */
+static int step_message_after(int outcome, gipc_handle *h, PyObject **message) {
+  size_t received;
+  *message = NULL;
+  if (outcome == STEP_WAIT && waited == h &&
+      gipc_pending(h, GIPC_READ, &received) == 0 && received == 0)
+    return step_wait();
+  return step_message(h, message);
 }
 
 /* The next message as bytes, or an outcome. */
@@ -35,11 +53,19 @@ static PyObject *take(PyObject *module, gipc_handle *h) {
   return result == STEP_DONE ? message : new_outcome(module, result);
 }
 
+/* As take, after an outcome of it. */
+static PyObject *take_after(PyObject *module, int outcome, gipc_handle *h) {
+  PyObject *message;
+  int result = step_message_after(outcome, h, &message);
+  return result == STEP_DONE ? message : new_outcome(module, result);
+}
+
 /* A bytes object for the next message, whose size has been received.  Its pages
  * are not touched, so that a peer that claims a size it never sends costs no
  * memory. */
 static PyObject *new_bytes(PyObject *module, gipc_handle *h) {
   size_t size;
+  waited = NULL;
   int result = gipc_next_size(h, &size);
   if (result == 0)
     return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
@@ -50,6 +76,7 @@ static PyObject *new_bytes(PyObject *module, gipc_handle *h) {
 /* Receives the next message; see gipc_get_into(3). */
 static int get_into(gipc_handle *h, void *buffer, size_t capacity,
                     size_t *size) {
+  waited = NULL;
   int result = gipc_get_into(h, buffer, capacity, size);
   if (result == 0)
     spend(*size);
@@ -64,12 +91,25 @@ static int get_bytes(gipc_handle *h, PyObject *bytes, size_t *size) {
                   size);
 }
 
-/* As take, but waits in this thread.  WAIT: the timeout expired. */
-static PyObject *receive(PyObject *module, gipc_handle *h, double timeout) {
+/* See gipc_read_ahead(3). */
+static int receive_ahead(gipc_handle *h) {
+  waited = NULL;
+  return gipc_read_ahead(h);
+}
+
+static int get_would_not_wait(gipc_handle *h) {
+  waited = NULL;
+  return step_get_would_not_wait(h);
+}
+
+/* As take_after, but waits in this thread.  WAIT: the timeout expired. */
+static PyObject *receive(PyObject *module, int outcome, gipc_handle *h,
+                         double timeout) {
   double end = timeout < 0 ? -1 : now() + timeout;
   for (;;) {
     PyObject *message;
-    int result = step_message(h, &message);
+    int result = step_message_after(outcome, h, &message);
+    outcome = STEP_DONE;
     if (result == STEP_DONE)
       return message;
     if (result == STEP_WAIT) {
@@ -85,9 +125,14 @@ static PyObject *receive(PyObject *module, gipc_handle *h, double timeout) {
 }
 %}
 PyObject *take(PyObject *module, gipc_handle *h);
+PyObject *take_after(PyObject *module, int outcome, gipc_handle *h);
 PyObject *new_bytes(PyObject *module, gipc_handle *h);
 OUTPUTS_OF(get_into)
 OUTPUTS_OF(get_bytes)
 int get_into(gipc_handle *h, void *buffer, size_t capacity, size_t *size);
 int get_bytes(gipc_handle *h, PyObject *bytes, size_t *size);
-PyObject *receive(PyObject *module, gipc_handle *h, double timeout);
+PyObject *receive(PyObject *module, int outcome, gipc_handle *h,
+                  double timeout);
+%rename(read_ahead) receive_ahead;
+int receive_ahead(gipc_handle *h);
+int get_would_not_wait(gipc_handle *h);

@@ -121,7 +121,9 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 }
 %typemap(freearg) const char * "Py_XDECREF(bytes$argnum);"
 
-%ignore gipc_get_into; /* see get_into */
+/* See get.i. */
+%ignore gipc_get_into;
+%ignore gipc_read_ahead;
 
 %include "../gipc.i"
 %include "lock.i"
@@ -200,6 +202,16 @@ static PyObject *yields(void) {
   if (spent)
     (void)step_yield();
   return PyBool_FromLong(spent);
+}
+
+/* Closes a handle that no call is using.  WAIT: come again with the lock. */
+static PyObject *close_unused(PyObject *module, gipc_handle *h,
+                              PyObject *fair_lock) {
+  FairLock *lock = as_lock(fair_lock);
+  if (lock == NULL)
+    return NULL;
+  return new_outcome(module,
+                     lock->holder != NULL ? STEP_WAIT : step_close(h));
 }
 
 /* Closes a handle at once; what cannot be written without waiting is dropped. */
@@ -288,6 +300,7 @@ PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
 PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                     PyObject *fair_lock);
 PyObject *yields(void);
+PyObject *close_unused(PyObject *module, gipc_handle *h, PyObject *fair_lock);
 int discard(gipc_handle *h);
 PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
                        size_t before, PyObject *accepted);
@@ -295,8 +308,6 @@ PyObject *wait(PyObject *module, int fd, int direction, double timeout);
 PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
                       double timeout);
 %include "get.i"
-%rename(get_would_not_wait) step_get_would_not_wait;
-int step_get_would_not_wait(gipc_handle *h);
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);
 

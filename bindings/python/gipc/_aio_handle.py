@@ -43,11 +43,7 @@ class _Handle(Block, _GIPCHandle):
         __exit__ = _GIPCHandle.__exit__
 
     # Of the tasks that wait until it is closed.
-    _closers: list[Event]
-
-    def _take_ownership(self) -> None:
-        super()._take_ownership()
-        self._closers = []
+    _closers: tuple[Event, ...] = ()
 
     def _current_backend(self) -> Backend:
         return current_backend() or threads
@@ -81,7 +77,7 @@ class _Handle(Block, _GIPCHandle):
         for side in (self, self._other):
             if isinstance(side, _Handle) and side._closing is not None:
                 closed = backend.new_event()
-                side._closers.append(closed)
+                side._closers += (closed,)
                 if not await closed.wait(deadline):
                     side.abort()
                     raise timed_out(
@@ -124,7 +120,14 @@ class Reader(_Handle, Reading, Generic[Got_co]):
         """
         if timeout is not None:
             deadline_of(timeout)  # raises for a wrong one, before any message
-        data = self._take_buffered()
+        data: Any = DONE
+        # As _take_buffered(), without the call.
+        if not self._lock.locked and running_loop() is not None:
+            try:
+                data = _take(self._h)
+            except (GIPCError, OSError):
+                self._validate()
+                raise
         if data.__class__ is not bytes:
             data = await self._get_waiting(data, timeout)
         decode = self._codec
@@ -144,10 +147,10 @@ class Reader(_Handle, Reading, Generic[Got_co]):
         return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
     def _take_buffered(self) -> Any:
-        """The outcome of the native take; WAIT if another task gets, and under
-        trio, where a call is a checkpoint too."""
+        """The outcome of the native take; DONE if another task gets, and under
+        trio, where a call is a checkpoint too: it was not tried."""
         if self._lock.locked or running_loop() is None:
-            return WAIT
+            return DONE
         try:
             return _take(self._h)
         except (GIPCError, OSError):
@@ -155,7 +158,7 @@ class Reader(_Handle, Reading, Generic[Got_co]):
             raise
 
     async def _get_waiting(
-        self, outcome: object, timeout: float | None
+        self, outcome: int, timeout: float | None
     ) -> Any:
         deadline = deadline_of(timeout)
         self._validate()

@@ -14,7 +14,7 @@ from itertools import starmap
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Protocol, TypeVar
 
-from ._native import READ, WAIT, YIELD, take
+from ._native import DONE, READ, WAIT, YIELD, take_after
 from ._types import Deadline
 from .errors import GIPCLocked, timed_out
 
@@ -107,16 +107,20 @@ class Backend(ABC):
     #: Returns the greenlet or task; None: the thread says enough.
     current: Callable[[], object] | None = None
 
-    async def receive(self, handle: Waiting, deadline: Deadline) -> Any:
+    async def receive(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
         """The next message; LENT if it is large; WAIT when the deadline has
-        passed."""
+        passed.  outcome: that of the native take before it."""
+        data: Any = outcome
         while True:
-            data = take(handle._h)
+            data = take_after(data, handle._h)
             if data.__class__ is bytes:
                 return data
             if data == WAIT:
                 if not await self.wait_ready(handle, READ, deadline):
                     return WAIT
+                data = DONE
             elif data == YIELD:
                 await self.yield_()
             else:
@@ -161,6 +165,21 @@ class Backend(ABC):
 
     @abstractmethod
     def new_event(self) -> Event: ...
+
+
+class BlockingBackend(Backend):
+    """A backend of threads or greenlets."""
+
+    @abstractmethod
+    def receive_now(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
+        """As receive(), without a coroutine."""
+
+    async def receive(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
+        return self.receive_now(outcome, handle, deadline)
 
 
 class TaskBackend(Backend):

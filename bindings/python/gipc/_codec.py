@@ -180,10 +180,10 @@ _named: dict[str, Callable[[], tuple[Encode, Decode]]] = {
 def find(codec: object, which: int) -> Codec:
     """The function of an encoder (which = 0) or a decoder (1), given by name;
     None for raw bytes."""
-    if codec is None or callable(codec):
-        return codec
     if isinstance(codec, str) and codec in _named:
         return _named[codec]()[which]
+    if codec is None or callable(codec):
+        return codec
     raise GIPCError(
         "pipe %r argument must be callable, None, or one of %s, not %r"
         % (

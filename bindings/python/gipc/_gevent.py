@@ -15,25 +15,28 @@ from gevent.hub import Waiter, get_hub
 from greenlet import getcurrent
 
 from . import _native
-from ._backend import Backend, Waiting
+from ._backend import BlockingBackend, Waiting
 from ._deadline import monotonic
-from ._native import READ, WAIT, WRITE, YIELD, take
+from ._native import DONE, READ, WAIT, WRITE, YIELD, take_after
 from ._types import Deadline
 
 
-class GeventBackend(Backend):
+class GeventBackend(BlockingBackend):
     def __init__(self) -> None:
         self.current = getcurrent
 
-    async def receive(self, handle: Waiting, deadline: Deadline) -> Any:
-        # As that of the base class, without a coroutine for each wait.
+    def receive_now(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
+        data: Any = outcome
         while True:
-            data = take(handle._h)
+            data = take_after(data, handle._h)
             if data.__class__ is bytes:
                 return data
             if data == WAIT:
                 if not _wait_with_watcher(handle, READ, deadline):
                     return WAIT
+                data = DONE
             elif data == YIELD:
                 gevent.sleep(0)
             else:

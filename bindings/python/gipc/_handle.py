@@ -21,6 +21,7 @@ from ._backend import Backend, BackgroundFlush, Closable, run
 from ._blocking import current_backend
 from ._deadline import deadline_of
 from ._native import DONE, WAIT, WRITE, FairLock, Locked
+from ._native import close_unused as _close_unused
 from ._settings import Settings
 from ._types import Codec, Deadline
 from .errors import GIPCClosed, GIPCError, GIPCLocked, GIPCTimeout, timed_out
@@ -46,15 +47,11 @@ STALL = 60
 GRACE = 1
 
 # Weak references to the open handles of this process.
-_open: set[weakref.ReferenceType[Any]] = set()
+_open: set[Any] = set()
 _open_in_parent: object = None
 # The processes before this one, whose handles are closed here except those that
 # were passed.  To visit each of ten thousand would take longer than a fork.
 _ancestors: set[int] = set()
-
-
-def _no_handle() -> None:
-    return None
 
 
 class HandleClasses(NamedTuple):
@@ -82,15 +79,18 @@ class _GIPCHandle(Settings):
     # The native handle while it is closed in the background, after the
     # remaining bytes of a put are written.
     _closing: Any = None
+    _is_closed = False
     _lock: FairLock
-    _watcher: tuple[Any, Closable] | None
-    _background_flush: BackgroundFlush | None
+    _watcher: tuple[Any, Closable] | None = None
+    _background_flush: BackgroundFlush | None = None
+    _other_ref: Callable[[], _GIPCHandle | None] | None = None
     _label: str | None = None
+    # In the list of open handles.
+    _ref: weakref.ReferenceType[Any] | None = None
 
     def __init__(self, native: _native.Handle, codec: Codec):
         self._h = native
         self._codec = codec
-        self._other_ref: Callable[[], _GIPCHandle | None] = _no_handle
         self._take_ownership()
 
     @property
@@ -98,7 +98,8 @@ class _GIPCHandle(Settings):
         """The handle of the other direction, if both share one native handle.
         The reference is weak: a duplex handle is closed as soon as it is not
         referred to."""
-        return self._other_ref()
+        other = self._other_ref
+        return None if other is None else other()
 
     @_other.setter
     def _other(self, other: _GIPCHandle) -> None:
@@ -106,13 +107,10 @@ class _GIPCHandle(Settings):
 
     def _take_ownership(self) -> None:
         """Makes this process the owner of the handle."""
-        self._closed = False
         self._owner_pid = _pid
         self._lock = FairLock()
-        self._watcher = None
-        self._background_flush = None
-        self._ref = weakref.ref(self, _open.discard)
-        _open.add(self._ref)
+        self._ref = ref = weakref.ref(self, _open.discard)
+        _open.add(ref)
 
     def _disown(self) -> None:
         """The handle is closed, or passed to another process.  Can be called
@@ -120,8 +118,13 @@ class _GIPCHandle(Settings):
         self._closing = None
         self._stop_watcher()
         self._stop_background_flush()
+        self._forget()
+
+    def _forget(self) -> None:
         _open.discard(self._ref)
-        self._closed = True
+        # Without a reference, Python need not call it for the handle.
+        self._ref = None
+        self._is_closed = True
         self._h = None
 
     def _stop_watcher(self) -> None:
@@ -138,11 +141,11 @@ class _GIPCHandle(Settings):
     def _closed(self) -> bool:
         return self._is_closed or self._owner_pid in _ancestors
 
-    @_closed.setter
-    def _closed(self, closed: bool) -> None:
-        self._is_closed = closed
-
     def _validate(self) -> None:
+        if self._is_closed or self._owner_pid != _pid:
+            self._refuse()
+
+    def _refuse(self) -> NoReturn:
         if self._is_closed:
             raise GIPCClosed("%r has been closed before." % self)
         if self._closed:
@@ -150,11 +153,10 @@ class _GIPCHandle(Settings):
                 "%r was not passed to this process, where it is closed: pass "
                 "it in the arguments of start_process." % self
             )
-        if _pid != self._owner_pid:
-            raise GIPCError(
-                "%r is not registered for current process %d: it belongs to "
-                "process %d." % (self, _pid, self._owner_pid)
-            )
+        raise GIPCError(
+            "%r is not registered for current process %d: it belongs to "
+            "process %d." % (self, _pid, self._owner_pid)
+        )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -220,14 +222,32 @@ class _GIPCHandle(Settings):
 
     def _close_unused(self, limit: CloseLimit) -> None:
         self._validate()
+        if not self._close_at_once():
+            self._close_locked(limit)
+
+    def _close_at_once(self) -> bool:
+        """Closes a handle that no call uses and no loop watches, as most are.
+        False: it is open still."""
+        if self._other_ref or self._watcher or self._background_flush:
+            return False
+        try:
+            if _close_unused(self._h, self._lock) == WAIT:
+                return False
+        except (BrokenPipeError, GIPCClosed):
+            pass  # as for _close_step()
+        self._forget()
+        return True
+
+    def _close_locked(self, limit: CloseLimit) -> None:
         with Locked(self._lock, None) as refused:
             if refused is not None:
                 raise self._in_use()
             self._close(limit)
 
     def _close(self, limit: CloseLimit) -> None:
-        if self._other is not None and self._other._closing is not None:
-            self._closed = True  # with the other direction
+        other = self._other
+        if other is not None and other._closing is not None:
+            self._is_closed = True  # with the other direction
             self._h = None
             return
         self._stop_watcher()
@@ -238,7 +258,7 @@ class _GIPCHandle(Settings):
                 backend.flush_in_background(self)
                 # For all other calls the handle is closed.
                 self._closing = self._h
-                self._closed = True
+                self._is_closed = True
                 self._h = None
                 return
             run(self._write_before_close, backend, limit)
@@ -260,7 +280,8 @@ class _GIPCHandle(Settings):
         """Closes one direction, or the handle.  WAIT: bytes of a cancelled put
         must be written first."""
         try:
-            if self._other is not None and not self._other._closed:
+            other = self._other
+            if other is not None and not other._closed:
                 return self._close_direction(native)
             return _native.close(native)
         except (BrokenPipeError, GIPCClosed):
@@ -399,8 +420,9 @@ CloseLimit = Union[_TotalLimit, _StallLimit]
 
 def close_limit(timeout: float | None) -> CloseLimit:
     """How long close() waits until queued bytes are written."""
-    deadline = deadline_of(timeout)
-    return _StallLimit(STALL) if timeout is None else _TotalLimit(deadline)
+    if timeout is None:
+        return _StallLimit(STALL)
+    return _TotalLimit(deadline_of(timeout))
 
 
 def get_all_handles() -> list[_GIPCHandle]:
@@ -448,4 +470,6 @@ def take_ownership(parent: int, passed: Iterable[_GIPCHandle]) -> None:
     for handle in passed:
         for side in (handle, handle._other):
             if side is not None and side._h is not None:
+                side._is_closed = False
+                side._watcher = side._background_flush = None
                 side._take_ownership()

@@ -278,8 +278,9 @@ def make_pipe(
     decode = _codec.find(decoder, 1)
     number = transport_or_default(transport)
     ends = _native.pipe_duplex() if duplex else _native.pipe()
-    for end in ends:
-        choose_transport(end, number, "a pipe")
+    if number >= 0:
+        for end in ends:
+            choose_transport(end, number, "a pipe")
     if duplex:
         return classes.pair(
             classes.duplex(end, encode, decode) for end in ends

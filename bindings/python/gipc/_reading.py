@@ -20,7 +20,7 @@ class Reading(_GIPCHandle):
     _direction = READ
 
     async def _receive(
-        self, outcome: object, backend: Backend, deadline: Deadline
+        self, outcome: int, backend: Backend, deadline: Deadline
     ) -> bytes:
         """The next message.  outcome: that of the native take, if it was
         tried."""
@@ -31,7 +31,7 @@ class Reading(_GIPCHandle):
                 self._validate()
             if outcome == YIELD:
                 await backend.yield_()
-            data = await backend.receive(self, deadline)
+            data = await backend.receive(outcome, self, deadline)
             if data.__class__ is not bytes:
                 if data == WAIT:
                     raise _no_message()

@@ -18,7 +18,7 @@ from multiprocessing import process as current
 from multiprocessing import spawn, util
 from typing import Any, Callable, NoReturn
 
-from . import _child, _native
+from . import _child, _life, _native
 from ._options import Start
 from ._passing import passing
 from ._popen import Popen
@@ -140,7 +140,7 @@ def _run(data: bytes) -> NoReturn:
         child = _load(data)
         sentinel = _child.parent_sentinel(child._parent_pid)
         try:
-            code = child._bootstrap(parent_sentinel=sentinel)
+            code = _life.run(child, sentinel)
         finally:
             ended = child._ended
     except BaseException:

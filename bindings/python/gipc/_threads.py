@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import _native
-from ._backend import Backend, Waiting
+from ._backend import BlockingBackend, Waiting
 from ._deadline import monotonic, original, time_left
 from ._native import READ, WRITE
 from ._types import Deadline
@@ -16,11 +16,13 @@ _new_lock = original("_thread", "allocate_lock")
 _sleep = original("time", "sleep")
 
 
-class ThreadBackend(Backend):
+class ThreadBackend(BlockingBackend):
     cooperative = False
 
-    async def receive(self, handle: Waiting, deadline: Deadline) -> Any:
-        return _native.receive(handle._h, time_left(deadline))
+    def receive_now(
+        self, outcome: int, handle: Waiting, deadline: Deadline
+    ) -> Any:
+        return _native.receive(outcome, handle._h, time_left(deadline))
 
     async def wait_ready(
         self, handle: Waiting, direction: int, deadline: Deadline

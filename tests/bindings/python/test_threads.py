@@ -4,15 +4,17 @@ handles between threads, starts in a process with threads."""
 import logging
 import logging.handlers
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 
 import gevent
+import gipc
 import pytest
 import support
-from gipc import GIPCLocked, pipe, start_process
+from gipc import GIPCLocked, GIPCProtocolError, pipe, start_process
 from support import Job
 
 
@@ -77,6 +79,21 @@ def test_a_thread_may_get_what_another_puts():
         for n in range(2000):
             w.put(b"%d" % n)
         assert got.get() == [b"%d" % n for n in range(2000)]
+
+
+def test_a_get_raises_what_another_thread_found_just_before_its_wait():
+    from gipc import _native
+
+    ours, theirs = socket.socketpair()
+    with gipc.open(ours, transport="plain") as handle, theirs:
+        h = handle.reader._h
+        assert _native.take(h) == _native.WAIT
+        assert _native.take_after(_native.WAIT, h) == _native.WAIT
+        theirs.send(b"\xff\xff\xff\xf0")
+        with pytest.raises(GIPCProtocolError):
+            _native.take(h)
+        with pytest.raises(GIPCProtocolError):
+            _native.take_after(_native.WAIT, h)
 
 
 def test_many_threads_share_a_pipe():  # H100
