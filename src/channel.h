@@ -65,6 +65,11 @@ public:
     return (in_ != nullptr && in_->in_ring()) ||
            (out_ != nullptr && out_->in_ring());
   }
+  // Of the reader.  Without them a read would drain the socket, which a wait in
+  // the kernel does as well.
+  bool has_bytes_in_ring() noexcept {
+    return in_ != nullptr && in_->has_bytes_in_ring();
+  }
   // Of the writer: all messages are written, so the next byte begins one.
   void end_message() noexcept { at_message_ = true; }
   // Of the reader, after each read: an offer that came with the bytes is
