@@ -38,6 +38,8 @@ end
 
 -- ---- Pipes ----------------------------------------------------------------------
 
+local pipe_options = { duplex = true, codec = true, transport = true }
+
 --- Makes a pipe.
 -- @tparam[opt] table options duplex: both ends read and write; codec: "msgpack",
 -- "raw", "json" or { encode, decode }; transport: "auto", "plain" or "ring", as for
@@ -45,16 +47,17 @@ end
 -- @treturn Handle the reader, or one end
 -- @treturn Handle the writer, or the other end
 function gipc.pipe(options)
-  options = handle.check_options(options, { duplex = true, codec = true, transport = true })
+  options = handle.check_options(options, pipe_options)
   local a, b, code = failure.collecting(options.duplex and native.pipe_duplex or native.pipe)
   if not a then
     return failure.result(b, code)
   end
-  for _, one in ipairs { a, b } do
-    local done, message, refused = transport.choose(one, options.transport, "a pipe")
-    if not done then
-      return failure.result(message, refused)
-    end
+  local done, message, refused = transport.choose(a, options.transport, "a pipe")
+  if done then
+    done, message, refused = transport.choose(b, options.transport, "a pipe")
+  end
+  if not done then
+    return failure.result(message, refused)
   end
   return handle.wrap(a, options), handle.wrap(b, options)
 end
