@@ -123,7 +123,9 @@ int Handle::get(Deadline deadline, View &out) {
         waits || in_ring ? receiver_.next_received(out) : receiver_.next(out);
     if (result != -EAGAIN)
       return result;
-    ssize_t got = in_ring ? receiver_.receive() : -EAGAIN;
+    bool receives =
+        in_ring && (!waits || receiver_.channel().has_bytes_in_ring());
+    ssize_t got = receives ? receiver_.receive() : -EAGAIN;
     if (got == -ENOMEM)
       return -ENOMEM;
     if (got == -EAGAIN) {

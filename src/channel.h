@@ -41,6 +41,10 @@ public:
   // is the end of the stream.
   ssize_t read(const iovec *parts, int count) noexcept;
   ssize_t write(const iovec *parts, int count) noexcept;
+  // The same for at most 64 KiB while writes_ring() is true.
+  ssize_t write_small(const iovec *parts, int count) noexcept {
+    return send(parts, count);
+  }
   // The same, but waits in the kernel, where the thread may be cancelled.
   // -EAGAIN: this descriptor or system does not support that.  *moved as in
   // os.h.
@@ -64,6 +68,14 @@ public:
   bool in_ring() const noexcept {
     return (in_ != nullptr && in_->in_ring()) ||
            (out_ != nullptr && out_->in_ring());
+  }
+  bool writes_ring() const noexcept {
+    return out_ != nullptr && out_->in_ring();
+  }
+  // Of the reader.  Without them a read would drain the socket, which a wait in
+  // the kernel does as well.
+  bool has_bytes_in_ring() noexcept {
+    return in_ != nullptr && in_->has_bytes_in_ring();
   }
   // Of the writer: all messages are written, so the next byte begins one.
   void end_message() noexcept { at_message_ = true; }

@@ -37,6 +37,9 @@ public:
     return memory_.page().offer.load(std::memory_order_relaxed) ==
            RingPage::withdrawn;
   }
+  bool has_bytes_in_ring() noexcept {
+    return in_ring() && reader_.available() != 0;
+  }
   // After the control frame, with the bytes received behind it.  0 or an error.
   static constexpr size_t most_behind = 4096;
   int enter(const unsigned char *data, size_t size) noexcept;
@@ -83,6 +86,7 @@ private:
   ssize_t look(int fd) noexcept;
   int wait(int fd);
   void drain(int fd) noexcept;
+  void take_byte(int fd) noexcept;
   void drained(ssize_t size, int descriptor) noexcept;
   void parse(size_t size) noexcept;
   size_t behind() const noexcept { return door_end_ - door_begin_; }

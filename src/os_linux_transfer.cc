@@ -9,6 +9,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if __has_include(<sys/single_threaded.h>) // glibc 2.32
+#include <sys/single_threaded.h>
+#endif
+
 // Names that older kernel and C library headers lack.
 #ifndef RWF_NOSIGNAL
 #define RWF_NOSIGNAL 0x100 // Linux 6.18
@@ -173,8 +177,32 @@ ssize_t send_descriptor_now(int fd, const iovec *parts, int count,
 
 const bool has_waiting_transfers = true;
 
+namespace {
+
+// Whether this thread cannot be cancelled, because there is no other one.
+bool is_only_thread() noexcept {
+#ifdef _SYS_SINGLE_THREADED_H
+  return own_calls && __libc_single_threaded != 0;
+#else
+  return false;
+#endif
+}
+
+} // namespace
+
 int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved) {
+  // 4 % of a round trip of 64 B.
+  if (count == 1 && is_only_thread()) {
+    ssize_t size = sys::retry_cancellable("recvmmsg", [&] {
+      return ::syscall(SYS_recvfrom, fd, parts->iov_base, parts->iov_len, 0,
+                       nullptr, nullptr);
+    });
+    if (size < 0)
+      return static_cast<int>(size);
+    *moved = size;
+    return 0;
+  }
   OneMessage message(parts, count, moved);
   ssize_t result = sys::retry_cancellable("recvmmsg", [&] {
     return ::recvmmsg(fd, &message.header, 1, 0, nullptr);

@@ -109,6 +109,8 @@ public:
            (borrowing() ? header_size_ + payload_size_ - payload_sent_ : 0);
   }
   uint64_t messages() const noexcept { return messages_; }
+  // A message was written that was never queued.
+  void note_written() noexcept { ++messages_; }
   size_t memory() const noexcept { return queue_.capacity(); }
   void clear() noexcept;
 

@@ -228,13 +228,37 @@ int Sender::put_start(const void *data, size_t size) noexcept {
   return lock ? begin_put(data, size) : GIPC_ELOCKED;
 }
 
+// A ring is as near as the queue: a small message is written without it.  What
+// is left then waits in the queue, as after any other write.
+int Sender::put_in_ring(const void *data, size_t size) noexcept {
+  unsigned char header[frame::long_header];
+  iovec parts[] = {{header, frame::encode(size, header)},
+                   {const_cast<void *>(data), size}};
+  ssize_t written = channel_.write_small(parts, 2);
+  if (written == static_cast<ssize_t>(parts[0].iov_len + size)) {
+    channel_.count(written);
+    channel_.end_message();
+    outbox_.note_written();
+    return 0;
+  }
+  if (int error = outbox_.put(data, size))
+    return written > 0 ? fail_with(error) : error;
+  int result = sent(written);
+  return result != 0 ? result : send_some();
+}
+
 int Sender::begin_put(const void *data, size_t size) noexcept {
   bool copy = size <= small;
-  if (!copy)
-    outbox_.borrow(data, size);
-  else if (int error = outbox_.put(data, size))
-    return error;
-  int result = send_some();
+  int result;
+  if (copy && outbox_.empty() && channel_.writes_ring()) {
+    result = put_in_ring(data, size);
+  } else {
+    if (!copy)
+      outbox_.borrow(data, size);
+    else if (int error = outbox_.put(data, size))
+      return error;
+    result = send_some();
+  }
   if (result != -EAGAIN)
     return result;
   // If the whole copy is still queued, no byte of it was written, and the

@@ -161,6 +161,7 @@ private:
   int sent(ssize_t size) noexcept;
   int send_at_once() noexcept;
   int put_large(const void *data, size_t size) noexcept;
+  int put_in_ring(const void *data, size_t size) noexcept;
   int queue_or_send(const void *data, size_t size) noexcept;
 
   // The generation of the process that is ending.

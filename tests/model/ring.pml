@@ -55,7 +55,7 @@ bool w_gone, r_gone;          /* that end of the socket is closed */
 bool kill_w, kill_r;
 bool r_closes;                /* the reader's close has begun */
 bool w_quiet;                 /* the writer has put all and does not close */
-bool w_waits, r_waits;        /* in poll(2) */
+bool w_waits, r_waits;        /* in poll(2), the reader also in recv(2) */
 bool r_stops;                 /* the reader gets no more, and does not close */
 byte accepted;                /* units whose put has returned */
 byte taken;                   /* units that the reader has returned */
@@ -133,6 +133,20 @@ inline drain() {
     :: weight > 0 || mark ->
        view_r = view_r | on_socket; weight = 0; on_socket = 0;
        if :: mark -> mark = false; marked = true :: else fi
+    :: else -> if :: w_gone -> over = true; view_r = ALL :: else fi
+    fi
+  }
+}
+
+/* One recv(2) of one byte, which may be a part of a filler.  It carries the view
+ * of its sender, who may have sent others since. */
+inline take_byte() {
+  atomic {
+    if
+    :: weight > 1 -> if :: weight = weight - 1 :: skip fi
+    :: weight == 1 -> view_r = view_r | on_socket; weight = 0; on_socket = 0
+    :: weight == 0 && mark ->
+       view_r = view_r | on_socket; mark = false; marked = true; on_socket = 0
     :: else -> if :: w_gone -> over = true; view_r = ALL :: else fi
     fi
   }
@@ -264,7 +278,11 @@ ended:
      fi;
 #ifndef FAULT_NO_DRAIN
      if
-     :: raised -> raised = false; drain();
+     :: raised -> raised = false;
+        if
+        :: drain()
+        :: newest[READER] == 0 -> take_byte()
+        fi;
         if :: over || marked -> goto ended :: else fi
      :: else
      fi;
@@ -363,7 +381,15 @@ would_block:
 #endif
      r_waits = true;
      if
-     :: READABLE -> r_waits = false
+     :: READABLE -> r_waits = false /* in poll(2) */
+#ifndef FAULT_NO_DRAIN
+     :: READABLE -> take_byte(); r_waits = false; /* in recv(2) */
+        load(view_r, HEAD, head);
+        raised = (head == tail);
+#ifdef FAULT_WAITS_AGAIN /* the flag is not raised for the next wait */
+        if :: over || marked || head != tail -> skip :: else -> goto would_block fi
+#endif
+#endif
      :: w_quiet && taken == UNITS && !READABLE -> goto r_end
      fi
   od;
