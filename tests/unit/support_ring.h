@@ -1,0 +1,1 @@
+#include "../api/support_ring.h"
