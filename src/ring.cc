@@ -93,17 +93,16 @@ double RingMemory::least_idle = 1;
 // ---- Memory -----------------------------------------------------------------
 
 int RingMemory::create(size_t capacity, Fd &fd) noexcept {
+  // Under the lock, so that a concurrently forked child closes its copy, and no
+  // other thread looks at the page before it is one.
+  registry::Lock hold;
+  places.renew();
+  if (!places->have_room())
+    return -EMFILE; // before there is memory for it
   Fd made;
-  {
-    // Under the lock, so that a concurrently forked child closes its copy.
-    registry::Lock hold;
-    places.renew();
-    if (!places->have_room())
-      return -EMFILE; // before there is memory for it
-    if (int error = os::make_shared_memory(header + capacity, made))
-      return error;
-    registry::note_made(made.get());
-  }
+  if (int error = os::make_shared_memory(header + capacity, made))
+    return error;
+  registry::note_made(made.get());
   if (int error = map(made.get()))
     return error;
   new (memory_) RingPage{};

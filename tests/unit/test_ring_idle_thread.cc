@@ -85,8 +85,13 @@ void the_idlest_leaves_its_ring_and_keeps_its_messages(void **) {
       get_number(pipe.r, pipe.got++);
   }
   assert_true(left >= 8);
-  // Those come back when they are used.
-  use_rings(old, nullptr);
+  // Those come back by themselves when they are used, whichever side left.
+  for (Pipe &pipe : old)
+    for (int i = 0; !pipe.uses_ring(); ++i) {
+      assert_true(i < 60000); // 16384 from one offer to the next
+      put_number(pipe.w, pipe.put++);
+      get_number(pipe.r, pipe.got++);
+    }
   free_pipes(old);
   free_pipes(young);
 }
@@ -226,7 +231,7 @@ void answers_come_while_rings_change_hands(void **) {
       size_t size;
       uint32_t n = 0, was = 0;
       bool demanded = true;
-      for (; n < rounds; ++n) {
+      for (; n < rounds || left == 0; ++n) {
         bool ring = transport(a, GIPC_WRITE) == GIPC_TRANSPORT_RING;
         left += was == GIPC_TRANSPORT_RING && !ring && !demanded ? 1 : 0;
         was = ring ? GIPC_TRANSPORT_RING : GIPC_TRANSPORT_PLAIN;
@@ -238,7 +243,7 @@ void answers_come_while_rings_change_hands(void **) {
             memcmp(data, &n, size) != 0)
           break;
       }
-      good += n == rounds ? 1 : 0;
+      good += n >= rounds ? 1 : 0;
       gipc_handle_free(a);
     });
   }
