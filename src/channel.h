@@ -19,15 +19,30 @@
 #include <cstdint>
 #include <memory>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
 namespace gipc {
 
 // Until identify() is called, a channel is treated as a local socket.
-class Channel {
+class Channel final : private RingUser {
 public:
   Channel() noexcept;
+
+  // A lock that is not waited for: the thread that uses the channel.  A writer
+  // has it for each call; a reader for what it does in a ring, because another
+  // thread may leave an idle one.
+  bool begin_use() noexcept {
+    return __builtin_expect(try_use(), 1) || begin_use_after_leaving();
+  }
+  void end_use() noexcept {
+    user_.store(pthread_t{}, std::memory_order_release);
+  }
+  bool is_used_by_this_thread() const noexcept {
+    return pthread_equal(user_.load(std::memory_order_relaxed),
+                         pthread_self()) != 0;
+  }
 
   // Finds out how to read or write fd.  -EBADF, or -EINVAL for a socket that
   // keeps message boundaries.
@@ -75,7 +90,10 @@ public:
   // Of the reader.  Without them a read would drain the socket, which a wait in
   // the kernel does as well.
   bool has_bytes_in_ring() noexcept {
-    return in_ != nullptr && in_->has_bytes_in_ring();
+    if (in_ == nullptr)
+      return false;
+    Use use(*this);
+    return in_->has_bytes_in_ring();
   }
   // Of the writer: all messages are written, so the next byte begins one.
   void end_message() noexcept { at_message_ = true; }
@@ -92,7 +110,10 @@ public:
   // Whether read() would return something although the descriptor may not be
   // readable.  If not, it is as if read() had returned -EAGAIN.
   bool is_ready() noexcept {
-    return __builtin_expect(in_ != nullptr, 0) && in_->is_ready(fd());
+    if (__builtin_expect(in_ == nullptr, 1))
+      return false;
+    Use use(*this);
+    return in_->is_ready(fd());
   }
   // The number of received bytes that are not in the socket.
   size_t held() const noexcept { return in_ != nullptr ? in_->held() : 0; }
@@ -148,7 +169,31 @@ public:
 
 private:
   enum class Way { socket, flags, now, polled };
+  // Of a reader.  What two threads do at once with one handle, or a signal
+  // handler inside a call, is the program's error as it is without a ring.
+  class Use {
+  public:
+    explicit Use(Channel &channel) noexcept
+        : channel_(channel), held_(channel.begin_use()) {}
+    ~Use() {
+      if (held_)
+        channel_.end_use();
+    }
+    Use(const Use &) = delete;
+    Use &operator=(const Use &) = delete;
 
+  private:
+    Channel &channel_;
+    bool held_;
+  };
+
+  bool try_use() noexcept {
+    pthread_t none{};
+    return user_.compare_exchange_strong(none, pthread_self(),
+                                         std::memory_order_acquire);
+  }
+  bool begin_use_after_leaving() noexcept;
+  bool leave_idle() noexcept override;
   int read_ring_waiting(const iovec *parts, int count, volatile ssize_t *moved,
                         bool &done);
   ssize_t receive(const iovec *parts, int count) noexcept;
@@ -162,6 +207,7 @@ private:
   void end_in() noexcept;
   void end_out() noexcept;
 
+  std::atomic<pthread_t> user_{};
   registry::Held fd_;
   Way way_ = Way::socket;
   bool local_ = true;

@@ -115,7 +115,8 @@ public:
   // passed to a program child.
   int check_pass(bool exec) const noexcept;
   // Called before and after a fork that passes the handle: while the child may
-  // own the queue, the end of this process in another thread must not write it.
+  // own the queue, the end of this process in another thread must not write it,
+  // and no thread leaves the ring.
   int begin_pass() noexcept;
   void end_pass() noexcept;
   // A child gets a copy of this descriptor, and not as a handle: a handle that

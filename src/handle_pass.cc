@@ -16,8 +16,12 @@ int Handle::check_pass(bool exec) const noexcept {
 }
 
 int Handle::begin_pass() noexcept {
-  if (int error = sender_.begin_pass())
-    return error;
+  if (!sender_.channel().begin_use())
+    return GIPC_ELOCKED;
+  if (!receiver_.channel().begin_use()) {
+    sender_.channel().end_use();
+    return GIPC_ELOCKED;
+  }
   int error = receiver_.channel().keep_at_fork(true);
   if (error == 0)
     error = sender_.channel().keep_at_fork(true);
@@ -30,7 +34,8 @@ void Handle::end_pass() noexcept {
   // If this fails, later children have the memory and do not use it.
   (void)receiver_.channel().keep_at_fork(false);
   (void)sender_.channel().keep_at_fork(false);
-  sender_.end_pass();
+  receiver_.channel().end_use();
+  sender_.channel().end_use();
 }
 
 int Handle::make_plain(int fd) noexcept {

@@ -39,7 +39,7 @@ int Incoming::resume(int memory) noexcept {
 }
 
 int Incoming::enter(const unsigned char *data, size_t size) noexcept {
-  if (state_ != State::accepted || size > sizeof door_)
+  if (state() != State::accepted || size > sizeof door_)
     return GIPC_EPROTOCOL;
   state_ = State::ring;
   raised_ = true;
@@ -94,10 +94,10 @@ void Incoming::take_byte(int fd) noexcept {
   drained(os::receive_now(fd, &part, 1), -1);
 }
 
-void Incoming::end_ring() noexcept {
+void Incoming::end_ring(State next) noexcept {
   memory_.unmap();
   descriptor_of_memory_.reset();
-  state_ = State::plain;
+  state_ = next;
 }
 
 // ---- The ring ---------------------------------------------------------------
@@ -127,6 +127,11 @@ ssize_t Incoming::take_behind(const iovec *parts, int count) noexcept {
 // was looked at after that: FAULT_SELECT, FAULT_NO_DRAIN.
 ssize_t Incoming::look(int fd) noexcept {
   ssize_t size = reader_.available();
+  // If the wait received the bell, the socket is empty: FAULT_WAITS_AGAIN.
+  if (woken_) {
+    woken_ = false;
+    raised_ = size == 0;
+  }
   if (size != 0)
     return size;
   if (raised_) {
@@ -156,7 +161,7 @@ ssize_t Incoming::look(int fd) noexcept {
 }
 
 ssize_t Incoming::read(int fd, const iovec *parts, int count) noexcept {
-  if (state_ == State::ring) {
+  if (state() == State::ring) {
     ssize_t size = look(fd);
     if (size > 0)
       return take(parts, count, fd);
@@ -166,7 +171,7 @@ ssize_t Incoming::read(int fd, const iovec *parts, int count) noexcept {
       return error_;
     end_ring();
   }
-  if (state_ == State::left) {
+  if (state() == State::left) {
     drain(fd);
     if (!marked_)
       return broken_ != 0 ? broken_ : ended_ ? error_ : -EAGAIN;
@@ -175,7 +180,7 @@ ssize_t Incoming::read(int fd, const iovec *parts, int count) noexcept {
   return behind() > 0 ? take_behind(parts, count) : -EAGAIN;
 }
 
-// As take_byte(), but waits.  0; -EAGAIN: that is not supported.
+// As take_byte(), but waits.
 int Incoming::wait(int fd) {
   iovec part{door_, 1};
   // A destructor, because the thread may be cancelled after the transfer.
@@ -194,46 +199,30 @@ int Incoming::wait(int fd) {
   }
   if (is_temporary(error) || error == -ENOSYS || error == -EPERM)
     return -EAGAIN;
-  // If that was the bell, the socket is empty: FAULT_WAITS_AGAIN.  Else it is
-  // drained next.  Also, recvmmsg(2) reports an error of the socket, once,
-  // before the bytes that were received earlier are read (Linux 6.18).
-  raised_ = error != 0 || !has_bytes_in_ring();
+  // recvmmsg(2) reports an error of the socket, once, before the bytes that
+  // were received earlier are read (Linux 6.18): these are drained next.
+  woken_ = error == 0;
   return 0;
 }
 
-int Incoming::read_waiting(int fd, const iovec *parts, int count,
-                           volatile ssize_t *moved) {
-  for (;;) {
-    ssize_t size = read(fd, parts, count);
-    if (size >= 0) {
-      *moved = size;
-      return 0;
-    }
-    if (size != -EAGAIN || is_done())
-      return static_cast<int>(size);
-    if (int error = wait(fd))
-      return error;
-  }
-}
-
 bool Incoming::is_ready(int fd) noexcept {
-  if (state_ == State::ring) {
+  if (state() == State::ring) {
     // Without a drain since the last look, the next bytes wake this side.
     if (armed_ && reader_.is_asleep())
       return reader_.available() != 0;
     return look(fd) != -EAGAIN;
   }
-  return state_ == State::plain && behind() > 0;
+  return state() == State::plain && behind() > 0;
 }
 
 size_t Incoming::held() const noexcept {
-  return behind() + (state_ == State::ring ? reader_.seen() : 0);
+  return behind() + (in_ring() ? reader_.seen() : 0);
 }
 
 // ---- Leaving ----------------------------------------------------------------
 
 void Incoming::close() noexcept {
-  if (memory_.is_mapped() && state_ != State::plain)
+  if (memory_.is_mapped() && state() != State::plain)
     reader_.close();
 }
 
@@ -257,35 +246,45 @@ void Incoming::arrive_in_child(bool kept) noexcept {
 
 int Incoming::prepare_exec(int &memory) noexcept {
   memory = -1;
-  if (state_ == State::accepted)
+  if (state() == State::accepted)
     return take_back() ? 0 : -EBUSY;
-  if (state_ == State::plain)
+  if (state() == State::plain)
     return behind() > 0 ? -EBUSY : 0;
   // The mark was read here, so the program would wait for it forever.
-  if (state_ == State::left || marked_ || !descriptor_of_memory_)
+  if (state() == State::left || marked_ || !descriptor_of_memory_)
     return -EBUSY;
   memory = descriptor_of_memory_.get();
+  passed_on_ = true; // which holds for a start that fails, too
   return 0;
 }
 
 int Incoming::leave(int fd) noexcept {
-  if (state_ == State::accepted) {
+  if (state() == State::accepted) {
     if (!take_back())
       return -EBUSY;
-  } else if (state_ == State::ring) {
+  } else if (state() == State::ring) {
     ssize_t size = look(fd);
     if (size > 0 || (size == -EAGAIN && !reader_.leave()))
       return -EBUSY;
-    end_ring();
-    state_ = State::left;
+    end_ring(State::left);
   }
-  if (state_ == State::left) {
+  if (state() == State::left) {
     drain(fd);
     if (!marked_ && !ended_)
       return -EBUSY;
     state_ = State::plain;
   }
   return behind() > 0 ? -EBUSY : 0;
+}
+
+bool Incoming::leave_idle() noexcept {
+  if (!in_ring() || passed_on_)
+    return false;
+  raised_ = true; // a byte may come for the flag, though nobody waits
+  if (!reader_.leave_idle())
+    return false;
+  end_ring(State::left);
+  return true;
 }
 
 } // namespace gipc

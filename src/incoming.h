@@ -6,6 +6,7 @@
 #include "ring.h"
 #include "this_process.h"
 
+#include <atomic>
 #include <cstddef>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -21,6 +22,7 @@ public:
     plain // on the socket
   };
 
+  explicit Incoming(RingUser *user = nullptr) noexcept : memory_(user) {}
   // Accepts an offer.  False: it is not one, or it is withdrawn.
   bool accept(registry::Held memory) noexcept;
   // In a program that the ring was passed to: reads on where the parent ended.
@@ -30,8 +32,10 @@ public:
   // The descriptor that such a program needs, or -1.  0; -EBUSY: messages must
   // be got first.
   int prepare_exec(int &memory) noexcept;
-  State state() const noexcept { return state_; }
-  bool in_ring() const noexcept { return state_ == State::ring; }
+  State state() const noexcept {
+    return state_.load(std::memory_order_relaxed);
+  }
+  bool in_ring() const noexcept { return state() == State::ring; }
   // Of an accepted offer: the writer was passed on, and sends no control frame.
   bool is_withdrawn() const noexcept {
     return memory_.page().offer.load(std::memory_order_relaxed) ==
@@ -46,14 +50,15 @@ public:
   // The number of bytes moved, -EAGAIN or another error, 0 at the end.  After
   // -EAGAIN the socket is readable as soon as there are more bytes.
   ssize_t read(int fd, const iovec *parts, int count) noexcept;
-  // As read(), but waits in the kernel, where the thread may be cancelled.
-  int read_waiting(int fd, const iovec *parts, int count,
-                   volatile ssize_t *moved);
+  // After -EAGAIN: waits in the kernel, where the thread may be cancelled, for
+  // bytes on the socket.  0: read() again; -EAGAIN: that is not supported.
+  // Meanwhile leave_idle() may be called.
+  int wait(int fd);
   // Whether read() would return something other than -EAGAIN.
   bool is_ready(int fd) noexcept;
   // Whether the next bytes are those of the socket alone.
   bool is_done() const noexcept {
-    return state_ == State::plain && behind() == 0;
+    return state() == State::plain && behind() == 0;
   }
   // Number of bytes that can be read without the socket.
   size_t held() const noexcept;
@@ -61,6 +66,9 @@ public:
   // in it, or the socket has to be read up to the mark, which comes with the
   // writer's next message.
   int leave(int fd) noexcept;
+  // For another ring, between two calls: as leave(), and a later offer may be
+  // accepted.  False: there are bytes to read, or another process reads on.
+  bool leave_idle() noexcept;
   // The reader is closed, so the writer's next write fails.
   void close() noexcept;
   // A descriptor that came with bytes behind the mark.
@@ -84,20 +92,21 @@ private:
   ssize_t take(const iovec *parts, int count, int fd) noexcept;
   ssize_t take_behind(const iovec *parts, int count) noexcept;
   ssize_t look(int fd) noexcept;
-  int wait(int fd);
   void drain(int fd) noexcept;
   void take_byte(int fd) noexcept;
   void drained(ssize_t size, int descriptor) noexcept;
   void parse(size_t size) noexcept;
   size_t behind() const noexcept { return door_end_ - door_begin_; }
-  void end_ring() noexcept;
+  void end_ring(State next = State::plain) noexcept;
   bool take_back() noexcept;
   iovec door() noexcept { return {door_, sizeof door_}; }
 
-  State state_ = State::plain;
+  // Another thread may leave the ring.
+  std::atomic<State> state_{State::plain};
   RingMemory memory_;
   RingReader reader_{memory_};
   bool raised_ = false; // true if the socket may have bytes to drain
+  bool woken_ = false;  // true after a wait that received bytes
   bool armed_ = false;  // true from a look that found nothing to the next drain
   bool ended_ = false;  // true after the end of the socket
   bool marked_ = false; // true after the mark
@@ -105,6 +114,7 @@ private:
   int broken_ = 0;      // GIPC_EPROTOCOL after other bytes than those
   registry::Held descriptor_; // came with bytes behind the mark
   registry::Held descriptor_of_memory_;
+  bool passed_on_ = false; // true if a program may read on
   uint64_t sleeps_ = 0;
   // Bytes of the stream that were received together with the mark.
   size_t door_begin_ = 0, door_end_ = 0;

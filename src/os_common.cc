@@ -167,7 +167,12 @@ int close_run(unsigned first, unsigned last) noexcept {
     close_each(first, last);
     return 0;
   }
-  return close_listed(first, last) == 0 ? 0 : close_up_to_limit(first, last);
+  // Once more if it failed, maybe for want of memory for a moment: to close a
+  // million numbers one by one takes a tenth of a second.
+  for (int attempt = 0; attempt < 2; ++attempt)
+    if (close_listed(first, last) == 0)
+      return 0;
+  return close_up_to_limit(first, last);
 }
 
 // In a child of spawn_by_fork(): what it tells its progress through.

@@ -60,7 +60,7 @@ ssize_t Outgoing::write_offered(int fd, const iovec *parts, int count,
   if (now == RingPage::accepted) {
     if (at_message && offer.compare_exchange_strong(now, RingPage::switched)) {
       int error = change(fd);
-      if (error == 0 && state_ != State::offered)
+      if (error == 0 && state() != State::offered)
         return write(fd, parts, count, true);
       if (error != 0 && error != -EAGAIN)
         return error;
@@ -108,7 +108,7 @@ int Outgoing::change(int fd) noexcept {
 
 ssize_t Outgoing::write(int fd, const iovec *parts, int count,
                         bool at_message) noexcept {
-  switch (state_) {
+  switch (state()) {
   case State::offered:
     return write_offered(fd, parts, count, at_message);
   case State::ring:
@@ -139,11 +139,13 @@ ssize_t Outgoing::write_ring(int fd, const iovec *parts, int count) noexcept {
     error = ring_bell(fd);
     break;
   case RingWriter::Due::left:
+    refused_ = true;
+    [[fallthrough]];
+  case RingWriter::Due::left_idle:
     // It left an empty ring, so these bytes, which are written to the socket
     // instead, are all that it has not read.
     if (!writer_.is_read_up_to(size))
       return GIPC_EPROTOCOL;
-    refused_ = true;
     end_ring(fd, State::leaving);
     return write_marked(fd, parts, count);
   }
@@ -200,7 +202,7 @@ int Outgoing::check_peer(int fd, size_t size) noexcept {
 // ---- Back to the socket -----------------------------------------------------
 
 void Outgoing::end_ring(int fd, State next) noexcept {
-  if (state_ == State::ring) // the kernel doubles what is set
+  if (state() == State::ring) // the kernel doubles what is set
     (void)os::set_send_buffer(fd, send_buffer_ / 2);
   memory_.unmap();
   state_ = next;
@@ -219,18 +221,25 @@ ssize_t Outgoing::write_marked(int fd, const iovec *parts, int count) noexcept {
 }
 
 int Outgoing::leave(int fd) noexcept {
-  if (state_ == State::offered) {
+  if (state() == State::offered) {
     // Either way the peer reads on from the socket.
     memory_.page().offer.store(RingPage::withdrawn);
     end_ring(fd, State::plain);
-  } else if (state_ == State::ring) {
+  } else if (state() == State::ring) {
     refused_ = !writer_.leave();
     end_ring(fd, State::leaving);
   }
-  if (state_ != State::leaving)
+  if (state() != State::leaving)
     return 0;
   ssize_t size = write_marked(fd, nullptr, 0);
   return size < 0 ? static_cast<int>(size) : 0;
+}
+
+bool Outgoing::leave_idle(int fd) noexcept {
+  if ((state() != State::ring && state() != State::offered) || writer_.waits())
+    return false;
+  (void)leave(fd); // a mark that cannot be sent now goes with the next bytes
+  return true;
 }
 
 } // namespace gipc

@@ -12,6 +12,7 @@
 #include "fd.h"
 #include "ring.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <sys/types.h>
@@ -28,6 +29,7 @@ public:
     plain    // on the socket
   };
 
+  explicit Outgoing(RingUser *user = nullptr) noexcept : memory_(user) {}
   // Writes bytes, the first of which begin a message, and offers a ring of this
   // capacity with them.  A number of bytes or an error; state() is plain if no
   // ring could be offered.
@@ -36,17 +38,21 @@ public:
   // at_message: the first byte begins a message.
   ssize_t write(int fd, const iovec *parts, int count,
                 bool at_message) noexcept;
-  State state() const noexcept { return state_; }
-  bool in_ring() const noexcept { return state_ == State::ring; }
+  State state() const noexcept {
+    return state_.load(std::memory_order_relaxed);
+  }
+  bool in_ring() const noexcept { return state() == State::ring; }
   // Whether a later offer may be accepted.  Not if the reader took the ring
   // back, or left it: then the descriptor may be that of another program.
   bool may_offer_again() const noexcept {
-    return state_ == State::plain && !refused_;
+    return state() == State::plain && !refused_;
   }
   // An offer is withdrawn if it is not accepted.
   void insist() noexcept { patience_ = UINT32_MAX; }
   // Goes back to the socket.  0; -EAGAIN: the mark could not be sent.
   int leave(int fd) noexcept;
+  // For another ring, between two calls.  False: the writer waits for room.
+  bool leave_idle(int fd) noexcept;
 
   uint64_t bells() const noexcept { return bells_; }
   uint64_t stalls() const noexcept { return stalls_; }
@@ -69,7 +75,8 @@ private:
   // Number of writes that an offer stands.
   static constexpr uint32_t usual_patience = 1000;
 
-  State state_ = State::plain;
+  // Another thread may leave the ring.
+  std::atomic<State> state_{State::plain};
   RingMemory memory_;
   RingWriter writer_{memory_};
   uint32_t patience_ = usual_patience;
@@ -77,7 +84,7 @@ private:
   size_t unchecked_ = 0;
   int send_buffer_ = 0; // size to restore
   bool bell_due_ = false;
-  bool refused_ = false; // true after the reader has taken the ring back
+  bool refused_ = false; // true after the reader has left for good
   uint64_t bells_ = 0, stalls_ = 0;
 };
 

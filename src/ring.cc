@@ -1,6 +1,7 @@
 // A ring of bytes in memory that two processes share.
 #include "ring.h"
 
+#include "deadline.h"
 #include "gipc.h"
 #include "os.h"
 #include "this_process.h"
@@ -17,41 +18,91 @@ namespace {
 
 void fence() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
+} // namespace
+
 // ---- Places -----------------------------------------------------------------
 
-struct Places {
+// Guarded by the registry's lock.
+struct RingPlaces {
+  void enter(RingMemory &memory) noexcept;
+  void leave(RingMemory &memory) noexcept;
+  bool have_room() noexcept;
+  bool leave_idlest() noexcept;
+
   int taken = 0;
+  RingMemory *first = nullptr;
 };
-PerProcess<Places> places; // guarded by the registry's lock
 
-bool take_place() noexcept {
-  registry::Lock hold;
-  places.renew();
-  if (places->taken >= RingMemory::most_rings)
-    return false;
-  ++places->taken;
-  return true;
-}
+namespace {
 
-void leave_place() noexcept {
-  registry::Lock hold;
-  places.renew();
-  --places->taken;
-}
+PerProcess<RingPlaces> places;
 
 } // namespace
+
+void RingPlaces::enter(RingMemory &memory) noexcept {
+  ++taken;
+  memory.seen_ = 0;
+  memory.idle_since_ = monotonic_now();
+  memory.previous_ = nullptr;
+  memory.next_ = first;
+  if (first != nullptr)
+    first->previous_ = &memory;
+  first = &memory;
+}
+
+void RingPlaces::leave(RingMemory &memory) noexcept {
+  --taken;
+  if (memory.next_ != nullptr)
+    memory.next_->previous_ = memory.previous_;
+  (memory.previous_ != nullptr ? memory.previous_->next_ : first) =
+      memory.next_;
+}
+
+bool RingPlaces::have_room() noexcept {
+  return taken < RingMemory::most_rings || leave_idlest();
+}
+
+// The ring that is idle for the longest time is left, if it can be.
+bool RingPlaces::leave_idlest() noexcept {
+  double now = monotonic_now();
+  for (RingMemory *memory = first; memory != nullptr; memory = memory->next_) {
+    uint32_t head = memory->page().head.load(std::memory_order_relaxed);
+    if (head == memory->seen_)
+      continue;
+    memory->seen_ = head;
+    memory->idle_since_ = now;
+  }
+  for (;;) {
+    RingMemory *idlest = nullptr;
+    for (RingMemory *memory = first; memory != nullptr; memory = memory->next_)
+      if (memory->user_ != nullptr &&
+          now - memory->idle_since_ > RingMemory::least_idle &&
+          (idlest == nullptr || memory->idle_since_ < idlest->idle_since_))
+        idlest = memory;
+    if (idlest == nullptr)
+      return false;
+    idlest->idle_since_ = now; // it is in use, unless it is left
+    if (idlest->user_->leave_idle())
+      return true;
+  }
+}
+
+// To a ring and back takes less than a millisecond, a thousandth of this.
+double RingMemory::least_idle = 1;
 
 // ---- Memory -----------------------------------------------------------------
 
 int RingMemory::create(size_t capacity, Fd &fd) noexcept {
+  // Under the lock, so that a concurrently forked child closes its copy, and no
+  // other thread looks at the page before it is one.
+  registry::Lock hold;
+  places.renew();
+  if (!places->have_room())
+    return -EMFILE; // before there is memory for it
   Fd made;
-  {
-    // Under the lock, so that a concurrently forked child closes its copy.
-    registry::Lock hold;
-    if (int error = os::make_shared_memory(header + capacity, made))
-      return error;
-    registry::note_made(made.get());
-  }
+  if (int error = os::make_shared_memory(header + capacity, made))
+    return error;
+  registry::note_made(made.get());
   if (int error = map(made.get()))
     return error;
   new (memory_) RingPage{};
@@ -62,33 +113,34 @@ int RingMemory::create(size_t capacity, Fd &fd) noexcept {
 int RingMemory::open(int fd) noexcept { return map(fd); }
 
 int RingMemory::map(int fd) noexcept {
-  if (!take_place())
+  registry::Lock hold;
+  places.renew();
+  if (!places->have_room())
     return -EMFILE;
   void *memory;
   size_t size = 0;
-  int error = os::map_shared_memory(fd, header + most, memory, size);
-  if (error != 0) {
-    leave_place();
+  if (int error = os::map_shared_memory(fd, header + most, memory, size))
     return error;
-  }
   size_t capacity = size > header ? size - header : 0;
   if (capacity < least || (capacity & (capacity - 1)) != 0) {
     ::munmap(memory, size);
-    leave_place();
     return -EINVAL;
   }
   memory_ = memory;
   size_ = size;
   capacity_ = static_cast<uint32_t>(capacity);
+  places->enter(*this);
   return 0;
 }
 
 void RingMemory::unmap() noexcept {
+  registry::Lock hold; // another thread may be leaving the ring
   if (!is_mapped())
     return;
+  places.renew();
+  places->leave(*this);
   ::munmap(memory_, size_);
   memory_ = nullptr;
-  leave_place();
 }
 
 int RingMemory::keep_at_fork(bool on) noexcept {
@@ -103,7 +155,7 @@ void RingMemory::arrive_in_child() noexcept {
   (void)keep_at_fork(false);
   registry::Lock hold;
   places.renew();
-  ++places->taken;
+  places->enter(*this);
 }
 
 // ---- Writer -----------------------------------------------------------------
@@ -161,6 +213,8 @@ RingWriter::Due RingWriter::write(const iovec *parts, int count,
     return Due::bell;
   case RingPage::left:
     return Due::left;
+  case RingPage::left_idle:
+    return Due::left_idle;
   default:
     return Due::nothing;
   }
@@ -261,6 +315,19 @@ bool RingReader::leave() noexcept {
   uint32_t was = RingPage::asleep;
   // Not a store: FAULT_LEAVES_BY_STORE.
   return memory_.page().reader.compare_exchange_strong(was, RingPage::left);
+}
+
+bool RingReader::leave_idle() noexcept {
+  RingPage &page = memory_.page();
+  page.reader.store(RingPage::asleep, std::memory_order_relaxed);
+  fence(); // FAULT_IDLE_NO_FENCE
+  // Then the flag stays raised, because the user may be waiting for the bell:
+  // FAULT_IDLE_LOWERS.
+  if (page.head.load(std::memory_order_acquire) != tail_)
+    return false;
+  uint32_t was = RingPage::asleep;
+  // Not a store: FAULT_IDLE_BY_STORE.
+  return page.reader.compare_exchange_strong(was, RingPage::left_idle);
 }
 
 void RingReader::close() noexcept {

@@ -29,7 +29,9 @@ struct RingPage {
   // Number of bytes written and read since the ring was made, modulo 2^32.
   alignas(64) std::atomic<uint32_t> head;
   alignas(64) std::atomic<uint32_t> tail;
-  enum Reader : uint32_t { awake, asleep, left };
+  // left_idle: because another ring needed the place, so that a later offer may
+  // be accepted.
+  enum Reader : uint32_t { awake, asleep, left, left_idle };
   alignas(64) std::atomic<uint32_t> reader;
   alignas(64) std::atomic<uint32_t> writer_waits;
   // Whether the ring is used.  Each change is a compare-and-swap, because both
@@ -42,6 +44,17 @@ struct RingPage {
 static_assert(std::atomic<uint32_t>::is_always_lock_free,
               "the peer would not know of the lock");
 
+// Who reads or writes a ring.
+class RingUser {
+public:
+  // The ring has been idle, and another one needs its place.  Called under the
+  // registry's lock, by any thread.  False: it is in use.
+  virtual bool leave_idle() noexcept = 0;
+
+protected:
+  ~RingUser() = default;
+};
+
 // A mapping of the memory, and one of the places for rings of this process.
 class RingMemory {
 public:
@@ -49,8 +62,12 @@ public:
   static constexpr size_t least = 4096, most = 16 * 1024 * 1024;
   // A mapping costs memory, and time in each fork.
   static constexpr int most_rings = 128;
+  // Seconds after which a ring is idle, and may be left for another one.  Less
+  // in tests only.
+  static double least_idle;
 
-  RingMemory() = default;
+  // user may be nullptr: then the ring keeps its place.
+  explicit RingMemory(RingUser *user = nullptr) noexcept : user_(user) {}
   RingMemory(const RingMemory &) = delete;
   RingMemory &operator=(const RingMemory &) = delete;
   ~RingMemory() { unmap(); }
@@ -75,11 +92,17 @@ public:
   void arrive_in_child() noexcept;
 
 private:
+  friend struct RingPlaces;
   int map(int fd) noexcept;
 
   void *memory_ = nullptr;
   size_t size_ = 0;
   uint32_t capacity_ = 0;
+  // The rest is guarded by the registry's lock.
+  RingUser *user_;
+  RingMemory *previous_ = nullptr, *next_ = nullptr;
+  uint32_t seen_ = 0;     // the index of the writer, when it was looked at last
+  double idle_since_ = 0; // when it was seen to have changed
 };
 
 class RingWriter {
@@ -87,8 +110,9 @@ public:
   // What is due after a write.
   enum class Due {
     nothing,
-    bell, // a byte on the socket: the reader waits for it
-    left  // the reader left the ring: nothing of this write will be read
+    bell,     // a byte on the socket: the reader waits for it
+    left,     // the reader left the ring: nothing of this write will be read
+    left_idle // the same, and it may accept another offer
   };
   // The most bytes of one write, so that a reader on another processor begins
   // while the next ones are copied.
@@ -114,7 +138,11 @@ public:
   // have read them before; begin again.
   void raise() noexcept;
   int look_again(uint32_t needed) noexcept;
-  // The writer leaves.  False: so has the reader.
+  // Whether the writer waits for room, or did so last.
+  bool waits() const noexcept {
+    return memory_.page().writer_waits.load(std::memory_order_relaxed) != 0;
+  }
+  // The writer leaves.  False: so has the reader, which accepts no other offer.
   bool leave() noexcept;
 
 private:
@@ -152,6 +180,9 @@ public:
   bool wake() noexcept;
   // After sleep() returned 0.  False: bytes have come since.
   bool leave() noexcept;
+  // At any time between two calls, and while the user waits.  False: there are
+  // bytes to read.
+  bool leave_idle() noexcept;
   void close() noexcept;
 
 private:

@@ -334,20 +334,10 @@ void Sender::forget_put() noexcept {
 
 // ---- Passing to a child, and the end of this process ------------------------
 
-int Sender::begin_pass() noexcept {
-  pthread_t none{};
-  return user_.compare_exchange_strong(none, pthread_self()) ? 0 : GIPC_ELOCKED;
-}
-
-void Sender::end_pass() noexcept {
-  user_.store(pthread_t{}, std::memory_order_release);
-}
-
 void Sender::arrive_in_child(registry::Held &moved) noexcept {
   channel_.arrive_in_child(moved, false);
   set_driver(nullptr);
   exiting_ = false;
-  user_.store(pthread_t{}, std::memory_order_relaxed);
 }
 
 // A put that another thread has begun may finish, so that the peer gets whole
@@ -356,11 +346,10 @@ Sender::Exit Sender::begin_exit() noexcept {
   if (!is_open())
     return Exit::done;
   if (!exiting_) {
-    pthread_t user{};
     // A signal handler may end the process inside a put of this thread.  Then
     // it is not known how much of that message was written.
-    if (!user_.compare_exchange_strong(user, pthread_self()))
-      return pthread_equal(user, pthread_self()) != 0 ? Exit::lost : Exit::busy;
+    if (!channel_.begin_use())
+      return channel_.is_used_by_this_thread() ? Exit::lost : Exit::busy;
     exiting_ = true;
     outbox_.begin_exit();
   }

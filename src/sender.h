@@ -117,10 +117,6 @@ public:
   static constexpr size_t batch = 256 * 1024;
 
   // ---- Passing to a child
-  // Called before and after a fork that passes the handle: while the child may
-  // own the queue, the end of this process in another thread must not write it.
-  int begin_pass() noexcept;
-  void end_pass() noexcept;
   void arrive_in_child(registry::Held &moved) noexcept;
 
   // ---- The end of this process, while its other threads may still run
@@ -176,25 +172,21 @@ private:
   size_t put_size_ = 0;               // size of the message of put_start()
   Driver *driver_ = nullptr;
   Channel channel_;
-  // The thread that holds the TryLock, or ends this process.
-  std::atomic<pthread_t> user_{};
   bool refused_ = false; // true after a refused put, until on_drain
   bool exiting_ = false; // true while the queue is written at process end
 };
 
-// A lock on the direction that is not waited for.  The process may end in
-// another thread at any moment, and then writes the queue; the lock prevents
-// that it sees a message half queued, or writes bytes twice.
+// A lock on the direction that is not waited for, which the thread that ends
+// the process has, too.  The process may end in another thread at any moment,
+// and then writes the queue; the lock prevents that it sees a message half
+// queued, or writes bytes twice.
 class Sender::TryLock {
 public:
-  explicit TryLock(Sender &sender) noexcept : sender_(sender) {
-    pthread_t none{};
-    held_ = sender.user_.compare_exchange_strong(none, pthread_self(),
-                                                 std::memory_order_acquire);
-  }
+  explicit TryLock(Sender &sender) noexcept
+      : sender_(sender), held_(sender.channel_.begin_use()) {}
   ~TryLock() {
     if (held_)
-      sender_.user_.store(pthread_t{}, std::memory_order_release);
+      sender_.channel_.end_use();
   }
   TryLock(const TryLock &) = delete;
   TryLock &operator=(const TryLock &) = delete;

@@ -53,6 +53,12 @@ struct Pipe {
     assert_true(filled(data, size, got));
     ++got;
   }
+  void exchange(int messages) {
+    for (int i = 0; i < messages; ++i) {
+      put(100);
+      get();
+    }
+  }
 
   gipc_handle *r, *w;
   uint64_t sent = 0, got = 0;
@@ -63,10 +69,7 @@ bool live() {
   Pipe pipe;
   bool was_ring = false;
   for (int round = 0; round < 2; ++round) {
-    for (int i = 0; i < 6; ++i) {
-      pipe.put(100);
-      pipe.get();
-    }
+    pipe.exchange(6);
     was_ring |= transport(pipe.w) == GIPC_TRANSPORT_RING;
     for (int i = 0; i < 5; ++i)
       pipe.put(100000); // until it is full
@@ -119,10 +122,7 @@ void a_name_that_cannot_be_had_leaves_the_pipe_plain(void **) {
       OK(gipc_set_transport(pipe.r, GIPC_TRANSPORT_AUTO));
       OK(gipc_set_transport(pipe.w, GIPC_TRANSPORT_AUTO));
       fault::fail_call(name, 1, EACCES, times);
-      for (int i = 0; i < 100; ++i) {
-        pipe.put(100);
-        pipe.get();
-      }
+      pipe.exchange(100);
       assert_true(fault::stop_calls() >= 1);
       bool recovers = times == 1 && std::strcmp(name, "getpeername") == 0;
       assert_int_equal(transport(pipe.w),
@@ -143,10 +143,7 @@ void bytes_go_without_the_descriptor_that_is_refused(void **) {
   for (int error : {EPERM, ETOOMANYREFS, EINVAL, EBADF}) {
     fault::fail_call("sendmsg", 1, error, 1);
     Pipe pipe;
-    for (int i = 0; i < 20; ++i) {
-      pipe.put(100);
-      pipe.get();
-    }
+    pipe.exchange(20);
     assert_int_equal(fault::stop_calls(), 1);
   }
 }
@@ -155,10 +152,7 @@ void a_bell_that_cannot_be_rung_ends_the_writer(void **) {
   Pipe pipe;
   const void *data;
   size_t size;
-  for (int i = 0; i < 6; ++i) {
-    pipe.put(100);
-    pipe.get();
-  }
+  pipe.exchange(6);
   RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
   fault::fail_call("send", 1, EPIPE);
   RESULT(gipc_put(pipe.w, "x", 1, 10), -EPIPE);
@@ -185,10 +179,7 @@ void what_was_put_before_the_mark_is_read_before_what_is_behind_it(void **) {
   Pipe pipe;
   const void *data;
   size_t size;
-  for (int i = 0; i < 6; ++i) {
-    pipe.put(100);
-    pipe.get();
-  }
+  pipe.exchange(6);
   assert_int_equal(transport(pipe.w), GIPC_TRANSPORT_RING);
   RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
   leaving = pipe.w;
@@ -218,10 +209,7 @@ void what_was_put_before_the_end_is_read_before_it(void **) {
   Pipe pipe;
   const void *data;
   size_t size;
-  for (int i = 0; i < 6; ++i) {
-    pipe.put(100);
-    pipe.get();
-  }
+  pipe.exchange(6);
   RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
   // The reader is awake, and has read all that was sent to wake it, when the
   // writer that waited for room goes on.
@@ -259,10 +247,7 @@ void an_offer_that_comes_with_the_mark_is_accepted(void **) {
     Pipe pipe;
     const void *data;
     size_t size;
-    for (int i = 0; i < 6; ++i) {
-      pipe.put(100);
-      pipe.get();
-    }
+    pipe.exchange(6);
     RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
     leaving = pipe.w;
     moment = call;
@@ -272,10 +257,7 @@ void an_offer_that_comes_with_the_mark_is_accepted(void **) {
     assert_null(leaving);
     OK(result);
     assert_int_equal(size, 6);
-    for (int i = 0; i < 4; ++i) {
-      pipe.put(100);
-      pipe.get();
-    }
+    pipe.exchange(4);
     assert_int_equal(transport(pipe.w), GIPC_TRANSPORT_RING);
   }
 }

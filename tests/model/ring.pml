@@ -15,7 +15,8 @@
  * the memory, but needs a larger ring.
  *
  * -D switches.  Sizes: CAP, UNITS, BIG (puts of one or two units).  What a side
- * may do beside put and get: LEAVE (it leaves the ring), PEND (it waits after
+ * may do beside put and get: LEAVE (it leaves the ring), IDLE (another thread
+ * of the reader's process leaves the ring for it), PEND (it waits after
  * pending() said that there is nothing, as a loop that adopts a handle does),
  * MOVE (a fork passes the reader on), NOKILL (no side is killed).
  * FAULT_x: a broken variant; each stands at its place below. */
@@ -57,6 +58,8 @@ bool r_closes;                /* the reader's close has begun */
 bool w_quiet;                 /* the writer has put all and does not close */
 bool w_waits, r_waits;        /* in poll(2), the reader also in recv(2) */
 bool r_stops;                 /* the reader gets no more, and does not close */
+bool r_used;                  /* a thread of the reader's process uses the ring */
+bool r_left;                  /* it is in the ring no more */
 byte accepted;                /* units whose put has returned */
 byte taken;                   /* units that the reader has returned */
 
@@ -258,6 +261,57 @@ w_end:
   } unless { atomic { kill_w -> w_waits = false; w_gone = true } }
 }
 
+#ifdef IDLE
+#ifdef FAULT_IDLE_IN_USE
+#define FREE true
+#else
+#define FREE !r_used
+#endif
+#define BEGIN_USE(used) atomic { FREE -> used = true }
+#define END_USE r_used = false
+#else
+#define BEGIN_USE(used) skip
+#define END_USE skip
+#endif
+
+#ifdef IDLE
+/* The thread whose new ring needs the place.  What it has seen the reader sees,
+ * and the other way round, because r_used is a lock. */
+active proctype Other() {
+  byte seen, was;
+  {
+  BEGIN_USE(r_used);
+  if :: r_gone || r_left || r_closes || r_stops -> goto o_end :: else fi;
+  store(view_r, fenced_r, READER, 1);
+#ifndef FAULT_IDLE_NO_FENCE
+  fence(view_r, fenced_r);
+#endif
+  load(view_r, HEAD, seen);
+  if
+  :: seen == taken ->
+#ifdef FAULT_IDLE_BY_STORE
+     store(view_r, fenced_r, READER, 2); r_left = true
+#else
+     atomic {
+       if
+       :: newest[READER] == 1 -> exchange(view_r, READER, 2, was); r_left = true
+       :: else
+       fi
+     }
+#endif
+  :: else ->
+#ifdef FAULT_IDLE_LOWERS
+     exchange(view_r, READER, 0, was)
+#else
+     skip
+#endif
+  fi;
+o_end:
+  END_USE
+  } unless { kill_r || r_gone }
+}
+#endif
+
 active proctype Reader() {
   byte head, tail, was;
   bool raised, over, marked;
@@ -265,6 +319,8 @@ active proctype Reader() {
   do
   :: skip;
 again:
+     BEGIN_USE(r_used);
+     if :: r_left -> END_USE; goto socket :: else fi;
      if :: head == tail -> load(view_r, HEAD, head) :: else fi;
      if :: head != tail -> goto take :: else fi;
 ended:
@@ -349,6 +405,7 @@ take:
 #endif
      fi;
 #endif
+     END_USE;
      if /* closed, with or without units inside */
      :: skip
      :: r_stops = true; goto r_stopped
@@ -367,7 +424,7 @@ would_block:
      :: skip
      ::
 #ifdef FAULT_LEAVES_BY_STORE
-        store(view_r, fenced_r, READER, 2); goto socket
+        store(view_r, fenced_r, READER, 2); r_left = true; END_USE; goto socket
 #else
         atomic {
           if
@@ -375,10 +432,11 @@ would_block:
           :: else -> was = 0
           fi
         };
-        if :: was == 1 -> goto socket :: else fi
+        if :: was == 1 -> r_left = true; END_USE; goto socket :: else fi
 #endif
      fi;
 #endif
+     END_USE;
      r_waits = true;
      if
      :: READABLE -> r_waits = false /* in poll(2) */
@@ -394,6 +452,7 @@ would_block:
      fi
   od;
 ring_ends:
+  r_left = true; END_USE;
   if :: marked -> goto socket :: else fi;
   assert(tail == newest[HEAD] && tail >= accepted);
   goto r_end;
