@@ -16,6 +16,13 @@ namespace gipc {
 
 namespace {
 
+void copy(unsigned char *to, const unsigned char *from, size_t size) noexcept {
+  constexpr size_t piece = 2048;
+  for (; size > piece; size -= piece, to += piece, from += piece)
+    std::memcpy(to, from, piece);
+  std::memcpy(to, from, size);
+}
+
 void fence() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
 } // namespace
@@ -193,9 +200,9 @@ RingWriter::Due RingWriter::write(const iovec *parts, int count,
     size_t part = std::min(parts[i].iov_len, left);
     size_t at = head & mask;
     size_t first = std::min<size_t>(part, memory_.capacity() - at);
-    std::memcpy(ring + at, data, first);
+    copy(ring + at, data, first);
     if (first < part)
-      std::memcpy(ring, data + first, part - first);
+      copy(ring, data + first, part - first);
     head += static_cast<uint32_t>(part);
     left -= part;
   }
@@ -276,9 +283,9 @@ size_t RingReader::read(const iovec *parts, int count, bool &frees) noexcept {
     size_t part = std::min(parts[i].iov_len, left);
     size_t at = tail & mask;
     size_t first = std::min<size_t>(part, memory_.capacity() - at);
-    std::memcpy(data, ring + at, first);
+    copy(data, ring + at, first);
     if (first < part)
-      std::memcpy(data + first, ring, part - first);
+      copy(data + first, ring, part - first);
     tail += static_cast<uint32_t>(part);
     left -= part;
   }
