@@ -59,7 +59,9 @@ public:
 
   // False: there is nothing to do until the next event or next_time().
   bool next(double now, Action &out) noexcept;
-  double next_time() const noexcept { return lives_.next_time(); }
+  double next_time() const noexcept {
+    return state_ == State::stopped ? forever : lives_.next_time();
+  }
 
   State state() const noexcept { return state_; }
   size_t size() const noexcept { return services_.size(); }

@@ -75,7 +75,9 @@ void Life::ended(const gipc_exit_info &exit, int error) noexcept {
 }
 
 void Life::expire(const LifeRules &rules, double now) noexcept {
-  if (now < due_)
+  // Each order is returned before the next one, even if there is no time
+  // between them.
+  if (now < due_ || has_order())
     return;
   switch (state_) {
   case State::off:

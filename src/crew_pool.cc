@@ -56,6 +56,7 @@ int Pool::cancel(Id id, double now) noexcept {
   Task *task = tasks_.find(id);
   if (task == nullptr)
     return -ENOENT;
+  task->cancelled = true;
   if (task->state == Task::State::queued)
     end_task(*task, Why::cancelled);
   else
@@ -93,7 +94,7 @@ void Pool::end_task(Task &task, Why why) noexcept {
   unsigned what = retry_for(why);
   if (what != 0 && what != retry_failed)
     ++task.ended_workers;
-  if ((task.rules.retry_for & what) != 0 &&
+  if ((task.rules.retry_for & what) != 0 && !task.cancelled &&
       task.attempts <= task.rules.retries && state_ <= State::draining) {
     if (task.ended_workers < rules_.poison) {
       ++counts_.retries;

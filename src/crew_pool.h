@@ -66,7 +66,9 @@ public:
 
   // False: there is nothing to do until the next event or next_time().
   bool next(double now, Action &out) noexcept;
-  double next_time() const noexcept { return workers_.lives().next_time(); }
+  double next_time() const noexcept {
+    return state_ == State::stopped ? forever : workers_.lives().next_time();
+  }
 
   State state() const noexcept { return state_; }
   PoolStats stats() const noexcept;

@@ -23,6 +23,7 @@ struct Task : Queued {
   enum class State : unsigned char { queued, running, finished };
   State state = State::queued;
   Why why = Why::none;
+  bool cancelled = false; // is not carried out again
   bool ran = false; // at its end; else it was queued
   TaskRules rules;
   unsigned attempts = 0;
