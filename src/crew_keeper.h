@@ -74,6 +74,11 @@ public:
     return services_[service].kept;
   }
 
+  // It has to end, because it is restarted with its group.
+  bool is_recycled(size_t service) const noexcept {
+    return services_[service].recycled;
+  }
+
 private:
   // What is to be returned about the process in a slot.
   struct Notice {
