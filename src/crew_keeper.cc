@@ -282,7 +282,7 @@ bool Keeper::may_start(size_t service) const noexcept {
   if (lives_[s.current].running() || !s.in_order)
     return !lives_[s.current].running();
   for (size_t i = 0; i < services_.size(); ++i) {
-    if (services_[i].recycled)
+    if (goes_down(i) && runs(i))
       return false;
     if (i < service && services_[i].kept &&
         !lives_[services_[i].current].is_ready())

@@ -3,7 +3,7 @@
 // that nothing was forgotten.
 //
 // GIPC_TEST_SEED repeats a round.
-#include "support.h"
+#include "support_walk.h"
 
 #include "crew_keeper.h"
 
@@ -17,16 +17,7 @@ using namespace gipc::crew;
 
 namespace {
 
-uint64_t round_seed; // of the round that runs
-// How often each action was seen, by its reason.
-size_t seen[static_cast<size_t>(Action::Kind::stopped) + 1][whys];
-
-#define CHECK(condition)                                                       \
-  do {                                                                         \
-    if (!(condition))                                                          \
-      fail_msg("GIPC_TEST_SEED=%llu: %s", (unsigned long long)round_seed,      \
-               #condition);                                                    \
-  } while (false)
+Seen seen;
 
 struct Process {
   size_t service = 0;
@@ -50,7 +41,7 @@ public:
   Model(Strategy strategy, const std::vector<ServiceRules> &rules,
         uint64_t seed)
       : strategy_(strategy), rules_(rules), services_(rules.size()),
-        keeper_(strategy, rules, seed), seed_(seed) {
+        keeper_(strategy, rules, seed), random_(seed) {
     carry_out();
   }
 
@@ -59,8 +50,8 @@ public:
   bool stopped() const { return stopped_; }
 
 private:
-  size_t pick(size_t count) { return random_next(&seed_) % count; }
-  bool chance(size_t one_in) { return pick(one_in) == 0; }
+  size_t pick(size_t count) { return random_.pick(count); }
+  bool chance(size_t one_in) { return random_.chance(one_in); }
   const LifeRules &life_rules(const Process &process) const {
     return rules_[process.service].life;
   }
@@ -100,7 +91,7 @@ private:
   std::vector<ServiceRules> rules_;
   std::vector<ModelService> services_;
   Keeper keeper_;
-  uint64_t seed_;
+  Random random_;
   double now_ = 0;
   bool stopping_ = false, stopped_ = false;
   std::map<Id, Process> processes_; // not ended
@@ -194,7 +185,7 @@ void Model::let_time_pass() {
   if (next < forever && !chance(3))
     now_ = std::max(now_, chance(3) ? next - 0.001 : next);
   else
-    now_ += static_cast<double>(pick(1000)) / 500;
+    now_ += random_.seconds(2);
 }
 
 void Model::step() {
@@ -205,7 +196,9 @@ void Model::step() {
     reload();
   else
     let_time_pass();
-  CHECK(keeper_.ready(1 + pick(1000000) * 1000, now_) == -ENOENT);
+  Id nobody = pick(100000);
+  if (processes_.count(nobody) == 0)
+    CHECK(keeper_.ready(nobody, now_) == -ENOENT);
   carry_out();
 }
 
@@ -215,7 +208,7 @@ void Model::carry_out() {
   Action action;
   while (keeper_.next(now_, action)) {
     CHECK(!stopped_); // the last action
-    ++seen[static_cast<size_t>(action.kind)][static_cast<size_t>(action.why)];
+    seen.count(action);
     carry_out(action);
   }
   check_nothing_is_forgotten();
@@ -391,24 +384,20 @@ void Model::finish_all() {
 // ---- Rounds
 // -------------------------------------------------------------------
 
-ServiceRules random_rules(uint64_t &seed) {
-  auto pick = [&](size_t count) { return random_next(&seed) % count; };
-  auto time = [&](double most) {
-    return most * static_cast<double>(1 + pick(100)) / 100;
-  };
+ServiceRules random_rules(Random &random) {
   ServiceRules rules;
-  rules.restart = pick(8) == 0   ? Restart::never
-                  : pick(8) == 0 ? Restart::on_failure
-                                 : Restart::always;
-  rules.life.ready_within = pick(2) != 0 ? forever : time(5);
-  rules.life.silence = pick(2) != 0 ? forever : time(5);
-  rules.life.dump = pick(4) == 0 ? 0 : time(1);
-  rules.life.grace = pick(4) == 0 ? 0 : time(2);
-  rules.restarts.first_delay = pick(4) == 0 ? 0 : time(1);
+  rules.restart = random.pick(8) == 0   ? Restart::never
+                  : random.pick(8) == 0 ? Restart::on_failure
+                                        : Restart::always;
+  rules.life.ready_within = random.pick(2) != 0 ? forever : random.seconds(5);
+  rules.life.silence = random.pick(2) != 0 ? forever : random.seconds(5);
+  rules.life.dump = random.pick(4) == 0 ? 0 : random.seconds(1);
+  rules.life.grace = random.pick(4) == 0 ? 0 : random.seconds(2);
+  rules.restarts.first_delay = random.pick(4) == 0 ? 0 : random.seconds(1);
   rules.restarts.longest_delay = 4;
-  rules.restarts.jitter = pick(4) == 0 ? 0 : time(1);
-  rules.restarts.limit = pick(4) != 0 ? 0 : 3 + unsigned(pick(5));
-  rules.restarts.window = time(20);
+  rules.restarts.jitter = random.pick(4) == 0 ? 0 : random.seconds(1);
+  rules.restarts.limit = random.pick(4) != 0 ? 0 : 3 + unsigned(random.pick(5));
+  rules.restarts.window = random.seconds(20);
   assert_null(wrong(rules));
   return rules;
 }
@@ -416,34 +405,28 @@ ServiceRules random_rules(uint64_t &seed) {
 void play(uint64_t seed, size_t &done) {
   round_seed = seed;
   std::vector<ServiceRules> rules;
-  for (size_t i = 1 + random_next(&seed) % 4; i > 0; --i)
-    rules.push_back(random_rules(seed));
-  Model model(static_cast<Strategy>(random_next(&seed) % 3), rules, seed);
+  Random random(seed);
+  for (size_t i = 1 + random.pick(4); i > 0; --i)
+    rules.push_back(random_rules(random));
+  Model model(static_cast<Strategy>(random.pick(3)), rules, random.next());
   for (size_t i = 0; i < 300 && !model.stopped(); ++i, ++done)
     model.step();
   model.finish_all();
 }
 
-// A walk that stays in one corner proves nothing about the others.
 void check_that_all_was_seen() {
   using Kind = Action::Kind;
-  const std::vector<std::pair<Kind, std::vector<Why>>> expected = {
-      {Kind::start, {Why::none}},
-      {Kind::dump, {Why::none}},
-      {Kind::stop,
-       {Why::silent, Why::not_ready, Why::reload, Why::group, Why::stopped,
-        Why::gave_up}},
-      {Kind::kill, {Why::silent, Why::not_ready, Why::reload, Why::group}},
-      {Kind::gave_up, {Why::none, Why::silent, Why::not_ready}},
-      {Kind::finished, {Why::none, Why::silent}},
-      {Kind::reloaded, {Why::none}},
-      {Kind::reload_failed, {Why::none, Why::not_ready, Why::group}},
-      {Kind::stopped, {Why::none}},
-  };
-  for (const auto &[kind, reasons] : expected)
-    for (Why why : reasons)
-      if (seen[static_cast<size_t>(kind)][static_cast<size_t>(why)] == 0)
-        fail_msg("the walk never saw %s %s", name(kind), name(why));
+  seen.check(Kind::start, {Why::none});
+  seen.check(Kind::dump, {Why::none});
+  seen.check(Kind::stop, {Why::silent, Why::not_ready, Why::reload, Why::group,
+                          Why::stopped, Why::gave_up});
+  seen.check(Kind::kill,
+             {Why::silent, Why::not_ready, Why::reload, Why::group});
+  seen.check(Kind::gave_up, {Why::none, Why::silent, Why::not_ready});
+  seen.check(Kind::finished, {Why::none, Why::silent});
+  seen.check(Kind::reloaded, {Why::none});
+  seen.check(Kind::reload_failed, {Why::none, Why::not_ready, Why::group});
+  seen.check(Kind::stopped, {Why::none});
 }
 
 void no_event_breaks_a_promise(void **) {

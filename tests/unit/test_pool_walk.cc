@@ -3,111 +3,20 @@
 // event that nothing was forgotten.
 //
 // GIPC_TEST_SEED repeats a round.
-#include "support.h"
-
-#include "crew_pool.h"
-
-#include <algorithm>
-#include <map>
-#include <memory>
-#include <set>
-#include <vector>
+#include "support_pool.h"
 
 using namespace gipc::crew;
 
 namespace {
 
-uint64_t round_seed; // of the round that runs
-// How often each action was seen, by its reason.
-size_t seen[static_cast<size_t>(Action::Kind::stopped) + 1][whys];
-
-#define CHECK(condition)                                                       \
-  do {                                                                         \
-    if (!(condition))                                                          \
-      fail_msg("GIPC_TEST_SEED=%llu: %s", (unsigned long long)round_seed,      \
-               #condition);                                                    \
-  } while (false)
-
-struct ModelTask {
-  TaskRules rules;
-  unsigned executions = 0, ended_workers = 0;
-  Id worker = no_id;       // that has it
-  Why expects = Why::none; // a `finish` for this is due
-  bool cancelled = false;
-};
-
-struct ModelWorker {
-  bool exists = false, ready = false, silent = false;
-  bool stopped = false, killed = false;
-  Why why = Why::none; // of the stop
-  Id task = no_id;
-  double ready_at = 0, alive_at = 0, sent_at = 0, dumped_at = 0, stopped_at = 0;
-  uint64_t answers = 0;
-};
-
-// A driver that has no processes, and checks all that it is asked to do.
-class Model {
-public:
-  Model(const PoolRules &rules, uint64_t seed)
-      : rules_(rules), pool_(std::make_unique<Pool>(rules)), seed_(seed) {
-    carry_out();
-  }
-
-  void step();
-  bool stopped() const { return stopped_; }
-  void finish_all();
-
-private:
-  size_t pick(size_t count) { return random_next(&seed_) % count; }
-  bool chance(size_t one_in) { return pick(one_in) == 0; }
-  double seconds() { return static_cast<double>(pick(1000)) / 100; }
-  template <typename Map> auto any_of(Map &map) {
-    auto it = map.lower_bound(1 + pick(map.rbegin()->first));
-    return it == map.end() ? map.begin() : it;
-  }
-  bool closing() const { return pool_->state() >= Pool::State::stopping; }
-
-  void submit();
-  void cancel();
-  void worker_event();
-  void begin(Id id, ModelWorker &worker);
-  void answer(Id id, ModelWorker &worker);
-  void end(Id id, ModelWorker &worker);
-  void event_of_nobody();
-  void let_time_pass();
-
-  void task_ended(Id id, ModelTask &task, Why why);
-  void expect(Id id, ModelTask &task, Why why);
-
-  void carry_out();
-  void carry_out(const Action &action);
-  void start(const Action &action);
-  void send(const Action &action);
-  void order(const Action &action);
-  void check_stop(const Action &action, const ModelWorker &worker);
-  void finish(const Action &action);
-  void check_nothing_is_forgotten();
-  double latest_wake(const ModelWorker &worker) const;
-
-  PoolRules rules_;
-  std::unique_ptr<Pool> pool_;
-  uint64_t seed_;
-  double now_ = 0, stop_at_ = forever;
-  bool full_ = false, stopped_ = false, gave_up_ = false;
-  std::map<Id, ModelTask> tasks_;       // not finished
-  std::map<Id, ModelWorker> workers_;   // not ended
-  std::set<std::pair<long, Id>> queue_; // minus the priority, and the task
-  std::set<Id> started_;                // ids of the round
-  size_t expected_ = 0;                 // finishes that are due
-  Id last_task_ = no_id;
-};
+Seen seen;
 
 // ---- Events -----------------------------------------------------------------
 
 void Model::submit() {
   TaskRules rules;
   rules.priority = static_cast<int>(pick(3)) - 1;
-  rules.timeout = chance(2) ? forever : 0.01 + seconds();
+  rules.timeout = chance(2) ? forever : random_.seconds(10);
   rules.retries = static_cast<unsigned>(chance(2) ? 0 : pick(4));
   rules.retry_for = static_cast<unsigned>(pick(8));
   rules.user = this;
@@ -261,7 +170,7 @@ void Model::let_time_pass() {
   if (next < forever && chance(2))
     now_ = std::max(now_, chance(3) ? next - 0.001 : next);
   else
-    now_ += seconds() / 5;
+    now_ += random_.seconds(2);
 }
 
 void Model::step() {
@@ -290,7 +199,7 @@ void Model::carry_out() {
 
 void Model::carry_out(const Action &action) {
   CHECK(!stopped_); // the last action
-  ++seen[static_cast<size_t>(action.kind)][static_cast<size_t>(action.why)];
+  seen.count(action);
   switch (action.kind) {
   case Action::Kind::start:
     return start(action);
@@ -469,7 +378,7 @@ void Model::check_nothing_is_forgotten() {
 
 // A stopped pool ends, whatever its workers do.
 void Model::finish_all() {
-  double grace = chance(3) ? -1 : chance(2) ? 0 : seconds();
+  double grace = chance(3) ? -1 : chance(2) ? 0 : random_.seconds(10);
   pool_->stop(grace, now_);
   if (grace > 0)
     stop_at_ = now_ + grace;
@@ -493,61 +402,47 @@ void Model::finish_all() {
 // ---- Rounds
 // -------------------------------------------------------------------
 
-PoolRules random_rules(uint64_t seed) {
-  auto pick = [&](size_t count) { return random_next(&seed) % count; };
-  auto time = [&](double most) {
-    return most * static_cast<double>(1 + pick(100)) / 100;
-  };
+PoolRules random_rules(Random random) {
   PoolRules rules;
-  rules.most = 1 + pick(6);
-  rules.least = pick(rules.most + 1);
-  rules.queue_limit = 1 + pick(20);
-  rules.queue_low = pick(rules.queue_limit);
-  rules.poison = 1 + static_cast<unsigned>(pick(4));
-  rules.prepare_failures = 1 + static_cast<unsigned>(pick(6));
-  rules.retire_tasks = pick(2) != 0 ? 0 : 1 + pick(10);
-  rules.retire_memory = pick(2) != 0 ? 0 : 1000 + pick(1000);
-  rules.idle = pick(2) != 0 ? forever : time(3);
-  rules.life.ready_within = pick(2) != 0 ? forever : time(5);
-  rules.life.silence = pick(2) != 0 ? forever : time(5);
-  rules.life.dump = pick(4) == 0 ? 0 : time(1);
-  rules.life.grace = pick(4) == 0 ? 0 : time(2);
-  rules.restarts.first_delay = pick(4) == 0 ? 0 : time(1);
-  rules.restarts.limit = pick(3) != 0 ? 0 : 20 + unsigned(pick(20));
-  rules.seed = seed;
+  rules.most = 1 + random.pick(6);
+  rules.least = random.pick(rules.most + 1);
+  rules.queue_limit = 1 + random.pick(20);
+  rules.queue_low = random.pick(rules.queue_limit);
+  rules.poison = 1 + static_cast<unsigned>(random.pick(4));
+  rules.prepare_failures = 1 + static_cast<unsigned>(random.pick(6));
+  rules.retire_tasks = random.pick(2) != 0 ? 0 : 1 + random.pick(10);
+  rules.retire_memory = random.pick(2) != 0 ? 0 : 1000 + random.pick(1000);
+  rules.idle = random.pick(2) != 0 ? forever : random.seconds(3);
+  rules.life.ready_within = random.pick(2) != 0 ? forever : random.seconds(5);
+  rules.life.silence = random.pick(2) != 0 ? forever : random.seconds(5);
+  rules.life.dump = random.pick(4) == 0 ? 0 : random.seconds(1);
+  rules.life.grace = random.pick(4) == 0 ? 0 : random.seconds(2);
+  rules.restarts.first_delay = random.pick(4) == 0 ? 0 : random.seconds(1);
+  rules.restarts.limit =
+      random.pick(3) != 0 ? 0 : 20 + unsigned(random.pick(20));
+  rules.seed = random.next();
   assert_null(wrong(rules));
   return rules;
 }
 
-// A walk that stays in one corner proves nothing about the others.
 void check_that_all_was_seen() {
   using Kind = Action::Kind;
-  const std::vector<std::pair<Kind, std::vector<Why>>> expected = {
-      {Kind::start, {Why::none}},
-      {Kind::send, {Why::none}},
-      {Kind::dump, {Why::none}},
-      {Kind::drained, {Why::none}},
-      {Kind::stopped, {Why::none}},
-      {Kind::gave_up, {Why::none, Why::silent, Why::not_ready, Why::protocol}},
-      {Kind::stop,
-       {Why::timed_out, Why::cancelled, Why::silent, Why::not_ready,
-        Why::protocol, Why::retired, Why::idle, Why::stopped, Why::gave_up}},
-      {Kind::kill,
-       {Why::timed_out, Why::cancelled, Why::silent, Why::not_ready,
-        Why::protocol, Why::retired, Why::idle, Why::stopped, Why::gave_up}},
-      {Kind::finish,
-       {Why::done, Why::failed, Why::died, Why::poison, Why::timed_out,
-        Why::cancelled, Why::silent, Why::protocol, Why::stopped,
-        Why::gave_up}},
-  };
-  for (const auto &[kind, reasons] : expected)
-    for (Why why : reasons) {
-      size_t count = seen[static_cast<size_t>(kind)][static_cast<size_t>(why)];
-      if (std::getenv("GIPC_TEST_COUNTS") != nullptr)
-        print_message("%s %s: %zu\n", name(kind), name(why), count);
-      if (count == 0)
-        fail_msg("the walk never saw %s %s", name(kind), name(why));
-    }
+  seen.check(Kind::start, {Why::none});
+  seen.check(Kind::send, {Why::none});
+  seen.check(Kind::dump, {Why::none});
+  seen.check(Kind::drained, {Why::none});
+  seen.check(Kind::stopped, {Why::none});
+  seen.check(Kind::gave_up,
+             {Why::none, Why::silent, Why::not_ready, Why::protocol});
+  seen.check(Kind::stop, {Why::timed_out, Why::cancelled, Why::silent,
+                          Why::not_ready, Why::protocol, Why::retired,
+                          Why::idle, Why::stopped, Why::gave_up});
+  seen.check(Kind::kill, {Why::timed_out, Why::cancelled, Why::silent,
+                          Why::not_ready, Why::protocol, Why::retired,
+                          Why::idle, Why::stopped, Why::gave_up});
+  seen.check(Kind::finish, {Why::done, Why::failed, Why::died, Why::poison,
+                            Why::timed_out, Why::cancelled, Why::silent,
+                            Why::protocol, Why::stopped, Why::gave_up});
 }
 
 void no_event_breaks_a_promise(void **) {
@@ -557,7 +452,7 @@ void no_event_breaks_a_promise(void **) {
   for (size_t done = 0; done < events;) {
     round_seed = given != nullptr ? std::strtoull(given, nullptr, 10)
                                   : random_next(&seed);
-    Model model(random_rules(round_seed), round_seed);
+    Model model(random_rules(Random(round_seed)), round_seed);
     for (size_t i = 0; i < of_round && !model.stopped(); ++i, ++done)
       model.step();
     model.finish_all();
