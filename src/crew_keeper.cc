@@ -29,8 +29,8 @@ bool Keeper::runs(size_t service) const noexcept {
   return lives_[2 * service].running() || lives_[2 * service + 1].running();
 }
 
-bool Keeper::goes_down(size_t service) const noexcept {
-  return !services_[service].kept || services_[service].recycled;
+bool Keeper::must_end(size_t service) const noexcept {
+  return !services_[service].kept || services_[service].restarting;
 }
 
 // ---- Events -----------------------------------------------------------------
@@ -102,9 +102,9 @@ void Keeper::process_ended(Id process, const gipc_exit_info &exit,
   Service &s = services_[service];
   lives_[slot].ended(exit, error);
   bool was_current = slot == s.current;
-  if (goes_down(service)) {
+  if (must_end(service)) {
     end_reload(service, Action::Kind::reload_failed, slot);
-    s.recycled = s.recycled && runs(service);
+    s.restarting = s.restarting && runs(service);
   } else if (!was_current) {
     end_reload(service, Action::Kind::reload_failed, slot);
   } else if (s.reloads && lives_[other(slot)].running()) {
@@ -158,7 +158,7 @@ void Keeper::restart(size_t service) noexcept {
     if (!s.kept || !in_group(service, i))
       continue;
     s.in_order = true;
-    s.recycled = runs(i);
+    s.restarting = runs(i);
     s.why = Why::group;
     // One that is not to be restarted only ends with the others.
     if (i != service && s.rules.restart == Restart::never)
@@ -187,7 +187,7 @@ int Keeper::reload(size_t service, double now) noexcept {
   if (s.reloads || s.reload.kind != Action::Kind::none ||
       lives_[other(s.current)].running())
     return GIPC_ELOCKED;
-  if (goes_down(service) || !life.running() || life.leaving())
+  if (must_end(service) || !life.running() || life.is_stopping())
     return GIPC_EDEAD;
   s.reloads = true;
   return 0;
@@ -219,9 +219,9 @@ void Keeper::stop_life(size_t slot, Why why) noexcept {
 }
 
 // From the last to the first: one is stopped when those after it have ended.
-void Keeper::stop_those_that_go_down() noexcept {
+void Keeper::stop_those_that_must_end() noexcept {
   for (size_t i = services_.size(); i-- > 0;) {
-    if (!goes_down(i) || !runs(i))
+    if (!must_end(i) || !runs(i))
       continue;
     stop_life(2 * i, services_[i].why);
     stop_life(2 * i + 1, services_[i].why);
@@ -246,7 +246,7 @@ void Keeper::expire() noexcept {
 bool Keeper::next(double now, Action &out) noexcept {
   set_now(now);
   expire();
-  stop_those_that_go_down();
+  stop_those_that_must_end();
   // Notices before starts, which reuse the slots with the exit status.
   return next_notice(out) || lives_.next_order(out) || next_start(out) ||
          next_stopped(out);
@@ -277,12 +277,12 @@ bool Keeper::take(Notice &notice, Action &out) noexcept {
 
 bool Keeper::may_start(size_t service) const noexcept {
   const Service &s = services_[service];
-  if (!s.kept || s.recycled || now_ < s.start_at)
+  if (!s.kept || s.restarting || now_ < s.start_at)
     return false;
   if (lives_[s.current].running() || !s.in_order)
     return !lives_[s.current].running();
   for (size_t i = 0; i < services_.size(); ++i) {
-    if (goes_down(i) && runs(i))
+    if (must_end(i) && runs(i))
       return false;
     if (i < service && services_[i].kept &&
         !lives_[services_[i].current].is_ready())
@@ -295,7 +295,7 @@ bool Keeper::next_start(Action &out) noexcept {
   for (size_t i = 0; i < services_.size(); ++i) {
     Service &s = services_[i];
     size_t slot = s.current;
-    if (s.reloads && !goes_down(i) && !lives_[other(slot)].running())
+    if (s.reloads && !must_end(i) && !lives_[other(slot)].running())
       slot = other(slot);
     else if (!may_start(i))
       continue;

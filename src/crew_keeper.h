@@ -5,8 +5,8 @@
 //   reverse order, each when those after it have ended.
 // - A service that ended is started again by its restart policy, after a delay,
 //   alone or with others of its group, by the strategy.
-// - At the limit of its restarts it stays down, and so does what would have
-//   been restarted with it.
+// - At the limit of its restarts it is not started again, and neither is what
+//   would have been restarted with it: that is stopped.
 // - A reload starts a second process of the service, and stops the first one
 //   when the second is ready.
 //
@@ -75,8 +75,8 @@ public:
   }
 
   // It has to end, because it is restarted with its group.
-  bool is_recycled(size_t service) const noexcept {
-    return services_[service].recycled;
+  bool is_restarting(size_t service) const noexcept {
+    return services_[service].restarting;
   }
 
 private:
@@ -91,13 +91,13 @@ private:
 
     ServiceRules rules;
     Restarts restarts;
-    size_t current = 0;    // slot of its process
-    bool kept = true;      // it runs, or will be started
-    bool in_order = true;  // its next start waits for the services before it
-    bool recycled = false; // it must end first, to be started again
-    bool reloads = false;  // the other slot is for, or has, the next process
+    size_t current = 0;      // slot of its process
+    bool kept = true;        // it runs, or will be started
+    bool in_order = true;    // its next start waits for the services before it
+    bool restarting = false; // it must end first, to be started again
+    bool reloads = false;    // the other slot is for, or has, the next process
     double start_at = -forever; // no start before
-    Why why = Why::none;        // why it goes down
+    Why why = Why::none;        // why it must end
     Notice reload, end;
   };
 
@@ -108,7 +108,7 @@ private:
     return services_[slot / 2].rules.life;
   }
   bool runs(size_t service) const noexcept;
-  bool goes_down(size_t service) const noexcept;
+  bool must_end(size_t service) const noexcept;
 
   void stop_life(size_t slot, Why why) noexcept;
   void process_ended(Id process, const gipc_exit_info &exit,
@@ -120,7 +120,7 @@ private:
   void end_reload(size_t service, Action::Kind kind, size_t slot) noexcept;
   bool may_start(size_t service) const noexcept;
   void expire() noexcept;
-  void stop_those_that_go_down() noexcept;
+  void stop_those_that_must_end() noexcept;
 
   bool next_notice(Action &out) noexcept;
   bool take(Notice &notice, Action &out) noexcept;

@@ -52,7 +52,7 @@ void Life::alive(const LifeRules &rules, double now) noexcept {
 }
 
 void Life::stop(Why why, const LifeRules &rules, double now) noexcept {
-  if (!running() || leaving())
+  if (!running() || is_stopping())
     return;
   state_ = State::stopping;
   why_ = why;

@@ -36,7 +36,7 @@ public:
   bool running() const noexcept { return state_ != State::off; }
   bool is_ready() const noexcept { return state_ == State::ready; }
   // It ends, because it was asked to.
-  bool leaving() const noexcept { return state_ >= State::stopping; }
+  bool is_stopping() const noexcept { return state_ >= State::stopping; }
   Id id() const noexcept { return id_; }
   int pid() const noexcept { return pid_; }
   // Why it was stopped, also when it has ended.

@@ -34,7 +34,7 @@ PoolStats Pool::stats() const noexcept {
   out.queued = tasks_.queued();
   out.running = tasks_.running();
   out.workers = workers_.count();
-  out.staying = workers_.staying();
+  out.active = workers_.active();
   out.starting = workers_.in_state(Life::State::starting);
   out.submitted = tasks_.submitted();
   return out;
@@ -148,7 +148,7 @@ int Pool::answered(Id worker, bool ok, double now) noexcept {
   size_t slot;
   if (!find(worker, now, slot))
     return -ENOENT;
-  if (workers_.lives()[slot].leaving())
+  if (workers_.lives()[slot].is_stopping())
     return 0;
   if (workers_[slot].task == nullptr) {
     workers_.stop(slot, Why::protocol, now_);
@@ -198,21 +198,21 @@ void Pool::worker_ended(size_t slot, const gipc_exit_info &exit,
                         int error) noexcept {
   Why why = workers_.lives()[slot].why();
   Task *task = workers_.ended(slot, exit, error);
-  bool fruitful = task != nullptr || workers_[slot].tasks > 0;
   if (task != nullptr)
     end_task(*task, why == Why::none ? Why::died : why);
   if (is_failure(why) && state_ <= State::draining)
-    count_failure(slot, fruitful);
+    count_failure(slot);
 }
 
 // ---- Starts -----------------------------------------------------------------
 
-void Pool::count_failure(size_t slot, bool fruitful) noexcept {
+void Pool::count_failure(size_t slot) noexcept {
+  ++counts_.failures;
   failed_slot_ = slot;
   if (!restarts_.allowed(now_))
     gave_up_ = true;
-  // A worker that had a task used it up, so replacing it at once cannot spin.
-  else if (!fruitful)
+  // Replacing one that had a task at once cannot spin: its tasks are used up.
+  else if (workers_[slot].tasks == 0)
     start_later(slot);
   if (gave_up_)
     stop_now(Why::gave_up);
@@ -239,7 +239,7 @@ bool Pool::may_start() const noexcept {
   size_t needed = workers_.busy() + tasks_.queued();
   if (tasks_.queued() > 0)
     needed += workers_.silent_idle();
-  if (workers_.staying() >= std::max(least, needed))
+  if (workers_.active() >= std::max(least, needed))
     return false;
   return !restarts_.failing() || workers_.in_state(Life::State::starting) == 0;
 }
@@ -282,7 +282,7 @@ bool Pool::next(double now, Action &out) noexcept {
   set_now(now);
   expire();
   if (state_ == State::draining && tasks_.queued() == 0 &&
-      workers_.staying() > workers_.busy())
+      workers_.active() > workers_.busy())
     workers_.stop_idle(Why::stopped, now_);
   // Finished tasks before starts, which reuse the slots with the exit status.
   return next_gave_up(out) || next_finished(out) ||

@@ -25,10 +25,11 @@ namespace gipc::crew {
 const char *wrong(const PoolRules &rules) noexcept;
 
 struct PoolStats {
-  size_t queued = 0, running = 0;                // tasks
-  size_t workers = 0, staying = 0, starting = 0; // staying: not asked to end
-  uint64_t submitted = 0, starts = 0, retries = 0;
-  uint64_t finished[whys] = {}; // tasks, by why
+  size_t queued = 0, running = 0;               // tasks
+  size_t workers = 0, active = 0, starting = 0; // active: not asked to end
+  uint64_t submitted = 0, retries = 0;          // tasks
+  uint64_t starts = 0, failures = 0; // workers; failures: not asked to end
+  uint64_t finished[whys] = {};      // tasks, by why
 };
 
 class Pool {
@@ -83,7 +84,7 @@ private:
   void set_now(double now) noexcept;
   void worker_ended(size_t slot, const gipc_exit_info &exit,
                     int error) noexcept;
-  void count_failure(size_t slot, bool fruitful) noexcept;
+  void count_failure(size_t slot) noexcept;
   void start_later(size_t slot) noexcept;
   bool may_start() const noexcept;
   void end_task(Task &task, Why why) noexcept;

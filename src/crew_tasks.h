@@ -24,7 +24,7 @@ struct Task : Queued {
   State state = State::queued;
   Why why = Why::none;
   bool cancelled = false; // is not carried out again
-  bool ran = false; // at its end; else it was queued
+  bool ran = false;       // at its end; else it was queued
   TaskRules rules;
   unsigned attempts = 0;
   unsigned ended_workers = 0;

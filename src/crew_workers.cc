@@ -42,7 +42,7 @@ size_t Workers::start(uint64_t round) noexcept {
   workers_[slot] = Worker();
   workers_[slot].round = round;
   ++count_;
-  ++staying_;
+  ++active_;
   return slot;
 }
 
@@ -53,7 +53,7 @@ void Workers::set_due(size_t slot, double due) noexcept {
   lives_.add_time(due);
 }
 
-void Workers::rest(size_t slot, double now) noexcept {
+void Workers::become_idle(size_t slot, double now) noexcept {
   idle_.push_back(slot);
   set_due(slot, now + rules_.idle);
 }
@@ -71,7 +71,10 @@ size_t Workers::take_idle() noexcept {
 }
 
 void Workers::give(size_t slot, Task &task, double now) noexcept {
-  workers_[slot].task = &task;
+  Worker &worker = workers_[slot];
+  worker.task = &task;
+  worker.sent_at = now;
+  ++worker.tasks;
   set_due(slot, now + task.rules.timeout);
   ++busy_;
 }
@@ -81,8 +84,8 @@ Task &Workers::answered(size_t slot, double now) noexcept {
   Task &task = *worker.task;
   worker.task = nullptr;
   --busy_;
-  ++worker.tasks;
-  rest(slot, now);
+  worker.busy_time += now - worker.sent_at;
+  become_idle(slot, now);
   if (worker.retires ||
       (rules_.retire_tasks != 0 && worker.tasks >= rules_.retire_tasks))
     stop(slot, Why::retired, now);
@@ -97,7 +100,7 @@ void Workers::ready(size_t slot, double now) noexcept {
     return alive(slot, now);
   life.ready(rules_.life, now);
   lives_.changed(life);
-  rest(slot, now);
+  become_idle(slot, now);
 }
 
 void Workers::alive(size_t slot, double now) noexcept {
@@ -106,13 +109,14 @@ void Workers::alive(size_t slot, double now) noexcept {
   life.alive(rules_.life, now);
   lives_.changed(life);
   if (was_silent && workers_[slot].task == nullptr)
-    rest(slot, now);
+    become_idle(slot, now);
 }
 
 // A worker that is too large before its first task is not replaced: the next
 // one would be as large.
 void Workers::memory(size_t slot, uint64_t bytes, double now) noexcept {
   Worker &worker = workers_[slot];
+  worker.memory = bytes;
   if (rules_.retire_memory == 0 || bytes < rules_.retire_memory)
     return;
   if (worker.task != nullptr)
@@ -123,16 +127,16 @@ void Workers::memory(size_t slot, uint64_t bytes, double now) noexcept {
 
 void Workers::stop(size_t slot, Why why, double now) noexcept {
   Life &life = lives_[slot];
-  if (!life.running() || life.leaving())
+  if (!life.running() || life.is_stopping())
     return;
   life.stop(why, rules_.life, now);
   lives_.changed(life);
-  left(slot);
+  deactivate(slot);
 }
 
-// It stays no longer: it was asked to end, or has ended.
-void Workers::left(size_t slot) noexcept {
-  --staying_;
+// It is no longer active: it was asked to end, or has ended.
+void Workers::deactivate(size_t slot) noexcept {
+  --active_;
   workers_[slot].due = forever;
   if (workers_[slot].task != nullptr)
     --busy_;
@@ -154,8 +158,8 @@ void Workers::stop_idle(Why why, double now) noexcept {
 Task *Workers::ended(size_t slot, const gipc_exit_info &exit,
                      int error) noexcept {
   Life &life = lives_[slot];
-  if (!life.leaving())
-    left(slot);
+  if (!life.is_stopping())
+    deactivate(slot);
   --count_;
   life.ended(exit, error);
   Task *task = workers_[slot].task;
@@ -177,10 +181,10 @@ void Workers::expire(double now) noexcept {
 void Workers::expire_one(size_t slot, double now) noexcept {
   Life &life = lives_[slot];
   Worker &worker = workers_[slot];
-  bool stayed = !life.leaving();
+  bool was_active = !life.is_stopping();
   life.expire(rules_.life, now);
-  if (stayed && life.leaving())
-    left(slot);
+  if (was_active && life.is_stopping())
+    deactivate(slot);
   else if (life.state() == Life::State::silent && worker.task == nullptr)
     remove_idle(slot); // is sent no task
   if (now < worker.due)
@@ -188,7 +192,7 @@ void Workers::expire_one(size_t slot, double now) noexcept {
   worker.due = forever;
   if (worker.task != nullptr)
     stop(slot, Why::timed_out, now);
-  else if (staying_ > rules_.least)
+  else if (active_ > rules_.least)
     stop(slot, Why::idle, now);
   // An idle one of the least needs no other time: more are started only if all
   // are busy.

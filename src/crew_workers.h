@@ -29,8 +29,11 @@ struct Worker {
   Task *task = nullptr;
   bool retires = false; // after its task
   double due = forever; // the end of its task's timeout, or of its idle time
-  uint64_t tasks = 0;   // answered
-  uint64_t round = 0;   // of starts; see Pool::start_failed_again()
+  uint64_t tasks = 0;   // that it was sent
+  uint64_t memory = 0;  // in bytes, as it was reported last
+  double sent_at = 0;   // of its last task
+  double busy_time = 0; // seconds that it took for the tasks that it answered
+  uint64_t round = 0;   // of starts; see Pool::start_later()
 };
 
 class Workers {
@@ -43,10 +46,10 @@ public:
   const Worker &operator[](size_t slot) const noexcept {
     return workers_[slot];
   }
-  // Those that exist or are being started; of them those that stay; of those
-  // the ones that have a task.
+  // Those that exist or are being started; of them those that were not asked to
+  // end; of those the ones that have a task.
   size_t count() const noexcept { return count_; }
-  size_t staying() const noexcept { return staying_; }
+  size_t active() const noexcept { return active_; }
   size_t busy() const noexcept { return busy_; }
   bool has_idle() const noexcept { return !idle_.empty(); }
   // Scans all workers, as the next two do.
@@ -76,16 +79,16 @@ public:
 
 private:
   void set_due(size_t slot, double due) noexcept;
-  void rest(size_t slot, double now) noexcept;
+  void become_idle(size_t slot, double now) noexcept;
   void remove_idle(size_t slot) noexcept;
-  void left(size_t slot) noexcept;
+  void deactivate(size_t slot) noexcept;
   void expire_one(size_t slot, double now) noexcept;
 
   const PoolRules &rules_;
   Lives lives_;
   std::vector<Worker> workers_; // by slot
   std::vector<size_t> idle_;    // slots; memory for all
-  size_t count_ = 0, staying_ = 0, busy_ = 0;
+  size_t count_ = 0, active_ = 0, busy_ = 0;
 };
 
 } // namespace gipc::crew

@@ -139,8 +139,8 @@ void Model::end(Id id, Process &process, bool start_failed) {
   bool failed = start_failed || info.code != 0 || process.stopped;
   size_t service = process.service;
   bool is_current = keeper_.life(service).id() == id;
-  // Whether it goes down: then its end is not counted.
-  bool asked = !keeper_.is_kept(service) || keeper_.is_recycled(service);
+  // Whether it must end: then its end is not counted.
+  bool asked = !keeper_.is_kept(service) || keeper_.is_restarting(service);
   bool next_exists = is_current && count_of(service) == 2;
   CHECK((start_failed ? keeper_.start_failed(id, ENOENT, now_)
                       : keeper_.ended(id, info, now_)) == 0);
@@ -258,7 +258,7 @@ void Model::start(const Action &action) {
   Process process;
   process.service = i;
   // The other process of a reload may still end; only a reload adds one to a
-  // process that stays.
+  // process that is not stopped.
   process.next = service.reloads && keeper_.life(i).id() != action.worker;
   CHECK(count_of(i) <= 1);
   for (const auto &[id, p] : processes_)

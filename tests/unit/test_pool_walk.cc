@@ -347,19 +347,19 @@ void Model::check_nothing_is_forgotten() {
   double next = pool_->next_time();
   CHECK(next > now_); // else a driver would not wait
   PoolStats stats = pool_->stats();
-  size_t running = 0, staying = 0;
+  size_t running = 0, active = 0;
   bool idle = false;
   for (const auto &[id, worker] : workers_) {
     CHECK(next <= latest_wake(worker) + 1e-9);
     running += worker.task != no_id;
     idle |= worker.ready && !worker.stopped && !worker.silent &&
             worker.task == no_id;
-    staying += !worker.stopped;
+    active += !worker.stopped;
   }
   CHECK(stats.queued == queue_.size() && stats.running == running);
   CHECK(tasks_.size() == queue_.size() + running);
   CHECK(stats.workers == workers_.size() && stats.workers <= rules_.most);
-  CHECK(stats.staying <= staying);
+  CHECK(stats.active <= active);
   CHECK(stats.queued <= rules_.queue_limit + rules_.most);
   if (closing()) {
     CHECK(queue_.empty());
