@@ -1,5 +1,5 @@
 // The policies of a pool and of a keeper: each scenario of
-// tests/pool/scenarios.tsv, which describes its lines.
+// tests/pool, where pool.tsv describes the lines.
 //
 // GIPC_TEST_SCENARIO=WORDS: only scenarios with these words in their name.
 #include <fstream> // before cmocka, which defines fail
@@ -296,15 +296,14 @@ std::string run(T &policy, const std::string &text, double now, bool keeper) {
 // ---- Scenarios --------------------------------------------------------------
 
 struct Scenario {
-  std::string name, kind, rules;
+  std::string file, name, kind, rules;
   std::vector<ServiceRules> services;
   std::vector<std::pair<int, std::vector<std::string>>>
       lines; // number, columns
 };
 
-std::vector<Scenario> scenarios() {
-  std::vector<Scenario> out;
-  std::ifstream file(SCENARIOS);
+void read(const std::string &name, std::vector<Scenario> &out) {
+  std::ifstream file(SCENARIOS "/" + name);
   assert_true(file.is_open());
   int number = 0;
   for (std::string line; std::getline(file, line);) {
@@ -315,6 +314,7 @@ std::vector<Scenario> scenarios() {
     columns.resize(3);
     if (columns[0] == "scenario") {
       out.emplace_back();
+      out.back().file = name;
       out.back().name = columns[1];
     } else if (columns[0] == "pool" || columns[0] == "keeper") {
       out.back().kind = columns[0];
@@ -325,6 +325,12 @@ std::vector<Scenario> scenarios() {
       out.back().lines.emplace_back(number, columns);
     }
   }
+}
+
+std::vector<Scenario> scenarios() {
+  std::vector<Scenario> out;
+  read("pool.tsv", out);
+  read("keeper.tsv", out);
   return out;
 }
 
@@ -342,10 +348,11 @@ int play(const Scenario &scenario) {
                                   : run(*policy.keeper, columns[1], now, true);
     if (got == columns[2])
       continue;
-    print_error("scenarios.tsv:%d: %s\n  %s, %s\n  expected: %s\n  got:      "
+    print_error("%s:%d: %s\n  %s, %s\n  expected: %s\n  got:      "
                 "%s\n",
-                number, scenario.name.c_str(), columns[0].c_str(),
-                columns[1].c_str(), columns[2].c_str(), got.c_str());
+                scenario.file.c_str(), number, scenario.name.c_str(),
+                columns[0].c_str(), columns[1].c_str(), columns[2].c_str(),
+                got.c_str());
     ++bad;
   }
   return bad;
