@@ -49,7 +49,7 @@
 // callback, no exception.  A sketch:
 //
 //   typedef struct gipc_crew gipc_crew;    one Pool, or one Keeper
-//   typedef struct gipc_crew_rules {       PoolRules, flat; 0 is the default
+//   typedef struct gipc_crew_rules {       PoolRules and ServiceRules, flat
 //     size_t size;
 //     size_t least, most, queue_limit, queue_low;
 //     uint64_t retire_tasks, retire_memory, seed;
@@ -73,6 +73,7 @@
 //     int exit_code, exit_signal, ...      members of gipc_exit_info
 //   } gipc_crew_action;
 //
+//   int  gipc_crew_rules_init(gipc_crew_rules *);   sets the defaults
 //   int  gipc_crew_new_pool(const gipc_crew_rules *, gipc_crew **);
 //   int  gipc_crew_new_keeper(int strategy, uint64_t seed,
 //                             const gipc_crew_rules services[], size_t count,
