@@ -459,7 +459,8 @@ void no_event_breaks_a_promise(void **) {
     if (given != nullptr)
       return;
   }
-  check_that_all_was_seen();
+  if (!slow()) // a short walk does not come to all of them
+    check_that_all_was_seen();
 }
 
 } // namespace
