@@ -22,7 +22,7 @@ status
 process detached
 wait fork exec
 template
-crew
+policy
 capi'
 
 bad=0
@@ -78,7 +78,7 @@ done
   forbid 'include ["<](sys|os|unistd|poll|sys/socket)\.h' \
     'the frame engine knows no descriptor' {buffer,assembly,frame,inbox,outbox}.*
   forbid 'include ["<](sys|os|unistd|poll|time|ctime|chrono|cstdio|watch|deadline|handle|process)[."/>]|(^|[ (!])::[a-z_]+\(' \
-    'the crew does no I/O, and knows no clock and no loop' crew*
+    'the policy does no I/O, and knows no clock and no loop' policy*
   forbid 'include "(watch|orphaned_loops|handle|push|process)\.h|<csignal>' \
     'a status knows no loop and no signal' status.*
 }

@@ -4,7 +4,7 @@
 
 #include "support_walk.h"
 
-#include "crew_pool.h"
+#include "policy_pool.h"
 
 #include <algorithm>
 #include <map>
@@ -13,7 +13,7 @@
 
 namespace {
 
-using namespace gipc::crew;
+using namespace gipc::policy;
 
 struct ModelTask {
   TaskRules rules;

@@ -4,7 +4,7 @@
 
 #include "support.h"
 
-#include "crew.h"
+#include "policy.h"
 
 #include <utility>
 #include <vector>
@@ -37,13 +37,13 @@ private:
 // corner proves nothing about the others.
 class Seen {
 public:
-  void count(const gipc::crew::Action &action) {
+  void count(const gipc::policy::Action &action) {
     ++counts_[static_cast<size_t>(action.kind)]
              [static_cast<size_t>(action.why)];
   }
-  void check(gipc::crew::Action::Kind kind,
-             const std::vector<gipc::crew::Why> &reasons) const {
-    for (gipc::crew::Why why : reasons) {
+  void check(gipc::policy::Action::Kind kind,
+             const std::vector<gipc::policy::Why> &reasons) const {
+    for (gipc::policy::Why why : reasons) {
       size_t count =
           counts_[static_cast<size_t>(kind)][static_cast<size_t>(why)];
       if (std::getenv("GIPC_TEST_COUNTS") != nullptr)
@@ -54,6 +54,6 @@ public:
   }
 
 private:
-  size_t counts_[static_cast<size_t>(gipc::crew::Action::Kind::stopped) + 1]
-                [gipc::crew::whys] = {};
+  size_t counts_[static_cast<size_t>(gipc::policy::Action::Kind::stopped) + 1]
+                [gipc::policy::whys] = {};
 };

@@ -5,7 +5,7 @@
 // GIPC_TEST_SEED repeats a round.
 #include "support_walk.h"
 
-#include "crew_keeper.h"
+#include "policy_keeper.h"
 
 #include <algorithm>
 #include <deque>
@@ -13,7 +13,7 @@
 #include <set>
 #include <vector>
 
-using namespace gipc::crew;
+using namespace gipc::policy;
 
 namespace {
 

@@ -2,8 +2,8 @@
 // delays, memory, and a driver that calls next() rarely.
 #include "support_walk.h"
 
-#include "crew_keeper.h"
-#include "crew_pool.h"
+#include "policy_keeper.h"
+#include "policy_pool.h"
 
 #include <functional>
 #include <map>
@@ -11,7 +11,7 @@
 #include <set>
 #include <string>
 
-using namespace gipc::crew;
+using namespace gipc::policy;
 
 namespace {
 

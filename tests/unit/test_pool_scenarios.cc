@@ -7,8 +7,8 @@
 
 #include "support.h"
 
-#include "crew_keeper.h"
-#include "crew_pool.h"
+#include "policy_keeper.h"
+#include "policy_pool.h"
 
 #include <functional>
 #include <map>
@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-using namespace gipc::crew;
+using namespace gipc::policy;
 
 namespace {
 

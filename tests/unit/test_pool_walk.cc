@@ -5,7 +5,7 @@
 // GIPC_TEST_SEED repeats a round.
 #include "support_pool.h"
 
-using namespace gipc::crew;
+using namespace gipc::policy;
 
 namespace {
 

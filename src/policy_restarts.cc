@@ -1,10 +1,10 @@
 // When a process that ended is started again.
-#include "crew_restarts.h"
+#include "policy_restarts.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 namespace {
 
@@ -63,4 +63,4 @@ double Restarts::random() noexcept {
   return static_cast<double>((x ^ x >> 31) >> 11) / 9007199254740992.0; // 2^53
 }
 
-} // namespace gipc::crew
+} // namespace gipc::policy

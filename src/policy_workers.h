@@ -2,14 +2,14 @@
 // of them retires.
 #pragma once
 
-#include "crew.h"
-#include "crew_life.h"
-#include "crew_restarts.h"
-#include "crew_tasks.h"
+#include "policy.h"
+#include "policy_life.h"
+#include "policy_restarts.h"
+#include "policy_tasks.h"
 
 #include <vector>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 struct PoolRules {
   size_t least = 1, most = 1;    // workers
@@ -91,4 +91,4 @@ private:
   size_t count_ = 0, active_ = 0, busy_ = 0;
 };
 
-} // namespace gipc::crew
+} // namespace gipc::policy

@@ -1,7 +1,7 @@
 // The names of what the policies decide.
-#include "crew.h"
+#include "policy.h"
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 const char *name(Why why) noexcept {
   static const char *const names[whys] = {
@@ -19,4 +19,4 @@ const char *name(Action::Kind kind) noexcept {
   return names[static_cast<size_t>(kind)];
 }
 
-} // namespace gipc::crew
+} // namespace gipc::policy

@@ -1,4 +1,4 @@
-// The policy of a pool of workers.  crew.h describes how a driver uses it.
+// The policy of a pool of workers.  policy.h describes how a driver uses it.
 //
 // - A worker that ends fails only the task that it had.  The task is carried
 //   out again only if its submitter asked for retries, at most 1 + retries
@@ -14,12 +14,12 @@
 //   at the limit of restarts.
 #pragma once
 
-#include "crew.h"
-#include "crew_restarts.h"
-#include "crew_tasks.h"
-#include "crew_workers.h"
+#include "policy.h"
+#include "policy_restarts.h"
+#include "policy_tasks.h"
+#include "policy_workers.h"
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 // The name of a wrong member, or NULL.
 const char *wrong(const PoolRules &rules) noexcept;
@@ -55,6 +55,10 @@ public:
   // ok: the task is done; else it failed.  GIPC_EPROTOCOL: the worker had no
   // task, and is stopped.
   int answered(Id worker, bool ok, double now) noexcept;
+  // What a gipc_worker_message of a worker means.  GIPC_EPROTOCOL: not its
+  // turn, and it is stopped.  -ENOENT: it has ended, or was stopped, and its
+  // answer is to be dropped.
+  int received(Id worker, int kind, Id task, double now) noexcept;
   // The worker sent something that is not valid: it is stopped.
   int misbehaved(Id worker, double now) noexcept;
   int memory(Id worker, uint64_t bytes, double now) noexcept;
@@ -73,6 +77,7 @@ public:
 
   State state() const noexcept { return state_; }
   PoolStats stats() const noexcept;
+  size_t slots() const noexcept { return rules_.most; }
   // By slot, below most; a worker that has ended is off.
   const Life &life(size_t slot) const noexcept {
     return workers_.lives()[slot];
@@ -113,4 +118,4 @@ private:
   PoolStats counts_;
 };
 
-} // namespace gipc::crew
+} // namespace gipc::policy

@@ -1,10 +1,10 @@
 // The policy of a pool of workers.
-#include "crew_pool.h"
+#include "policy_pool.h"
 
 #include <algorithm>
 #include <cerrno>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 const char *wrong(const PoolRules &rules) noexcept {
   if (rules.most == 0)
@@ -158,6 +158,32 @@ int Pool::answered(Id worker, bool ok, double now) noexcept {
   workers_.alive(slot, now_);
   end_task(workers_.answered(slot, now_), ok ? Why::done : Why::failed);
   return 0;
+}
+
+int Pool::received(Id worker, int kind, Id task, double now) noexcept {
+  size_t slot;
+  if (!find(worker, now, slot))
+    return -ENOENT;
+  const Task *has = workers_[slot].task;
+  switch (kind) {
+  case GIPC_MESSAGE_ALIVE:
+    return alive(worker, now);
+  case GIPC_MESSAGE_READY:
+    if (!workers_.lives()[slot].was_ready())
+      return ready(worker, now);
+    break;
+  case GIPC_MESSAGE_DONE:
+  case GIPC_MESSAGE_FAILED:
+    if (workers_.lives()[slot].is_stopping())
+      return -ENOENT;
+    if (has != nullptr && has->id == task)
+      return answered(worker, kind == GIPC_MESSAGE_DONE, now);
+    break;
+  default:
+    break;
+  }
+  workers_.stop(slot, Why::protocol, now_);
+  return GIPC_EPROTOCOL;
 }
 
 int Pool::misbehaved(Id worker, double now) noexcept {
@@ -360,4 +386,4 @@ bool Pool::next_notice(Action &out) noexcept {
   return false;
 }
 
-} // namespace gipc::crew
+} // namespace gipc::policy

@@ -2,11 +2,11 @@
 // failure, and a limit of restarts in a window of time.
 #pragma once
 
-#include "crew.h"
+#include "policy.h"
 
 #include <vector>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 struct RestartRules {
   double first_delay = 0.1; // seconds before the first restart
@@ -45,4 +45,4 @@ private:
   size_t oldest_ = 0;
 };
 
-} // namespace gipc::crew
+} // namespace gipc::policy

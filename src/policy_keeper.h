@@ -1,5 +1,5 @@
 // The policy of a keeper: services, each of them one process that is kept
-// running.  crew.h describes how a driver uses it.
+// running.  policy.h describes how a driver uses it.
 //
 // - Services start in order, each when those before it are ready, and stop in
 //   reverse order, each when those after it have ended.
@@ -14,13 +14,13 @@
 // after started().
 #pragma once
 
-#include "crew.h"
-#include "crew_life.h"
-#include "crew_restarts.h"
+#include "policy.h"
+#include "policy_life.h"
+#include "policy_restarts.h"
 
 #include <vector>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 enum class Restart : unsigned char { always, on_failure, never };
 // Which services are restarted with one that ended: none, those after it, all.
@@ -134,4 +134,4 @@ private:
   Lives lives_; // two slots for each service
 };
 
-} // namespace gipc::crew
+} // namespace gipc::policy

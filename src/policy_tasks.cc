@@ -1,10 +1,10 @@
 // The tasks of a pool: queued, running, and finished but not yet delivered.
-#include "crew_tasks.h"
+#include "policy_tasks.h"
 
 #include <cassert>
 #include <cerrno>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 int Tasks::submit(const TaskRules &rules, Id &task) {
   // Finished ones count, so that memory is bounded even if a driver submits
@@ -90,4 +90,4 @@ bool Tasks::next_drained() noexcept {
   return true;
 }
 
-} // namespace gipc::crew
+} // namespace gipc::policy

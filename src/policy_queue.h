@@ -3,12 +3,12 @@
 // which a cancelled task is removed at once.
 #pragma once
 
-#include "crew.h"
+#include "policy.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 struct Queued {
   Id id = no_id;
@@ -73,4 +73,4 @@ private:
   std::vector<Queued *> heap_;
 };
 
-} // namespace gipc::crew
+} // namespace gipc::policy

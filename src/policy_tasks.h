@@ -1,12 +1,12 @@
 // The tasks of a pool: queued, running, and finished but not yet delivered.
 #pragma once
 
-#include "crew.h"
-#include "crew_queue.h"
+#include "policy.h"
+#include "policy_queue.h"
 
 #include <unordered_map>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 // What a task is carried out again for, while it has retries: a mask.
 enum Retry : unsigned { retry_died = 1, retry_timed_out = 2, retry_failed = 4 };
@@ -72,4 +72,4 @@ private:
   bool full_ = false; // true after an -EAGAIN
 };
 
-} // namespace gipc::crew
+} // namespace gipc::policy

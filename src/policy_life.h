@@ -2,12 +2,12 @@
 // times at which each of these must be over.
 #pragma once
 
-#include "crew.h"
+#include "policy.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 // Durations in seconds; `forever` switches a rule off.
 struct LifeRules {
@@ -124,4 +124,4 @@ private:
   double next_time_ = forever;
 };
 
-} // namespace gipc::crew
+} // namespace gipc::policy

@@ -1,11 +1,11 @@
 // The policy of a keeper: services that are kept running.
-#include "crew_keeper.h"
+#include "policy_keeper.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 const char *wrong(const ServiceRules &rules) noexcept {
   const char *name = wrong(rules.life);
@@ -321,4 +321,4 @@ bool Keeper::next_stopped(Action &out) noexcept {
   return true;
 }
 
-} // namespace gipc::crew
+} // namespace gipc::policy

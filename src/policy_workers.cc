@@ -1,10 +1,10 @@
 // The workers of a pool.
-#include "crew_workers.h"
+#include "policy_workers.h"
 
 #include <algorithm>
 #include <cassert>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 Workers::Workers(const PoolRules &rules)
     : rules_(rules), lives_(rules.most), workers_(rules.most) {
@@ -198,4 +198,4 @@ void Workers::expire_one(size_t slot, double now) noexcept {
   // are busy.
 }
 
-} // namespace gipc::crew
+} // namespace gipc::policy

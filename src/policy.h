@@ -23,13 +23,13 @@
 // read.  A pool or keeper is used by one thread at a time.
 //
 // Files of this room:
-//   crew_life      the state machine of one kept process
-//   crew_restarts  delays before restarts, and the limit of restarts
-//   crew_queue     queued tasks in their order
-//   crew_tasks     the tasks of a pool: queued, running, finished
-//   crew_workers   the workers of a pool: idle, busy, retiring
-//   crew_pool      the policy of a pool: tasks, and workers that carry them out
-//   crew_keeper    the policy of a keeper: services that are kept running
+//   policy_life      the state machine of one kept process
+//   policy_restarts  delays before restarts, and the limit of restarts
+//   policy_queue     queued tasks in their order
+//   policy_tasks     the tasks of a pool: queued, running, finished
+//   policy_workers   the workers of a pool: idle, busy, retiring
+//   policy_pool      the policy of a pool: tasks, and workers that carry them
+//   out policy_keeper    the policy of a keeper: services that are kept running
 //
 // Where the ideas are from.  Engines without I/O: nghttp2, and the "sans I/O"
 // libraries of Python (h11, h2); one next_time() instead of a timer per
@@ -44,64 +44,7 @@
 // MaxConnectionsPerChild and multiprocessing's maxtasksperchild.  New process
 // ready before the old one stops: nginx, HAProxy, gunicorn.
 //
-// How drivers in C and in other languages can use it: public functions, each a
-// check and a call, with plain structs whose first member is their size, no
-// callback, no exception.  A sketch:
-//
-//   typedef struct gipc_crew gipc_crew;    one Pool, or one Keeper
-//   typedef struct gipc_crew_rules {       PoolRules and ServiceRules, flat
-//     size_t size;
-//     size_t least, most, queue_limit, queue_low;
-//     uint64_t retire_tasks, retire_memory, seed;
-//     double idle, ready_within, silence, dump, grace;
-//     double first_delay, longest_delay, growth, jitter, healthy, window;
-//     int poison, prepare_failures, limit;
-//     int restart;                         of a service: always, ...
-//   } gipc_crew_rules;
-//   typedef struct gipc_crew_task {        TaskRules
-//     size_t size;
-//     int priority, retries, retry_for;
-//     double timeout;
-//     void *user;
-//   } gipc_crew_task;
-//   typedef struct gipc_crew_action {      Action, with int for its enums
-//     size_t size;
-//     int kind, why, attempt, pid, error;
-//     uint64_t worker, task;
-//     size_t service;
-//     void *user;
-//     int exit_code, exit_signal, ...      members of gipc_exit_info
-//   } gipc_crew_action;
-//
-//   int  gipc_crew_rules_init(gipc_crew_rules *);   sets the defaults
-//   int  gipc_crew_new_pool(const gipc_crew_rules *, gipc_crew **);
-//   int  gipc_crew_new_keeper(int strategy, uint64_t seed,
-//                             const gipc_crew_rules services[], size_t count,
-//                             gipc_crew **);
-//   const char *gipc_crew_wrong(const gipc_crew_rules *);  after an -EINVAL
-//   void gipc_crew_free(gipc_crew *);
-//   int  gipc_crew_submit(gipc_crew *, const gipc_crew_task *, uint64_t *task);
-//          -EAGAIN: full, `drained` follows; GIPC_ECLOSED; -ENOMEM
-//   int  gipc_crew_cancel(gipc_crew *, uint64_t task, double now);
-//   int  gipc_crew_started(gipc_crew *, uint64_t worker, int pid, double now);
-//   int  gipc_crew_start_failed(gipc_crew *, uint64_t worker, int error,
-//                               double now);
-//   int  gipc_crew_ready, _alive, _misbehaved(gipc_crew *, uint64_t worker,
-//                                             double now);
-//   int  gipc_crew_answered(gipc_crew *, uint64_t worker, int ok, double now);
-//   int  gipc_crew_memory(gipc_crew *, uint64_t worker, uint64_t bytes,
-//                         double now);
-//   int  gipc_crew_ended(gipc_crew *, uint64_t worker, const gipc_exit_info *,
-//                        double now);
-//   int  gipc_crew_reload(gipc_crew *, size_t service, double now);
-//   int  gipc_crew_stop(gipc_crew *, double grace, double now);
-//   int  gipc_crew_next(gipc_crew *, double now, gipc_crew_action *);
-//          1: the action is filled; 0: there is nothing more to do now
-//   double gipc_crew_next_time(const gipc_crew *);   HUGE_VAL: no time
-//   int  gipc_crew_stats(const gipc_crew *, gipc_crew_stats *);
-//
-// A binding's driver keeps a task's argument and its future in a table by the
-// id of the task, and a worker's process and handle by the id of the worker.
+// gipc.h has it as gipc_policy: each function there is a check and a call.
 #pragma once
 
 #include "gipc.h"
@@ -110,7 +53,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 // A time that does not come, and an unlimited duration.
 constexpr double forever = std::numeric_limits<double>::infinity();
@@ -175,4 +118,4 @@ struct Action {
 const char *name(Why why) noexcept;
 const char *name(Action::Kind kind) noexcept;
 
-} // namespace gipc::crew
+} // namespace gipc::policy

@@ -1,7 +1,7 @@
 // One kept process: its states, and the times at which each must be over.
-#include "crew_life.h"
+#include "policy_life.h"
 
-namespace gipc::crew {
+namespace gipc::policy {
 
 const char *wrong(const LifeRules &rules) noexcept {
   // Written so that NaN is wrong.
@@ -132,4 +132,4 @@ bool Lives::next_order(Action &out) noexcept {
   return false;
 }
 
-} // namespace gipc::crew
+} // namespace gipc::policy
