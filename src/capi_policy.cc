@@ -308,6 +308,11 @@ int gipc_worker_encode(const gipc_worker_message *message, void *bytes,
   if (int error =
           copy_in(message, offsetof(gipc_worker_message, attempt), read))
     return error;
+  for (const gipc_text &text : {read.type, read.text, read.trace})
+    if (text.data == nullptr && text.size > 0)
+      return -EINVAL;
+  if (read.data == nullptr && read.data_size > 0)
+    return -EINVAL;
   size_t size = policies::encoded_size(read);
   if (size == 0)
     return -EINVAL;
