@@ -105,7 +105,7 @@ static void a_task_that_ignores_sigterm_is_killed(void **state) {
   uint64_t running = put(pool, task);
   run_until_running(pool);
   while (access(path, F_OK) != 0)
-    usleep(1000);
+    ev_run(got.loop, EVRUN_NOWAIT);
   CHECK_OK(gipc_pool_cancel(pool, running));
   run_until(1);
   CHECK_IS(got.last.why, GIPC_WHY_CANCELLED);

@@ -86,6 +86,8 @@ static void a_lie_costs_one_worker(void **state) {
     start_pool(pool);
     got.on_worker = note_end;
     put(pool, "e");
+    while (it->twice && got.off == 0)
+      ev_run(got.loop, EVRUN_ONCE);
     put(pool, "ethen");
     run_until(2);
     if (got.by_why[GIPC_WHY_DONE] != (it->why == GIPC_WHY_PROTOCOL ? 1 : 2) ||
