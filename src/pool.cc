@@ -224,9 +224,11 @@ void Pool::expire() noexcept {
   if (now >= linger_at_) {
     linger_at_ = policy::forever;
     for (auto &[id, worker] : workers_)
-      if (now >= worker.stream_ended_at + linger)
-        (void)policy_.misbehaved(id, now);
-      else
+      if (now >= worker.stream_ended_at + linger) {
+        // If it has ended, this loop was late, and its end follows.
+        if (worker.is_alive())
+          (void)policy_.misbehaved(id, now);
+      } else
         linger_at_ = std::min(linger_at_, worker.stream_ended_at + linger);
   }
   run();
