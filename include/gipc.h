@@ -688,6 +688,417 @@ GIPC_API void gipc_exit_as(int code, int ended) __attribute__((noreturn));
  */
 GIPC_API GIPC_MUST_CHECK int gipc_set_exit_timeout(double seconds);
 
+/* ---- Policies of pools and keepers, for a loop of one's own: gipc_policy(3)
+ */
+
+/* What a pool of workers, or a keeper of services, decides: which worker does
+ * which task, when a process is started, stopped and killed, and what becomes
+ * of a task whose worker ended.  A policy starts no process, reads no clock and
+ * knows no loop.  Its driver reports what happened, with the time, then carries
+ * out the actions of gipc_policy_next() until there are none, and waits for the
+ * next event until gipc_policy_next_time().  gipc_pool_new()
+ * has a driver on libev. */
+typedef struct gipc_policy gipc_policy;
+
+/* Why a process was stopped, or how a task ended. */
+typedef enum gipc_why {
+  GIPC_WHY_NONE = 0,   /* the process ended by itself */
+  GIPC_WHY_DONE = 1,   /* the task was answered */
+  GIPC_WHY_FAILED = 2, /* the task was answered with a failure */
+  GIPC_WHY_DIED = 3,   /* its worker ended by itself */
+  GIPC_WHY_POISON = 4, /* it has ended so many workers that it is given up */
+  GIPC_WHY_TIMED_OUT = 5,
+  GIPC_WHY_CANCELLED = 6,
+  GIPC_WHY_SILENT = 7,    /* no heartbeat */
+  GIPC_WHY_NOT_READY = 8, /* not ready in time */
+  GIPC_WHY_PROTOCOL = 9,  /* sent what it must not send */
+  GIPC_WHY_RETIRED = 10,  /* did enough tasks, or uses too much memory */
+  GIPC_WHY_IDLE = 11,     /* had nothing to do */
+  GIPC_WHY_RELOAD = 12,   /* another one is ready in its place */
+  GIPC_WHY_GROUP = 13,    /* stopped with a service that is restarted */
+  GIPC_WHY_STOPPED = 14,  /* the pool or keeper stops */
+  GIPC_WHY_GAVE_UP = 15   /* the pool or keeper gave up */
+} gipc_why;
+
+typedef enum gipc_action_kind {
+  GIPC_ACTION_START = 1, /* start `worker` */
+  GIPC_ACTION_SEND = 2,  /* send `task` to `worker` */
+  GIPC_ACTION_DUMP = 3,  /* send `worker` the signal for a dump of its stacks */
+  GIPC_ACTION_STOP = 4,  /* ask `worker` to end: one without a task by closing
+                          * its handle, one with a task by SIGTERM */
+  GIPC_ACTION_KILL = 5,  /* SIGKILL to `worker` */
+  GIPC_ACTION_FINISH = 6,    /* deliver the end of `task`: `why` */
+  GIPC_ACTION_DRAINED = 7,   /* tasks are accepted again, after an -EAGAIN */
+  GIPC_ACTION_GAVE_UP = 8,   /* the pool, or the service, restarts no more */
+  GIPC_ACTION_FINISHED = 9,  /* the service ended and is not restarted */
+  GIPC_ACTION_RELOADED = 10, /* its new process has replaced the old one */
+  GIPC_ACTION_RELOAD_FAILED = 11, /* it has not; the service goes on */
+  GIPC_ACTION_STOPPED = 12 /* no process and no task is left: the last action */
+} gipc_action_kind;
+
+/* A service is restarted when its process ended: always; unless it ended with
+ * code 0; never. */
+typedef enum gipc_restart {
+  GIPC_RESTART_ALWAYS = 0,
+  GIPC_RESTART_ON_FAILURE = 1,
+  GIPC_RESTART_NEVER = 2
+} gipc_restart;
+
+/* Which services are restarted with one that ended. */
+typedef enum gipc_strategy {
+  GIPC_ONE_FOR_ONE = 0,  /* no other one */
+  GIPC_REST_FOR_ONE = 1, /* those after it */
+  GIPC_ALL_FOR_ONE = 2
+} gipc_strategy;
+
+/* What a task is carried out again for, while it has retries: a mask. */
+#define GIPC_RETRY_DIED 1
+#define GIPC_RETRY_TIMED_OUT 2
+#define GIPC_RETRY_FAILED 4
+
+/* The rules of a pool, or of one service of a keeper.  0 is the default of
+ * each; times are seconds.  A negative idle, ready_within, silence, dump or
+ * grace is no limit. */
+typedef struct gipc_rules {
+  size_t size; /* set by the caller: sizeof(gipc_rules); convention 8 */
+  /* Pool */
+  size_t most;        /* workers; default: the processors */
+  size_t least;       /* workers that are kept without tasks; default 0 */
+  size_t queue_limit; /* tasks that wait for a worker; default 1024 */
+  size_t queue_low;   /* GIPC_ACTION_DRAINED at so many; default half of that */
+  uint64_t retire_tasks;  /* a worker retires after so many; default: never */
+  uint64_t retire_memory; /* or at so many bytes; default: never */
+  double idle;            /* a worker above `least` ends after so long without
+                           * a task; default: no limit */
+  int poison;             /* workers that one task may end; default 3 */
+  int prepare_failures;   /* starts in a row that may fail; default 3 */
+  /* Service */
+  int restart; /* a gipc_restart */
+  /* Both */
+  double ready_within;  /* from the start; default: no limit */
+  double silence;       /* between two signs of life; default: no limit */
+  double dump;          /* from the signal for a dump to the stop; default 5 */
+  double grace;         /* from SIGTERM to SIGKILL; default 5 */
+  double first_delay;   /* before a restart; default 0.1 */
+  double longest_delay; /* default 30 */
+  double growth;  /* of the delay, with each failure in a row; default 2 */
+  double jitter;  /* the part of a delay that is random; default 0.5, < 0: 0 */
+  double healthy; /* so long after its start a process has not failed, and the
+                   * delay starts again at the first; default 10 */
+  double window;  /* of `limit`; default 60 */
+  int limit;      /* restarts in a window, then it gives up; default: none */
+  uint64_t seed;  /* of the jitter: the same seed makes the same delays */
+} gipc_rules;
+
+/* The name of the first member whose value is not valid, or NULL. */
+GIPC_API const char *gipc_rules_wrong(const gipc_rules *rules);
+/* Sets a member by its name.  -ENOENT: there is no such member.  -EINVAL: its
+ * type cannot have this value.  Values are checked together by
+ * gipc_rules_wrong(). */
+GIPC_API GIPC_MUST_CHECK int gipc_rules_set(gipc_rules *rules, const char *name,
+                                            double value);
+
+/* Makes the policy of a pool.  rules may be NULL: the defaults.  -EINVAL:
+ * gipc_rules_wrong() has the name. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_new_pool(const gipc_rules *rules,
+                                                  gipc_policy **policy);
+/* Makes the policy of a keeper of `count` services, in the order in which they
+ * start.  `rules` is an array of pointers, one for each.  -EINVAL: no service,
+ * or wrong rules. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_policy_new_keeper(int strategy, const gipc_rules *const rules[],
+                       size_t count, gipc_policy **policy);
+/* policy may be NULL. */
+GIPC_API void gipc_policy_free(gipc_policy *policy);
+
+typedef struct gipc_task_rules {
+  size_t size;    /* set by the caller: sizeof(gipc_task_rules) */
+  double timeout; /* seconds of each execution; <= 0: no limit */
+  int priority;   /* higher ones first */
+  int retries;    /* executions after the first */
+  int retry_for;  /* GIPC_RETRY_ mask; 0: GIPC_RETRY_DIED */
+  void *user;     /* returned in each action for the task */
+} gipc_task_rules;
+
+/* Adds a task; rules may be NULL.  The number of a task, and that of a worker,
+ * is never used twice.  -EAGAIN: full, and GIPC_ACTION_DRAINED follows.
+ * GIPC_ECLOSED: the pool stops, or gave up.  -ENOMEM. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_submit(gipc_policy *policy,
+                                                const gipc_task_rules *rules,
+                                                uint64_t *task);
+/* Cancels a task; the worker of a running one is stopped.  In both cases
+ * GIPC_ACTION_FINISH follows, when the worker has ended.  -ENOENT: the task has
+ * finished. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_cancel(gipc_policy *policy,
+                                                uint64_t task, double now);
+
+/* Reports.  GIPC_ACTION_START is followed by one gipc_policy_started() or
+ * gipc_policy_start_failed(); a start by one gipc_policy_ended(), when the exit
+ * status is known and the messages have been read.  -ENOENT: it has ended.
+ * -EINVAL: not of this kind of policy. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_started(gipc_policy *policy,
+                                                 uint64_t worker, pid_t pid,
+                                                 double now);
+GIPC_API GIPC_MUST_CHECK int gipc_policy_start_failed(gipc_policy *policy,
+                                                      uint64_t worker,
+                                                      int error, double now);
+GIPC_API GIPC_MUST_CHECK int gipc_policy_ended(gipc_policy *policy,
+                                               uint64_t worker,
+                                               const gipc_exit_info *info,
+                                               double now);
+/* It is ready, or shows a sign of life. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_ready(gipc_policy *policy,
+                                               uint64_t worker, double now);
+GIPC_API GIPC_MUST_CHECK int gipc_policy_alive(gipc_policy *policy,
+                                               uint64_t worker, double now);
+/* Of a pool: the memory that a worker uses, for `retire_memory`. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_memory(gipc_policy *policy,
+                                                uint64_t worker, uint64_t bytes,
+                                                double now);
+/* Of a pool: a worker sent what it must not send, or its handle failed.  It is
+ * stopped. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_policy_misbehaved(gipc_policy *policy, uint64_t worker, double now);
+
+/* Of a keeper: starts a second process of a service, and stops the first one
+ * when it is ready.  GIPC_ACTION_RELOADED or GIPC_ACTION_RELOAD_FAILED
+ * follows.  GIPC_ELOCKED: a reload is in progress.  GIPC_EDEAD: no process of
+ * it runs.  -EINVAL: there is no such service. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_reload(gipc_policy *policy,
+                                                size_t service, double now);
+/* Ends all.  A pool first carries out the tasks that it has, for grace seconds
+ * at most (< 0: no limit; 0: not at all).  A keeper stops its services in
+ * reverse order, and ignores grace.  GIPC_ACTION_STOPPED follows. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_stop(gipc_policy *policy, double grace,
+                                              double now);
+
+typedef struct gipc_action {
+  size_t size;     /* set by the caller: sizeof(gipc_action) */
+  int kind;        /* a gipc_action_kind */
+  int why;         /* a gipc_why */
+  uint64_t worker; /* or the process of a service */
+  uint64_t task;
+  void *user;          /* of the task */
+  size_t service;      /* of a keeper: its index */
+  int attempt;         /* of the task: 1 for the first */
+  int pid;             /* of the worker */
+  int error;           /* why it could not be started, or 0 */
+  int has_info;        /* 1: the worker has ended, as info says */
+  gipc_exit_info info; /* its size is always that of this library */
+} gipc_action;
+/* 1: *action is the next thing to do.  0: nothing, until the next event or
+ * gipc_policy_next_time(). */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_next(gipc_policy *policy, double now,
+                                              gipc_action *action);
+/* When gipc_policy_next() is to be called at the latest; HUGE_VAL: no time. */
+GIPC_API double gipc_policy_next_time(const gipc_policy *policy);
+
+typedef struct gipc_policy_stats {
+  size_t size;           /* set by the caller: sizeof(gipc_policy_stats) */
+  size_t queued;         /* tasks */
+  size_t running;        /* tasks */
+  size_t workers;        /* processes that run, or are being started */
+  size_t starting;       /* those of them that are not ready yet */
+  uint64_t submitted;    /* tasks */
+  uint64_t retries;      /* executions after the first */
+  uint64_t starts;       /* of processes */
+  uint64_t failures;     /* processes that ended, and were not asked to */
+  uint64_t finished[16]; /* tasks, by gipc_why */
+} gipc_policy_stats;
+/* Of a pool.  -EINVAL: a keeper. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_get_stats(const gipc_policy *policy,
+                                                   gipc_policy_stats *stats);
+
+typedef struct gipc_worker_stats {
+  size_t size;     /* set by the caller: sizeof(gipc_worker_stats) */
+  uint64_t worker; /* 0: none */
+  uint64_t tasks;  /* that it was sent */
+  uint64_t memory; /* bytes, as it was reported last */
+  double busy;     /* seconds that its answered tasks took */
+  uint64_t task;   /* that it has, or 0 */
+  int pid;
+  int state; /* a gipc_worker_state */
+} gipc_worker_stats;
+typedef enum gipc_worker_state {
+  GIPC_WORKER_OFF = 0,
+  GIPC_WORKER_STARTING = 1,
+  GIPC_WORKER_READY = 2,
+  GIPC_WORKER_SILENT = 3, /* no sign of life; was sent the signal for a dump */
+  GIPC_WORKER_STOPPING = 4,
+  GIPC_WORKER_KILLED = 5
+} gipc_worker_state;
+/* The worker in a slot, from 0 on: a pool has `most`, a keeper one for each
+ * service.  -ENOENT: there is no such slot. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_worker_stats(const gipc_policy *policy,
+                                                      size_t slot,
+                                                      gipc_worker_stats *stats);
+
+/* ---- Messages between a pool and its workers: gipc_worker(7) --------------
+ */
+
+typedef enum gipc_worker_message_kind {
+  GIPC_MESSAGE_TASK = 'T',  /* to the worker */
+  GIPC_MESSAGE_READY = 'R', /* from the worker, before its first task */
+  GIPC_MESSAGE_ALIVE = 'A', /* at any time */
+  GIPC_MESSAGE_DONE = 'D',  /* the answer to a task */
+  GIPC_MESSAGE_FAILED = 'F' /* the answer to a task that failed */
+} gipc_worker_message_kind;
+
+/* A text of a failed task, in UTF-8 where the worker's language has it. */
+typedef struct gipc_text {
+  const char *data;
+  size_t size;
+} gipc_text;
+
+typedef struct gipc_worker_message {
+  size_t size;      /* set by the caller: sizeof(gipc_worker_message) */
+  int kind;         /* a gipc_worker_message_kind */
+  uint32_t attempt; /* of the task: 1 for the first */
+  uint64_t task;
+  const void *data; /* the task, its result, or what else a failure has */
+  size_t data_size;
+  /* Of a failure: class, message and stack trace. */
+  gipc_text type, text, trace;
+} gipc_worker_message;
+
+/* Writes a message in `bytes`, if `room` is enough, and stores its size in any
+ * case.  -EMSGSIZE: room is less.  -EINVAL: kind. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_worker_encode(const gipc_worker_message *message, void *bytes, size_t room,
+                   size_t *needed);
+/* Reads a message; its pointers are into data.  GIPC_EPROTOCOL: malformed. */
+GIPC_API GIPC_MUST_CHECK int gipc_worker_decode(const void *data, size_t size,
+                                                gipc_worker_message *message);
+/* Reads a message of a worker and reports it to the policy of its pool.
+ * GIPC_EPROTOCOL: malformed, or not the worker's turn; the worker is stopped.
+ * -ENOENT: the worker has ended, or was stopped and may answer no more; the
+ * message is to be dropped. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_policy_received(gipc_policy *policy, uint64_t worker, const void *data,
+                     size_t size, double now, gipc_worker_message *message);
+
+/* ---- Workers: gipc_pool(3) -----------------------------------------------
+ */
+
+/* Carries out a task.  *answer is a GIPC_MESSAGE_DONE without data; set its
+ * data and data_size to the result, in memory that stays valid until the next
+ * call, or the return of gipc_worker_serve().  A task fails with a result < 0,
+ * or if it sets the kind to GIPC_MESSAGE_FAILED and describes why in type, text
+ * and trace, and perhaps data. */
+typedef int (*gipc_work)(const gipc_worker_message *task,
+                         gipc_worker_message *answer, void *user);
+/* In a worker: says that it is ready, and calls work(task, answer, user) for
+ * each task of h, until the pool wants no more of this worker: 0.  Else the
+ * error of h, or GIPC_EPROTOCOL. */
+GIPC_API GIPC_MUST_CHECK int gipc_worker_serve(gipc_handle *h, gipc_work work,
+                                               void *user);
+/* In a worker, also within work: shows a sign of life, for pools whose rules
+ * have `silence`. */
+GIPC_API GIPC_MUST_CHECK int gipc_worker_alive(gipc_handle *h);
+
+/* ---- Pools of workers on a libev loop: gipc_pool(3) -----------------------
+ */
+
+typedef struct gipc_pool gipc_pool;
+
+/* What runs in each worker: prepares what its tasks need, then returns the
+ * result of gipc_worker_serve(handle, ...) as its exit code. */
+typedef int (*gipc_worker_function)(struct ev_loop *fresh, gipc_handle *handle,
+                                    void *argument);
+
+/* Makes a pool whose workers are function children.  rules and options may be
+ * NULL, and are copied.  Workers are daemons: they end with this process.
+ * -EINVAL: wrong rules, as gipc_rules_wrong() says, or options that pass
+ * handles or make pipes of standard streams. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_new(gipc_worker_function function,
+                                           void *argument,
+                                           const gipc_rules *rules,
+                                           const gipc_options *options,
+                                           gipc_pool **pool);
+/* The same with a program, which gets its handle with gipc_inherit("worker").
+ * If options make pipes of stdin and stdout, it is a launcher, and the program
+ * behind it gets its handle with gipc_stdio(). */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_exec(const char *const argv[],
+                                            const gipc_rules *rules,
+                                            const gipc_options *options,
+                                            gipc_pool **pool);
+
+typedef struct gipc_result {
+  size_t size; /* set by the library: what it knows */
+  int why;     /* a gipc_why */
+  int attempt; /* executions; 0: it was not sent to a worker */
+  uint64_t task;
+  void *user;       /* of its rules */
+  const void *data; /* of the answer; valid until the callback returns */
+  size_t data_size;
+  gipc_text type, text, trace; /* of GIPC_WHY_FAILED */
+  /* The worker that had it last, or 0, and how that ended, if it did. */
+  uint64_t worker;
+  int pid;
+  int error;    /* why it could not be started, or 0 */
+  int has_info; /* 1: the worker has ended, as info says */
+  gipc_exit_info info;
+} gipc_result;
+
+typedef struct gipc_worker_change {
+  size_t size; /* set by the library: what it knows */
+  int state;   /* GIPC_WORKER_STARTING, GIPC_WORKER_READY or GIPC_WORKER_OFF */
+  int why;     /* it was stopped; GIPC_WHY_NONE: it ended by itself */
+  uint64_t worker;
+  int pid;
+  int error;    /* why it could not be started, or 0 */
+  int has_info; /* 1: it has ended, as info says */
+  gipc_exit_info info;
+} gipc_worker_change;
+
+typedef struct gipc_pool_events {
+  size_t size; /* set by the caller: sizeof(gipc_pool_events); convention 8 */
+  /* Once for each task.  May be NULL, as all of them. */
+  void (*on_result)(gipc_pool *pool, const gipc_result *result, void *user);
+  /* After a refused put: the queue has room. */
+  void (*on_drain)(gipc_pool *pool, void *user);
+  void (*on_worker)(gipc_pool *pool, const gipc_worker_change *change,
+                    void *user);
+  /* Once, and last: no task and no worker is left.  why is GIPC_WHY_STOPPED or
+   * GIPC_WHY_GAVE_UP. */
+  void (*on_end)(gipc_pool *pool, int why, void *user);
+} gipc_pool_events;
+
+/* Runs pool on loop, which may be any loop of this thread.  Callbacks are
+ * called from the loop only, and may call any function, and free pool.
+ * GIPC_ELOCKED: it was started before. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_start(gipc_pool *pool,
+                                             struct ev_loop *loop,
+                                             const gipc_pool_events *events,
+                                             void *user);
+/* Adds a task with a copy of the data; rules may be NULL.  May be called before
+ * gipc_pool_start().  -EAGAIN: full, on_drain follows.  GIPC_ECLOSED: the pool
+ * stops, or gave up.  GIPC_ETOOBIG: it exceeds 1 GiB. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_try_put(gipc_pool *pool,
+                                               const void *data, size_t size,
+                                               const gipc_task_rules *rules,
+                                               uint64_t *task);
+/* Cancels a task; the worker of a running one is stopped.  on_result follows.
+ * -ENOENT: the task has finished. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_cancel(gipc_pool *pool, uint64_t task);
+/* Accepts no more tasks, carries out those that there are for grace seconds at
+ * most (< 0: no limit; 0: not at all), and stops the workers.  on_end follows.
+ */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_stop(gipc_pool *pool, double grace);
+/* The signal for a dump of the stacks of a worker that was silent; 0, the
+ * default: none. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_set_dump_signal(gipc_pool *pool,
+                                                       int signal);
+GIPC_API GIPC_MUST_CHECK int gipc_pool_stats(const gipc_pool *pool,
+                                             gipc_policy_stats *stats);
+/* As gipc_policy_worker_stats(), with the memory that the worker uses now. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_worker_stats(const gipc_pool *pool,
+                                                    size_t slot,
+                                                    gipc_worker_stats *stats);
+/* Kills the workers, and frees pool; no callback is called any more.  pool may
+ * be NULL. */
+GIPC_API void gipc_pool_free(gipc_pool *pool);
+
 /* ---- Runtimes that fork by themselves: gipc_fork(3) ---------------------- */
 
 typedef struct gipc_fork gipc_fork_context;

@@ -22,6 +22,8 @@ status
 process detached
 wait fork exec
 template
+policy
+pool worker
 capi'
 
 bad=0
@@ -76,6 +78,8 @@ done
     $(but 'capi.*\.cc')
   forbid 'include ["<](sys|os|unistd|poll|sys/socket)\.h' \
     'the frame engine knows no descriptor' {buffer,assembly,frame,inbox,outbox}.*
+  forbid 'include ["<](sys|os|unistd|poll|time|ctime|chrono|cstdio|watch|deadline|handle|process)[."/>]|(^|[ (!])::[a-z_]+\(' \
+    'the policy does no I/O, and knows no clock and no loop' policy*
   forbid 'include "(watch|orphaned_loops|handle|push|process)\.h|<csignal>' \
     'a status knows no loop and no signal' status.*
 }

@@ -1,0 +1,201 @@
+// The workers of a pool.
+#include "policy_workers.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace gipc::policy {
+
+Workers::Workers(const PoolRules &rules)
+    : rules_(rules), lives_(rules.most), workers_(rules.most) {
+  idle_.reserve(rules.most);
+}
+
+size_t Workers::in_state(Life::State state) const noexcept {
+  size_t count = 0;
+  for (size_t slot = 0; slot < lives_.size(); ++slot)
+    count += lives_[slot].state() == state;
+  return count;
+}
+
+size_t Workers::silent_idle() const noexcept {
+  size_t count = 0;
+  for (size_t slot = 0; slot < lives_.size(); ++slot)
+    count += lives_[slot].state() == Life::State::silent &&
+             workers_[slot].task == nullptr;
+  return count;
+}
+
+bool Workers::any_ready() const noexcept {
+  for (size_t slot = 0; slot < lives_.size(); ++slot)
+    if (lives_[slot].is_ready())
+      return true;
+  return false;
+}
+
+size_t Workers::start(uint64_t round) noexcept {
+  size_t slot = 0;
+  while (lives_[slot].running())
+    ++slot;
+  assert(slot < lives_.size());
+  lives_.start(slot);
+  workers_[slot] = Worker();
+  workers_[slot].round = round;
+  ++count_;
+  ++active_;
+  return slot;
+}
+
+// ---- Idle and busy ----------------------------------------------------------
+
+void Workers::set_due(size_t slot, double due) noexcept {
+  workers_[slot].due = due;
+  lives_.add_time(due);
+}
+
+void Workers::become_idle(size_t slot, double now) noexcept {
+  idle_.push_back(slot);
+  set_due(slot, now + rules_.idle);
+}
+
+void Workers::remove_idle(size_t slot) noexcept {
+  auto found = std::find(idle_.begin(), idle_.end(), slot);
+  if (found != idle_.end())
+    idle_.erase(found);
+}
+
+size_t Workers::take_idle() noexcept {
+  size_t slot = idle_.back();
+  idle_.pop_back();
+  return slot;
+}
+
+void Workers::give(size_t slot, Task &task, double now) noexcept {
+  Worker &worker = workers_[slot];
+  worker.task = &task;
+  worker.sent_at = now;
+  ++worker.tasks;
+  set_due(slot, now + task.rules.timeout);
+  ++busy_;
+}
+
+Task &Workers::answered(size_t slot, double now) noexcept {
+  Worker &worker = workers_[slot];
+  Task &task = *worker.task;
+  worker.task = nullptr;
+  --busy_;
+  worker.busy_time += now - worker.sent_at;
+  become_idle(slot, now);
+  if (worker.retires ||
+      (rules_.retire_tasks != 0 && worker.tasks >= rules_.retire_tasks))
+    stop(slot, Why::retired, now);
+  return task;
+}
+
+// ---- Events -----------------------------------------------------------------
+
+void Workers::ready(size_t slot, double now) noexcept {
+  Life &life = lives_[slot];
+  if (life.state() != Life::State::starting)
+    return alive(slot, now);
+  life.ready(rules_.life, now);
+  lives_.changed(life);
+  become_idle(slot, now);
+}
+
+void Workers::alive(size_t slot, double now) noexcept {
+  Life &life = lives_[slot];
+  bool was_silent = life.state() == Life::State::silent;
+  life.alive(rules_.life, now);
+  lives_.changed(life);
+  if (was_silent && workers_[slot].task == nullptr)
+    become_idle(slot, now);
+}
+
+// A worker that is too large before its first task is not replaced: the next
+// one would be as large.
+void Workers::memory(size_t slot, uint64_t bytes, double now) noexcept {
+  Worker &worker = workers_[slot];
+  worker.memory = bytes;
+  if (rules_.retire_memory == 0 || bytes < rules_.retire_memory)
+    return;
+  if (worker.task != nullptr)
+    worker.retires = true;
+  else if (worker.tasks > 0)
+    stop(slot, Why::retired, now);
+}
+
+void Workers::stop(size_t slot, Why why, double now) noexcept {
+  Life &life = lives_[slot];
+  if (!life.running() || life.is_stopping())
+    return;
+  life.stop(why, rules_.life, now);
+  lives_.changed(life);
+  deactivate(slot);
+}
+
+// It is no longer active: it was asked to end, or has ended.
+void Workers::deactivate(size_t slot) noexcept {
+  --active_;
+  workers_[slot].due = forever;
+  if (workers_[slot].task != nullptr)
+    --busy_;
+  else
+    remove_idle(slot);
+}
+
+void Workers::stop_all(Why why, double now) noexcept {
+  for (size_t slot = 0; slot < lives_.size(); ++slot)
+    stop(slot, why, now);
+}
+
+void Workers::stop_idle(Why why, double now) noexcept {
+  for (size_t slot = 0; slot < lives_.size(); ++slot)
+    if (workers_[slot].task == nullptr)
+      stop(slot, why, now);
+}
+
+Task *Workers::ended(size_t slot, const gipc_exit_info &exit,
+                     int error) noexcept {
+  Life &life = lives_[slot];
+  if (!life.is_stopping())
+    deactivate(slot);
+  --count_;
+  life.ended(exit, error);
+  Task *task = workers_[slot].task;
+  workers_[slot].task = nullptr;
+  return task;
+}
+
+// ---- Time -------------------------------------------------------------------
+
+void Workers::expire(double now) noexcept {
+  for (size_t slot = 0; slot < lives_.size(); ++slot)
+    if (lives_[slot].running()) {
+      expire_one(slot, now);
+      lives_.changed(lives_[slot]);
+      lives_.add_time(workers_[slot].due);
+    }
+}
+
+void Workers::expire_one(size_t slot, double now) noexcept {
+  Life &life = lives_[slot];
+  Worker &worker = workers_[slot];
+  bool was_active = !life.is_stopping();
+  life.expire(rules_.life, now);
+  if (was_active && life.is_stopping())
+    deactivate(slot);
+  else if (life.state() == Life::State::silent && worker.task == nullptr)
+    remove_idle(slot); // is sent no task
+  if (now < worker.due)
+    return;
+  worker.due = forever;
+  if (worker.task != nullptr)
+    stop(slot, Why::timed_out, now);
+  else if (active_ > rules_.least)
+    stop(slot, Why::idle, now);
+  // An idle one of the least needs no other time: more are started only if all
+  // are busy.
+}
+
+} // namespace gipc::policy
