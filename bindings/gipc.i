@@ -297,6 +297,8 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_process_watch;
 %ignore gipc_process_unwatch;
 %ignore gipc_process_begin_stop;
+/* Pools on a libev loop: each language has a driver on its own loops. */
+%rename("$ignore", regextarget=1) "^gipc_(pool|pool_.*|result|worker_function|work)$";
 /* Where a runtime can be forked without its own hooks, it has calls of its own. */
 %rename("$ignore", regextarget=1) "^gipc_template_";
 
@@ -318,6 +320,10 @@ STEP(put_step, step_put_more)
 STEP(flush_step, step_flush)
 STEP(close, step_close)
 STEP(shutdown, step_shutdown)
+/* Policies and the messages of workers: each language has its own part of them,
+ * see there. */
+%rename("$ignore", regextarget=1) "^gipc_(policy|rules|worker)_.*";
+%rename("$ignore", regextarget=1) "^gipc_(policy|rules|task_rules|action|text)$";
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;

@@ -81,37 +81,6 @@ static int is_string(lua_State *L, int index) {
 %ignore gipc_process_join;
 %ignore gipc_process_stop;
 %ignore gipc_options_set_rlimit;
-/* pool.i has its own calls of these. */
-%ignore gipc_rules;
-%ignore gipc_action;
-%ignore gipc_task_rules;
-%ignore gipc_text;
-%ignore gipc_policy_stats;
-%ignore gipc_worker_stats;
-%ignore gipc_worker_message;
-%ignore gipc_policy_alive;
-%ignore gipc_policy_cancel;
-%ignore gipc_policy_ended;
-%ignore gipc_policy_free;
-%ignore gipc_policy_get_stats;
-%ignore gipc_policy_memory;
-%ignore gipc_policy_misbehaved;
-%ignore gipc_policy_new_keeper;
-%ignore gipc_policy_new_pool;
-%ignore gipc_policy_next;
-%ignore gipc_policy_next_time;
-%ignore gipc_policy_ready;
-%ignore gipc_policy_received;
-%ignore gipc_policy_reload;
-%ignore gipc_policy_start_failed;
-%ignore gipc_policy_started;
-%ignore gipc_policy_stop;
-%ignore gipc_policy_submit;
-%ignore gipc_policy_worker_stats;
-%ignore gipc_rules_set;
-%ignore gipc_rules_wrong;
-%ignore gipc_worker_decode;
-%ignore gipc_worker_encode;
 
 %include "../gipc.i"
 

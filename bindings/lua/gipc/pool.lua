@@ -9,6 +9,14 @@ local native = require "gipc.native"
 local pool_failure = require "gipc.pool.failure"
 local pool_options = require "gipc.pool.options"
 
+-- The driver of a pool; an error in another process.
+local function usable(pool)
+  if native.this_pid() ~= pool.pid then
+    failure.misuse "the pool belongs to another process: a child makes a pool of its own"
+  end
+  return pool.driver
+end
+
 -- ---- Tasks ------------------------------------------------------------------------
 
 --- A job of a pool, as Pool:submit returns it.
@@ -17,12 +25,6 @@ local pool_options = require "gipc.pool.options"
 local Task = {}
 Task.__index = Task
 Task.__name = "gipc pool task"
-
--- Called by the driver.
-function Task:finish(value, err)
-  self.done, self.value, self.err = true, value, err
-  self.payload, self.answer = nil, nil
-end
 
 --- Whether the task has ended.
 function Task:is_done()
@@ -42,7 +44,7 @@ end
 -- @return the result; or nil, a TaskError, and its code; or nil, "timeout", code
 function Task:join(timeout)
   local deadline = failure.deadline(timeout)
-  local driver = self.pool:usable()
+  local driver = usable(self.pool)
   driver:await(self.waiters, function()
     return self.done
   end, deadline)
@@ -55,7 +57,7 @@ end
 --- Cancels the task: one that is carried out ends with its worker.
 -- @treturn boolean whether it had not ended before
 function Task:cancel()
-  local driver = self.pool:usable()
+  local driver = usable(self.pool)
   if self.done then
     return false
   end
@@ -90,14 +92,6 @@ Pool.__name = "gipc pool"
 -- Sizes of messages: what the library allows by default, with room for a task's header.
 local LIMIT = 2 ^ 30 - 64
 
---- The driver; an error in another process.
-function Pool:usable()
-  if native.this_pid() ~= self.pid then
-    failure.misuse "the pool belongs to another process: a child makes a pool of its own"
-  end
-  return self.driver
-end
-
 local function encoded(self, job)
   local launch = self.driver.setup.launch
   local data = job
@@ -122,7 +116,7 @@ end
 
 -- waiters: the signal of the task's end.
 local function submit(self, job, chosen, waits, waiters)
-  local driver = self:usable()
+  local driver = usable(self)
   local options = pool_options.of_task(chosen, driver.setup.task)
   local payload = encoded(self, job)
   if #payload > LIMIT then
@@ -131,6 +125,9 @@ local function submit(self, job, chosen, waits, waiters)
   driver:work_in_background()
   local number, _, code
   local function try()
+    if number or code then
+      return true
+    end
     number, _, code = native.policy_submit(driver.policy, options.timeout, options.priority, options.retries,
       options.retry_for)
     return number ~= nil or code ~= nil
@@ -190,8 +187,7 @@ end
 -- @treturn function at each call: the number of the job, its result; or its number, nil,
 -- a TaskError, code
 function Pool:map(jobs, options)
-  self:usable()
-  return map(self, jobs, options, submit, result)
+  return map(self, jobs, options, { usable = usable, submit = submit, result = result })
 end
 
 --- Stops the pool, and waits until its workers have ended.  Nothing more can be submitted.
@@ -199,7 +195,7 @@ end
 -- or a negative number, is no limit, and 0 stops all at once
 -- @treturn boolean true
 function Pool:stop(grace)
-  local driver = self:usable()
+  local driver = usable(self)
   if grace ~= nil and (type(grace) ~= "number" or grace ~= grace) then
     failure.misuse("grace is a number of seconds, not " .. failure.describe(grace))
   end
@@ -207,18 +203,18 @@ function Pool:stop(grace)
     driver:work_in_background()
     failure.check(native.policy_stop(driver.policy, grace and grace < math.huge and grace or -1))
     driver:act()
-    driver:await(driver.stops, function()
-      return driver.stopped
-    end)
   end
-  driver:release()
+  driver:await(driver.stops, function()
+    driver:release()
+    return driver.released
+  end)
   return true
 end
 
 --- How many workers the pool has at most.
 function Pool:size()
   local slot = 0
-  while native.policy_worker_stats(self:usable().policy, slot) do
+  while native.policy_worker_stats(usable(self).policy, slot) do
     slot = slot + 1
   end
   return slot
@@ -246,7 +242,7 @@ local ends = {
 -- and per_worker, a list of { pid, state, tasks, task, busy (seconds), memory (bytes) }.
 -- @treturn table
 function Pool:stats()
-  local policy = self:usable().policy
+  local policy = usable(self).policy
   local counts = failure.check(native.policy_get_stats(policy))
   local stats = { per_worker = {} }
   for name, value in pairs(counts) do

@@ -81,7 +81,11 @@ return function(test)
     local r, w = gipc.pipe()
     local child = gipc.start_process(function() end)
     local task = gipc.spawn(function() end)
-    for owner, object in pairs { ["Handle:"] = r, ["Process:"] = child, ["Task:"] = task } do
+    local pool = gipc.pool({}, print)
+    local objects = { ["Handle:"] = r, ["Process:"] = child, ["Task:"] = task, ["Pool:"] = pool }
+    objects["PoolTask:"] = pool:submit(1)
+    pool:stop(0)
+    for owner, object in pairs(objects) do
       for name in pairs(getmetatable(object).__index) do
         if not name:find "^__" then
           has(owner, name)

@@ -43,7 +43,9 @@ return function(test)
   test("the_names_of_the_surface_table_are_there", function()
     local r, w = gipc.pipe()
     local child = gipc.start_process(function() end)
-    local objects = { Handle = r, Process = child, gipc = gipc }
+    local pool = gipc.pool({}, print)
+    local objects = { Handle = r, Process = child, Pool = pool, PoolTask = pool:submit(1), gipc = gipc }
+    pool:stop(0)
     local names, listed = options.names(), {}
     for _, cell in ipairs(read_table()) do
       if cell:sub(1, 1) ~= "-" then

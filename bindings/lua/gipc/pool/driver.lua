@@ -26,7 +26,7 @@ function Driver.new(setup)
     epoll = failure.check(failure.collecting(native.epoll_new)),
     timer = failure.check(failure.collecting(native.timer_new)),
     members = {}, -- by number
-    tasks = {}, -- by number; each has payload, timeout, waiters, finish()
+    tasks = {}, -- by number; each has payload, options, waiters
     again = {}, -- members that may have messages which no descriptor shows
     closing = {}, -- members whose stream has ended, and whose process has not
     ended = {}, -- members whose process has ended, until their tasks have
@@ -81,6 +81,12 @@ local function facts_of(self, id)
   return member and member:facts() or {}
 end
 
+local function finish(task, value, err)
+  task.done, task.value, task.err = true, value, err
+  task.payload, task.answer = nil, nil
+  Waiting.wake(task.waiters)
+end
+
 actions[native.ACTION_FINISH] = function(self, id, number, why, attempt)
   local task = self.tasks[number]
   self.tasks[number] = nil
@@ -92,13 +98,12 @@ actions[native.ACTION_FINISH] = function(self, id, number, why, attempt)
     if decode then
       ok, value = pcall(decode, value)
     end
-    task:finish(ok and value, not ok and pool_failure.undecodable(value, facts) or nil)
+    finish(task, ok and value, not ok and pool_failure.undecodable(value, facts) or nil)
   elseif why == native.WHY_FAILED then
-    task:finish(nil, pool_failure.reported(task.answer, facts, decode))
+    finish(task, nil, pool_failure.reported(task.answer, facts, decode))
   else
-    task:finish(nil, pool_failure.of(why, facts, task.options.timeout, self.broken))
+    finish(task, nil, pool_failure.of(why, facts, task.options.timeout, self.broken))
   end
-  Waiting.wake(task.waiters)
 end
 
 actions[native.ACTION_DRAINED] = function(self)
@@ -273,9 +278,10 @@ function Driver:work_in_background()
   end)
 end
 
---- Releases the descriptors of a pool that has stopped.
+--- Releases the descriptors of a pool that has stopped, unless another coroutine still
+-- waits for them.
 function Driver:release()
-  if not self.released and not self.waiting:is_led() then
+  if self.stopped and not self.released and not (self.waiting:is_led() and loop.cooperative()) then
     self.released = true
     for _, descriptor in ipairs { self.epoll, self.timer } do
       loop.forget(native.fd_of(descriptor))

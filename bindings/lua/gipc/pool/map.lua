@@ -34,7 +34,7 @@ local function submit_more(self)
       self.is_last = true
       return
     end
-    local task, err, code = self.submit(self.pool, job, self.options, #self.tasks == 0, self.waiters)
+    local task, err, code = self.calls.submit(self.pool, job, self.options, #self.tasks == 0, self.waiters)
     if code == native.EAGAIN then
       self.next_job = job
       return
@@ -64,12 +64,12 @@ local function next_result(self)
     return nil
   end
   local found
-  self.pool:usable():await(self.waiters, function()
+  self.calls.usable(self.pool):await(self.waiters, function()
     found = position(self)
     return found ~= nil
   end)
   local one = table.remove(self.tasks, found)
-  return one.index, self.result(one.task)
+  return one.index, self.calls.result(one.task)
 end
 
 -- Lua 5.4 closes what a loop iterates over.
@@ -83,7 +83,9 @@ end
 
 local names = { timeout = true, priority = true, retries = true, retry_for = true, ordered = true, ahead = true }
 
-return function(pool, jobs, chosen, submit, result)
+--- @tparam table calls of the pool: usable, submit, result
+return function(pool, jobs, chosen, calls)
+  calls.usable(pool)
   chosen = argument.options(chosen, "the options of map", names)
   local options = {}
   for name, value in pairs(chosen) do
@@ -93,8 +95,7 @@ return function(pool, jobs, chosen, submit, result)
   local self = setmetatable({
     pool = pool,
     source = job_source(jobs),
-    submit = submit,
-    result = result,
+    calls = calls,
     options = options,
     ordered = chosen.ordered == nil or argument.boolean(chosen.ordered, "ordered"),
     ahead = chosen.ahead and argument.integer(chosen.ahead, "ahead", 1) or 2 * pool:size(),

@@ -64,11 +64,9 @@ local function start_with_pipe(launch)
   return started, mine
 end
 
--- Behind a launcher: a handle of the stdin and stdout of the process.
-local function start_with_stdio(launch)
-  local options = copy(launch.start)
-  options.stdin, options.stdout = "pipe", "pipe"
-  local started, message, code = process.exec_process(launch.argv, options)
+-- A handle of the stdin and stdout of a launcher.
+local function start_launcher(launch)
+  local started, message, code = process.exec_process(launch.argv, launch.start)
   if not started then
     return nil, message, code
   end
@@ -84,10 +82,10 @@ local function start_with_stdio(launch)
 end
 
 --- Starts a worker.
--- @tparam table launch argv or work, start: the options, stdio
+-- @tparam table launch argv or work, start: the options, is_launcher
 -- @return a member; or nil, message, code
 function Member.start(id, launch, epoll)
-  local started, h, code = (launch.stdio and start_with_stdio or start_with_pipe)(launch)
+  local started, h, code = (launch.is_launcher and start_launcher or start_with_pipe)(launch)
   if not started then
     return nil, h, code
   end

@@ -73,7 +73,7 @@ function pool_options.of_task(chosen, defaults)
   return result
 end
 
-local own = { prepare = true, codec = true, argv = true, stdio = true, dump_signal = true }
+local own = { prepare = true, codec = true, argv = true, dump_signal = true }
 
 local function is_callable(value)
   local meta = getmetatable(value)
@@ -88,15 +88,14 @@ function pool_options.callable(value, what)
   return value
 end
 
+-- A launcher is a program whose stdin and stdout are pipes.
 local function check_start(start, launch)
-  for _, stream in ipairs { "stdin", "stdout", "stderr" } do
-    if start[stream] == "pipe" and stream ~= "stderr" then
-      failure.misuse(('%s of a worker is not "pipe": nothing of the pool uses it'):format(stream))
-    elseif launch.stdio and start[stream] and stream ~= "stderr" then
-      failure.misuse(("with stdio the pool has %s of its workers"):format(stream))
-    end
-  end
-  if start.program and not launch.argv then
+  local stdin, stdout = start.stdin == "pipe", start.stdout == "pipe"
+  launch.is_launcher = stdin and stdout
+  if stdin ~= stdout or stdin and not launch.argv then
+    failure.misuse(('%s of a worker is not "pipe": only those of a launcher, both stdin and stdout, are')
+      :format(stdin and "stdin" or "stdout"))
+  elseif start.program and not launch.argv then
     failure.misuse "the option program needs argv"
   end
   options.build(start) -- a wrong one is an error here, and not at the first start
@@ -104,22 +103,17 @@ end
 
 -- What is to be started, and how.
 local function launch_of(chosen, work, start)
-  local launch = { work = work, argv = chosen.argv, stdio = chosen.stdio, start = start }
+  local launch = { work = work, argv = chosen.argv, start = start }
   launch.prepare = pool_options.callable(chosen.prepare, "prepare")
   if (work == nil) == (launch.argv == nil) then
     failure.misuse "a pool has either a function for its workers, or the option argv: a program"
   end
   pool_options.callable(work, "the work of a pool")
-  if launch.stdio ~= nil then
-    argument.boolean(launch.stdio, "stdio")
-  end
   if launch.argv then
     options.words(launch.argv)
     if launch.prepare then
       failure.misuse "prepare is an option of gipc.serve in the program that argv starts"
     end
-  elseif launch.stdio then
-    failure.misuse "the option stdio needs argv"
   end
   if start.daemon == nil then
     start.daemon = true
