@@ -67,7 +67,7 @@ return function(test)
 
   -- The types of the annotations are those of the module.
   once("every_public_function_is_annotated", function()
-    local meta = read(top .. "bindings/lua/gipc/meta.lua")
+    local meta = read(top .. "bindings/lua/gipc/meta.lua") .. read(top .. "bindings/lua/gipc/pool/meta.lua")
     local function has(owner, name)
       equal(meta:find(("function %s%s("):format(owner, name), 1, true) ~= nil, true, owner .. name)
     end
