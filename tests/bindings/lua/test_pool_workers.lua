@@ -42,6 +42,8 @@ return function(test)
       local err = failed("PoolBroken", "gave up: its worker of process %d+ ended with exit code 1", gipc.ECLOSED,
         pool:call(1))
       equal(err.task, 1)
+      equal(err.exit.code, 1)
+      equal(err.stderr:match "no database", "no database")
       failed("PoolBroken", "gave up", gipc.ECLOSED, pool:call(2))
     end)
     with_pool({ argv = { "/nowhere/worker" }, first_delay = 0.001 }, nil, function(pool)

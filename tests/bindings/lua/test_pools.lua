@@ -63,7 +63,7 @@ return function(test)
       elseif how == "failure" then
         return nil, "no such thing", gipc.ENOENT
       elseif how == "waits" then
-        gipc.sleep(0.001)
+        support.settle()
         error "after a wait"
       end
       return how

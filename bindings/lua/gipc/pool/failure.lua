@@ -65,7 +65,7 @@ end
 --- The failure of a task by its gipc_why.
 -- @tparam table facts task, attempt, and what is known of the worker
 -- @tparam ?number timeout of the task
--- @tparam ?string broken why the pool gave up
+-- @tparam ?table broken why the pool gave up, of pool_failure.broken
 function pool_failure.of(why, facts, timeout, broken)
   local class, code, text = (table.unpack or rawget(_G, "unpack"))(causes[why] or causes[native.WHY_DIED])
   if class == "WorkerDied" and text:find "%%s" then
@@ -73,7 +73,8 @@ function pool_failure.of(why, facts, timeout, broken)
   elseif class == "TaskTimeout" then
     text = text:format(timeout)
   elseif class == "PoolBroken" then
-    text = text:format(broken)
+    text = text:format(broken.message)
+    facts = { task = facts.task, attempt = facts.attempt, pid = broken.pid, exit = broken.exit, stderr = broken.stderr }
   end
   if facts.task then
     text = ("task %.0f failed: %s"):format(facts.task, text)
@@ -99,15 +100,15 @@ function pool_failure.undecodable(message, facts)
 end
 
 --- Describes why the pool gave up.
--- @tparam ?table member the worker that failed last
+-- @tparam table facts what is known of the worker that failed last
 -- @tparam ?string message why it could not be started
 function pool_failure.broken(facts, message)
   if message then
-    return "no worker can be started: " .. message
+    return { message = "no worker can be started: " .. message }
   end
-  local text = "its " .. ending(facts)
   local last = facts.stderr and facts.stderr:match "([^\n]+)\n*$"
-  return last and text .. ": " .. last or text
+  facts.message = "its " .. ending(facts) .. (last and ": " .. last or "")
+  return facts
 end
 
 --- The text for a value that a codec does not encode.
