@@ -1,5 +1,6 @@
 -- What the tests of pools share.
 local gipc = require "gipc"
+local native = require "gipc.native"
 local support = require "support"
 local equal = support.equal
 
@@ -60,6 +61,18 @@ end
 
 function shared.touch(path)
   assert(io.open(path, "w")):close()
+end
+
+-- How often the pools look at their descriptors during body().
+function shared.count_looks(body)
+  local count, look = 0, native.epoll_ready
+  native.epoll_ready = function(epoll)
+    count = count + 1
+    return look(epoll)
+  end
+  body()
+  native.epoll_ready = look
+  return count
 end
 
 return shared

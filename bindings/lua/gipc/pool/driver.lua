@@ -52,6 +52,7 @@ actions[native.ACTION_START] = function(self, id)
   end
   self.start_message = nil
   self.members[id] = member
+  self.looks = self.looks or not member.process.descriptor
   failure.check(native.policy_started(self.policy, id, member.pid))
 end
 
@@ -208,10 +209,7 @@ end
 
 local function look_at_processes(self)
   for _, member in pairs(self.members) do
-    if not member.process.descriptor then
-      self.looks = true
-      end_member(self, member)
-    end
+    end_member(self, member)
   end
 end
 
@@ -224,21 +222,26 @@ local function handle_event(self, key)
   local member = self.members[id]
   if not member or member.info then
     return
+  elseif kind == Member.PROCESS then
+    return end_member(self, member)
   elseif member:ready(kind) then
     take_all(self, member)
   end
-  end_member(self, member)
 end
 
 --- Does all that can be done without waiting.
 function Driver:work()
-  for member in pairs(self.again) do
+  local again = self.again
+  self.again = {}
+  for member in pairs(again) do
     take_all(self, member)
   end
   for _, key in ipairs(native.epoll_ready(self.epoll)) do
     handle_event(self, key)
   end
-  look_at_processes(self)
+  if self.looks then
+    look_at_processes(self)
+  end
   self:act()
 end
 

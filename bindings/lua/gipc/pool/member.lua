@@ -14,6 +14,7 @@ Member.__index = Member
 -- What a key of the pool's epoll stands for: the number of the worker and one of these.
 local KINDS = 4
 local HANDLE, PROCESS, STDERR = 0, 1, 2
+Member.PROCESS = PROCESS
 
 -- How many bytes of stderr are kept.
 local TAIL = 4096
