@@ -45,7 +45,10 @@ static int command(const gipc_worker_message *task, gipc_worker_message *answer,
   case 'x':
     _exit(3);
   case 'i':
-    signal(SIGTERM, SIG_IGN); /* fall through */
+    signal(SIGTERM, SIG_IGN);
+    if (argument[0] != '\0')
+      fclose(fopen(argument, "w"));
+    /* fall through */
   case 'w':
     for (;;)
       pause();

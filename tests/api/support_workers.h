@@ -13,7 +13,8 @@ extern int fails_to_prepare; /* an argument: exits with 5 */
 /* Commands, the first byte of a task:
  *   e...  answers with what follows         f...  fails, with this text
  *   k     ends itself by SIGKILL            x     exits with 3
- *   w     waits indefinitely                i     the same, ignoring SIGTERM
+ *   w     waits indefinitely                i     the same, ignoring SIGTERM;
+ *                                                makes the file that follows
  *   o     waits, and answers if the file named by what follows exists
  *   p     answers with its pid              n     answers with the attempt
  *   bN    answers with N filled bytes       m     uses 64 MiB of memory,

@@ -93,6 +93,20 @@ return function(test)
     equal(child:exitcode(), 4) -- no pool started it
   end)
 
+  test("a_program_in_another_language_is_a_worker", function()
+    local path = assert(os.getenv "GIPC_TEST_PROGRAMS", "GIPC_TEST_PROGRAMS") .. "/child_worker"
+    for _, options in ipairs { { argv = { path, "worker" } }, { argv = { path, "stdio" }, stdin = "pipe", stdout = "pipe" } } do
+      options.codec, options.workers = "raw", 2
+      with_pool(options, nil, function(pool)
+        local list = collect(pool:map { "abc", "die", "xyz", ("x"):rep(65) })
+        equal(list[1], "cba")
+        equal(list[2].exit.code, 4)
+        equal(list[3], "zyx")
+        equal(list[4].class, "gipc")
+      end)
+    end
+  end)
+
   local liar = [[
     local gipc = require "gipc"
     local native = require "gipc.native"
