@@ -259,6 +259,27 @@ return function(test)
     os.remove(path)
   end)
 
+  -- Not only found when it looks again.
+  test("a_call_is_woken_when_its_task_ends", function()
+    if not support.on.spawn or support.loop == "custom" then
+      support.not_here "nothing works in the background there"
+    end
+    local loop = require "gipc.loop"
+    local park, expired = loop.park, 0
+    with_pool({ workers = 1 }, square, function(pool)
+      loop.park = function(...)
+        local woken = park(...)
+        expired = expired + (woken and 0 or 1)
+        return woken
+      end
+      for i = 1, 10 do
+        equal(pool:call(i), i * i)
+      end
+      loop.park = park
+    end)
+    equal(expired < 10, true, expired .. " waits expired")
+  end)
+
   test("a_cancelled_call_cancels_its_task", function()
     if support.loop ~= "own" or support.is_51 then
       support.not_here "only tasks of the own scheduler can be cancelled; on Lua 5.1 no guard sees it"
