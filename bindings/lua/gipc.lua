@@ -218,11 +218,12 @@ gipc.pool = pool
 
 --- In a program that a pool started as a worker: gets its tasks until the pool ends.
 -- @tparam function work as for gipc.pool
--- @tparam[opt] table options prepare: a function that is called first; codec
+-- @tparam[opt] table options prepare: a function that is called first; codec;
+-- silence: that of the pool, so that a worker without a task shows signs of life
 -- @return true; or nil, message, code: no pool started this program
 function gipc.serve(work, options)
   own()
-  options = argument.options(options, "the second argument", { prepare = true, codec = true })
+  options = argument.options(options, "the second argument", { prepare = true, codec = true, silence = true })
   if pool_options.callable(work, "the work") == nil then
     failure.misuse "gipc.serve takes a function, not nil"
   end
@@ -236,6 +237,7 @@ function gipc.serve(work, options)
   end
   return pool_worker.serve(h, work, {
     prepare = pool_options.callable(options.prepare, "prepare"),
+    silence = options.silence and failure.deadline(options.silence) and options.silence,
     codec = options.codec,
     encode = encode,
     decode = decode,

@@ -1,5 +1,6 @@
 -- Workers of pools: how they start and end, programs among them, and loops beside them.
 local gipc = require "gipc"
+local native = require "gipc.native"
 local support = require "support"
 local shared = require "support_pools"
 local equal, raises = support.equal, support.raises
@@ -148,6 +149,47 @@ return function(test)
     end)
   end)
 
+  test("a_silent_worker_is_asked_for_a_dump_and_stopped", function()
+    local function work(job, assignment)
+      if job == "silent" then
+        gipc.sleep(60)
+      end
+      for _ = 1, 3 do
+        assert(assignment:alive())
+      end
+      return job
+    end
+    for signal, number in pairs { [false] = 15, USR1 = 10 } do
+      local options = { workers = 1, silence = 0.2, dump = signal and 60 or 0.01, dump_signal = signal or nil }
+      with_pool(options, work, function(pool)
+        local err = failed("WorkerDied", "", gipc.EDEAD, pool:call "silent")
+        equal(err.exit.signal, number)
+      end)
+    end
+    with_pool({ workers = 1, silence = 60 }, work, function(pool)
+      equal(pool:call "speaks", "speaks")
+    end)
+  end)
+
+  test("a_worker_without_a_task_shows_signs_of_life", function()
+    local mine, theirs = gipc.pipe { duplex = true, codec = "raw" }
+    local child = support.program([[
+      assert(require "gipc".serve(function(job) return job end, { silence = 0.03, codec = "raw" }))
+    ]], { handles = { worker = theirs } })
+    equal(mine:get(), native.worker_encode "R")
+    equal(mine:get(), "A")
+    equal(mine:get(), "A")
+    assert(mine:put(native.worker_encode("T", 5, 1, "job")))
+    local answer = mine:get()
+    while answer == "A" do
+      answer = mine:get()
+    end
+    equal(answer, native.worker_encode("D", 5, 0, "job"))
+    mine:close()
+    assert(child:join(10))
+    equal(child:exitcode(), 0)
+  end)
+
   test("a_pool_that_waits_uses_no_processor", function()
     with_pool({ workers = 2, codec = "raw" }, function(job)
       gipc.sleep(job == "long" and 60 or 0)
@@ -266,7 +308,7 @@ return function(test)
     end
     local loop = require "gipc.loop"
     local park, expired = loop.park, 0
-    with_pool({ workers = 1 }, square, function(pool)
+    with_pool({ workers = 1, queue_limit = 1 }, square, function(pool)
       loop.park = function(...)
         local woken = park(...)
         expired = expired + (woken and 0 or 1)
@@ -274,6 +316,9 @@ return function(test)
       end
       for i = 1, 10 do
         equal(pool:call(i), i * i)
+      end
+      for i = 1, 30 do
+        assert(pool:submit(i)) -- the queue is full in most of them
       end
       loop.park = park
     end)

@@ -30,11 +30,6 @@ function TaskError.__concat(a, b)
   return tostring(a) .. tostring(b)
 end
 
---- Whether a value is a failed task.
-function pool_failure.is_failure(value)
-  return getmetatable(value) == TaskError
-end
-
 local function ending(facts)
   local exit = facts.exit
   local how = exit and (exit.signal and "was killed by signal " .. exit.signal
@@ -67,7 +62,8 @@ end
 -- @tparam ?number timeout of the task
 -- @tparam ?table broken why the pool gave up, of pool_failure.broken
 function pool_failure.of(why, facts, timeout, broken)
-  local class, code, text = (table.unpack or rawget(_G, "unpack"))(causes[why] or causes[native.WHY_DIED])
+  local cause = causes[why] or causes[native.WHY_DIED]
+  local class, code, text = cause[1], cause[2], cause[3]
   if class == "WorkerDied" and text:find "%%s" then
     text = text:format(ending(facts))
   elseif class == "TaskTimeout" then

@@ -119,6 +119,7 @@ local function launch_of(chosen, work, start)
     start.daemon = true
   end
   check_start(start, launch)
+  launch.silence = chosen.silence and chosen.silence > 0 and chosen.silence or nil
   launch.codec = chosen.codec or "msgpack"
   launch.encode, launch.decode = codec.find(chosen.codec)
   return launch

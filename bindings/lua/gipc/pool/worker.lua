@@ -89,10 +89,24 @@ local function reply(handle, task, message)
   return done, text, code
 end
 
+-- The next message of the pool.  While there is none, signs of life at a third of the
+-- time that the pool waits for one.
+local function next_message(handle, silence)
+  local data, text, code = handle:get(silence and silence / 3)
+  while data == nil and code == native.ETIMEDOUT do
+    local done
+    done, text, code = handle:put(native.worker_encode "A")
+    if done then
+      data, text, code = handle:get(silence / 3)
+    end
+  end
+  return data, text, code
+end
+
 --- Serves until the pool closes the stream.
 -- @tparam Handle handle raw
 -- @tparam function work
--- @tparam table chosen prepare, and the codec: codec, encode, decode
+-- @tparam table chosen prepare, silence, and the codec: codec, encode, decode
 -- @return true; or nil, message, code
 function worker.serve(handle, work, chosen)
   if chosen.prepare then
@@ -101,7 +115,7 @@ function worker.serve(handle, work, chosen)
   local done, text, code = handle:put(native.worker_encode "R")
   while done do
     local data
-    data, text, code = handle:get()
+    data, text, code = next_message(handle, chosen.silence)
     if data == nil then
       break
     end
