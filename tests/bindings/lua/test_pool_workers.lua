@@ -301,28 +301,67 @@ return function(test)
     os.remove(path)
   end)
 
-  -- Not only found when it looks again.
-  test("a_call_is_woken_when_its_task_ends", function()
+  -- How many parked waits expired during body(): what is not woken is found when it
+  -- looks again.
+  local function count_expired(body)
+    local loop = require "gipc.loop"
+    local park, expired = loop.park, 0
+    loop.park = function(...)
+      local woken = park(...)
+      expired = expired + (woken and 0 or 1)
+      return woken
+    end
+    body()
+    loop.park = park
+    return expired
+  end
+
+  test("a_wait_is_woken_when_its_time_has_come", function()
     if not support.on.spawn or support.loop == "custom" then
       support.not_here "nothing works in the background there"
     end
-    local loop = require "gipc.loop"
-    local park, expired = loop.park, 0
     with_pool({ workers = 1, queue_limit = 1 }, square, function(pool)
-      loop.park = function(...)
-        local woken = park(...)
-        expired = expired + (woken and 0 or 1)
-        return woken
-      end
-      for i = 1, 10 do
-        equal(pool:call(i), i * i)
-      end
-      for i = 1, 30 do
-        assert(pool:submit(i)) -- the queue is full in most of them
-      end
-      loop.park = park
+      local expired = count_expired(function()
+        for i = 1, 10 do
+          equal(pool:call(i), i * i)
+        end
+        for i = 1, 30 do
+          assert(pool:submit(i)) -- the queue is full in most of them
+        end
+      end)
+      equal(expired < 10, true, expired .. " waits expired")
     end)
-    equal(expired < 10, true, expired .. " waits expired")
+  end)
+
+  test("a_caller_that_has_its_result_lets_another_one_wait", function()
+    support.needs_others()
+    with_pool({ workers = 2 }, wait_for_file, function(pool)
+      local expired = count_expired(function()
+        for _ = 1, 10 do
+          local first, second, over = os.tmpname(), os.tmpname(), false
+          os.remove(first)
+          os.remove(second)
+          support.on.spawn(function()
+            pool:call(first)
+            touch(second)
+          end)
+          support.on.spawn(function()
+            pool:call(second)
+            over = true
+          end)
+          support.wait_until(function()
+            return pool:stats().running == 2
+          end)
+          touch(first)
+          support.wait_until(function()
+            return over
+          end)
+          os.remove(first)
+          os.remove(second)
+        end
+      end)
+      equal(expired < 10, true, expired .. " waits expired")
+    end)
   end)
 
   test("a_cancelled_call_cancels_its_task", function()
