@@ -2,7 +2,7 @@
 # tested, measured, installed, and made a rock.
 
 lua_sources := $(wildcard $(addprefix bindings/lua/,\
-                 gipc.lua gipc/*.lua gipc/loop/*.lua))
+                 gipc.lua gipc/*.lua gipc/loop/*.lua gipc/pool/*.lua))
 lua_modules := $(lua_sources:bindings/lua/%=%)
 lua_wrapper := $(B)/lua/native_wrap.c
 
@@ -99,7 +99,8 @@ uninstall: uninstall-lua
 uninstall-lua:
 	rm -f $(foreach m,$(lua_modules),$(call to,$(luadir)/$(m))) \
 	  $(call to,$(luacdir)/gipc/native.so)
-	-@rmdir $(call to,$(luadir)/gipc/loop) $(call to,$(luadir)/gipc) \
+	-@rmdir $(call to,$(luadir)/gipc/loop) $(call to,$(luadir)/gipc/pool) \
+	  $(call to,$(luadir)/gipc) \
 	  $(call to,$(luacdir)/gipc) 2>/dev/null
 
 # What gipc-scm-1.rockspec calls.

@@ -10,6 +10,9 @@ local generator = require "gipc.generator"
 local handle = require "gipc.handle"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
+local pool = require "gipc.pool"
+local pool_options = require "gipc.pool.options"
+local pool_worker = require "gipc.pool.worker"
 local process = require "gipc.process"
 local scheduler = require "gipc.scheduler"
 local template = require "gipc.template"
@@ -170,7 +173,7 @@ end
 
 local function own()
   if loop.name() ~= "own" then
-    failure.misuse(('gipc.run and gipc.spawn need gipc.use "own", not "%s"'):format(loop.name()))
+    failure.misuse(('gipc.run, spawn and serve need gipc.use "own", not "%s"'):format(loop.name()))
   end
 end
 
@@ -213,6 +216,38 @@ end
 -- { wait = function(fd, direction, timeout) ... end }
 function gipc.use(what)
   loop.use(what)
+end
+
+-- ---- Pools ------------------------------------------------------------------------
+
+gipc.pool = pool
+
+--- In a program that a pool started as a worker: gets its tasks until the pool ends.
+-- @tparam function work as for gipc.pool
+-- @tparam[opt] table options prepare: a function that is called first; codec;
+-- silence: that of the pool, so that a worker without a task shows signs of life
+-- @return true; or nil, message, code: no pool started this program
+function gipc.serve(work, options)
+  own()
+  options = argument.options(options, "the second argument", { prepare = true, codec = true, silence = true })
+  if pool_options.callable(work, "the work") == nil then
+    failure.misuse "gipc.serve takes a function, not nil"
+  end
+  local encode, decode = codec.find(options.codec)
+  local h, message, code = gipc.inherit("worker", { codec = "raw" })
+  if code == native.ENOENT then
+    h, message, code = gipc.stdio { codec = "raw" }
+  end
+  if not h then
+    return nil, message, code
+  end
+  return pool_worker.serve(h, work, {
+    prepare = pool_options.callable(options.prepare, "prepare"),
+    silence = options.silence and failure.deadline(options.silence) and options.silence,
+    codec = options.codec,
+    encode = encode,
+    decode = decode,
+  })
 end
 
 loop.use "own"

@@ -230,10 +230,13 @@ function loop.cooperative()
 end
 
 --- Runs f in a coroutine of its own, if the loop in use can do that.
+-- @treturn boolean whether it can
 function loop.spawn(f)
-  if current.spawn and current.active() then
+  local can = current.spawn ~= nil and current.active()
+  if can then
     current.spawn(f)
   end
+  return can
 end
 
 --- The name of the loop in use.

@@ -288,8 +288,8 @@ end
 --- Waits until fd is ready (true), or the timeout expires (false).
 function scheduler.wait(fd, direction, timeout)
   local wait = new_wait(fd, direction, timeout)
-  if is_idle() then
-    -- No other task could run during the wait.
+  if is_idle() and not (wait.task and wait.task.background) then
+    -- No other task could run during the wait, and run() does not return before its end.
     local ready = native.poll_fd(fd, directions[direction], timeout or -1)
     if ready ~= nil then
       return ready

@@ -75,7 +75,7 @@ return function(test)
 
   -- The types of the annotations are those of the module.
   once("every_public_function_is_annotated", function()
-    local meta = read(top .. "bindings/lua/gipc/meta.lua")
+    local meta = read(top .. "bindings/lua/gipc/meta.lua") .. read(top .. "bindings/lua/gipc/pool/meta.lua")
     local function has(owner, name)
       equal(meta:find(("function %s%s("):format(owner, name), 1, true) ~= nil, true, owner .. name)
     end
@@ -89,7 +89,11 @@ return function(test)
     local r, w = gipc.pipe()
     local child = gipc.start_process(function() end)
     local task = gipc.spawn(function() end)
-    for owner, object in pairs { ["Handle:"] = r, ["Process:"] = child, ["Task:"] = task } do
+    local pool = gipc.pool({}, print)
+    local objects = { ["Handle:"] = r, ["Process:"] = child, ["Task:"] = task, ["Pool:"] = pool }
+    objects["PoolTask:"] = pool:submit(1)
+    pool:stop(0)
+    for owner, object in pairs(objects) do
       for name in pairs(getmetatable(object).__index) do
         if not name:find "^__" then
           has(owner, name)

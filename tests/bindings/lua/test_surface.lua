@@ -44,7 +44,11 @@ return function(test)
     local r, w = gipc.pipe()
     local child = gipc.start_process(function() end)
     local template = require("gipc.template").Template
-    local objects = { Handle = r, Process = child, Template = template, gipc = gipc }
+    local pool = gipc.pool({}, print)
+    local objects = {
+      Handle = r, Process = child, Template = template, Pool = pool, PoolTask = pool:submit(1), gipc = gipc,
+    }
+    pool:stop(0)
     local names, listed = options.names(), {}
     for _, cell in ipairs(read_table()) do
       if cell:sub(1, 1) ~= "-" then

@@ -144,8 +144,9 @@ function luv.new()
   end
 
   function Parking:wake()
+    local before = self.woken
     self.woken = true
-    if self.watch and self.watch.waits then
+    if not before and self.watch and self.watch.waits then
       start_idle(self.watch, true) -- the timer runs until then
     end
   end

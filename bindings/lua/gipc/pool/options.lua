@@ -1,0 +1,171 @@
+--- The options of a pool and of its tasks.
+-- @module gipc.pool.options
+local argument = require "gipc.argument"
+local codec = require "gipc.codec"
+local failure = require "gipc.failure"
+local native = require "gipc.native"
+local options = require "gipc.options"
+
+local pool_options = {}
+
+-- Rules of the policy, which checks their values.
+local rules = { workers = "most" }
+for _, name in ipairs {
+  "least", "queue_limit", "queue_low", "retire_tasks", "retire_memory", "idle", "poison", "prepare_failures",
+  "ready_within", "silence", "dump", "grace", "first_delay", "longest_delay", "growth", "jitter", "healthy",
+  "window", "limit", "seed",
+} do
+  rules[name] = name
+end
+
+local causes = {
+  died = native.RETRY_DIED,
+  timed_out = native.RETRY_TIMED_OUT,
+  failed = native.RETRY_FAILED,
+}
+
+local function check_number(value, what)
+  if type(value) ~= "number" or value ~= value then
+    failure.misuse(("%s is a number, not %s"):format(what, failure.describe(value)))
+  end
+  return value
+end
+
+local task_options = {}
+
+function task_options.timeout(value)
+  if check_number(value, "timeout") <= 0 then
+    failure.misuse(("timeout is a number of seconds, more than 0, not %s"):format(value))
+  end
+  return value < math.huge and value or 0
+end
+
+function task_options.priority(value)
+  return argument.integer(value, "priority", -2 ^ 31)
+end
+
+function task_options.retries(value)
+  return argument.integer(value, "retries")
+end
+
+function task_options.retry_for(value)
+  local mask = 0
+  for _, cause in ipairs(argument.list(type(value) == "string" and { value } or value, "retry_for")) do
+    local bit = causes[cause] or failure.misuse(
+      'retry_for is a list of "died", "timed_out" and "failed", not ' .. failure.describe(cause))
+    mask = math.floor(mask / bit) % 2 == 1 and mask or mask + bit
+  end
+  return mask
+end
+
+--- The options of a task: timeout, priority, retries, retry_for.
+-- @tparam ?table chosen
+-- @tparam ?table defaults those of the pool
+function pool_options.of_task(chosen, defaults)
+  if chosen == nil then
+    return defaults
+  end
+  local result = { timeout = defaults.timeout, priority = defaults.priority, retries = defaults.retries,
+    retry_for = defaults.retry_for }
+  for name, value in pairs(argument.options(chosen, "the options of a task", task_options)) do
+    result[name] = task_options[name](value)
+  end
+  return result
+end
+
+local own = { prepare = true, codec = true, argv = true, dump_signal = true }
+
+local function is_callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
+end
+
+--- Checks a function among the options.
+function pool_options.callable(value, what)
+  if value ~= nil and not is_callable(value) then
+    failure.misuse(("%s is a function, not %s"):format(what, failure.describe(value)))
+  end
+  return value
+end
+
+-- A launcher is a program whose stdin and stdout are pipes.
+local function check_start(start, launch)
+  local stdin, stdout = start.stdin == "pipe", start.stdout == "pipe"
+  launch.is_launcher = stdin and stdout
+  if stdin ~= stdout or stdin and not launch.argv then
+    failure.misuse(('%s of a worker is not "pipe": only those of a launcher, both stdin and stdout, are')
+      :format(stdin and "stdin" or "stdout"))
+  elseif start.program and not launch.argv then
+    failure.misuse "the option program needs argv"
+  end
+  options.build(start) -- a wrong one is an error here, and not at the first start
+end
+
+-- What is to be started, and how.
+local function launch_of(chosen, work, start)
+  local launch = { work = work, argv = chosen.argv, start = start }
+  launch.prepare = pool_options.callable(chosen.prepare, "prepare")
+  if (work == nil) == (launch.argv == nil) then
+    failure.misuse "a pool has either a function for its workers, or the option argv: a program"
+  end
+  pool_options.callable(work, "the work of a pool")
+  if launch.argv then
+    options.words(launch.argv)
+    if launch.prepare then
+      failure.misuse "prepare is an option of gipc.serve in the program that argv starts"
+    end
+  end
+  if start.daemon == nil then
+    start.daemon = true
+  end
+  check_start(start, launch)
+  launch.silence = chosen.silence and chosen.silence > 0 and chosen.silence or nil
+  launch.codec = chosen.codec or "msgpack"
+  launch.encode, launch.decode = codec.find(chosen.codec)
+  return launch
+end
+
+local function policy_of(values)
+  local policy, wrong, code = native.policy_new_pool(values)
+  if policy then
+    return policy
+  elseif code == native.EINVAL or code == native.ENOENT then
+    local name = wrong == "most" and "workers" or wrong
+    failure.misuse(("%s is not valid: %s"):format(name, failure.describe(values[wrong])))
+  end
+  error("gipc: " .. wrong, 0)
+end
+
+--- Sorts the options of a pool.
+-- @treturn table rules: the policy; launch: what is started; task: the defaults of tasks;
+-- dump_signal
+function pool_options.of_pool(chosen, work)
+  local start_names = options.names()
+  start_names.handles = nil
+  local values, start, result = {}, {}, { timeout = 0, priority = 0, retries = 0, retry_for = 0 }
+  local known = {}
+  for _, names in ipairs { rules, task_options, own, start_names } do
+    for name in pairs(names) do
+      known[name] = true
+    end
+  end
+  chosen = argument.options(chosen, "the first argument", known)
+  for name, value in pairs(chosen) do
+    if rules[name] then
+      values[rules[name]] = check_number(value, name)
+    elseif task_options[name] then
+      result[name] = task_options[name](value)
+    elseif start_names[name] then
+      start[name] = value
+    end
+  end
+  return {
+    policy = policy_of(values),
+    launch = launch_of(chosen, work, start),
+    task = result,
+    dump_signal = chosen.dump_signal and argument.signal(chosen.dump_signal, "dump_signal"),
+    measures_memory = values.retire_memory ~= nil and values.retire_memory > 0,
+  }
+end
+
+return pool_options
