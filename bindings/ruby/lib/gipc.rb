@@ -41,6 +41,8 @@ require_relative "gipc/handle"
 require_relative "gipc/child"
 require_relative "gipc/process"
 require_relative "gipc/wait"
+require_relative "gipc/pool"
+require_relative "gipc/serve"
 
 module Gipc
   class << self
@@ -201,5 +203,6 @@ module Gipc
   end
 
   # Internal classes.
-  private_constant :Native, :Child, :Deadline, :Descriptor, :FairLock, :Transfer, :Transport
+  private_constant :Native, :Child, :Condition, :Deadline, :Descriptor, :Failure, :FairLock, :Transfer,
+                   :Transport, :Worker
 end

@@ -222,3 +222,4 @@ typedef unsigned int mode_t;
 %include "lock.i"
 %include "messages.i"
 %include "fork.i"
+%include "pool.i"
