@@ -48,7 +48,7 @@ static VALUE reported(int result) {
 
 /* The driver acts on what another thread has changed. */
 static VALUE changed(crew *c) {
-  if (c->waits)
+  if (c->waits && c->set)
     (void)!gipc_wait_set_wake(c->set);
   return Qtrue;
 }
@@ -125,17 +125,25 @@ static VALUE crew_stop(VALUE self, double grace) {
   return changed(c);
 }
 
+/* The driver has ended.  The policy still refuses tasks, and counts them. */
+static VALUE crew_end(VALUE self) {
+  crew *c = crew_of(self);
+  gipc_wait_set_free(c->set);
+  c->set = NULL;
+  return Qnil;
+}
+
 /* ---- Actions and reports */
 
-/* [kind, why, worker, task, attempt, error], or nil. */
+/* [kind, why, worker, task, attempt], or nil. */
 static VALUE crew_next(VALUE self) {
   gipc_action a = {sizeof(a)};
   int result = gipc_policy_next(crew_of(self)->policy, now(), &a);
   check(result);
   if (result == 0)
     return Qnil;
-  return rb_ary_new_from_args(6, INT2FIX(a.kind), INT2FIX(a.why), ULL2NUM(a.worker),
-                              ULL2NUM(a.task), INT2NUM(a.attempt), INT2NUM(a.error));
+  return rb_ary_new_from_args(5, INT2FIX(a.kind), INT2FIX(a.why), ULL2NUM(a.worker),
+                              ULL2NUM(a.task), INT2NUM(a.attempt));
 }
 
 /* Watches a worker, whose process was started. */
@@ -397,6 +405,7 @@ VALUE crew_new(VALUE hash);
 VALUE crew_submit(VALUE self, VALUE tasks, VALUE task, VALUE rules);
 VALUE crew_cancel(VALUE self, uint64_t task);
 VALUE crew_stop(VALUE self, double grace);
+VALUE crew_end(VALUE self);
 VALUE crew_next(VALUE self);
 VALUE crew_started(VALUE self, uint64_t worker, gipc_handle *handle, gipc_process *process);
 VALUE crew_start_failed(VALUE self, uint64_t worker, int error);

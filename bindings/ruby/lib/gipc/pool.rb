@@ -262,11 +262,7 @@ module Gipc
     end
 
     def closed_error
-      facts = @driver.last_facts
-      return PoolClosed.new("the pool is closed").know(why: :stopped) if @closed
-      return PoolBroken.new("the pool failed: #{@driver.failure.message}").know(why: :gave_up) if @driver.failure
-
-      Outcome.error(Native::WHY_GAVE_UP, facts.except(:error))
+      @driver.broken || PoolClosed.new("the pool is closed").know(why: :stopped)
     end
 
     def task_rules(options)

@@ -13,10 +13,8 @@ module Gipc
       BATCH = 32
       # A process has so many seconds to end after the end of its stream.
       LEAVING = 1
-      private_constant :BATCH, :LEAVING
-
-      # @return [Exception, nil] what ended this thread
-      attr_reader :failure
+      POLITE = [Native::WHY_RETIRED, Native::WHY_IDLE, Native::WHY_STOPPED, Native::WHY_GAVE_UP].freeze
+      private_constant :BATCH, :LEAVING, :POLITE
 
       # How often room was made in the queue.
       attr_reader :drains
@@ -56,9 +54,10 @@ module Gipc
         @stopped
       end
 
-      # How the last worker ended that made the pool give up.
-      def last_facts
-        @last
+      # The error of tasks after the pool gave up.
+      # @return [PoolBroken, nil]
+      def broken
+        Outcome.error(Native::WHY_GAVE_UP, @broken) if @broken
       end
 
       private
@@ -73,11 +72,11 @@ module Gipc
           stop_leaving(time) unless @leaving.empty?
         end
       rescue Exception => e # rubocop:disable Lint/RescueException
-        @failure = e
-        abandon
+        abandon(e)
         raise
       ensure
         @stopped = true
+        Native.crew_end(@crew)
         @condition.notify
       end
 
@@ -88,16 +87,16 @@ module Gipc
         @ended.clear
       end
 
-      def carry_out(kind, why, worker, task, attempt, error)
+      def carry_out(kind, why, worker, task, attempt)
         case kind
         when Native::ACTION_SEND then send_task(worker, task, attempt)
         when Native::ACTION_FINISH then finish(worker, task, why, attempt)
         when Native::ACTION_START then start_worker(worker)
-        when Native::ACTION_STOP then stop_worker(worker, task)
+        when Native::ACTION_STOP then stop_worker(worker, why)
         when Native::ACTION_KILL then @members[worker]&.signal(:KILL)
         when Native::ACTION_DUMP then dump(worker)
         when Native::ACTION_DRAINED then notify_room
-        when Native::ACTION_GAVE_UP then give_up(worker, error)
+        when Native::ACTION_GAVE_UP then @broken = @last
         when Native::ACTION_STOPPED then @stopped = true
         end
       end
@@ -111,12 +110,14 @@ module Gipc
         @members[worker] = member
         Native.crew_started(@crew, worker, *member.native)
       rescue SystemCallError => e
+        @last = {error: e}
         Native.crew_start_failed(@crew, worker, e.errno)
       end
 
-      def stop_worker(worker, task)
+      # One that has no task, and did nothing wrong, ends at the end of its stream.
+      def stop_worker(worker, why)
         member = @members[worker] or return
-        return member.finish if task.zero?
+        return member.finish if !member.busy && POLITE.include?(why)
 
         member.signal(:TERM)
         member.signal(:CONT) # a stopped process cannot handle it
@@ -157,15 +158,11 @@ module Gipc
         @last = @ended[worker] = member.facts
       end
 
-      def give_up(worker, error)
-        @last = @ended.fetch(worker, @last)
-        @last = {error: error} if error.negative?
-      end
-
       # ---- Messages
 
       def send_task(worker, number, attempt)
         member = @members[worker] or return
+        member.busy = true
         data = @tasks.fetch(number).data
         Native.crew_send(@crew, member.native.first, number, attempt, data)
       rescue Error, SystemCallError
@@ -184,6 +181,7 @@ module Gipc
           next unless answer.is_a?(Array)
 
           _, number, *parts = answer
+          member.busy = false
           @tasks[number]&.answer = parts
           report_memory(worker, member) if @measure
         end
@@ -200,8 +198,8 @@ module Gipc
       # ---- Tasks
 
       def finish(worker, number, why, attempt)
-        facts = @ended.fetch(worker) { why == Native::WHY_GAVE_UP ? @last : {} }
-        @tasks.delete(number)&.finish(why, {task: number, attempt: attempt, **facts.except(:error)})
+        facts = why == Native::WHY_GAVE_UP ? @broken || @last : @ended.fetch(worker, {})
+        @tasks.delete(number)&.finish(why, {task: number, attempt: attempt, **facts})
       end
 
       def notify_room
@@ -210,7 +208,8 @@ module Gipc
       end
 
       # After an error of this thread, which is not expected: nobody waits forever.
-      def abandon
+      def abandon(error)
+        @broken = {error: error}
         @members.each_value { |member| member.signal(:KILL) }
         @tasks.keys.each { |number| finish(0, number, Native::WHY_GAVE_UP, 0) }
       end

@@ -17,6 +17,9 @@ module Gipc
 
       attr_reader :process, :handle
 
+      # Whether it has a task.
+      attr_accessor :busy
+
       def initialize(handle, process)
         @handle = handle
         @process = process

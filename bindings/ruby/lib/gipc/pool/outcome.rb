@@ -14,29 +14,34 @@ module Gipc
         def error(why, facts)
           reason = REASONS[why]
           kind, text = describe(reason, facts)
-          kind.new(text).know(**facts, why: reason)
+          kind.new(text).know(**facts.except(:error), why: reason)
         end
 
-        # @return [String] of an ExitInfo
+        private
+
         def ending(info)
-          return "could not be started" unless info
+          return "ended" unless info
           return "ended with signal #{signal_name(info.signal)}" if info.signal
 
           info.code ? "ended with code #{info.code}" : "ended, status lost"
         end
 
-        private
-
         def describe(reason, facts)
-          task = "task #{facts[:task]}"
+          task = facts[:task] ? "task #{facts[:task]}" : "the task"
           worker = "its worker #{facts[:pid]} #{ending(facts[:exit_info])}"
           case reason
           when :timed_out then [TaskTimeout, "#{task} timed out (attempt #{facts[:attempt]}): #{worker}"]
           when :cancelled then [TaskCancelled, "#{task} was cancelled"]
           when :stopped then [PoolClosed, "#{task} was not done: the pool is closed"]
-          when :gave_up then [PoolBroken, "#{task} was not done: the pool gave up, as a worker #{ending(facts[:exit_info])}"]
+          when :gave_up then [PoolBroken, "#{task} was not done: the pool gave up, as #{cause(facts)}"]
           else [WorkerDied, "#{task} was not done (attempt #{facts[:attempt]}): #{worker}#{because(reason)}"]
           end
+        end
+
+        def cause(facts)
+          return "a worker could not be started: #{facts[:error].message}" if facts[:error]
+
+          "a worker #{ending(facts[:exit_info])}"
         end
 
         def because(reason)
