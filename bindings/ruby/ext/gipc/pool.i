@@ -243,6 +243,8 @@ static VALUE crew_receive(VALUE self, uint64_t worker, gipc_handle *handle) {
     return Qnil;
   if (result < 0) {
     (void)!gipc_wait_set_remove_handle(c->set, handle);
+    if (result != GIPC_EOF && result != GIPC_ETRUNCATED && result != -ECONNRESET)
+      reported(gipc_policy_misbehaved(c->policy, worker, now()));
     return Qfalse;
   }
   gipc_worker_message m = {sizeof(m)};

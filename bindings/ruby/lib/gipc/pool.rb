@@ -76,6 +76,8 @@ module Gipc
       rules[:most] = workers if workers
       rules.each { |name, value| raise TypeError, "option #{name}: a number is needed, not #{value.inspect}" unless value.is_a?(Numeric) }
       starter = Starter.new(argv, stdio, codec, prepare, dump_signal, start, work)
+      silence = rules[:silence]
+      starter.heartbeat = silence / 3.0 if silence&.positive?
       new(starter, codec, rules.transform_keys(&:to_s),
           timeout: timeout, priority: priority, retries: retries, retry_for: retry_for)
     end

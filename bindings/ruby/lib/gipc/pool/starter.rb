@@ -14,9 +14,13 @@ module Gipc
       # @return [Symbol, String, Integer, nil] the signal for a dump of the stacks
       attr_reader :dump_signal
 
+      # Seconds between two signs of life of a worker without a task.
+      attr_writer :heartbeat
+
       # @param options [Hash] of the start
       def initialize(argv, stdio, codec, prepare, dump_signal, options, work)
         check(argv, stdio, prepare, work)
+        @heartbeat = nil
         @argv = argv
         @stdio = stdio
         @codec = codec
@@ -58,7 +62,7 @@ module Gipc
       def fork(theirs)
         Gipc.start_process(theirs, **@options) do |handle|
           Worker.dump_on(@dump_signal)
-          Worker.serve(handle, @codec, @prepare, &@work)
+          Worker.serve(handle, @codec, @prepare, @heartbeat, &@work)
         end
       end
 

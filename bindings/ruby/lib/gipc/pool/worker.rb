@@ -10,8 +10,11 @@ module Gipc
       attr_reader :current
 
       # Serves until the pool closes its end.
-      def serve(handle, codec, prepare, &work)
-        @current = new(handle, codec, work)
+      #
+      # @param heartbeat [Numeric, nil] seconds between two signs of life while it has no
+      #   task
+      def serve(handle, codec, prepare, heartbeat, &work)
+        @current = new(handle, codec, heartbeat, work)
         @current.run(prepare)
       ensure
         @current = nil
@@ -26,7 +29,8 @@ module Gipc
     end
 
     # @param handle [Handle] raw
-    def initialize(handle, codec, work)
+    def initialize(handle, codec, heartbeat, work)
+      @heartbeat = heartbeat
       @handle = handle
       @codec = codec
       @work = work
@@ -35,8 +39,10 @@ module Gipc
     def run(prepare)
       prepare&.call
       put(Native::READY_MESSAGE)
-      @handle.each { |message| answer(*Native.worker_task(message)) }
-    rescue Errno::EPIPE, Errno::ECONNRESET
+      while true
+        answer(*Native.worker_task(take))
+      end
+    rescue EOFError, Errno::EPIPE, Errno::ECONNRESET
       nil # the pool has ended, or has stopped this worker
     ensure
       @handle.abort_unless_locked unless @handle.closed?
@@ -48,6 +54,14 @@ module Gipc
     end
 
     private
+
+    # The next message of the pool.
+    def take
+      @handle.get(timeout: @heartbeat)
+    rescue Timeout
+      alive
+      retry
+    end
 
     def answer(task, data)
       answer = begin
