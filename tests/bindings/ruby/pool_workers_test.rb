@@ -164,7 +164,7 @@ class PoolWorkersTest < PoolTest
       case task.byteslice(13..)
       when "garbage" then handle.put("?")
       when "other" then handle.put("D" + [99].pack("Q>"))
-      when "frame" then IO.for_fd(handle.to_io.fileno, "wb", autoclose: false).syswrite("\xFF" * 4)
+      when "frame" then IO.for_fd(handle.to_io.fileno, "wb", autoclose: false).syswrite("\xF0\0\0\0")
       when "closes" then handle.close
       when "twice" then 2.times { handle.put("D" + number + "result") }
       end
