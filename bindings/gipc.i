@@ -322,6 +322,8 @@ STEP(shutdown, step_shutdown)
  * see there. */
 %rename("$ignore", regextarget=1) "^gipc_(policy|rules|worker)_.*";
 %rename("$ignore", regextarget=1) "^gipc_(policy|rules|task_rules|action|text)$";
+/* A pool of the library has callbacks, and a libev loop. */
+%rename("$ignore", regextarget=1) "^gipc_(pool_.*|pool|result|work)$";
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;
