@@ -57,6 +57,13 @@ class PoolTasksTest < PoolTest
     assert_equal [1, 2, 3], pool.map(1..Float::INFINITY).first(3)
   end
 
+  def test_the_end_of_a_map_cancels_what_is_left
+    pool = open_pool(1) { |job| job == 1 ? job : sleep }
+    pool.map(1..5, ahead: 2) { break }
+    until_true { pool.stats.values_at(:queued, :running) == [0, 0] }
+    assert_equal [1, 1], pool.stats.values_at(:done, :cancelled)
+  end
+
   def test_each_result_has_the_failed_ones_too
     pool = open_pool(2) { |job| job == 2 ? raise(KeyError, "two") : job }
     tasks = pool.each_result(1..3).sort_by(&:job)
@@ -80,14 +87,16 @@ class PoolTasksTest < PoolTest
       else [][1].none
       end
     end
+    here = "#{__FILE__}:#{__LINE__ + 1}:"
     error = assert_raises(KeyError) { pool.call(:known) }
     assert_equal ["no key", :b], [error.message, error.key]
     assert_match(/pool_test\.rb:\d+:in/, error.backtrace.first)
-    assert(error.backtrace.any? { |place| place.include?(__method__.to_s) && !place.include?("block (2") }, error.backtrace)
+    assert(error.backtrace.any? { |place| place.start_with?(here) }, error.backtrace.to_s)
     error = assert_raises(Odd) { pool.call(:kept) }
     assert_equal [5, "odd one"], [error.held, error.message]
     error = assert_raises(Odd) { pool.call(:held) }
     assert_equal [nil, "odd two"], [error.held, error.message]
+    assert_match(/pool_test\.rb:\d+:in/, error.backtrace.first)
     assert_raises(NotImplementedError) { pool.call(:script) }
     error = assert_raises(Gipc::RemoteError) { pool.call(:nameless) }
     assert_match(/third \(#<Class:/, error.message)
@@ -175,6 +184,12 @@ class PoolTasksTest < PoolTest
     assert_match(/unknown option: grace/, assert_raises(ArgumentError) { pool.call(1, grace: 1) }.message)
     assert_raises(TypeError) { pool.map(5) }
     assert_equal 0, pool.stats[:starts]
+  end
+
+  def test_a_change_before_the_wait_is_not_missed
+    checks = 0
+    Gipc.const_get(:Condition).new.wait_until(nil) { (checks += 1) > 1 }
+    assert_operator checks, :>, 1
   end
 
   def test_a_pool_of_another_process_is_refused

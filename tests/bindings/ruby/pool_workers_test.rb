@@ -30,6 +30,17 @@ class PoolWorkersTest < PoolTest
     assert_equal 4, stats[:starts]
   end
 
+  def test_a_worker_that_has_ended_holds_no_descriptor
+    pool = open_pool(1, stderr: :pipe) { |job| job == :exit ? exit : job }
+    assert_equal 1, pool.call(1)
+    before = descriptors.size
+    5.times do
+      assert_raises(Gipc::WorkerDied) { pool.call(:exit) }
+      assert_equal 1, pool.call(1)
+    end
+    assert_equal before, descriptors.size
+  end
+
   def test_no_task_is_lost_or_done_twice_when_workers_end
     log, written = line
     pool = open_pool(3, retries: 2, poison: 9) do |job|
@@ -177,6 +188,29 @@ class PoolWorkersTest < PoolTest
     end
     assert_equal "result", pool.call("twice")
     until_true { pool.stats[:failures] == 5 }
+  end
+
+  def test_a_worker_without_a_task_shows_signs_of_life
+    worker = Gipc.const_get(:Worker)
+    mine, yours = pipe(duplex: true, codec: :raw)
+    serving = beside { worker.serve(yours, Marshal, nil, 0.001) { nil } }
+    assert_equal ["R\x01", "A", "A"], Array.new(3) { mine.get }
+    mine.close
+    serving.join
+    pool = open_pool(1, silence: 3) { worker.current.instance_variable_get(:@heartbeat) }
+    assert_equal 1, pool.call(1)
+  end
+
+  # The process has ended before its messages are read.
+  def test_an_answer_counts_although_the_worker_has_ended_since
+    pool = program_pool(<<~'RUBY', codec: :raw)
+      handle = Gipc.inherit("worker", codec: :raw)
+      handle.put("R\x01")
+      number = handle.get.byteslice(1, 8)
+      handle.put_many(["A"] * 5000 + ["D" + number + "last words"])
+      exit!(1)
+    RUBY
+    assert_equal "last words", pool.call("job")
   end
 
   def test_a_silent_worker_shows_its_stacks_and_is_stopped

@@ -11,10 +11,12 @@ module Gipc
     class Driver
       # Messages of one worker that are read before others are looked at.
       BATCH = 32
+      # The same of one that has ended, as another process may still write to its stream.
+      REMAINDER = 1_000_000
       # A process has so many seconds to end after the end of its stream.
       LEAVING = 1
       POLITE = [Native::WHY_RETIRED, Native::WHY_IDLE, Native::WHY_STOPPED, Native::WHY_GAVE_UP].freeze
-      private_constant :BATCH, :LEAVING, :POLITE
+      private_constant :BATCH, :REMAINDER, :LEAVING, :POLITE
 
       # How often room was made in the queue.
       attr_reader :drains
@@ -150,7 +152,7 @@ module Gipc
       end
 
       def ended(worker, member)
-        receive(worker, member, 100 * BATCH)
+        receive(worker, member, REMAINDER)
         Native.crew_ended(@crew, worker, member.native.last)
         @members.delete(worker)
         @leaving.delete(worker)
