@@ -187,6 +187,12 @@ class PoolTasksTest < PoolTest
   end
 
   def test_a_change_before_the_wait_is_not_missed
+    crew = NATIVE.crew_new({})
+    assert_nil NATIVE.crew_next(crew)
+    assert_equal 1, NATIVE.crew_submit(crew, {}, :task, [-1, 0, 0, 0])
+    assert_equal [], NATIVE.crew_wait(crew, Float::INFINITY)
+    assert_equal NATIVE::ACTION_START, NATIVE.crew_next(crew).first
+    NATIVE.crew_end(crew)
     checks = 0
     Gipc.const_get(:Condition).new.wait_until(nil) { (checks += 1) > 1 }
     assert_operator checks, :>, 1

@@ -11,7 +11,8 @@ typedef struct crew {
   gipc_policy *policy;
   gipc_wait_set *set;
   pid_t owner;
-  int waits; /* the driver is in gipc_wait() */
+  int waits;   /* the driver is in gipc_wait() */
+  int changed; /* by another thread, since crew_next returned nil */
 } crew;
 
 /* In a forked child these may be copies of what the driver's thread was changing at
@@ -48,6 +49,7 @@ static VALUE reported(int result) {
 
 /* The driver acts on what another thread has changed. */
 static VALUE changed(crew *c) {
+  c->changed = 1;
   if (c->waits && c->set)
     (void)!gipc_wait_set_wake(c->set);
   return Qtrue;
@@ -138,10 +140,13 @@ static VALUE crew_end(VALUE self) {
 /* [kind, why, worker, task, attempt], or nil. */
 static VALUE crew_next(VALUE self) {
   gipc_action a = {sizeof(a)};
-  int result = gipc_policy_next(crew_of(self)->policy, now(), &a);
+  crew *c = crew_of(self);
+  int result = gipc_policy_next(c->policy, now(), &a);
   check(result);
-  if (result == 0)
+  if (result == 0) {
+    c->changed = 0;
     return Qnil;
+  }
   return rb_ary_new_from_args(5, INT2FIX(a.kind), INT2FIX(a.why), ULL2NUM(a.worker),
                               ULL2NUM(a.task), INT2NUM(a.attempt));
 }
@@ -303,7 +308,9 @@ static VALUE crew_wait(VALUE self, double most) {
   crew *c = crew_of(self);
   double at = fmin(gipc_policy_next_time(c->policy), most);
   double left = at - now();
-  crew_waiting w = {c, at == HUGE_VAL ? -1 : left > 0 ? left : 0, 0};
+  if (c->changed || left < 0)
+    left = 0;
+  crew_waiting w = {c, left == HUGE_VAL ? -1 : left, 0};
   c->waits = 1;
   rb_thread_call_without_gvl(wait_without_lock, &w, wake_crew, c);
   c->waits = 0;
