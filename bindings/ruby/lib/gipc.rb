@@ -42,7 +42,6 @@ require_relative "gipc/child"
 require_relative "gipc/process"
 require_relative "gipc/wait"
 require_relative "gipc/pool"
-require_relative "gipc/serve"
 
 module Gipc
   class << self

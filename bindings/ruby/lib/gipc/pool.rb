@@ -4,7 +4,7 @@
 
 require "etc"
 
-require_relative "condition"
+require_relative "pool/condition"
 require_relative "pool/errors"
 require_relative "pool/failure"
 require_relative "pool/outcome"
@@ -13,6 +13,7 @@ require_relative "pool/task"
 require_relative "pool/member"
 require_relative "pool/starter"
 require_relative "pool/driver"
+require_relative "pool/serve"
 
 module Gipc
   # Worker processes that do tasks.  A worker that ends fails only the task that it had
