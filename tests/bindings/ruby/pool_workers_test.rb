@@ -219,10 +219,13 @@ class PoolWorkersTest < PoolTest
     stubborn = open_pool(1, silence: 0.02, dump: 0.02, stderr: :null) { sleep }
     assert_equal :silent, assert_raises(Gipc::WorkerDied) { stubborn.call(1) }.why
     require "stringio"
-    dumped = open_pool(1, silence: 0.02, dump: 100) do
-      $stderr = StringIO.new
-      Thread.pass until $stderr.string.include?("pool_workers_test.rb")
-      Gipc.alive
+    dumped = open_pool(1, silence: 0.02, dump: 100, prepare: -> { $stderr = StringIO.new }) do
+      # A dump may also come before this, but after a sign of life comes another one.
+      until $stderr.string.include?("pool_workers_test.rb")
+        size = $stderr.string.size
+        Gipc.alive
+        Thread.pass while $stderr.string.size == size
+      end
       :dumped
     end
     assert_equal :dumped, dumped.call(1)

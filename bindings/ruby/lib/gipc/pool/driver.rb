@@ -105,7 +105,6 @@ module Gipc
 
       # ---- Workers
 
-      # A start does not wait for another one, so an interruption cannot lose its process.
       def start_worker(worker)
         handle, process = @starter.start
         member = Member.new(handle, process)
