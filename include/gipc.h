@@ -976,7 +976,7 @@ GIPC_API GIPC_MUST_CHECK int
 gipc_policy_received(gipc_policy *policy, uint64_t worker, const void *data,
                      size_t size, double now, gipc_worker_message *message);
 
-/* ---- Workers: gipc_worker(3) ----------------------------------------------
+/* ---- Workers: gipc_pool(3) -----------------------------------------------
  */
 
 /* Carries out a task.  *answer is a GIPC_MESSAGE_DONE without data; set its

@@ -127,8 +127,6 @@ void Pool::free() noexcept {
     if (watch_ != nullptr)
       watch_->forget();
   } else {
-    for (auto &worker : workers_)
-      worker.second.signal(SIGKILL);
     if (watch_ != nullptr)
       registry::leave_loop(loop_);
     watch_.reset();
@@ -224,9 +222,11 @@ void Pool::expire() noexcept {
   if (now >= linger_at_) {
     linger_at_ = policy::forever;
     for (auto &[id, worker] : workers_)
-      if (now >= worker.stream_ended_at + linger)
-        (void)policy_.misbehaved(id, now);
-      else
+      if (now >= worker.stream_ended_at + linger) {
+        // If it has ended, this loop was late, and its end follows.
+        if (worker.is_alive())
+          (void)policy_.misbehaved(id, now);
+      } else
         linger_at_ = std::min(linger_at_, worker.stream_ended_at + linger);
   }
   run();

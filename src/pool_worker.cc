@@ -120,6 +120,8 @@ int PoolWorker::pid() const noexcept {
   return process_ != nullptr ? process_->pid() : 0;
 }
 
+bool PoolWorker::is_alive() noexcept { return process_->is_alive() == 1; }
+
 int PoolWorker::send(const void *data, size_t size) noexcept {
   int error = handle_->try_put(data, size);
   return error == -EAGAIN || error == -ENOMEM || error == GIPC_ETOOBIG ? error

@@ -44,6 +44,7 @@ public:
 
   policy::Id id() const noexcept { return id_; }
   int pid() const noexcept;
+  bool is_alive() noexcept;
   bool has_task = false;
   // When its stream ended before its process; `forever` if it did not.
   double stream_ended_at = policy::forever;

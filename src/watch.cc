@@ -303,8 +303,6 @@ TimeWatch::TimeWatch(struct ev_loop *loop, const Events &events, void *owner)
   prepare<&Watchers::end_turn>(w.turn_idle, w);
   prepare<&Watchers::on_time>(w.time, w);
   ev_set_priority(&w.turn_idle, EV_MAXPRI);
-  // Before the handles of the loop, whose queues it adds to.
-  ev_set_priority(&w.turn, EV_MAXPRI);
   start_with_loop(w);
 }
 

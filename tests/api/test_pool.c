@@ -217,6 +217,23 @@ static void a_pool_that_is_freed_kills_its_workers(void **state) {
   gipc_pool_free(NULL);
 }
 
+/* No timer, and nothing to look at again and again. */
+static void an_idle_pool_sleeps(void **state) {
+  if (portable())
+    skip_because("the portable half looks for the ends of processes");
+  gipc_pool *pool = new_pool("most=20 least=20");
+  ev_timer timer;
+  while (got.ready < 20)
+    ev_run(got.loop, EVRUN_ONCE);
+  ev_timer_init(&timer, on_tick, 0.1, 0);
+  ev_timer_start(got.loop, &timer);
+  unsigned before = ev_iteration(got.loop);
+  for (ticks = 0; ticks == 0;)
+    ev_run(got.loop, EVRUN_ONCE);
+  CHECK(ev_iteration(got.loop) - before <= 5);
+  end_pool(pool);
+}
+
 /* ---- Stats --------------------------------------------------------------- */
 
 static void stats_count_tasks_and_workers(void **state) {
@@ -307,6 +324,7 @@ int main(void) {
       TEST(a_hard_stop_ends_all_at_once),
       TEST(the_grace_of_a_stop_is_its_limit),
       TEST(a_pool_that_is_freed_kills_its_workers),
+      TEST(an_idle_pool_sleeps),
       TEST(stats_count_tasks_and_workers),
       TEST(wrong_arguments_are_refused),
   };

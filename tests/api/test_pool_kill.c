@@ -75,7 +75,9 @@ static void no_task_is_lost_or_done_too_often(void **state) {
   executions = mmap(NULL, (MOST + 1) * sizeof *executions,
                     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(executions != MAP_FAILED);
-  the_pool = pool_of(worker, NULL, "most=3 first_delay=0.001 poison=100");
+  the_pool = pool_of(worker, NULL,
+                     "most=3 first_delay=0.001 poison=100 "
+                     "prepare_failures=1000000");
   events.on_drain = on_room;
   got = (results){.loop = ev_loop_new(EVFLAG_AUTO),
                   .on_result = on_answer_and_kill};
