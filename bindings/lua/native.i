@@ -399,6 +399,7 @@ void exit_child(int code, int ended);
 %native(file_fd) int file_fd(lua_State *L);
 
 %include "template.i"
+
 /* ---- Pools ------------------------------------------------------------------- */
 
 %include "pool.i"

@@ -42,6 +42,7 @@ require_relative "gipc/child"
 require_relative "gipc/process"
 require_relative "gipc/template"
 require_relative "gipc/wait"
+require_relative "gipc/pool"
 
 module Gipc
   class << self
@@ -202,5 +203,6 @@ module Gipc
   end
 
   # Internal classes.
-  private_constant :Native, :Child, :Deadline, :Descriptor, :FairLock, :Transfer, :Transport
+  private_constant :Native, :Child, :Condition, :Deadline, :Descriptor, :Failure, :FairLock, :Transfer,
+                   :Transport, :Worker
 end

@@ -49,6 +49,10 @@ class DocsTest < GipcTest
       "Gipc::Handle" => instance_methods_of(Gipc::Handle),
       "Gipc::Process" => instance_methods_of(Gipc::Process),
       "Gipc::Template" => [Gipc::Template.method(:open)] + instance_methods_of(Gipc::Template),
+      "Gipc::Pool" => instance_methods_of(Gipc::Pool) + [Gipc::Pool.method(:open)],
+      "Gipc::Pool::Task" => instance_methods_of(Gipc::Pool::Task),
+      "Gipc::TaskFacts" => instance_methods_of(Gipc::TaskFacts),
+      "Gipc::RemoteError" => instance_methods_of(Gipc::RemoteError),
       "Gipc::Timeout" => instance_methods_of(Gipc::Timeout)
     }
   end

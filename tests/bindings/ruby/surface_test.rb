@@ -5,7 +5,10 @@
 class SurfaceTest < GipcTest
   TABLE = File.readlines("#{ROOT}/tests/bindings/surface.tsv", chomp: true)
               .grep_v(/\A(#|$)/).map { |line| line.split("\t").values_at(0, 2) }
-  CLASSES = {"Handle" => Gipc::Handle, "Process" => Gipc::Process, "Template" => Gipc::Template}.freeze
+  CLASSES = {
+    "Handle" => Gipc::Handle, "Process" => Gipc::Process, "Template" => Gipc::Template, "Pool" => Gipc::Pool,
+    "Task" => Gipc::Pool::Task
+  }.freeze
 
   def test_the_names_of_the_surface_table_are_there
     options = Gipc::Options.names + [:handles]
@@ -290,7 +293,7 @@ class SurfaceTest < GipcTest
   end
 
   def test_what_is_private_is_private
-    %i[Native Child Deadline Descriptor FairLock Transfer].each do |name|
+    %i[Native Child Condition Deadline Descriptor Failure FairLock Transfer Worker].each do |name|
       assert Gipc.const_defined?(name)
       refute_includes Gipc.constants, name
     end

@@ -67,18 +67,22 @@ static VALUE queued(VALUE lock) {
   return rb_ensure(call_locked, (VALUE)&l, unlock, (VALUE)&l);
 }
 
-/* Sleeps if the ticket is not the first one: for some seconds, or until woken, or
- * less.  With Ruby's lock held, no wakeup can come between the check and the sleep. */
-static VALUE await_lock(VALUE lock, VALUE ticket, VALUE seconds) {
+/* Sleeps for some seconds, or until woken, or less. */
+static void sleep_with(VALUE lock, VALUE ticket, VALUE seconds) {
   VALUE scheduler = RARRAY_AREF(ticket, 2);
-  if (RARRAY_AREF(lock, 0) == ticket)
-    return Qnil;
   if (!NIL_P(scheduler))
     rb_fiber_scheduler_block(scheduler, lock, seconds);
   else if (NIL_P(seconds))
     rb_thread_sleep_forever();
   else
     rb_thread_wait_for(rb_time_interval(seconds));
+}
+
+/* Sleeps if the ticket is not the first one.  With Ruby's lock held, no wakeup can come
+ * between the check and the sleep. */
+static VALUE await_lock(VALUE lock, VALUE ticket, VALUE seconds) {
+  if (RARRAY_AREF(lock, 0) != ticket)
+    sleep_with(lock, ticket, seconds);
   return Qnil;
 }
 %}

@@ -223,3 +223,4 @@ typedef unsigned int mode_t;
 %include "messages.i"
 %include "fork.i"
 %include "template.i"
+%include "pool.i"

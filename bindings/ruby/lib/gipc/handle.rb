@@ -31,6 +31,9 @@ module Gipc
     attr_reader :codec
 
     # @private
+    attr_reader :native
+
+    # @private
     def initialize(native, codec)
       @native = native
       @codec = codec

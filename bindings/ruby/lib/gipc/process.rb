@@ -38,6 +38,9 @@ module Gipc
     attr_reader :stdin, :stdout, :stderr
 
     # @private
+    attr_reader :native
+
+    # @private
     def self.start(handles, options, &block)
       raise ArgumentError, "a block is needed, to call in the child" unless block
       raise ArgumentError, "option program: it is for exec_process" if options[:program]
