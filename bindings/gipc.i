@@ -318,6 +318,10 @@ STEP(put_step, step_put_more)
 STEP(flush_step, step_flush)
 STEP(close, step_close)
 STEP(shutdown, step_shutdown)
+/* Policies and the messages of workers: each language has its own part of them,
+ * see there. */
+%rename("$ignore", regextarget=1) "^gipc_(policy|rules|worker)_.*";
+%rename("$ignore", regextarget=1) "^gipc_(policy|rules|task_rules|action|text)$";
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;
