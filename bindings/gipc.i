@@ -320,8 +320,9 @@ STEP(close, step_close)
 STEP(shutdown, step_shutdown)
 /* Policies and the messages of workers: each language has its own part of them,
  * see there. */
-%rename("$ignore", regextarget=1) "^gipc_(policy|rules|worker)_.*";
-%rename("$ignore", regextarget=1) "^gipc_(policy|rules|task_rules|action|text)$";
+%rename("$ignore", %$isfunction, regextarget=1) "^gipc_(policy|rules|worker)_";
+%rename("$ignore", regextarget=1)
+    "^gipc_(policy|rules|task_rules|action|text|(policy|worker)_stats|worker_message)$";
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;

@@ -162,6 +162,12 @@ class Backend(ABC):
     @abstractmethod
     def new_event(self) -> Event: ...
 
+    @abstractmethod
+    def start_driver(
+        self, body: Callable[[Backend], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Runs a body beside its caller: in a thread, greenlet or task."""
+
 
 class TaskBackend(Backend):
     """A backend of coroutines that are tasks."""

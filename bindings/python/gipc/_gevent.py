@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import Any, Callable
 
 import gevent
@@ -15,7 +15,7 @@ from gevent.hub import Waiter, get_hub
 from greenlet import getcurrent
 
 from . import _native
-from ._backend import Backend, Waiting
+from ._backend import Backend, Waiting, run
 from ._deadline import monotonic
 from ._native import READ, WAIT, WRITE, YIELD, take
 from ._types import Deadline
@@ -96,6 +96,11 @@ class GeventBackend(Backend):
 
     def new_event(self) -> _GreenletEvent:
         return _GreenletEvent()
+
+    def start_driver(
+        self, body: Callable[[Backend], Coroutine[Any, Any, None]]
+    ) -> None:
+        gevent.spawn(run, body, self)
 
 
 def _wait_with_watcher(
