@@ -7,9 +7,11 @@ from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, Callable
 
 from ._any_pool import AnyPool, Mapping, Retry, bar_of
-from ._backend import run
+from ._backend import Backend, run
 from ._blocking import current_backend
+from ._deadline import deadline_of
 from ._native import WHY_CANCELLED
+from ._types import Deadline
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,6 +34,27 @@ class _Task(Future):  # type: ignore[type-arg]
             return False
         pool._crew.native.cancel(self._number)
         return True
+
+    def result(self, timeout: float | None = None) -> Any:
+        self._wait(timeout)
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self._wait(timeout)
+        return super().exception(timeout)
+
+    def _wait(self, timeout: float | None) -> None:
+        """Under gevent the other greenlets run meanwhile."""
+        backend = current_backend()
+        if backend.cooperative and not self.done():
+            run(self._wait_until_done, backend, deadline_of(timeout))
+
+    async def _wait_until_done(
+        self, backend: Backend, deadline: Deadline
+    ) -> None:
+        event = backend.new_event()
+        self.add_done_callback(lambda _: event.set())
+        await event.wait(deadline)
 
     def finish(self, action: Any) -> None:
         pool, self._pool = self._pool, None
