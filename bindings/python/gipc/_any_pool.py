@@ -283,7 +283,7 @@ class AnyPool:
         call = Call()
         call.number = await self._submit(backend, data, call, options)
         try:
-            action = await call.wait(backend)
+            action = await call.wait(self._crew, backend)
         except BaseException:
             self._crew.native.cancel(call.number)
             raise
@@ -442,19 +442,22 @@ class Mapping:
     async def _ended(self, backend: Backend) -> Call:
         """Removes one that has ended."""
         if self._ordered:
-            await self._calls[0].wait(backend)
-            return self._calls.popleft()
+            first = self._calls[0]
+            await first.wait(self._pool._crew, backend)
+            if self._calls:  # else it was closed meanwhile
+                self._calls.popleft()
+            return first
+        calls = list(self._calls)
         event = backend.new_event()
         once = _Once(event)
-        for call in self._calls:
+        for call in calls:
             call.event = once
-        if not any(call.action is not None for call in self._calls):
-            await event.wait(None)
-        for call in self._calls:
-            if call.action is not None:
-                self._calls.remove(call)
-                return call
-        raise RuntimeError("no task has ended")
+        if all(call.action is None for call in calls):
+            await self._pool._crew.wait(event, backend, None)
+        ended = next(call for call in calls if call.action is not None)
+        if self._calls:
+            self._calls.remove(ended)
+        return ended
 
     def close(self) -> None:
         self._next = None

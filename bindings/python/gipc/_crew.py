@@ -30,6 +30,7 @@ from ._native import (
 )
 from ._pipe import adopt_handle, handle_classes
 from ._poll import Poll
+from ._types import Deadline
 from .errors import GIPCError, GIPCStatusLost, PoolBroken, PoolClosed
 
 # Seconds in which a process ends whose stream has ended; then it is stopped.
@@ -163,7 +164,7 @@ class Crew:
                     self._do[action[0]](action)
 
     async def wait_until(
-        self, condition: Callable[[], object], backend: Backend, deadline: Any
+        self, condition: Callable[[], object], backend: Backend, deadline: Deadline
     ) -> bool:
         """Waits until a condition, which may change with the room in the queue
         and at the end of the pool.  False when the deadline has passed."""
@@ -177,11 +178,20 @@ class Crew:
                     raise GIPCError(
                         "a callback of a task would wait for the pool forever"
                     )
-                if not await event.wait(deadline):
+                if not await self.wait(event, backend, deadline):
                     return False
             finally:
                 self._events.discard(event)
         return True
+
+    async def wait(
+        self, event: Event, backend: Backend, deadline: Deadline
+    ) -> bool:
+        """Waits for an event that the driver sets."""
+        if not backend.cooperative or self._driver == get_ident():
+            return await event.wait(deadline)
+        with backend.waiting_for_thread():
+            return await event.wait(deadline)
 
     def tail(self, worker: int) -> str:
         return self._tails.get(worker, "")

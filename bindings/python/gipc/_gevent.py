@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Callable
 
 import gevent
@@ -96,6 +97,17 @@ class GeventBackend(Backend):
 
     def new_event(self) -> _GreenletEvent:
         return _GreenletEvent()
+
+    @contextmanager
+    def waiting_for_thread(self) -> Iterator[None]:
+        # A hub raises LoopExit when nothing of it is active.
+        watcher = get_hub().loop.async_()
+        watcher.start(int)
+        try:
+            yield
+        finally:
+            watcher.stop()
+            watcher.close()
 
     def start_driver(
         self, body: Callable[[Backend], Coroutine[Any, Any, None]]

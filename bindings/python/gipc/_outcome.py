@@ -47,12 +47,12 @@ class Call:
         if event is not None:
             event.set()
 
-    async def wait(self, backend: Backend) -> Action:
+    async def wait(self, crew: Crew, backend: Backend) -> Action:
         if self.action is None:
             event = self.event = backend.new_event()
             # It may have finished between these two, in another thread.
             if self.action is None:
-                await event.wait(None)
+                await crew.wait(event, backend, None)
         return self.action
 
 

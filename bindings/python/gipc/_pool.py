@@ -52,9 +52,11 @@ class _Task(Future):  # type: ignore[type-arg]
     async def _wait_until_done(
         self, backend: Backend, deadline: Deadline
     ) -> None:
+        pool = self._pool
         event = backend.new_event()
         self.add_done_callback(lambda _: event.set())
-        await event.wait(deadline)
+        if pool is not None:
+            await pool._crew.wait(event, backend, deadline)
 
     def finish(self, action: Any) -> None:
         pool, self._pool = self._pool, None

@@ -97,14 +97,12 @@ def unencodable():
 
 def speak_out_of_turn():
     """Answers a task that it has not."""
-    import gc
-
-    import gipc
     from gipc import _native
 
-    for handle in gc.get_objects():
-        if isinstance(handle, gipc.Duplex) and not handle.closed:
-            handle.put(_native.worker_done(10**6, b"nonsense"))
+    frame = sys._getframe()
+    while frame.f_code.co_name != "run" or "handle" not in frame.f_locals:
+        frame = frame.f_back
+    frame.f_locals["handle"].put(_native.worker_done(10**6, b"nonsense"))
     hang()
 
 

@@ -7,6 +7,7 @@ import threading
 import gipc
 import pool_child as child
 import pytest
+import support
 from support import is_running, wait_until
 
 
@@ -203,7 +204,7 @@ def test_a_full_queue_lets_others_wait(way, tmp_path):
         begun(path, way)
         queued = [pool.submit(child.double, n) for n in range(2)]
         job = way.spawn(pool.call, child.double, 21)
-        way.let_it_wait(job)
+        way.wait_until(lambda: pool._crew._events)
         assert pool.stats().queued == 2
         blocker.cancel()
         assert job.get() == 42
@@ -252,6 +253,14 @@ def test_progress_by_the_interface_of_tqdm(way):
         list(pool.map(child.double, iter(range(5)), progress=Bar(None)))
     assert [(b.total, b.done, b.closed) for b in bars] == [
         (5, 5, True), (None, 5, True)]
+
+
+def test_greenlets_wait_for_a_pool_that_a_thread_drives():
+    pool = gipc.Pool(workers=1)
+    support.WAYS["plain"].run(lambda: pool.call(abs, -1), {}, 60)
+    assert pool.call(abs, -2) == 2
+    assert pool.submit(abs, -3).result() == 3
+    pool.shutdown()
 
 
 def test_the_import_of_the_package_stays_small(program):
