@@ -18,7 +18,7 @@ from ._native import WHY_DONE, WHY_FAILED
 from ._options import Start
 from ._outcome import Call, result_of
 from ._process import _popen_class, start_process
-from ._program import exec_process
+from ._program import _checked, exec_process
 from ._types import Decoder, Encoder, Text
 from ._values import integer, naming, sequence
 
@@ -149,7 +149,9 @@ class AnyPool:
         given.setdefault("daemon", True)
         start = _Starter(work, prepare, argv, method, given, rules)
         start.codecs = self._encode, self._decode
-        most = _count("workers", workers or os.cpu_count() or 1)
+        if workers is None:
+            workers = os.cpu_count() or 1
+        most = _count("workers", workers)
         self._crew = _crew(start, rules, most)
         self._window = max(16, 4 * most)
         self._owner = _Owner(self._crew)
@@ -257,6 +259,9 @@ class AnyPool:
             workers,
         )
 
+    def _driver_backend(self, backend: Backend) -> Backend:
+        return backend
+
     # ---- The bodies of what waits ------------------------------------------------
 
     async def _submit(
@@ -264,7 +269,7 @@ class AnyPool:
     ) -> int:
         crew = self._crew
         if crew._driver is None:
-            crew.start(backend)
+            crew.start(self._driver_backend(backend))
         number = crew.submit(data, user, options)
         if number == 0:
             numbers: list[int] = []
@@ -349,6 +354,8 @@ class _Starter:
         rules: dict[str, Any],
     ):
         self._work, self._prepare = work, prepare
+        if argv is not None:
+            argv = _checked(argv)
         self._argv, self._method, self._options = argv, method, options
         caller = "start_process" if argv is None else "exec_process"
         Start(caller, options)

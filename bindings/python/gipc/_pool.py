@@ -11,10 +11,15 @@ from ._backend import Backend, run
 from ._blocking import current_backend
 from ._deadline import deadline_of
 from ._native import WHY_CANCELLED
+from ._tasks import current_backend as task_backend
+from ._threads import threads
 from ._types import Deadline
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+_NONE = (None, None, None, None)
 
 
 class _Task(Future):  # type: ignore[type-arg]
@@ -133,10 +138,14 @@ class Pool(AnyPool, Executor):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         if options.get("least"):
-            self._crew.start(current_backend())
+            self._crew.start(self._driver_backend(current_backend()))
 
     if TYPE_CHECKING:
-        __init__ = AnyPool.__init__  # type: ignore[assignment]
+        __init__ = AnyPool.__init__
+
+    def _driver_backend(self, backend: Backend) -> Backend:
+        # Under asyncio and trio no other greenlet of the thread runs.
+        return backend if task_backend() is None else threads
 
     def call(
         self,
@@ -171,12 +180,12 @@ class Pool(AnyPool, Executor):
         invalid literal for int() with base 10: 'x'
         """
         options = self._defaults
-        if not (timeout is priority is retries is retry_for is None):
+        if (timeout, priority, retries, retry_for) != _NONE:
             options = self._options(timeout, priority, retries, retry_for)
         data = self._data(args, kwargs)
         return run(self._call, current_backend(), data, options)
 
-    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:  # type: ignore[override]
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Submits the call ``args[0](*args[1:], **kwargs)``.  Waits while the
         queue is full.
 
@@ -192,7 +201,7 @@ class Pool(AnyPool, Executor):
         data = self._data(args, kwargs)
         crew = self._crew
         if crew._driver is None:
-            crew.start(current_backend())
+            crew.start(self._driver_backend(current_backend()))
         number = crew.submit(data, task, self._defaults)
         if number == 0:
             number = run(
@@ -201,7 +210,7 @@ class Pool(AnyPool, Executor):
         task._number = number
         return task
 
-    def map(  # type: ignore[override]
+    def map(
         self,
         *args: Any,
         ordered: bool = True,
