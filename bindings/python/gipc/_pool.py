@@ -210,7 +210,7 @@ class Pool(AnyPool, Executor):
         task._number = number
         return task
 
-    def map(
+    def map(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         *args: Any,
         ordered: bool = True,
