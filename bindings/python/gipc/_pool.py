@@ -7,9 +7,9 @@ from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, Callable
 
 from ._any_pool import AnyPool, Mapping, Retry, bar_of
-from ._backend import Backend, run
+from ._backend import Backend, Event, run
 from ._blocking import current_backend
-from ._deadline import deadline_of
+from ._deadline import deadline_of, original
 from ._native import WHY_CANCELLED
 from ._tasks import current_backend as task_backend
 from ._threads import threads
@@ -20,63 +20,118 @@ if TYPE_CHECKING:
 
 
 _NONE = (None, None, None, None)
+_FINISHED = "FINISHED"  # a state of concurrent.futures
+_new_condition = original("threading", "Condition")
 
 
 class _Task(Future):  # type: ignore[type-arg]
-    """The future of a task."""
-
-    _number = 0
+    """The future of a task.  Its condition, which takes longer to make than the
+    rest of a task, is only made for those who wait with functions of
+    concurrent.futures."""
 
     def __init__(self, pool: Pool):
-        super().__init__()
         self._pool: Pool | None = pool
+        self._number = 0
+        self._lazy: Any = None
+        self._state = "PENDING"
+        self._result: Any = None
+        self._exception: BaseException | None = None
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Any] = []
+        self._events: list[Event] = []
+        # What removes this item decides how the task ended: cancel or finish.
+        self._open = [True]
+
+    @property
+    def _condition(self) -> Any:
+        if self._lazy is None:
+            # One of two threads stores its own.
+            self._lazy = vars(self).setdefault("_shared", _new_condition())
+        return self._lazy
 
     def cancel(self) -> bool:
         """Cancels the task; if it is running, its worker is stopped.  False if
         it has finished."""
         pool = self._pool
-        if pool is None or not super().cancel():
-            return False
-        pool._crew.native.cancel(self._number)
+        if not self._end():
+            return self.cancelled()
+        super().cancel()
+        self._set_events()
+        if pool is not None:
+            pool._crew.native.cancel(self._number)
         return True
 
+    def _end(self) -> bool:
+        try:
+            return self._open.pop()
+        except IndexError:
+            return False
+
     def result(self, timeout: float | None = None) -> Any:
-        self._wait(timeout)
-        return super().result(timeout)
+        if self._state != _FINISHED:
+            self._wait(timeout)
+        if self._state != _FINISHED or self._exception is not None:
+            return super().result(0)  # raises
+        return self._result
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        self._wait(timeout)
-        return super().exception(timeout)
+        if self._state != _FINISHED:
+            self._wait(timeout)
+        return super().exception(0)
 
     def _wait(self, timeout: float | None) -> None:
-        """Under gevent the other greenlets run meanwhile."""
-        backend = current_backend()
-        if backend.cooperative and not self.done():
-            run(self._wait_until_done, backend, deadline_of(timeout))
+        run(self._wait_until_done, current_backend(), deadline_of(timeout))
 
     async def _wait_until_done(
         self, backend: Backend, deadline: Deadline
     ) -> None:
         pool = self._pool
+        if pool is None or self.done():
+            return
         event = backend.new_event()
-        self.add_done_callback(lambda _: event.set())
-        if pool is not None:
-            await pool._crew.wait(event, backend, deadline)
+        self._events.append(event)
+        try:
+            if not self.done():
+                await pool._crew.wait(event, backend, deadline)
+        finally:
+            if event in self._events:
+                self._events.remove(event)
+
+    def _set_events(self) -> None:
+        while self._events:
+            self._events.pop().set()
 
     def finish(self, action: Any) -> None:
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
+        pool = self._pool
         if action[2] == WHY_CANCELLED:
-            super().cancel()
-        if not self.set_running_or_notify_cancel():
+            self.cancel()
+        if pool is None or not self._end():
+            self._pool = None
+            self.set_running_or_notify_cancel()
             return
         try:
-            result = pool._result_of(action)
+            self._result = pool._result_of(action)
         except BaseException as error:
-            self.set_exception(error)
-        else:
-            self.set_result(result)
+            self._exception = error
+        # Before the condition is looked for, which others make before they look
+        # at the state.
+        self._state = _FINISHED
+        if self._lazy is not None:
+            self._notify()
+        self._pool = None
+        if self._events:
+            self._set_events()
+
+    def _notify(self) -> None:
+        with self._condition:
+            error = self._exception
+            for waiter in self._waiters:
+                if error is None:
+                    waiter.add_result(self)
+                else:
+                    waiter.add_exception(self)
+            self._lazy.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined]
 
 
 class Pool(AnyPool, Executor):
