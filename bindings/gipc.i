@@ -297,6 +297,8 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_process_watch;
 %ignore gipc_process_unwatch;
 %ignore gipc_process_begin_stop;
+/* Pools on a libev loop: each language has a driver on its own loops. */
+%rename("$ignore", regextarget=1) "^gipc_(pool|pool_.*|result|worker_function|work)$";
 /* Where a runtime can be forked without its own hooks, it has calls of its own. */
 %rename("$ignore", regextarget=1) "^gipc_template_";
 
@@ -322,7 +324,7 @@ STEP(shutdown, step_shutdown)
  * see there. */
 %rename("$ignore", %$isfunction, regextarget=1) "^gipc_(policy|rules|worker)_";
 %rename("$ignore", regextarget=1)
-    "^gipc_(policy|rules|task_rules|action|text|(policy|worker)_stats|worker_message)$";
+    "^gipc_(policy|rules|task_rules|action|text|policy_stats|worker_(stats|message|change))$";
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;

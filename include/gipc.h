@@ -696,8 +696,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_set_exit_timeout(double seconds);
  * of a task whose worker ended.  A policy starts no process, reads no clock and
  * knows no loop.  Its driver reports what happened, with the time, then carries
  * out the actions of gipc_policy_next() until there are none, and waits for the
- * next event until gipc_policy_next_time().  gipc_pool_new() and
- * gipc_keeper_new() have a driver on libev. */
+ * next event until gipc_policy_next_time().  gipc_pool_new()
+ * has a driver on libev. */
 typedef struct gipc_policy gipc_policy;
 
 /* Why a process was stopped, or how a task ended. */
@@ -975,6 +975,128 @@ GIPC_API GIPC_MUST_CHECK int gipc_worker_decode(const void *data, size_t size,
 GIPC_API GIPC_MUST_CHECK int
 gipc_policy_received(gipc_policy *policy, uint64_t worker, const void *data,
                      size_t size, double now, gipc_worker_message *message);
+
+/* ---- Workers: gipc_pool(3) -----------------------------------------------
+ */
+
+/* Carries out a task.  *answer is a GIPC_MESSAGE_DONE without data; set its
+ * data and data_size to the result, in memory that stays valid until the next
+ * call, or the return of gipc_worker_serve().  A task fails with a result < 0,
+ * or if it sets the kind to GIPC_MESSAGE_FAILED and describes why in type, text
+ * and trace, and perhaps data. */
+typedef int (*gipc_work)(const gipc_worker_message *task,
+                         gipc_worker_message *answer, void *user);
+/* In a worker: says that it is ready, and calls work(task, answer, user) for
+ * each task of h, until the pool wants no more of this worker: 0.  Else the
+ * error of h, or GIPC_EPROTOCOL. */
+GIPC_API GIPC_MUST_CHECK int gipc_worker_serve(gipc_handle *h, gipc_work work,
+                                               void *user);
+/* In a worker, also within work: shows a sign of life, for pools whose rules
+ * have `silence`. */
+GIPC_API GIPC_MUST_CHECK int gipc_worker_alive(gipc_handle *h);
+
+/* ---- Pools of workers on a libev loop: gipc_pool(3) -----------------------
+ */
+
+typedef struct gipc_pool gipc_pool;
+
+/* What runs in each worker: prepares what its tasks need, then returns the
+ * result of gipc_worker_serve(handle, ...) as its exit code. */
+typedef int (*gipc_worker_function)(struct ev_loop *fresh, gipc_handle *handle,
+                                    void *argument);
+
+/* Makes a pool whose workers are function children.  rules and options may be
+ * NULL, and are copied.  Workers are daemons: they end with this process.
+ * -EINVAL: wrong rules, as gipc_rules_wrong() says, or options that pass
+ * handles or make pipes of standard streams. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_new(gipc_worker_function function,
+                                           void *argument,
+                                           const gipc_rules *rules,
+                                           const gipc_options *options,
+                                           gipc_pool **pool);
+/* The same with a program, which gets its handle with gipc_inherit("worker").
+ * If options make pipes of stdin and stdout, it is a launcher, and the program
+ * behind it gets its handle with gipc_stdio(). */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_exec(const char *const argv[],
+                                            const gipc_rules *rules,
+                                            const gipc_options *options,
+                                            gipc_pool **pool);
+
+typedef struct gipc_result {
+  size_t size; /* set by the library: what it knows */
+  int why;     /* a gipc_why */
+  int attempt; /* executions; 0: it was not sent to a worker */
+  uint64_t task;
+  void *user;       /* of its rules */
+  const void *data; /* of the answer; valid until the callback returns */
+  size_t data_size;
+  gipc_text type, text, trace; /* of GIPC_WHY_FAILED */
+  /* The worker that had it last, or 0, and how that ended, if it did. */
+  uint64_t worker;
+  int pid;
+  int error;    /* why it could not be started, or 0 */
+  int has_info; /* 1: the worker has ended, as info says */
+  gipc_exit_info info;
+} gipc_result;
+
+typedef struct gipc_worker_change {
+  size_t size; /* set by the library: what it knows */
+  int state;   /* GIPC_WORKER_STARTING, GIPC_WORKER_READY or GIPC_WORKER_OFF */
+  int why;     /* it was stopped; GIPC_WHY_NONE: it ended by itself */
+  uint64_t worker;
+  int pid;
+  int error;    /* why it could not be started, or 0 */
+  int has_info; /* 1: it has ended, as info says */
+  gipc_exit_info info;
+} gipc_worker_change;
+
+typedef struct gipc_pool_events {
+  size_t size; /* set by the caller: sizeof(gipc_pool_events); convention 8 */
+  /* Once for each task.  May be NULL, as all of them. */
+  void (*on_result)(gipc_pool *pool, const gipc_result *result, void *user);
+  /* After a refused put: the queue has room. */
+  void (*on_drain)(gipc_pool *pool, void *user);
+  void (*on_worker)(gipc_pool *pool, const gipc_worker_change *change,
+                    void *user);
+  /* Once, and last: no task and no worker is left.  why is GIPC_WHY_STOPPED or
+   * GIPC_WHY_GAVE_UP. */
+  void (*on_end)(gipc_pool *pool, int why, void *user);
+} gipc_pool_events;
+
+/* Runs pool on loop, which may be any loop of this thread.  Callbacks are
+ * called from the loop only, and may call any function, and free pool.
+ * GIPC_ELOCKED: it was started before. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_start(gipc_pool *pool,
+                                             struct ev_loop *loop,
+                                             const gipc_pool_events *events,
+                                             void *user);
+/* Adds a task with a copy of the data; rules may be NULL.  May be called before
+ * gipc_pool_start().  -EAGAIN: full, on_drain follows.  GIPC_ECLOSED: the pool
+ * stops, or gave up.  GIPC_ETOOBIG: it exceeds 1 GiB. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_try_put(gipc_pool *pool,
+                                               const void *data, size_t size,
+                                               const gipc_task_rules *rules,
+                                               uint64_t *task);
+/* Cancels a task; the worker of a running one is stopped.  on_result follows.
+ * -ENOENT: the task has finished. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_cancel(gipc_pool *pool, uint64_t task);
+/* Accepts no more tasks, carries out those that there are for grace seconds at
+ * most (< 0: no limit; 0: not at all), and stops the workers.  on_end follows.
+ */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_stop(gipc_pool *pool, double grace);
+/* The signal for a dump of the stacks of a worker that was silent; 0, the
+ * default: none. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_set_dump_signal(gipc_pool *pool,
+                                                       int signal);
+GIPC_API GIPC_MUST_CHECK int gipc_pool_stats(const gipc_pool *pool,
+                                             gipc_policy_stats *stats);
+/* As gipc_policy_worker_stats(), with the memory that the worker uses now. */
+GIPC_API GIPC_MUST_CHECK int gipc_pool_worker_stats(const gipc_pool *pool,
+                                                    size_t slot,
+                                                    gipc_worker_stats *stats);
+/* Kills the workers, and frees pool; no callback is called any more.  pool may
+ * be NULL. */
+GIPC_API void gipc_pool_free(gipc_pool *pool);
 
 /* ---- Runtimes that fork by themselves: gipc_fork(3) ---------------------- */
 

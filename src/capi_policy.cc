@@ -1,14 +1,11 @@
 // extern "C": policies and the messages of workers.  Check, guard, forward.
-#include "capi.h"
+#include "capi_policy.h"
 
-#include "policy_keeper.h"
 #include "policy_message.h"
-#include "policy_pool.h"
 
 #include <cmath>
 #include <cstddef>
 #include <memory>
-#include <thread>
 #include <vector>
 
 using namespace gipc;
@@ -20,141 +17,6 @@ struct gipc_policy { // one of the two
 };
 
 namespace {
-
-// ---- Rules ------------------------------------------------------------------
-
-constexpr size_t least_rules = offsetof(gipc_rules, least);
-
-size_t count_or(size_t value, size_t standard) {
-  return value != 0 ? value : standard;
-}
-// 0: the default; negative: no limit.
-double time_or(double value, double standard) {
-  return value < 0 ? policies::forever : value == 0 ? standard : value;
-}
-double time_or(double value) { return time_or(value, policies::forever); }
-double number_or(double value, double standard) {
-  return value == 0 ? standard : value;
-}
-// A negative one becomes one that no rule allows.
-unsigned number_or(int value, unsigned standard) {
-  return value == 0 ? standard : value < 0 ? 0 : static_cast<unsigned>(value);
-}
-
-policies::LifeRules life_rules(const gipc_rules &in) {
-  policies::LifeRules out;
-  out.ready_within = time_or(in.ready_within);
-  out.silence = time_or(in.silence);
-  out.dump = time_or(in.dump, out.dump);
-  out.grace = time_or(in.grace, out.grace);
-  return out;
-}
-
-policies::RestartRules restart_rules(const gipc_rules &in) {
-  policies::RestartRules out;
-  out.first_delay = number_or(in.first_delay, out.first_delay);
-  out.longest_delay = number_or(in.longest_delay, out.longest_delay);
-  out.growth = number_or(in.growth, out.growth);
-  out.jitter = in.jitter < 0 ? 0 : number_or(in.jitter, out.jitter);
-  out.healthy = number_or(in.healthy, out.healthy);
-  out.limit = number_or(in.limit, out.limit);
-  out.window = number_or(in.window, out.window);
-  return out;
-}
-
-policies::PoolRules pool_rules(const gipc_rules &in) {
-  policies::PoolRules out;
-  out.most =
-      count_or(in.most, std::max(1U, std::thread::hardware_concurrency()));
-  out.least = in.least;
-  out.queue_limit = count_or(in.queue_limit, out.queue_limit);
-  out.queue_low = count_or(in.queue_low, out.queue_limit / 2);
-  out.poison = number_or(in.poison, out.poison);
-  out.prepare_failures = number_or(in.prepare_failures, out.prepare_failures);
-  out.retire_tasks = in.retire_tasks;
-  out.retire_memory = in.retire_memory;
-  out.idle = time_or(in.idle);
-  out.life = life_rules(in);
-  out.restarts = restart_rules(in);
-  out.seed = in.seed;
-  return out;
-}
-
-policies::ServiceRules service_rules(const gipc_rules &in) {
-  policies::ServiceRules out;
-  out.restart = static_cast<policies::Restart>(in.restart);
-  out.life = life_rules(in);
-  out.restarts = restart_rules(in);
-  return out;
-}
-
-const char *wrong(const gipc_rules &rules) {
-  if (rules.limit < 0)
-    return "limit";
-  if (rules.restart < GIPC_RESTART_ALWAYS || rules.restart > GIPC_RESTART_NEVER)
-    return "restart";
-  return policies::wrong(pool_rules(rules));
-}
-
-int read_rules(const gipc_rules *in, gipc_rules &out) {
-  out = gipc_rules{};
-  if (in != nullptr)
-    if (int error = copy_in(in, least_rules, out))
-      return error;
-  return wrong(out) != nullptr ? -EINVAL : 0;
-}
-
-struct Member {
-  const char *name;
-  size_t offset, size;
-  enum Type : unsigned char { count, number, time } type;
-};
-
-#define MEMBER(NAME, TYPE)                                                     \
-  Member { #NAME, offsetof(gipc_rules, NAME), sizeof(gipc_rules::NAME), TYPE }
-const Member members[] = {
-    MEMBER(most, Member::count),
-    MEMBER(least, Member::count),
-    MEMBER(queue_limit, Member::count),
-    MEMBER(queue_low, Member::count),
-    MEMBER(retire_tasks, Member::count),
-    MEMBER(retire_memory, Member::count),
-    MEMBER(idle, Member::time),
-    MEMBER(poison, Member::number),
-    MEMBER(prepare_failures, Member::number),
-    MEMBER(restart, Member::number),
-    MEMBER(ready_within, Member::time),
-    MEMBER(silence, Member::time),
-    MEMBER(dump, Member::time),
-    MEMBER(grace, Member::time),
-    MEMBER(first_delay, Member::time),
-    MEMBER(longest_delay, Member::time),
-    MEMBER(growth, Member::time),
-    MEMBER(jitter, Member::time),
-    MEMBER(healthy, Member::time),
-    MEMBER(window, Member::time),
-    MEMBER(limit, Member::number),
-    MEMBER(seed, Member::count),
-};
-#undef MEMBER
-
-const Member *find_member(const char *name) {
-  for (const Member &member : members)
-    if (std::strcmp(member.name, name) == 0)
-      return &member;
-  return nullptr;
-}
-
-template <typename T> bool store(void *at, double value) {
-  // The limit itself may not be a double; the next one below it is in range.
-  if (value != std::floor(value) ||
-      value < static_cast<double>(std::numeric_limits<T>::min()) ||
-      value >= std::ldexp(1.0, std::numeric_limits<T>::digits))
-    return false; // NaN, too
-  auto stored = static_cast<T>(value);
-  std::memcpy(at, &stored, sizeof stored);
-  return true;
-}
 
 // ---- Actions and states -----------------------------------------------------
 
@@ -211,51 +73,15 @@ static_assert(static_cast<int>(policies::Life::State::killed) ==
 static_assert(sizeof(gipc_policy_stats::finished) / sizeof(uint64_t) ==
               policies::whys);
 
-const char *gipc_rules_wrong(const gipc_rules *rules) {
-  gipc_rules read{};
-  if (rules == nullptr)
-    return nullptr;
-  if (copy_in(rules, least_rules, read) != 0)
-    return "size";
-  return wrong(read);
-}
-
-int gipc_rules_set(gipc_rules *rules, const char *name, double value) {
-  if (rules == nullptr || name == nullptr)
-    return -EINVAL;
-  if (int error = check_size(rules->size, least_rules))
-    return error;
-  const Member *member = find_member(name);
-  if (member == nullptr || member->offset + member->size > rules->size)
-    return -ENOENT;
-  void *at = reinterpret_cast<unsigned char *>(rules) + member->offset;
-  bool stored = false;
-  switch (member->type) {
-  case Member::count:
-    stored = member->size == sizeof(uint64_t) ? store<uint64_t>(at, value)
-                                              : store<uint32_t>(at, value);
-    break;
-  case Member::number:
-    stored = store<int>(at, value);
-    break;
-  case Member::time:
-    stored = !std::isnan(value);
-    if (stored)
-      std::memcpy(at, &value, sizeof value);
-    break;
-  }
-  return stored ? 0 : -EINVAL;
-}
-
 int gipc_policy_new_pool(const gipc_rules *rules, gipc_policy **policy) {
-  gipc_rules read;
+  policies::PoolRules read;
   if (policy == nullptr)
     return -EINVAL;
-  if (int error = read_rules(rules, read))
+  if (int error = read_pool_rules(rules, read))
     return error;
   return guard([&] {
     auto made = std::make_unique<gipc_policy>();
-    made->pool = std::make_unique<policies::Pool>(pool_rules(read));
+    made->pool = std::make_unique<policies::Pool>(read);
     *policy = made.release();
     return 0;
   });
@@ -268,17 +94,17 @@ int gipc_policy_new_keeper(int strategy, const gipc_rules *const rules[],
     return -EINVAL;
   return guard([&] {
     std::vector<policies::ServiceRules> services;
-    uint64_t seed = 0;
+    uint64_t seed = 0, first = 0;
     for (size_t i = 0; i < count; ++i) {
-      gipc_rules read;
-      if (int error = read_rules(rules[i], read))
+      policies::ServiceRules read;
+      if (int error = read_service_rules(rules[i], read, seed))
         return error;
-      services.push_back(service_rules(read));
-      seed = i == 0 ? read.seed : seed;
+      first = i == 0 ? seed : first;
+      services.push_back(read);
     }
     auto made = std::make_unique<gipc_policy>();
     made->keeper = std::make_unique<policies::Keeper>(
-        static_cast<policies::Strategy>(strategy), services, seed);
+        static_cast<policies::Strategy>(strategy), services, first);
     *policy = made.release();
     return 0;
   });
@@ -288,23 +114,11 @@ void gipc_policy_free(gipc_policy *policy) { delete policy; }
 
 int gipc_policy_submit(gipc_policy *policy, const gipc_task_rules *rules,
                        uint64_t *task) {
-  gipc_task_rules read{};
+  policies::TaskRules given;
   if (task == nullptr || unless_pool(policy, 0) != 0)
     return -EINVAL;
-  if (rules != nullptr)
-    if (int error = copy_in(rules, offsetof(gipc_task_rules, priority), read))
-      return error;
-  constexpr int masks =
-      GIPC_RETRY_DIED | GIPC_RETRY_TIMED_OUT | GIPC_RETRY_FAILED;
-  if (read.retries < 0 || (read.retry_for & ~masks) != 0)
-    return -EINVAL;
-  policies::TaskRules given;
-  given.priority = read.priority;
-  given.timeout = time_or(read.timeout);
-  given.retries = static_cast<unsigned>(read.retries);
-  if (read.retry_for != 0)
-    given.retry_for = static_cast<unsigned>(read.retry_for);
-  given.user = read.user;
+  if (int error = read_task_rules(rules, given))
+    return error;
   return guard([&] {
     policies::Id id = policies::no_id;
     int error = policy->pool->submit(given, id);
@@ -427,12 +241,10 @@ double gipc_policy_next_time(const gipc_policy *policy) {
                                  : policy->keeper->next_time();
 }
 
-int gipc_policy_get_stats(const gipc_policy *policy, gipc_policy_stats *stats) {
-  if (stats == nullptr || unless_pool(policy, 0) != 0)
-    return -EINVAL;
+int gipc::describe_stats(const policies::Pool &pool, gipc_policy_stats *stats) {
   if (int error = check_size(stats->size, offsetof(gipc_policy_stats, running)))
     return error;
-  policies::PoolStats in = policy->pool->stats();
+  policies::PoolStats in = pool.stats();
   gipc_policy_stats out{};
   out.queued = in.queued;
   out.running = in.running;
@@ -447,26 +259,40 @@ int gipc_policy_get_stats(const gipc_policy *policy, gipc_policy_stats *stats) {
   return 0;
 }
 
+int gipc_policy_get_stats(const gipc_policy *policy, gipc_policy_stats *stats) {
+  if (stats == nullptr || unless_pool(policy, 0) != 0)
+    return -EINVAL;
+  return describe_stats(*policy->pool, stats);
+}
+
+int gipc::describe_worker(const policies::Pool &pool, size_t slot,
+                          gipc_worker_stats &out) {
+  if (slot >= pool.slots())
+    return -ENOENT;
+  const policies::Worker &worker = pool.worker(slot);
+  out = gipc_worker_stats{};
+  describe(pool.life(slot), out);
+  if (out.worker != policies::no_id) {
+    out.tasks = worker.tasks;
+    out.memory = worker.memory;
+    out.busy = worker.busy_time;
+    out.task = worker.task != nullptr ? worker.task->id : policies::no_id;
+  }
+  return 0;
+}
+
 int gipc_policy_worker_stats(const gipc_policy *policy, size_t slot,
                              gipc_worker_stats *stats) {
   if (policy == nullptr || stats == nullptr)
     return -EINVAL;
   if (int error = check_size(stats->size, offsetof(gipc_worker_stats, tasks)))
     return error;
-  size_t slots =
-      policy->pool != nullptr ? policy->pool->slots() : policy->keeper->size();
-  if (slot >= slots)
-    return -ENOENT;
   gipc_worker_stats out{};
   if (policy->pool != nullptr) {
-    const policies::Worker &worker = policy->pool->worker(slot);
-    describe(policy->pool->life(slot), out);
-    if (out.worker != policies::no_id) {
-      out.tasks = worker.tasks;
-      out.memory = worker.memory;
-      out.busy = worker.busy_time;
-      out.task = worker.task != nullptr ? worker.task->id : policies::no_id;
-    }
+    if (int error = describe_worker(*policy->pool, slot, out))
+      return error;
+  } else if (slot >= policy->keeper->size()) {
+    return -ENOENT;
   } else {
     describe(policy->keeper->life(slot), out);
   }
@@ -482,6 +308,11 @@ int gipc_worker_encode(const gipc_worker_message *message, void *bytes,
   if (int error =
           copy_in(message, offsetof(gipc_worker_message, attempt), read))
     return error;
+  for (const gipc_text &text : {read.type, read.text, read.trace})
+    if (text.data == nullptr && text.size > 0)
+      return -EINVAL;
+  if (read.data == nullptr && read.data_size > 0)
+    return -EINVAL;
   size_t size = policies::encoded_size(read);
   if (size == 0)
     return -EINVAL;

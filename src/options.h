@@ -41,6 +41,13 @@ struct Failure {
   Part part;
 };
 
+// Which part failed; a copy of options starts without.
+struct LastFailure : std::atomic<Part> {
+  LastFailure() noexcept : atomic(Part::none) {}
+  LastFailure(const LastFailure &) noexcept : LastFailure() {}
+  using atomic::operator=;
+};
+
 // The setters throw bad_alloc; a value they refuse (-EINVAL) changes nothing.
 struct Options {
   struct Passed {
@@ -110,7 +117,7 @@ struct Options {
   std::vector<struct ev_loop *> left_loops;
   ForkFunction fork;
   // Of the last start with these options, which may run in several threads.
-  mutable std::atomic<Part> failed{Part::none};
+  mutable LastFailure failed;
 
   int set_daemon(int on) noexcept;
   int set_death_signal(int signal) noexcept;

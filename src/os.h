@@ -85,6 +85,10 @@ int announce_reader(int fd) noexcept;
 // Whether the peer of this socket did that.
 bool has_announced_peer(int fd) noexcept;
 
+// The memory of a process that is in RAM, in bytes.  -EOPNOTSUPP: the system
+// does not say.
+int resident_memory(pid_t pid, uint64_t &bytes) noexcept;
+
 // ---- Fork detection --------------------------------------------------------
 
 // Asks that the page at this address reads as zeroes in every forked child.

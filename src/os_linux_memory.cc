@@ -153,4 +153,26 @@ int keep_at_fork(void *memory, size_t size, bool on) noexcept {
   });
 }
 
+// ---- Of a process -----------------------------------------------------------
+
+int resident_memory(pid_t pid, uint64_t &bytes) noexcept {
+  char path[sizeof "/proc/2147483647/statm"], text[128];
+  std::snprintf(path, sizeof path, "/proc/%d/statm", static_cast<int>(pid));
+  Fd file(sys::retry_int("open",
+                         [&] { return ::open(path, O_RDONLY | O_CLOEXEC); }));
+  if (file.get() < 0)
+    return file.release();
+  int size = sys::retry_int("read", [&] {
+    return static_cast<int>(::read(file.get(), text, sizeof text - 1));
+  });
+  if (size < 0)
+    return size;
+  text[size] = '\0';
+  unsigned long long pages;
+  if (std::sscanf(text, "%*u %llu", &pages) != 1)
+    return -EINVAL;
+  bytes = pages * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  return 0;
+}
+
 } // namespace gipc::os

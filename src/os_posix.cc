@@ -290,4 +290,6 @@ void take_pending(int signal) noexcept {
 
 int features(void (*)(int) noexcept) noexcept { return 0; }
 
+int resident_memory(pid_t, uint64_t &) noexcept { return -EOPNOTSUPP; }
+
 } // namespace gipc::os

@@ -151,4 +151,9 @@ void encode(const gipc_worker_message &message, unsigned char *to) noexcept {
     out.bytes(message.data, message.data_size);
 }
 
+void set_attempt(unsigned char *task, uint32_t attempt) noexcept {
+  Output out{task + 9}; // after the kind and the task
+  out.number(attempt, 4);
+}
+
 } // namespace gipc::policy

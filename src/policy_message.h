@@ -25,4 +25,7 @@ int decode(const unsigned char *data, size_t size,
 size_t encoded_size(const gipc_worker_message &message) noexcept;
 void encode(const gipc_worker_message &message, unsigned char *out) noexcept;
 
+// In the bytes of an encoded task.
+void set_attempt(unsigned char *task, uint32_t attempt) noexcept;
+
 } // namespace gipc::policy

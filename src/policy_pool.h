@@ -78,6 +78,10 @@ public:
   State state() const noexcept { return state_; }
   PoolStats stats() const noexcept;
   size_t slots() const noexcept { return rules_.most; }
+  // Of a worker, also after its end.
+  size_t slot_of(Id worker) const noexcept {
+    return workers_.lives().slot_of(worker);
+  }
   // By slot, below most; a worker that has ended is off.
   const Life &life(size_t slot) const noexcept {
     return workers_.lives()[slot];

@@ -5,6 +5,8 @@
 #include "fd.h"
 #include "this_process.h"
 
+#include <algorithm>
+#include <cmath>
 #include <ev.h>
 #include <functional>
 
@@ -258,5 +260,77 @@ void ProcessWatch::start_grace(double seconds) noexcept {
 }
 
 void ProcessWatch::forget() noexcept { watchers_->loop = nullptr; }
+
+// ---- Times ------------------------------------------------------------------
+
+struct TimeWatch::Watchers {
+  struct ev_loop *loop;
+  Events events;
+  void *owner;
+  uint32_t generation = generation::current();
+  ev_prepare turn;
+  ev_idle turn_idle;
+  ev_timer time;
+  ev_fork fork;
+  ev_cleanup cleanup;
+
+  void stop_turn() noexcept {
+    ev_prepare_stop(loop, &turn);
+    ev_idle_stop(loop, &turn_idle);
+  }
+  void end_turn() noexcept {
+    stop_turn();
+    call(events.turn_ends, owner);
+  }
+  void on_time() noexcept { call(events.time_came, owner); }
+  void stop() noexcept {
+    if (loop == nullptr)
+      return;
+    stop_turn();
+    ev_timer_stop(loop, &time);
+    stop_with_loop(*this);
+    loop = nullptr;
+  }
+};
+
+TimeWatch::TimeWatch(struct ev_loop *loop, const Events &events, void *owner)
+    : watchers_(new Watchers) {
+  Watchers &w = *watchers_;
+  w.loop = loop;
+  w.events = events;
+  w.owner = owner;
+  prepare<&Watchers::end_turn>(w.turn, w);
+  prepare<&Watchers::end_turn>(w.turn_idle, w);
+  prepare<&Watchers::on_time>(w.time, w);
+  ev_set_priority(&w.turn_idle, EV_MAXPRI);
+  start_with_loop(w);
+}
+
+TimeWatch::~TimeWatch() { watchers_->stop(); }
+
+void TimeWatch::want_turn_end(bool on) noexcept {
+  Watchers &w = *watchers_;
+  if (w.loop == nullptr)
+    return;
+  if (!on)
+    return w.stop_turn();
+  ev_prepare_start(w.loop, &w.turn);
+  ev_idle_start(w.loop, &w.turn_idle); // see HandleWatch::want_turn_end()
+}
+
+void TimeWatch::set_time(double seconds) noexcept {
+  Watchers &w = *watchers_;
+  if (w.loop == nullptr)
+    return;
+  ev_timer_stop(w.loop, &w.time);
+  if (std::isinf(seconds))
+    return;
+  // Timers count from the loop's idea of now, which is as old as its turn.
+  ev_now_update(w.loop);
+  ev_timer_set(&w.time, std::max(seconds, 0.), 0.);
+  ev_timer_start(w.loop, &w.time);
+}
+
+void TimeWatch::forget() noexcept { watchers_->loop = nullptr; }
 
 } // namespace gipc

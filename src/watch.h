@@ -64,4 +64,27 @@ private:
   std::unique_ptr<Watchers> watchers_;
 };
 
+// The next time of something that is driven on a loop, and the end of an
+// iteration.
+class TimeWatch {
+public:
+  struct Events {
+    void (*turn_ends)(void *) noexcept; // once, after want_turn_end(true)
+    void (*time_came)(void *) noexcept;
+    void (*loop_gone)(void *) noexcept;
+  };
+
+  // Throws bad_alloc.
+  TimeWatch(struct ev_loop *loop, const Events &events, void *owner);
+  ~TimeWatch();
+  void want_turn_end(bool on) noexcept;
+  // Seconds from now; infinite: at no time.
+  void set_time(double seconds) noexcept;
+  void forget() noexcept;
+
+private:
+  struct Watchers;
+  std::unique_ptr<Watchers> watchers_;
+};
+
 } // namespace gipc

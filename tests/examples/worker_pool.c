@@ -1,16 +1,17 @@
-/* Three workers share a hundred tasks: a worker that has answered gets the next
- * one. */
+/* Three workers of a pool share a hundred tasks.  One task ends its worker: it
+ * is the only one that fails. */
 #include <err.h>
 #include <ev.h>
 #include <gipc.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { WORKERS = 3, TASKS = 100 };
+enum { WORKERS = 3, TASKS = 100, UNLUCKY = 13 };
 
-static uint64_t next = 1, sum; /* task n: the sum of the squares below n */
-static int ended;
+static uint64_t sum;
+static int died;
 
 static void must(int result, const char *call) {
   if (result < 0)
@@ -28,76 +29,53 @@ static uint64_t number_in(const void *data, size_t size) {
   return number;
 }
 
-static int work(struct ev_loop *fresh, void *pipe) {
-  const void *data;
-  size_t size;
+/* Task n: the sum of the squares below n. */
+static int add_squares(const gipc_worker_message *task,
+                       gipc_worker_message *answer, void *user) {
+  static uint64_t squares;
+  uint64_t n = number_in(task->data, task->data_size);
 
-  (void)fresh;
-  while (gipc_get(pipe, -1, &data, &size) == 0) {
-    uint64_t n = number_in(data, size), squares = 0;
-
-    for (uint64_t i = 0; i < n; i++)
-      squares += i * i;
-    must(gipc_put(pipe, &squares, sizeof(squares), -1), "gipc_put");
-  }
+  (void)user;
+  if (n == UNLUCKY)
+    raise(SIGKILL);
+  squares = 0;
+  for (uint64_t i = 0; i < n; i++)
+    squares += i * i;
+  answer->data = &squares;
+  answer->data_size = sizeof(squares);
   return 0;
 }
 
-static void give_work(gipc_handle *worker) {
-  if (next <= TASKS)
-    must(gipc_try_put(worker, &next, sizeof(next)), "gipc_try_put");
-  else
-    must(gipc_shutdown(worker), "gipc_shutdown");
-  next++;
+static int work(struct ev_loop *fresh, gipc_handle *handle, void *argument) {
+  (void)fresh;
+  (void)argument;
+  return gipc_worker_serve(handle, add_squares, NULL) == 0 ? 0 : 1;
 }
 
-static void on_message(gipc_handle *worker, const void *data, size_t size,
-                       void *user) {
+static void on_result(gipc_pool *pool, const gipc_result *result, void *user) {
+  (void)pool;
   (void)user;
-  sum += number_in(data, size);
-  give_work(worker);
-}
-
-static void on_end(gipc_handle *worker, int why, void *user) {
-  (void)user;
-  if (why != GIPC_EOF)
-    errx(1, "a worker: %s", gipc_strerror(why));
-  gipc_handle_free(worker);
-}
-
-static void on_exit_of(gipc_process *worker, void *user) {
-  int code;
-
-  (void)user;
-  must(gipc_process_exitcode(worker, &code), "gipc_process_exitcode");
-  ended += code == 0;
-  gipc_process_free(worker);
-}
-
-static void start_worker(struct ev_loop *loop) {
-  static const gipc_events events = {sizeof(events), on_message, NULL, on_end};
-  gipc_handle *parent_end, *child_end;
-  gipc_options *options;
-  gipc_process *worker;
-
-  must(gipc_pipe_duplex(&parent_end, &child_end), "gipc_pipe_duplex");
-  must(gipc_options_new(&options), "gipc_options_new");
-  must(gipc_options_pass(options, NULL, child_end), "gipc_options_pass");
-  must(gipc_options_set_daemon(options, 1), "gipc_options_set_daemon");
-  must(gipc_start_process(work, child_end, options, &worker), "start");
-  gipc_options_free(options);
-  gipc_handle_free(child_end);
-  must(gipc_start(parent_end, loop, &events, NULL), "gipc_start");
-  must(gipc_process_watch(worker, loop, on_exit_of, NULL), "watch");
-  give_work(parent_end);
+  if (result->why == GIPC_WHY_DONE)
+    sum += number_in(result->data, result->data_size);
+  else if (result->why == GIPC_WHY_DIED && result->info.signal == SIGKILL)
+    died++;
 }
 
 int main(void) {
   struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+  const gipc_rules rules = {.size = sizeof(rules), .most = WORKERS};
+  const gipc_pool_events events = {.size = sizeof(events),
+                                   .on_result = on_result};
+  gipc_pool *pool;
+  uint64_t task;
 
-  for (int i = 0; i < WORKERS; i++)
-    start_worker(loop);
-  ev_run(loop, 0); /* until all of them have gone */
-  printf("%d workers\n%" PRIu64 "\n", ended, sum);
+  must(gipc_pool_new(work, NULL, &rules, NULL, &pool), "gipc_pool_new");
+  must(gipc_pool_start(pool, loop, &events, NULL), "gipc_pool_start");
+  for (uint64_t n = 1; n <= TASKS; n++)
+    must(gipc_pool_try_put(pool, &n, sizeof(n), NULL, &task), "try_put");
+  must(gipc_pool_stop(pool, -1), "gipc_pool_stop");
+  ev_run(loop, 0); /* until all are done, and the workers have ended */
+  gipc_pool_free(pool);
+  printf("%d died\n%" PRIu64 "\n", died, sum);
   return 0;
 }

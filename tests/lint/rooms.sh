@@ -23,6 +23,7 @@ process detached
 wait fork exec
 template
 policy
+pool worker
 capi'
 
 bad=0

@@ -1,0 +1,388 @@
+// A pool of workers on a loop.
+#include "pool.h"
+
+#include "deadline.h"
+#include "os.h"
+#include "policy_message.h"
+
+#include <cmath>
+#include <csignal>
+
+namespace gipc {
+
+namespace {
+
+// The process of a worker ends within this time after its stream, in seconds.
+constexpr double linger = 1;
+// The most actions in one loop iteration.
+constexpr int budget = 4096;
+
+} // namespace
+
+const TimeWatch::Events Pool::watch_events = {
+    [](void *self) noexcept { static_cast<Pool *>(self)->expire(); },
+    [](void *self) noexcept { static_cast<Pool *>(self)->expire(); },
+    [](void *self) noexcept { static_cast<Pool *>(self)->loop_gone(); },
+};
+
+// While it exists, the result of its task is at hand.
+class Pool::AnswerScope {
+public:
+  AnswerScope(Pool &pool, const gipc_worker_message &message) noexcept
+      : pool_(pool), answer_{pool.answer_, message} {
+    pool_.answer_ = &answer_;
+  }
+  ~AnswerScope() { pool_.answer_ = answer_.outer; }
+  AnswerScope(const AnswerScope &) = delete;
+  AnswerScope &operator=(const AnswerScope &) = delete;
+
+private:
+  Pool &pool_;
+  Answer answer_;
+};
+
+Pool::Pool(const policy::PoolRules &rules, WorkerCommand &&command)
+    : policy_(rules), reports_memory_(rules.retire_memory != 0),
+      command_(std::move(command)), set_time_(std::nan("")) {
+  if (command_.options.death_signal == 0)
+    (void)command_.options.set_daemon(1);
+}
+
+// ---- Calls ------------------------------------------------------------------
+
+int Pool::start(struct ev_loop *loop, const gipc_pool_events &events,
+                void *user) {
+  if (int error = usable())
+    return error;
+  if (loop_ != nullptr)
+    return GIPC_ELOCKED;
+  watch_ = std::make_unique<TimeWatch>(loop, watch_events, this);
+  registry::enter_loop(loop);
+  loop_ = loop;
+  events_ = events;
+  user_ = user;
+  watch_->want_turn_end(true);
+  return 0;
+}
+
+int Pool::try_put(const void *data, size_t size, policy::TaskRules rules,
+                  policy::Id &task) {
+  if (int error = usable())
+    return error;
+  gipc_worker_message message{};
+  message.kind = GIPC_MESSAGE_TASK;
+  message.data = data;
+  message.data_size = size;
+  size_t whole = policy::encoded_size(message);
+  if (whole == 0 || whole > GIPC_DEFAULT_LIMIT)
+    return GIPC_ETOOBIG;
+  std::list<Task> added(1);
+  Task &it = added.front();
+  it.user = rules.user;
+  it.retries = rules.retries;
+  it.size = whole;
+  it.message.reset(new unsigned char[whole]);
+  rules.user = &it;
+  if (int error = policy_.submit(rules, message.task))
+    return error;
+  policy::encode(message, it.message.get());
+  tasks_.splice(tasks_.end(), added);
+  it.place = std::prev(tasks_.end());
+  if (watch_ != nullptr)
+    watch_->want_turn_end(true);
+  task = message.task;
+  return 0;
+}
+
+int Pool::cancel(policy::Id task) noexcept {
+  if (int error = usable())
+    return error;
+  if (watch_ != nullptr)
+    watch_->want_turn_end(true);
+  return policy_.cancel(task, monotonic_now());
+}
+
+int Pool::stop(double grace) noexcept {
+  if (int error = usable())
+    return error;
+  policy_.stop(grace, monotonic_now());
+  if (watch_ != nullptr)
+    watch_->want_turn_end(true);
+  return 0;
+}
+
+int Pool::set_dump_signal(int signal) noexcept {
+  if (int error = usable())
+    return error;
+  if (signal < 0 || signal >= NSIG)
+    return -EINVAL;
+  dump_signal_ = signal;
+  return 0;
+}
+
+void Pool::free() noexcept {
+  freed_ = true;
+  if (usable() != 0) {
+    // The loop, and the workers, are those of another process.
+    if (watch_ != nullptr)
+      watch_->forget();
+  } else {
+    for (auto &worker : workers_)
+      worker.second.signal(SIGKILL);
+    if (watch_ != nullptr)
+      registry::leave_loop(loop_);
+    watch_.reset();
+  }
+  Scope scope(*this);
+}
+
+// ---- Events of a worker -----------------------------------------------------
+
+PoolWorker *Pool::find(policy::Id id) noexcept {
+  auto found = workers_.find(id);
+  return found == workers_.end() ? nullptr : &found->second;
+}
+
+// Reports a message to the policy.  True if it is an answer that counts.
+bool Pool::receive(PoolWorker &worker, const void *data, size_t size,
+                   gipc_worker_message &message) noexcept {
+  double now = monotonic_now();
+  if (policy::decode(static_cast<const unsigned char *>(data), size, message) !=
+      0) {
+    (void)policy_.misbehaved(worker.id(), now);
+    return false;
+  }
+  if (policy_.received(worker.id(), message.kind, message.task, now) != 0)
+    return false;
+  if (message.kind == GIPC_MESSAGE_READY)
+    report(worker.id(), GIPC_WORKER_READY, worker.pid(), 0);
+  return message.kind == GIPC_MESSAGE_DONE ||
+         message.kind == GIPC_MESSAGE_FAILED;
+}
+
+void Pool::received(PoolWorker &worker, const void *data,
+                    size_t size) noexcept {
+  gipc_worker_message message{};
+  if (freed_)
+    return;
+  if (!receive(worker, data, size, message))
+    return run();
+  worker.has_task = false;
+  uint64_t bytes;
+  if (reports_memory_ && os::resident_memory(worker.pid(), bytes) == 0)
+    (void)policy_.memory(worker.id(), bytes, monotonic_now());
+  AnswerScope answer(*this, message);
+  run();
+}
+
+void Pool::stream_ended(PoolWorker &worker, int why) noexcept {
+  if (freed_)
+    return;
+  double now = monotonic_now();
+  worker.stream_ended_at = now;
+  linger_at_ = std::min(linger_at_, now + linger);
+  if (why == GIPC_EPROTOCOL || why == GIPC_ETOOBIG)
+    (void)policy_.misbehaved(worker.id(), now);
+  run();
+}
+
+bool Pool::is_before_answer(PoolWorker &worker, const void *data,
+                            size_t size) noexcept {
+  gipc_worker_message message{};
+  if (freed_ || !receive(worker, data, size, message))
+    return !freed_;
+  worker.last = message;
+  return false;
+}
+
+void Pool::ended(PoolWorker &worker) noexcept {
+  if (freed_)
+    return;
+  worker.last = {};
+  worker.read_rest();
+  if (freed_)
+    return;
+  policy::Id id = worker.id();
+  (void)policy_.ended(id, worker.exit_info(), monotonic_now());
+  report(id, GIPC_WORKER_OFF, worker.pid(), 0);
+  {
+    AnswerScope answer(*this, worker.last);
+    run();
+  }
+  if (!freed_)
+    workers_.erase(id);
+}
+
+// ---- Time -------------------------------------------------------------------
+
+void Pool::expire() noexcept {
+  if (usable() != 0)
+    return;
+  Scope scope(*this);
+  double now = monotonic_now();
+  set_time_ = std::nan(""); // the timer may have expired a little early
+  if (now >= linger_at_) {
+    linger_at_ = policy::forever;
+    for (auto &[id, worker] : workers_)
+      if (now >= worker.stream_ended_at + linger) {
+        // If it has ended, this loop was late, and its end follows.
+        if (worker.is_alive())
+          (void)policy_.misbehaved(id, now);
+      } else
+        linger_at_ = std::min(linger_at_, worker.stream_ended_at + linger);
+  }
+  run();
+}
+
+void Pool::set_time() noexcept {
+  double time = std::min(policy_.next_time(), linger_at_);
+  if (time == set_time_)
+    return;
+  set_time_ = time;
+  watch_->set_time(time - monotonic_now());
+}
+
+// The workers run on, and cannot be heard.
+void Pool::loop_gone() noexcept {
+  registry::leave_loop(loop_);
+  watch_.reset();
+}
+
+// ---- Actions ----------------------------------------------------------------
+
+void Pool::run() noexcept {
+  policy::Action action;
+  for (int left = budget; left > 0; --left) {
+    if (freed_ || watch_ == nullptr)
+      return;
+    if (!policy_.next(monotonic_now(), action)) {
+      watch_->want_turn_end(false);
+      return set_time();
+    }
+    carry_out(action);
+  }
+  if (!freed_ && watch_ != nullptr)
+    watch_->want_turn_end(true);
+}
+
+void Pool::carry_out(const policy::Action &action) noexcept {
+  using Kind = policy::Action::Kind;
+  PoolWorker *worker = find(action.worker);
+  switch (action.kind) {
+  case Kind::start:
+    return start_worker(action.worker);
+  case Kind::send:
+    return send(action);
+  case Kind::dump:
+    if (worker != nullptr && dump_signal_ != 0)
+      worker->signal(dump_signal_);
+    return;
+  case Kind::stop:
+    if (worker != nullptr)
+      worker->stop();
+    return;
+  case Kind::kill:
+    if (worker != nullptr)
+      worker->signal(SIGKILL);
+    return;
+  case Kind::finish:
+    return finish(action);
+  case Kind::drained:
+    if (events_.on_drain != nullptr)
+      events_.on_drain(reinterpret_cast<gipc_pool *>(this), user_);
+    return;
+  case Kind::gave_up:
+    why_ = GIPC_WHY_GAVE_UP;
+    return;
+  case Kind::stopped:
+    return end(why_);
+  default:
+    return; // of keepers
+  }
+}
+
+void Pool::start_worker(policy::Id id) noexcept {
+  int error;
+  try {
+    PoolWorker &worker = workers_.try_emplace(id, *this, id).first->second;
+    error = worker.start(command_, loop_);
+  } catch (const std::bad_alloc &) {
+    error = -ENOMEM;
+  }
+  PoolWorker *worker = find(id);
+  if (error == 0) {
+    (void)policy_.started(id, worker->pid(), monotonic_now());
+    return report(id, GIPC_WORKER_STARTING, worker->pid(), 0);
+  }
+  if (worker != nullptr)
+    workers_.erase(id);
+  (void)policy_.start_failed(id, error, monotonic_now());
+  report(id, GIPC_WORKER_OFF, 0, error);
+}
+
+void Pool::send(const policy::Action &action) noexcept {
+  auto &task = *static_cast<Task *>(action.user);
+  PoolWorker *worker = find(action.worker);
+  worker->has_task = true;
+  policy::set_attempt(task.message.get(), action.attempt);
+  // One that cannot be sent a task has answered before it read the last one.
+  if (worker->send(task.message.get(), task.size) != 0)
+    (void)policy_.misbehaved(action.worker, monotonic_now());
+  if (action.attempt > task.retries)
+    task.message.reset();
+}
+
+void Pool::finish(const policy::Action &action) noexcept {
+  auto &task = *static_cast<Task *>(action.user);
+  gipc_result result{};
+  result.size = sizeof result;
+  result.why = static_cast<int>(action.why);
+  result.task = action.task;
+  result.user = task.user;
+  result.attempt = static_cast<int>(action.attempt);
+  result.worker = action.worker;
+  result.pid = action.pid;
+  result.error = action.error;
+  result.has_info = action.exit.size != 0;
+  result.info = action.exit;
+  result.info.size = sizeof result.info;
+  for (Answer *at = answer_; at != nullptr; at = at->outer)
+    if (at->message.task == action.task) {
+      result.data = at->message.data;
+      result.data_size = at->message.data_size;
+      result.type = at->message.type;
+      result.text = at->message.text;
+      result.trace = at->message.trace;
+    }
+  tasks_.erase(task.place);
+  if (events_.on_result != nullptr)
+    events_.on_result(reinterpret_cast<gipc_pool *>(this), &result, user_);
+}
+
+void Pool::report(policy::Id worker, int state, int pid, int error) noexcept {
+  if (events_.on_worker == nullptr)
+    return;
+  const policy::Life &life = policy_.life(policy_.slot_of(worker));
+  gipc_worker_change change{};
+  change.size = sizeof change;
+  change.state = state;
+  change.worker = worker;
+  change.pid = pid;
+  change.error = error;
+  if (state == GIPC_WORKER_OFF) {
+    change.why = static_cast<int>(life.why());
+    change.has_info = life.exit().size != 0;
+    change.info = life.exit();
+    change.info.size = sizeof change.info;
+  }
+  events_.on_worker(reinterpret_cast<gipc_pool *>(this), &change, user_);
+}
+
+void Pool::end(int why) noexcept {
+  registry::leave_loop(loop_);
+  watch_.reset();
+  if (events_.on_end != nullptr)
+    events_.on_end(reinterpret_cast<gipc_pool *>(this), why, user_);
+}
+
+} // namespace gipc

@@ -1,0 +1,115 @@
+// A pool of workers on a loop: carries out what its policy decides, and reports
+// to it what happens.
+#pragma once
+
+#include "gipc.h"
+#include "policy_pool.h"
+#include "pool_worker.h"
+#include "this_process.h"
+#include "watch.h"
+
+#include <list>
+#include <memory>
+#include <unordered_map>
+
+namespace gipc {
+
+class Pool {
+public:
+  // These two throw bad_alloc.
+  Pool(const policy::PoolRules &rules, WorkerCommand &&command);
+  int start(struct ev_loop *loop, const gipc_pool_events &events, void *user);
+  Pool(const Pool &) = delete;
+  Pool &operator=(const Pool &) = delete;
+
+  int usable() const noexcept {
+    return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
+  }
+  // Throws bad_alloc.
+  int try_put(const void *data, size_t size, policy::TaskRules rules,
+              policy::Id &task);
+  int cancel(policy::Id task) noexcept;
+  int stop(double grace) noexcept;
+  int set_dump_signal(int signal) noexcept;
+  // Kills the workers, and deletes the pool: now, or when the last callback has
+  // returned.
+  void free() noexcept;
+
+  const policy::Pool &policy() const noexcept { return policy_; }
+
+  // ---- For its workers
+  // Exists while something happens that may call callbacks, which may free the
+  // pool.
+  class Scope {
+  public:
+    explicit Scope(Pool &pool) noexcept : pool_(pool) { ++pool_.depth_; }
+    ~Scope() {
+      if (--pool_.depth_ == 0 && pool_.freed_)
+        delete &pool_;
+    }
+    Scope(const Scope &) = delete;
+    Scope &operator=(const Scope &) = delete;
+
+  private:
+    Pool &pool_;
+  };
+  void received(PoolWorker &worker, const void *data, size_t size) noexcept;
+  void stream_ended(PoolWorker &worker, int why) noexcept;
+  // Deletes the worker.
+  void ended(PoolWorker &worker) noexcept;
+  // Of a worker whose process has ended: false, if the message is an answer, or
+  // not valid; its data is used by ended().
+  bool is_before_answer(PoolWorker &worker, const void *data,
+                        size_t size) noexcept;
+
+private:
+  struct Task {
+    std::list<Task>::iterator place;
+    void *user;
+    unsigned retries;
+    size_t size;
+    std::unique_ptr<unsigned char[]> message; // null after the last execution
+  };
+  // An answer that was received, while its data is valid.
+  struct Answer {
+    Answer *outer;
+    gipc_worker_message message;
+  };
+  class AnswerScope;
+
+  ~Pool() = default;
+  bool receive(PoolWorker &worker, const void *data, size_t size,
+               gipc_worker_message &message) noexcept;
+  void run() noexcept;
+  void set_time() noexcept;
+  void expire() noexcept;
+  void loop_gone() noexcept;
+  void carry_out(const policy::Action &action) noexcept;
+  void start_worker(policy::Id id) noexcept;
+  void send(const policy::Action &action) noexcept;
+  void finish(const policy::Action &action) noexcept;
+  void report(policy::Id worker, int state, int pid, int error) noexcept;
+  void end(int why) noexcept;
+  PoolWorker *find(policy::Id id) noexcept;
+  static const TimeWatch::Events watch_events;
+
+  const uint32_t owner_ = generation::current();
+  policy::Pool policy_;
+  const bool reports_memory_; // to the policy
+  WorkerCommand command_;
+  int dump_signal_ = 0;
+  std::list<Task> tasks_;
+  std::unordered_map<policy::Id, PoolWorker> workers_;
+  gipc_pool_events events_{};
+  void *user_ = nullptr;
+  struct ev_loop *loop_ = nullptr;
+  std::unique_ptr<TimeWatch> watch_;
+  Answer *answer_ = nullptr;
+  double linger_at_ = policy::forever; // a worker's stream ended, and it runs
+  double set_time_;                    // of the watch, or NaN: not known
+  int why_ = GIPC_WHY_STOPPED;         // of the end
+  int depth_ = 0;                      // of scopes
+  bool freed_ = false;
+};
+
+} // namespace gipc

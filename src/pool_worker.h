@@ -1,0 +1,77 @@
+// One worker of a pool: its process, and the handle to it.
+#pragma once
+
+#include "gipc.h"
+#include "options.h"
+#include "policy.h"
+
+#include <string>
+#include <vector>
+
+struct ev_loop;
+
+namespace gipc {
+
+class Handle;
+class Pool;
+class Process;
+
+// What each worker of a pool runs: a function, or a program.
+struct WorkerCommand {
+  gipc_worker_function function = nullptr;
+  void *argument = nullptr;
+  std::vector<std::string> arguments; // of a program
+  Options options;
+
+  // 0, or -EINVAL: these options cannot be those of workers.
+  int check() const noexcept;
+  // The handle is made of the program's stdin and stdout, as a launcher needs.
+  bool by_stdio() const noexcept {
+    return options.files.stdio[0].mode == GIPC_STDIO_PIPE;
+  }
+};
+
+class PoolWorker {
+public:
+  PoolWorker(Pool &pool, policy::Id worker) : pool_(pool), id_(worker) {}
+  // Kills a process that runs.
+  ~PoolWorker();
+  PoolWorker(const PoolWorker &) = delete;
+  PoolWorker &operator=(const PoolWorker &) = delete;
+
+  // Throws bad_alloc.  After an error the worker is of no use.
+  int start(WorkerCommand &command, struct ev_loop *loop);
+
+  policy::Id id() const noexcept { return id_; }
+  int pid() const noexcept;
+  bool is_alive() noexcept;
+  bool has_task = false;
+  // When its stream ended before its process; `forever` if it did not.
+  double stream_ended_at = policy::forever;
+
+  gipc_worker_message last{}; // the answer that was read after its end
+
+  // 0, also if it will not be read any more: then its end follows.
+  int send(const void *data, size_t size) noexcept;
+  // Asks it to end.
+  void stop() noexcept;
+  void signal(int number) noexcept;
+  // Its process has ended: reads what is left, up to an answer.
+  void read_rest() noexcept;
+  gipc_exit_info exit_info() noexcept;
+
+private:
+  int start_process(WorkerCommand &command, Handle *child_end);
+  int connect(struct ev_loop *loop);
+  static void on_message(gipc_handle *, const void *, size_t, void *) noexcept;
+  static void on_end(gipc_handle *, int why, void *) noexcept;
+  static void on_exit(gipc_process *, void *) noexcept;
+
+  Pool &pool_;
+  const policy::Id id_;
+  Handle *handle_ = nullptr;
+  Process *process_ = nullptr;
+  bool exited_ = false; // its end is reported when its callback has returned
+};
+
+} // namespace gipc

@@ -1,0 +1,17 @@
+// What a worker of a pool does: says that it is ready, and answers tasks.
+#pragma once
+
+#include "gipc.h"
+
+namespace gipc {
+
+class Handle;
+
+namespace worker {
+
+// Left by unwinding when its thread is cancelled.
+int serve(Handle &handle, gipc_work work, void *user);
+int alive(Handle &handle);
+
+} // namespace worker
+} // namespace gipc
