@@ -43,7 +43,7 @@ class _Task(Future):  # type: ignore[type-arg]
         self._open = [True]
 
     @property
-    def _condition(self) -> Any:
+    def _condition(self) -> Any:  # type: ignore[override]
         if self._lazy is None:
             # One of two threads stores its own.
             self._lazy = vars(self).setdefault("_shared", _new_condition())

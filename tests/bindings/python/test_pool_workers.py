@@ -221,3 +221,25 @@ def test_a_pool_belongs_to_one_process(way):
 def test_a_wrong_option_names_itself(options, error):
     with pytest.raises((TypeError, ValueError, gipc.GIPCError), match=error):
         gipc.Pool(**options)
+
+
+def test_no_task_is_lost_or_done_twice_while_workers_are_killed(way, tmp_path):
+    path = str(tmp_path / "notes")
+    count, kills = 600, 8
+    with gipc.Pool(workers=2, first_delay=0.001) as pool:
+        futures = [pool.submit(child.note, path, n) for n in range(count)]
+        for number in range(kills):
+            # When the next part of the tasks is done.
+            futures[number * count // kills].exception()
+            for worker in pool.stats().workers:
+                if worker.state == "ready":
+                    os.kill(worker.pid, 9)
+                    break
+        errors = [future.exception() for future in futures]
+    lost = {n for n, error in enumerate(errors) if error is not None}
+    assert all(type(errors[n]) is gipc.WorkerDied for n in lost)
+    assert len(lost) <= kills
+    with open(path) as file:
+        noted = [int(line) for line in file]
+    assert len(noted) == len(set(noted))
+    assert set(range(count)) - lost <= set(noted)
