@@ -7,7 +7,7 @@ import gipc
 import pool_child as child
 import pytest
 from aio_support import cancel, under, under_all
-from gipc import aio
+from gipc import _poll, aio
 from support import is_running
 
 
@@ -102,6 +102,15 @@ async def test_a_pool_ends_with_its_block_when_the_task_is_cancelled(
     pid = await begun(tasks, path)
     await cancel(tasks, job)
     assert not is_running(pid)
+
+
+@under_all
+async def test_a_system_without_epoll(tasks, monkeypatch):
+    monkeypatch.setattr(_poll, "_new_epoll", None)
+    async with aio.Pool(workers=2) as pool:
+        assert [r async for r in pool.map(abs, range(9))] == list(range(9))
+        data = os.urandom(3_000_000)
+        assert await pool.call(bytes, data) == data
 
 
 @under("asyncio", "uvloop")

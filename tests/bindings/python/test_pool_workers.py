@@ -7,6 +7,7 @@ import gipc
 import pool_child as child
 import pytest
 import support
+from gipc import _poll
 from support import is_running
 
 
@@ -221,6 +222,17 @@ def test_a_pool_belongs_to_one_process(way):
 def test_a_wrong_option_names_itself(options, error):
     with pytest.raises((TypeError, ValueError, gipc.GIPCError), match=error):
         gipc.Pool(**options)
+
+
+def test_a_system_without_epoll(way, monkeypatch):
+    monkeypatch.setattr(_poll, "_new_epoll", None)
+    with gipc.Pool(workers=2, first_delay=0.001) as pool:
+        assert list(pool.map(child.double, range(50))) == list(range(0, 100, 2))
+        data = os.urandom(3_000_000)
+        assert pool.call(bytes, data) == data
+        with pytest.raises(gipc.WorkerDied):
+            pool.call(child.die)
+        assert pool.call(child.double, 2) == 4
 
 
 def test_no_task_is_lost_or_done_twice_while_workers_are_killed(way, tmp_path):
