@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ._any_pool import AnyPool, Mapping, Retry, bar_of
+from ._any_pool import AnyPool, Retry
+from ._mapping import Mapping, bar_of
 from ._tasks import running_backend
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any, Callable
 
-from ._any_pool import AnyPool, Mapping, Retry, bar_of
+from ._any_pool import AnyPool, Retry
 from ._backend import Backend, Event, run
 from ._blocking import current_backend
 from ._deadline import deadline_of, original
+from ._mapping import Mapping, bar_of
 from ._native import WHY_CANCELLED
 from ._tasks import current_backend as task_backend
 from ._threads import threads
