@@ -127,8 +127,6 @@ void Pool::free() noexcept {
     if (watch_ != nullptr)
       watch_->forget();
   } else {
-    for (auto &worker : workers_)
-      worker.second.signal(SIGKILL);
     if (watch_ != nullptr)
       registry::leave_loop(loop_);
     watch_.reset();

@@ -109,17 +109,15 @@ static void tasks_are_put_and_cancelled_in_on_result(void **state) {
 /* The worker whose result a callback uses delivers nothing meanwhile. */
 static size_t depth, deepest;
 static void run_nested(gipc_pool *pool, const gipc_result *result) {
-  char *copy = malloc(result->data_size + 1);
-  memcpy(copy, result->data, result->data_size);
+  uint64_t hash = hash_bytes(0, result->data, result->data_size);
   size_t want = got.count + 1;
   deepest = ++depth > deepest ? depth : deepest;
   if (depth < 3 && got.count < 30)
     while (got.count < want)
       ev_run(got.loop, EVRUN_ONCE);
   /* The data is valid until this callback returns. */
-  CHECK(memcmp(copy, result->data, result->data_size) == 0);
+  CHECK(hash == hash_bytes(0, result->data, result->data_size));
   depth--;
-  free(copy);
 }
 
 static void a_callback_may_run_the_loop(void **state) {
