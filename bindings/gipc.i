@@ -324,7 +324,7 @@ STEP(shutdown, step_shutdown)
  * see there. */
 %rename("$ignore", %$isfunction, regextarget=1) "^gipc_(policy|rules|worker)_";
 %rename("$ignore", regextarget=1)
-    "^gipc_(policy|rules|task_rules|action|text|(policy|worker)_stats|worker_message)$";
+    "^gipc_(policy|rules|task_rules|action|text|policy_stats|worker_(stats|message|change))$";
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;

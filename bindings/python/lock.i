@@ -437,10 +437,10 @@ static PyType_Spec lock_types[] = {
     {"gipc._native.Batch", sizeof(Batch), 0, SHARED_TYPE, batch_slots},
     {"gipc._native.Lent", sizeof(Lent), 0, SHARED_TYPE, lent_slots}};
 
-static void add_lock_types(PyObject *module) {
-  for (size_t i = 0; i < sizeof(lock_types) / sizeof(*lock_types); ++i) {
-    PyObject *type = PyType_FromSpec(&lock_types[i]);
-    const char *name = strrchr(lock_types[i].name, '.') + 1;
+static void add_types(PyObject *module, PyType_Spec *specs, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    PyObject *type = PyType_FromSpec(&specs[i]);
+    const char *name = strrchr(specs[i].name, '.') + 1;
     if (type == NULL || PyModule_AddObject(module, name, type) < 0) {
       Py_XDECREF(type);
       return;

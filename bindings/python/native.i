@@ -5,7 +5,9 @@
 
 %{
 #include <gipc.h>
+#include <math.h>
 #include <signal.h>
+#include <stdio.h>
 %}
 
 /* ---- Errors ---------------------------------------------------------------- */
@@ -129,7 +131,8 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 %include "lock.i"
 /* What it fails with is raised by the import. */
 %init %{
-  add_lock_types(m);
+  add_types(m, lock_types, sizeof(lock_types) / sizeof(*lock_types));
+  add_types(m, pool_types, sizeof(pool_types) / sizeof(*pool_types));
 %}
 
 %{
@@ -421,4 +424,5 @@ int template_start(gipc_template *t, const void *data, size_t size,
                    const gipc_options *options, gipc_process **process);
 PyObject *template_serve(PyObject *module);
 
+%include "pool.i"
 %include "module.i"

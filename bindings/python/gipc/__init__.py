@@ -7,6 +7,9 @@ written for upstream gipc 1.8 runs unchanged.
 >>> from gipc import pipe, start_process
 """
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from ._any_process import ExitInfo
 from ._handle import _GIPCHandle as _GIPCHandle
 from ._handle import get_all_handles
@@ -28,6 +31,7 @@ from ._reader import _GIPCReader as Reader
 from ._settings import Stats
 from ._template import Template
 from ._wait_many import wait
+from ._worker import serve
 from ._writer import _GIPCWriter as _GIPCWriter
 from ._writer import _GIPCWriter as Writer
 from .errors import (
@@ -40,7 +44,16 @@ from .errors import (
     GIPCTimeout,
     GIPCTooBig,
     GIPCTruncated,
+    PoolBroken,
+    PoolClosed,
+    RemoteError,
+    TaskTimeout,
+    WorkerDied,
 )
+
+if _TYPE_CHECKING:
+    from ._any_pool import PoolStats, WorkerStats
+    from ._pool import Pool
 
 # The version of upstream gipc whose programs run unchanged.
 _UPSTREAM = "1.8.0"
@@ -68,20 +81,46 @@ __all__ = [
     "GIPCTimeout",
     "GIPCTooBig",
     "GIPCTruncated",
+    "Pool",
+    "PoolBroken",
+    "PoolClosed",
+    "PoolStats",
     "Process",
     "Program",
     "Reader",
+    "RemoteError",
     "Stats",
+    "TaskTimeout",
     "Template",
+    "WorkerDied",
+    "WorkerStats",
     "Writer",
     "exec_process",
     "features",
     "get_all_handles",
     "inherit",
     "pipe",
+    "serve",
     "set_exit_timeout",
     "start_process",
     "stdio",
     "version",
     "wait",
 ]
+
+_LATER = {
+    "Pool": "_pool",
+    "PoolStats": "_any_pool",
+    "WorkerStats": "_any_pool",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    # concurrent.futures takes longer to import than all of this package.
+    if name not in _LATER:
+        raise AttributeError("module %r has no attribute %r" % (__name__, name))
+    from importlib import import_module
+
+    found = getattr(import_module("." + _LATER[name], __name__), name)
+    globals()[name] = found
+    return found

@@ -68,6 +68,19 @@ def _known(number: Any) -> Any:
     return None if number < 0 else number
 
 
+def exit_info_of(info: _native.ExitInfo) -> ExitInfo:
+    return ExitInfo(
+        _known(info.code),
+        info.signal or None,
+        bool(info.core),
+        _STATUS_SOURCES[info.how],
+        _ENDED[info.ended],
+        _known(info.user),
+        _known(info.system),
+        _known(info.max_rss),
+    )
+
+
 def open_pipes(
     process: AnyProcess, native: _native.Process, start: Start
 ) -> None:
@@ -214,17 +227,7 @@ class AnyProcess:
         popen = self._get_popen()
         if popen.poll() is None:
             return None
-        info = _native.process_info(popen._p)
-        return ExitInfo(
-            _known(info.code),
-            info.signal or None,
-            bool(info.core),
-            _STATUS_SOURCES[info.how],
-            _ENDED[info.ended],
-            _known(info.user),
-            _known(info.system),
-            _known(info.max_rss),
-        )
+        return exit_info_of(_native.process_info(popen._p))
 
     @property
     def returncode(self) -> int | None:

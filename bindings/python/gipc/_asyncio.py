@@ -12,7 +12,7 @@ from contextlib import suppress
 from io import FileIO
 from typing import TYPE_CHECKING, Any, Callable
 
-from ._backend import Result, TaskBackend, Waiting
+from ._backend import Backend, Result, TaskBackend, Waiting
 from ._deadline import monotonic
 from ._native import READ, WRITE
 from ._types import Deadline
@@ -105,6 +105,14 @@ class AsyncioBackend(TaskBackend):
     def new_event(self) -> _Event:
         return _Event(_loop())
 
+    def start_driver(
+        self, body: Callable[[Backend], Coroutine[Any, Any, None]]
+    ) -> None:
+        task = _loop().create_task(body(self))
+        # A loop has only weak references to its tasks.
+        _drivers.add(task)
+        task.add_done_callback(_drivers.discard)
+
     async def shielded(self, body: Callable[[], Awaitable[object]]) -> None:
         await body()  # a task is cancelled once at a time
 
@@ -129,6 +137,7 @@ class AsyncioBackend(TaskBackend):
 
 
 asyncio_tasks = AsyncioBackend()
+_drivers: set[asyncio.Task[None]] = set()
 
 
 async def _until_ready(watcher: _Watcher, deadline: Deadline) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Coroutine, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import starmap
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Callable, ClassVar, Protocol, TypeVar
@@ -165,6 +166,17 @@ class Backend(ABC):
 
     @abstractmethod
     def new_event(self) -> Event: ...
+
+    def waiting_for_thread(self) -> AbstractContextManager[object]:
+        """A block that waits for an event of another thread, which a loop may
+        have to be told."""
+        return nullcontext()
+
+    @abstractmethod
+    def start_driver(
+        self, body: Callable[[Backend], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Runs a body beside its caller: in a thread, greenlet or task."""
 
 
 class BlockingBackend(Backend):

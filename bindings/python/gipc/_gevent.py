@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Callable
 
 import gevent
@@ -15,7 +16,7 @@ from gevent.hub import Waiter, get_hub
 from greenlet import getcurrent
 
 from . import _native
-from ._backend import BlockingBackend, Waiting
+from ._backend import Backend, BlockingBackend, Waiting, run
 from ._deadline import monotonic
 from ._native import DONE, READ, WAIT, WRITE, YIELD, take_after
 from ._types import Deadline
@@ -99,6 +100,22 @@ class GeventBackend(BlockingBackend):
 
     def new_event(self) -> _GreenletEvent:
         return _GreenletEvent()
+
+    @contextmanager
+    def waiting_for_thread(self) -> Iterator[None]:
+        # A hub raises LoopExit when nothing of it is active.
+        watcher = get_hub().loop.async_()
+        watcher.start(int)
+        try:
+            yield
+        finally:
+            watcher.stop()
+            watcher.close()
+
+    def start_driver(
+        self, body: Callable[[Backend], Coroutine[Any, Any, None]]
+    ) -> None:
+        gevent.spawn(run, body, self)
 
 
 def _wait_with_watcher(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from typing import Any, Callable
 
 from . import _native
-from ._backend import BlockingBackend, Waiting
+from ._backend import Backend, BlockingBackend, Waiting, run
 from ._deadline import monotonic, original, time_left
 from ._native import READ, WRITE
 from ._types import Deadline
 
 _new_lock = original("_thread", "allocate_lock")
+_start_new_thread = original("_thread", "start_new_thread")
 _sleep = original("time", "sleep")
 
 
@@ -64,6 +65,12 @@ class ThreadBackend(BlockingBackend):
 
     def new_event(self) -> _ThreadEvent:
         return _ThreadEvent()
+
+    def start_driver(
+        self, body: Callable[[Backend], Coroutine[Any, Any, None]]
+    ) -> None:
+        # The end of the program does not wait for the thread.
+        _start_new_thread(run, (body, self))
 
 
 class _ThreadEvent:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import sniffio
 import trio
 
-from ._backend import Result, TaskBackend, Waiting
+from ._backend import Backend, Result, TaskBackend, Waiting
 from ._deadline import time_left
 from ._native import READ, WRITE
 from ._types import Deadline
@@ -93,6 +93,11 @@ class TrioBackend(TaskBackend):
 
     def new_event(self) -> _Event:
         return _Event()
+
+    def start_driver(
+        self, body: Callable[[Backend], Coroutine[Any, Any, None]]
+    ) -> None:
+        trio.lowlevel.spawn_system_task(body, self)
 
     async def shielded(self, body: Callable[[], Awaitable[object]]) -> None:
         with trio.CancelScope(shield=True):

@@ -98,3 +98,34 @@ class ProgramOptions(Options, total=False):
     """Those of exec_process."""
 
     program: Text | None
+
+
+class PoolOptions(Options, total=False):
+    """Those of a Pool: its rules, and the options of the start of a worker."""
+
+    least: int | None
+    queue_limit: int | None
+    queue_low: int | None
+    retire_tasks: int | None
+    retire_memory: int | None
+    idle: float | None
+    poison: int | None
+    prepare_failures: int | None
+    ready_within: float | None
+    silence: float | None
+    dump: float | None
+    grace: float | None
+    first_delay: float | None
+    longest_delay: float | None
+    growth: float | None
+    jitter: float | None
+    healthy: float | None
+    window: float | None
+    limit: int | None
+    seed: int | None
+    env: Mapping[str, str] | None
+    cwd: Text | None
+    stdin: File
+    stdout: File
+    stderr: File
+    daemon: bool | None

@@ -43,6 +43,7 @@ from ._aio_handle import Reader, Writer
 from ._aio_pipe import Duplex
 from ._aio_pipe import Pair as _Pair
 from ._aio_pipe import handle_classes as _handle_classes
+from ._aio_pool import Pool
 from ._aio_process import Process, exec_process, start_process
 from ._deadline import deadline_of as _deadline_of
 from ._handle import get_all_handles
@@ -64,6 +65,11 @@ from .errors import (
     GIPCTimeout,
     GIPCTooBig,
     GIPCTruncated,
+    PoolBroken,
+    PoolClosed,
+    RemoteError,
+    TaskTimeout,
+    WorkerDied,
 )
 
 __all__ = [
@@ -77,8 +83,14 @@ __all__ = [
     "GIPCTimeout",
     "GIPCTooBig",
     "GIPCTruncated",
+    "Pool",
+    "PoolBroken",
+    "PoolClosed",
     "Process",
     "Reader",
+    "RemoteError",
+    "TaskTimeout",
+    "WorkerDied",
     "Writer",
     "exec_process",
     "get_all_handles",

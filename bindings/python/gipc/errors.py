@@ -6,6 +6,8 @@ EOFError.  Every other error is a GIPCError.
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import _native
 
 
@@ -71,6 +73,60 @@ class GIPCStatusLost(GIPCError):
 class GIPCBadHandles(GIPCError):
     """The variable GIPC_HANDLES is malformed, or describes handles that are not
     open in this process."""
+
+
+class PoolClosed(GIPCError, RuntimeError):
+    """The pool accepts no task any more, or was stopped before the task had
+    been carried out."""
+
+
+class PoolBroken(PoolClosed):
+    """The pool gave up: its workers cannot start, or end too often.
+
+    ``exit_info`` says how the last one ended (:class:`gipc.ExitInfo`, or None);
+    ``__cause__`` is the error of a start that failed.
+    """
+
+    exit_info: Any = None
+
+
+class WorkerDied(GIPCError):
+    """The worker ended while it had the task.  The pool goes on."""
+
+    #: The number of the task in its pool, and of the attempt, 1 for the first.
+    task: int = 0
+    attempt: int = 0
+    #: The process ID of the worker.
+    pid: int = 0
+    #: How it ended, a :class:`gipc.ExitInfo`; None: unknown.
+    exit_info: Any = None
+    #: The last lines of its stderr, if that was started as a pipe.
+    stderr: str = ""
+    #: Why it was stopped: ``''`` (nobody stopped it), ``'silent'``,
+    #: ``'protocol'``; ``'poison'``: the task has ended so many workers that it
+    #: is given up.
+    why: str = ""
+
+
+class TaskTimeout(GIPCTimeout):
+    """The task took longer than its timeout, and its worker was stopped."""
+
+
+class RemoteError(GIPCError):
+    """A task failed with an exception that cannot be sent, or of another
+    language: ``type`` is its class, ``text`` its message, ``trace`` the stack
+    trace of the worker."""
+
+    type: str = ""
+    text: str = ""
+    trace: str = ""
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception of a task: its traceback in the worker."""
+
+    def __str__(self) -> str:
+        return '\n"""\n%s"""' % (self.args[0],)
 
 
 def timed_out(what: str, withdrawn: bool | None = None) -> GIPCTimeout:

@@ -55,7 +55,7 @@ class Calibrated:
 
 def gives_rates(language, job):
     """Or else times, which some jobs in Python give."""
-    return language != "Python" or job.endswith("one_way")
+    return language != "Python" or job.endswith(("one_way", "tasks"))
 
 
 def measure(language, work, unit, peers, free):

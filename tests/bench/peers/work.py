@@ -152,6 +152,14 @@ TAILS = {
     "Python": {"gipc, gevent": (GEVENT, "tail", {"size": 64}),
                "upstream gipc": (OLD, "tail", {"size": 64})},
 }
+POOLS = {
+    "Python": {name: (python(command, "pool_jobs"), "tasks", {"peer": peer})
+               for name, command, peer in (
+                   ("gipc", OURS, "gipc"),
+                   ("concurrent.futures", OURS, "futures"),
+                   ("multiprocessing.Pool", OURS, "multiprocessing"),
+                   ("loky", PACKAGES, "loky"), ("pebble", PACKAGES, "pebble"))},
+}
 C_STARTS = {"gipc function": "gipc", "fork, waitpid": "fork",
             "gipc template": "gipc_template",
             "gipc program": "gipc_exec", "posix_spawn": "posix_spawn",
@@ -223,6 +231,9 @@ def tables(quick):
     works += [("pipe + close", "us", pipes()),
               ("pipe + close, 10,000 handles", "us", pipes(handles=10000)),
               ("start + join, 10,000 handles", "ms", starts(handles=10000))]
+    works += [(f"pool, {name}", "thousand/s", with_arguments(POOLS, size=size))
+              for name, size in (("small tasks", 64), ("100 KiB", 102400))
+              if not (quick and size > 64)]
     for name, unit, languages in works:
         for language, peers in languages.items():
             yield language, name, unit, peers

@@ -90,8 +90,8 @@ def test_no_line_of_the_surface_table_is_empty():
 
 def test_tasks_have_what_threads_have():
     assert set(gipc.__all__) - set(aio.__all__) == {
-        "ExitInfo", "Program", "Stats", "Template", "features", "set_exit_timeout",
-        "version"}
+        "ExitInfo", "PoolStats", "Program", "Stats", "Template", "WorkerStats",
+        "features", "serve", "set_exit_timeout", "version"}
     public = {n for n in dir(gipc.Program) if not n.startswith("_")}
     p = exec_process(["true"])
     asynchronous = aio.Process(p)

@@ -1,0 +1,257 @@
+"""Pools: how workers are started, prepared, retired and stopped."""
+
+import os
+import sys
+
+import gipc
+import pool_child as child
+import pytest
+import support
+from gipc import _poll
+from support import is_running
+
+
+def pids(pool, count):
+    return [pool.call(os.getpid) for _ in range(count)]
+
+
+def check_method(method):
+    with gipc.Pool(workers=1, method=method, prepare=child.prepare) as pool:
+        assert pool.call(child.times_prepared) == 1
+        with pytest.raises(gipc.WorkerDied):
+            pool.call(child.die)
+        assert pool.call(child.times_prepared) == 1
+
+
+def test_workers_that_are_new_interpreters(way):
+    check_method("spawn")
+
+
+@pytest.mark.skipif(support.PORTABLE, reason="it has no templates")
+def test_workers_of_a_template(way):
+    with gipc.Template(preload=["pool_child"]) as template:
+        check_method(template)
+
+
+def test_a_pool_with_a_work(way):
+    with gipc.Pool(child.double, workers=2) as pool:
+        assert pool.call(3) == 6
+        assert list(pool.map(range(5))) == [0, 2, 4, 6, 8]
+        assert pool.submit("x").result() == "xx"
+        with pytest.raises(TypeError, match="one argument"):
+            pool.call(1, 2)
+
+
+PROGRAM = "import gipc; gipc.serve(%s, encoder=%r, decoder=%r)"
+
+
+@pytest.mark.parametrize("codec", ["json", "msgpack", None])
+def test_workers_that_are_programs(way, codec):
+    if codec == "msgpack":
+        pytest.importorskip("msgpack")
+    work = "bytes.upper" if codec is None else "int"
+    argv = [sys.executable, "-c", PROGRAM % (work, codec, codec)]
+    with gipc.Pool(argv=argv, workers=1, encoder=codec, decoder=codec) as pool:
+        if codec is None:
+            assert pool.call(b"abc") == b"ABC"
+            assert pool.call(bytearray(b"abc")) == b"ABC"
+            return
+        assert pool.call("12") == 12
+        # Its exceptions are not unpickled.
+        with pytest.raises(gipc.RemoteError, match="invalid literal") as caught:
+            pool.call("x")
+        assert caught.value.type == "builtins.ValueError"
+        assert "Traceback" in caught.value.trace
+
+
+def test_each_worker_is_prepared_once(way):
+    with gipc.Pool(workers=2, prepare=child.prepare) as pool:
+        assert set(pool.map(lambda_free_times, range(20))) == {1}
+
+
+def lambda_free_times(_):
+    return child.times_prepared()
+
+
+def test_a_pool_whose_workers_cannot_be_prepared_gives_up(way):
+    with gipc.Pool(workers=1, prepare=child.fail_to_prepare, first_delay=0.001,
+                   prepare_failures=2) as pool:
+        with pytest.raises(gipc.PoolBroken, match="end too often") as caught:
+            pool.call(abs, 1)
+        assert caught.value.exit_info.code == 9
+        with pytest.raises(gipc.PoolBroken) as caught:
+            pool.call(abs, 1)
+        assert caught.value.exit_info.code == 9
+        assert pool.stats().starts == 2
+
+
+def test_a_pool_whose_workers_cannot_be_started_gives_up(way):
+    argv = ["/nonexistent/program"]
+    with gipc.Pool(argv=argv, workers=1, first_delay=0.001) as pool:
+        with pytest.raises(gipc.PoolBroken, match="cannot be started") as caught:
+            pool.call(1)
+        assert isinstance(caught.value.__cause__, FileNotFoundError)
+        assert isinstance(caught.value, RuntimeError)
+
+
+def test_workers_retire_after_their_tasks(way):
+    with gipc.Pool(workers=1, retire_tasks=3) as pool:
+        found = pids(pool, 9)
+    assert [found[i] == found[i + 1] for i in range(8)] == [
+        True, True, False] * 2 + [True, True]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no statm")
+def test_workers_retire_by_their_memory(way):
+    with gipc.Pool(workers=1, retire_memory=1) as pool:
+        assert len(set(pids(pool, 3))) == 3
+    with gipc.Pool(workers=1, retire_memory=1 << 40) as pool:
+        assert len(set(pids(pool, 3))) == 1
+
+
+def test_least_workers_are_started_and_idle_ones_end(way):
+    with gipc.Pool(workers=3, least=1, idle=0.01) as pool:
+        way.wait_until(lambda: [w.state for w in pool.stats().workers] == [
+            "ready"])
+        list(pool.map(child.double, range(50)))
+        way.wait_until(lambda: len(pool.stats().workers) == 1)
+        (worker,) = pool.stats().workers
+        assert is_running(worker.pid)
+        assert worker.rss is None or worker.rss > 1 << 20
+
+
+def test_silent_workers_are_stopped(way, tmp_path):
+    import subprocess
+
+    path = str(tmp_path / "pid")
+    with gipc.Pool(workers=1, silence=0.2, dump=0.5, grace=60,
+                   stderr=subprocess.PIPE) as pool:
+        with pytest.raises(gipc.WorkerDied) as caught:
+            pool.call(child.hang, path)
+    assert caught.value.why == "silent"
+    # faulthandler has printed the stacks.
+    assert "pool_child.py" in caught.value.stderr
+
+
+def test_the_end_of_a_block_waits_and_an_error_stops(way, tmp_path):
+    note = str(tmp_path / "note")
+    with gipc.Pool(workers=2) as pool:
+        futures = [pool.submit(child.note, note, n) for n in range(20)]
+    assert all(f.done() for f in futures)
+    assert len(open(note).readlines()) == 20
+    with pytest.raises(gipc.PoolClosed):
+        pool.submit(abs, 1)
+    path = tmp_path / "pid"
+    with pytest.raises(KeyError), gipc.Pool(workers=1) as pool:
+        future = pool.submit(child.hang, str(path))
+        queued = pool.submit(abs, 1)
+        way.wait_until(path.exists)
+        raise KeyError
+    assert not is_running(int(path.read_text()))
+    for each in (future, queued):
+        with pytest.raises(gipc.PoolClosed):
+            each.result()
+
+
+def test_shutdown_as_of_an_executor(way, tmp_path):
+    path = tmp_path / "pid"
+    pool = gipc.Pool(workers=1)
+    running = pool.submit(child.hang, str(path))
+    queued = pool.submit(abs, 1)
+    way.wait_until(path.exists)
+    pool.shutdown(wait=False, cancel_futures=True)
+    way.wait_until(queued.cancelled)
+    assert not running.done()
+    running.cancel()
+    pool.shutdown()
+    pool.shutdown()
+    pool.stop()
+
+
+def test_a_pool_that_nobody_refers_to_stops_its_workers(way):
+    pool = gipc.Pool(workers=1)
+    pid = pool.call(os.getpid)
+    crew = pool._crew
+    del pool
+    way.wait_until(lambda: crew.is_over)
+    assert not is_running(pid)
+
+
+def test_a_pool_belongs_to_one_process(way):
+    with gipc.Pool(workers=1) as pool:
+        pid = pool.call(os.getpid)
+
+        def use():
+            for call in (pool.stats, pool.shutdown, lambda: pool.call(abs, 1)):
+                try:
+                    call()
+                except gipc.GIPCError as error:
+                    assert "belongs to process" in str(error)
+                else:
+                    os._exit(1)
+            pool.__exit__(None, None, None)
+
+        p = gipc.start_process(use)
+        p.join()
+        assert p.exitcode == 0
+        assert pool.call(os.getpid) == pid
+
+
+@pytest.mark.parametrize("options, error", [
+    ({"nonsense": 1}, "nonsense"),
+    ({"retire_task": 1}, "retire_task"),
+    ({"workers": -1}, "workers"),
+    ({"workers": 0}, "workers"),
+    ({"workers": 1.5}, "workers"),
+    ({"growth": 0.5}, "growth"),
+    ({"least": 9, "workers": 2}, "least"),
+    ({"poison": -1}, "poison"),
+    ({"idle": "x"}, "idle"),
+    ({"timeout": 0}, "timeout"),
+    ({"timeout": "x"}, "timeout"),
+    ({"retries": -1}, "retries"),
+    ({"priority": 0.5}, "priority"),
+    ({"retry_for": ["rain"]}, "retry_for"),
+    ({"umask": "x"}, "umask"),
+    ({"method": "magic"}, "method"),
+    ({"work": 5}, "work"),
+    ({"argv": ["x"], "prepare": abs}, "argv"),
+    ({"argv": "x y"}, "argv"),
+    ({"encoder": "rot13"}, "encoder"),
+])
+def test_a_wrong_option_names_itself(options, error):
+    with pytest.raises((TypeError, ValueError, gipc.GIPCError), match=error):
+        gipc.Pool(**options)
+
+
+def test_a_system_without_epoll(way, monkeypatch):
+    monkeypatch.setattr(_poll, "_new_epoll", None)
+    with gipc.Pool(workers=2, first_delay=0.001) as pool:
+        assert list(pool.map(child.double, range(50))) == list(range(0, 100, 2))
+        data = os.urandom(3_000_000)
+        assert pool.call(bytes, data) == data
+        with pytest.raises(gipc.WorkerDied):
+            pool.call(child.die)
+        assert pool.call(child.double, 2) == 4
+
+
+def test_no_task_is_lost_or_done_twice_while_workers_are_killed(way, tmp_path):
+    path = str(tmp_path / "notes")
+    count, kills = 600, 8
+    with gipc.Pool(workers=2, first_delay=0.001) as pool:
+        futures = [pool.submit(child.note, path, n) for n in range(count)]
+        for number in range(kills):
+            # When the next part of the tasks is done.
+            futures[number * count // kills].exception()
+            for worker in pool.stats().workers:
+                if worker.state == "ready":
+                    os.kill(worker.pid, 9)
+                    break
+        errors = [future.exception() for future in futures]
+    lost = {n for n, error in enumerate(errors) if error is not None}
+    assert all(type(errors[n]) is gipc.WorkerDied for n in lost)
+    assert len(lost) <= kills
+    with open(path) as file:
+        noted = [int(line) for line in file]
+    assert len(noted) == len(set(noted))
+    assert set(range(count)) - lost <= set(noted)
