@@ -2,11 +2,12 @@
 %{
 /* Sets the rules of a dictionary.  The error of a wrong one is its name: KeyError
  * for a name that is none, else ValueError. */
-static int read_rules(PyObject *given, gipc_rules *rules) {
+static int read_rules(PyObject *given, Py_ssize_t most, gipc_rules *rules) {
   PyObject *key, *value;
   Py_ssize_t position = 0;
   memset(rules, 0, sizeof(*rules));
   rules->size = sizeof(*rules);
+  rules->most = (size_t)most;
   while (PyDict_Next(given, &position, &key, &value)) {
     const char *name = PyUnicode_AsUTF8(key);
     double number = PyFloat_AsDouble(value);
@@ -34,14 +35,14 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *named) {
   gipc_rules rules;
   (void)named;
   if (!PyArg_ParseTuple(args, "O!nii", &PyDict_Type, &given, &most, &wake_read,
-                        &wake_write) ||
-      read_rules(given, &rules) < 0)
+                        &wake_write))
     return NULL;
   if (most <= 0 || most > INT_MAX / (Py_ssize_t)sizeof(Seat)) {
     PyErr_SetString(PyExc_ValueError, "most");
     return NULL;
   }
-  rules.most = (size_t)most;
+  if (read_rules(given, most, &rules) < 0)
+    return NULL;
   Pool *self = (Pool *)type->tp_alloc(type, 0);
   if (self == NULL)
     return NULL;

@@ -197,6 +197,13 @@ def test_a_pool_belongs_to_one_process(way):
         assert pool.call(os.getpid) == pid
 
 
+def test_more_workers_than_processors(way):
+    count = os.cpu_count() + 2
+    with gipc.Pool(workers=count, least=count) as pool:
+        way.wait_until(lambda: [w.state for w in pool.stats().workers] == [
+            "ready"] * count)
+
+
 @pytest.mark.parametrize("options, error", [
     ({"nonsense": 1}, "nonsense"),
     ({"retire_task": 1}, "retire_task"),
