@@ -757,7 +757,8 @@ typedef enum gipc_strategy {
 #define GIPC_RETRY_FAILED 4
 
 /* The rules of a pool, or of one service of a keeper.  0 is the default of
- * each; times are seconds, and a negative one is no limit. */
+ * each; times are seconds.  A negative idle, ready_within, silence, dump or
+ * grace is no limit. */
 typedef struct gipc_rules {
   size_t size; /* set by the caller: sizeof(gipc_rules); convention 8 */
   /* Pool */

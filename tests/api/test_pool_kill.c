@@ -71,7 +71,7 @@ static void no_task_is_lost_or_done_too_often(void **state) {
   gipc_pool_events events = pool_events;
   gipc_policy_stats stats = {.size = sizeof stats};
   ev_timer timer;
-  total = getenv("GIPC_TEST_LONG") != NULL ? MOST : many(10000, 1000);
+  total = getenv("GIPC_TEST_LONG") != NULL ? MOST : many(10000, 400);
   executions = mmap(NULL, (MOST + 1) * sizeof *executions,
                     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(executions != MAP_FAILED);
@@ -106,7 +106,7 @@ static void memory_and_descriptors_stay_flat(void **state) {
   gipc_pool *pool = new_pool("most=2 first_delay=0.001");
   size_t memory = 0;
   int fds = 0;
-  for (int round = 0; round < 40; round++) {
+  for (size_t round = 0; round < many(40, 14); round++) {
     for (int i = 0; i < 50; i++)
       put(pool, i % 25 == 0 ? "k" : i % 10 == 0 ? "b100000" : "e");
     run_until(got.count + 50);
