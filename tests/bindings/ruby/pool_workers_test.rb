@@ -166,6 +166,19 @@ class PoolWorkersTest < PoolTest
     assert_raises(Errno::ENOENT) { Gipc.alive }
   end
 
+  # child_worker.c answers with the bytes in reverse.
+  def test_workers_may_be_programs_in_c
+    program = "#{ENV.fetch("GIPC_TEST_PROGRAMS", "#{BUILD}/programs")}/child_worker"
+    {"worker" => false, "stdio" => true}.each do |argument, stdio|
+      pool = open_pool(2, argv: [program, argument], stdio: stdio, codec: :raw)
+      assert_equal %w[cba fed ihg], pool.map(%w[abc def ghi]).to_a
+      error = assert_raises(Gipc::WorkerDied) { pool.call("die") }
+      assert_equal 4, error.exit_info.code
+      assert_raises(Gipc::RemoteError) { pool.call("x" * 100) }
+      assert_nil pool.close
+    end
+  end
+
   def test_a_worker_that_breaks_the_protocol_costs_one_task
     script = <<~'RUBY'
       handle = Gipc.inherit("worker", codec: :raw)
