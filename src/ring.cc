@@ -16,12 +16,17 @@ namespace gipc {
 
 namespace {
 
-// glibc copies larger pieces with `rep movsb`, which some processors (AMD) do
-// at half the rate if the target lies a little above the source within a page.
+// glibc copies more than some KiB with `rep movsb`, which some processors (AMD)
+// do at a tenth of the rate if the target lies a few bytes above the source
+// within a page: 2 to 8 GB/s instead of 45.  A ring and a message often do.
 void copy(unsigned char *to, const unsigned char *from, size_t size) noexcept {
-  constexpr size_t piece = 2048;
-  for (; size > piece; size -= piece, to += piece, from += piece)
-    std::memcpy(to, from, piece);
+  constexpr size_t page = 4096, few = 64, piece = 2048;
+  size_t above =
+      (reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from)) %
+      page;
+  if (__builtin_expect(above != 0 && above < few, 0))
+    for (; size > piece; size -= piece, to += piece, from += piece)
+      std::memcpy(to, from, piece);
   std::memcpy(to, from, size);
 }
 
