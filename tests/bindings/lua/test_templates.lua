@@ -14,19 +14,24 @@ local function servers()
   return pids
 end
 
+-- Perhaps nobody reaps it.
+local function wait_until_ended(pid)
+  support.wait_until(function()
+    local file = io.open("/proc/" .. pid .. "/stat")
+    local state = file and file:read("*a"):match "%) (%a)"
+    if file then
+      file:close()
+    end
+    return state == nil or state == "Z"
+  end)
+end
+
 -- Kills children that nothing here waits for.
 local function kill(pids)
   local child = gipc.exec_process({ "kill", "-9", (unpack or table.unpack)(pids) })
   assert(child:join(10))
   for _, pid in ipairs(pids) do
-    support.wait_until(function()
-      local file = io.open("/proc/" .. pid .. "/stat")
-      local state = file and file:read("*a"):match "%) (%a)"
-      if file then
-        file:close()
-      end
-      return state == nil or state == "Z"
-    end)
+    wait_until_ended(pid)
   end
 end
 
@@ -207,14 +212,7 @@ return function(test_anywhere)
     child:kill()
     assert(child:join(10))
     for pid in pids:gmatch "%d+" do
-      support.wait_until(function()
-        local file = io.open("/proc/" .. pid .. "/stat")
-        local state = file and file:read("*a"):match "%) (%a)"
-        if file then
-          file:close()
-        end
-        return state == nil or state == "Z"
-      end)
+      wait_until_ended(pid)
     end
     r:close()
   end)
