@@ -38,7 +38,7 @@ examples := $(call programs_in,examples,*)
 bench := $(patsubst $(B)/tests/%,$(B)/%,$(call programs_in,bench,bench*))
 children := $(patsubst tests/programs/%.c,$(B)/programs/%,\
               $(wildcard tests/programs/*.c))
-matrix := $(addprefix $(B)/tests/matrix/,parent child)
+matrix := $(addprefix $(B)/tests/matrix/,parent child pool worker)
 demo := $(B)/tests/demo/demo
 demo_worker := $(B)/tests/demo/worker
 demo_shared := $(addprefix $(B)/tests/demo/,count.o message.o)
