@@ -21,10 +21,10 @@ end
 local function expect_reversed(pool)
   local tasks = {}
   for number = 1, 100 do
-    tasks[number] = "task " .. number
+    tasks[number] = assert(pool:submit("task " .. number))
   end
-  for number, result, err in pool:map(tasks) do
-    assert(assert(result, err) == tasks[number]:reverse(), result)
+  for number, task in ipairs(tasks) do
+    assert(assert(task:join()) == ("task " .. number):reverse(), "another result")
   end
   local large = ("0123456789abcdef"):rep(65536)
   assert(assert(pool:call(large)) == large:reverse(), "another large result")
