@@ -1,23 +1,39 @@
--- A pool of workers: each job goes to a free worker, and the results come in order.
+-- A few worker processes share the tasks.  One that ends its worker, takes too long or
+-- raises an error fails alone.
 local gipc = require "gipc"
 
-local pool = gipc.pool({ workers = 3, least = 3 }, function(number)
-  local sum = 0
-  for i = 0, number - 1 do
-    sum = sum + i * i
+local pool = gipc.pool({ workers = 3 }, function(number)
+  if number == -1 then
+    os.exit(3) -- as a worker that crashes
+  elseif number == -2 then
+    gipc.sleep(3600)
+  elseif number < 0 then
+    error("less than 0", 0)
   end
-  return sum
+  return number * number
 end)
 
-local number, total = 0, 0
-local function next_number()
-  number = number + 1
-  return number <= 100 and number or nil
+local numbers, sum = {}, 0
+for number = 0, 99 do
+  numbers[number + 1] = number
+end
+for _, square, err in pool:map(numbers) do
+  sum = sum + assert(square, err)
+end
+print(("%d"):format(sum))
+
+local function attempt(number, options)
+  local _, err = pool:call(number, options)
+  if err.class == "WorkerDied" then
+    print(number .. ": its worker ended with " .. err.exit.code)
+  elseif err.class == "TaskTimeout" then
+    print(number .. ": it took too long")
+  else
+    print(number .. ": " .. err.message)
+  end
 end
 
-for _, sum, err in pool:map(next_number) do
-  total = total + assert(sum, err)
-end
-print(pool:stats().workers .. " workers")
-print(("%d"):format(total))
+attempt(-1)
+attempt(-2, { timeout = 0.1 })
+attempt(-3)
 pool:stop()

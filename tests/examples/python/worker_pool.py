@@ -1,7 +1,8 @@
-"""Greenlets that share a few worker processes.  A worker that ends fails the one
-task that it had, and another one takes its place."""
+"""Greenlets that share a few worker processes.  A task that ends its worker, takes
+too long or raises fails alone."""
 
 import os
+import time
 
 import gevent
 
@@ -9,19 +10,26 @@ import gipc
 
 
 def work(number):
-    if number < 0:
+    if number == -1:
         os._exit(3)  # as a worker that crashes
-    return sum(i * i for i in range(number))
+    if number == -2:
+        time.sleep(3600)
+    if number < 0:
+        raise ValueError("less than 0")
+    return number * number
 
 
 with gipc.Pool(work, workers=3) as pool:
-    greenlets = [gevent.spawn(pool.call, number) for number in range(1, 101)]
+    greenlets = [gevent.spawn(pool.call, number) for number in range(100)]
     gevent.joinall(greenlets, raise_error=True)
-    print(pool.stats().starts, "workers")
     print(sum(greenlet.value for greenlet in greenlets))
 
-    for task in (-1, 10):
+    for number, timeout in (-1, None), (-2, 0.1), (-3, None):
         try:
-            print("task", task, "is", pool.call(task))
+            pool.call(number, timeout=timeout)
         except gipc.WorkerDied as error:
-            print(f"task {task}: its worker ended with {error.exit_info.code}")
+            print(f"{number}: its worker ended with {error.exit_info.code}")
+        except gipc.TaskTimeout:
+            print(f"{number}: it took too long")
+        except ValueError as error:
+            print(f"{number}: {error}")
