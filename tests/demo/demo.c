@@ -5,7 +5,7 @@
  * One thread and one loop, which waits for nothing but events.  The files:
  *
  *   demo            the course of events
- *   workers         the worker processes and their pipes: start reading here
+ *   workers         the pools of workers: start reading here
  *   worker.*        a worker in each language
  *   message         the messages between them
  *   count           what a worker does with a message
@@ -122,8 +122,8 @@ static void show_progress(demo *d, double elapsed) {
   int i;
 
   for (i = 0; i < d->crew.count; i++) {
-    bytes += d->crew.workers[i]->bytes;
-    messages += d->crew.workers[i]->messages;
+    bytes += d->crew.workers[i].bytes;
+    messages += d->crew.workers[i].messages;
   }
   screen_progress(&d->screen,
                   "round %" PRIu64 ", %.1f MB, %.0f messages/s, "
@@ -139,12 +139,10 @@ static void on_tick(void *user) {
   if (d->crew.is_going_home)
     return;
   show_progress(d, elapsed);
-  if (!d->has_killed && elapsed >= d->kill_after) {
-    d->has_killed = 1;
-    crew_kill_one(&d->crew);
-  }
+  if (!d->has_killed && elapsed >= d->kill_after)
+    d->has_killed = crew_kill_one(&d->crew);
   /* Until a worker has been killed there is work. */
-  if (d->has_killed && !d->crew.wants_kill && elapsed >= d->seconds)
+  if (d->has_killed && elapsed >= d->seconds)
     d->job.again = 0;
   if (job_is_finished(&d->job))
     crew_send_home(&d->crew);
@@ -179,7 +177,9 @@ static void start(demo *d) {
   d->crew.screen = &d->screen;
   d->crew.on_home = on_home;
   d->crew.user = d;
-  crew_start(&d->crew, d->programs, d->count);
+  d->crew.programs = d->programs;
+  d->crew.program_count = d->count;
+  crew_start(&d->crew);
   ticker_start(&d->ticker, d->loop, on_tick, d);
 }
 

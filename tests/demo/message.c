@@ -28,35 +28,19 @@ static void pack_number(msgpack_packer *p, const char *key, uint64_t number) {
   msgpack_pack_uint64(p, number);
 }
 
-void message_of_rule(msgpack_sbuffer *to, int unprintable_is_word) {
-  msgpack_packer p = begin(to);
-
-  msgpack_pack_map(&p, 1);
-  pack_text(&p, "unprintable is word");
-  if (unprintable_is_word)
-    msgpack_pack_true(&p);
-  else
-    msgpack_pack_false(&p);
-}
-
 void message_of_chunk(msgpack_sbuffer *to, const void *data, size_t size) {
   msgpack_packer p = begin(to);
 
   msgpack_pack_bin_with_body(&p, data, size);
 }
 
-void message_of_greeting(msgpack_sbuffer *to, const char *language) {
+void message_of_tally(msgpack_sbuffer *to, const tally *t,
+                      const char *language) {
   msgpack_packer p = begin(to);
 
-  msgpack_pack_map(&p, 1);
+  msgpack_pack_map(&p, 6);
   pack_text(&p, "language");
   pack_text(&p, language);
-}
-
-void message_of_tally(msgpack_sbuffer *to, const tally *t) {
-  msgpack_packer p = begin(to);
-
-  msgpack_pack_map(&p, 5);
   pack_number(&p, "bytes", t->bytes);
   pack_number(&p, "lines", t->lines);
   pack_number(&p, "words", t->words);
@@ -106,6 +90,18 @@ static int find_number(const msgpack_unpacked *u, const char *key,
   return 0;
 }
 
+static int find_language(const msgpack_unpacked *u,
+                         char language[LANGUAGE_SIZE]) {
+  const msgpack_object *o = find(u, "language");
+
+  if (o == NULL || o->type != MSGPACK_OBJECT_STR ||
+      o->via.str.size >= LANGUAGE_SIZE)
+    return -1;
+  snprintf(language, LANGUAGE_SIZE, "%.*s", (int)o->via.str.size,
+           o->via.str.ptr);
+  return 0;
+}
+
 static int find_kind(const msgpack_unpacked *u, const char *key,
                      uint32_t *kind) {
   const msgpack_object *o = find(u, key);
@@ -114,20 +110,6 @@ static int find_kind(const msgpack_unpacked *u, const char *key,
     if (is_text(o, kind_names[*kind]))
       return 0;
   return -1;
-}
-
-int message_to_rule(const void *message, size_t size, rule *r) {
-  msgpack_unpacked u;
-  const msgpack_object *o;
-  int result = unpack(&u, message, size);
-
-  o = result == 0 ? find(&u, "unprintable is word") : NULL;
-  if (o != NULL && o->type == MSGPACK_OBJECT_BOOLEAN)
-    rule_init(r, o->via.boolean);
-  else
-    result = -1;
-  msgpack_unpacked_destroy(&u);
-  return result;
 }
 
 int message_to_chunk(const void *message, size_t size, const void **data,
@@ -145,25 +127,13 @@ int message_to_chunk(const void *message, size_t size, const void **data,
   return result;
 }
 
-int message_to_greeting(const void *message, size_t size, char language[32]) {
-  msgpack_unpacked u;
-  const msgpack_object *o;
-  int result = unpack(&u, message, size);
-
-  o = result == 0 ? find(&u, "language") : NULL;
-  if (o != NULL && o->type == MSGPACK_OBJECT_STR && o->via.str.size < 32)
-    snprintf(language, 32, "%.*s", (int)o->via.str.size, o->via.str.ptr);
-  else
-    result = -1;
-  msgpack_unpacked_destroy(&u);
-  return result;
-}
-
-int message_to_tally(const void *message, size_t size, tally *t) {
+int message_to_tally(const void *message, size_t size, tally *t,
+                     char language[LANGUAGE_SIZE]) {
   msgpack_unpacked u;
   int result = unpack(&u, message, size);
 
-  if (result == 0 && (find_number(&u, "bytes", &t->bytes) < 0 ||
+  if (result == 0 && (find_language(&u, language) < 0 ||
+                      find_number(&u, "bytes", &t->bytes) < 0 ||
                       find_number(&u, "lines", &t->lines) < 0 ||
                       find_number(&u, "words", &t->words) < 0 ||
                       find_kind(&u, "first", &t->first) < 0 ||

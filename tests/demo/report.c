@@ -28,7 +28,7 @@ void report_workers(const crew *c) {
   printf("\nworker  language                 pid   files         MB  messages"
          "  messages/s  ended by\n");
   for (i = 0; i < c->count; i++) {
-    w = c->workers[i];
+    w = &c->workers[i];
     if (w->language[0] == '\0')
       continue; /* it never began */
     printf("%6d  %-18s  %8d  %6" PRIu64 "  %9.1f  %8" PRIu64 "  %10.0f  ",

@@ -1,5 +1,6 @@
 """A worker of the demo in Python; message.h describes the messages."""
 
+import os
 import platform
 
 try:
@@ -8,7 +9,9 @@ try:
 except ImportError as error:
     raise SystemExit(str(error))
 
+LANGUAGE = "Python " + platform.python_version()
 ODD = bytes(set(range(256)) - set(range(0x20, 0x7F)) - set(range(9, 14)))
+LEFT_OUT = b"" if "UNPRINTABLE_IS_WORD" in os.environ else ODD
 
 
 def kind(byte):
@@ -17,9 +20,10 @@ def kind(byte):
     return "space" if byte.isspace() else "word"
 
 
-def count(chunk, left_out):
-    text = chunk.translate(None, left_out)
+def count(chunk):
+    text = chunk.translate(None, LEFT_OUT)
     return {
+        "language": LANGUAGE,
         "bytes": len(chunk),
         "lines": text.count(b"\n"),
         "words": len(text.split()),
@@ -28,10 +32,4 @@ def count(chunk, left_out):
     }
 
 
-with gipc.inherit("demo", encoder="msgpack", decoder="msgpack") as demo:
-    demo.put({"language": "Python " + platform.python_version()})
-    messages = demo.messages()
-    for rule in messages:
-        left_out = b"" if rule["unprintable is word"] else ODD
-        for chunk in messages:
-            demo.put(count(chunk, left_out))
+gipc.serve(count, encoder="msgpack", decoder="msgpack")

@@ -4,12 +4,12 @@
 
 begin
   require "gipc"
-  DEMO = Gipc.inherit("demo", codec: :msgpack)
+  require "msgpack"
 rescue LoadError => e
   abort e.message
 end
 
-ODD = "^ -~\t-\r" # as String#delete takes them
+LEFT_OUT = ENV["UNPRINTABLE_IS_WORD"] ? "" : "^ -~\t-\r" # for String#delete
 
 def kind(byte)
   return "neither" if byte.nil?
@@ -17,19 +17,11 @@ def kind(byte)
   byte.match?(/\s/) ? "space" : "word"
 end
 
-def count(chunk, left_out)
-  text = left_out ? chunk.delete(left_out) : chunk
+Gipc.serve(codec: :msgpack) do |chunk|
+  text = chunk.delete(LEFT_OUT)
   {
-    "bytes" => chunk.bytesize, "lines" => text.count("\n"),
-    "words" => text.split.size, "first" => kind(text[0]),
-    "last" => kind(text[-1])
+    "language" => "Ruby #{RUBY_VERSION}", "bytes" => chunk.bytesize,
+    "lines" => text.count("\n"), "words" => text.split.size,
+    "first" => kind(text[0]), "last" => kind(text[-1])
   }
-end
-
-DEMO.put({ "language" => "Ruby #{RUBY_VERSION}" })
-begin
-  left_out = DEMO.get["unprintable is word"] ? nil : ODD
-  DEMO.each { |chunk| DEMO.put(count(chunk, left_out)) }
-rescue EOFError
-  # there was no work
 end

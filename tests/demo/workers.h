@@ -1,5 +1,5 @@
-/* The workers: programs in several languages, started, fed, replaced when they
- * die, sent home. */
+/* The workers: programs in several languages, each the worker of a pool of its
+ * own, which are fed until the work is done. */
 #ifndef DEMO_WORKERS_H
 #define DEMO_WORKERS_H
 
@@ -9,40 +9,35 @@
 #include <msgpack.h>
 
 #include "job.h"
+#include "message.h"
 #include "screen.h"
 
 typedef struct crew crew;
+typedef struct worker worker;
 
 /* How the worker of a language is run. */
 typedef struct program {
   char *name;     /* of the language */
   char *argv[16]; /* NULL follows the last one */
+  crew *crew;
+  gipc_pool *pool; /* NULL: it has ended */
+  worker *last;    /* that was started, or NULL */
+  int error;       /* of the last start */
 } program;
 
-typedef struct worker {
-  crew *crew;
-  const program *program;
+struct worker {
   int number;
   int pid;
-  gipc_process *process;
-  gipc_handle *pipe; /* chunks go out, tallies come in */
-  char language[32]; /* from its greeting; "" until then */
-  chunk_list sent;   /* without answer; answers come in this order */
-  chunk *refused;    /* read into buffer, but the queue was full */
-  int is_full;       /* wait for on_drain */
-  int has_exited;    /* it is gone when both have come: */
-  int has_ended;     /* the exit, and the end of the pipe */
+  char language[LANGUAGE_SIZE]; /* of its answers; "" until the first */
   double started;
   double seconds; /* from its start to its end */
   gipc_exit_info exit;
   uint64_t messages; /* answered */
   uint64_t files;    /* of which it counted the beginning */
   uint64_t bytes;
-  msgpack_sbuffer message; /* the chunk in buffer, or another message */
-  char buffer[CHUNK_SIZE];
-} worker;
+};
 
-enum { MAX_WORKERS = 16, MAX_REPLACED = 8 };
+enum { MAX_WORKERS = 16, MAX_STARTS = 64 };
 
 struct crew {
   struct ev_loop *loop;
@@ -51,25 +46,24 @@ struct crew {
   screen *screen;
   void (*on_home)(void *user); /* all have ended */
   void *user;
-  ev_idle feeder;
-  worker *workers[MAX_WORKERS + MAX_REPLACED]; /* the dead ones too */
+  program *programs;
+  int program_count;
+  int open;                   /* pools that have not ended */
+  worker workers[MAX_STARTS]; /* the dead ones too */
   int count;
-  int alive;
-  int left_out; /* that never began */
-  int replaced;
   int is_going_home;
-  int wants_kill;
-  double wants_kill_since;
   uint64_t resent; /* chunks that a dead worker had */
+  msgpack_sbuffer message;
+  char buffer[CHUNK_SIZE];
 };
 
-/* Starts one worker of each program, and skips those that cannot be started.
- * The caller sets the other members of c. */
-void crew_start(crew *c, const program programs[], int count);
+/* Starts a pool for each program.  One that cannot be run is left out.  The
+ * caller sets the members of c up to program_count. */
+void crew_start(crew *c);
 
-/* Kills one worker with SIGKILL, at the next moment when one has certainly not
- * finished its work. */
-void crew_kill_one(crew *c);
+/* Kills one worker that has a task with SIGKILL.  Returns 0 if there is none.
+ */
+int crew_kill_one(crew *c);
 
 /* Called after the last chunk: every worker ends, then on_home is called. */
 void crew_send_home(crew *c);
