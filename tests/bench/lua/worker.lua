@@ -1,5 +1,5 @@
 -- A worker of the benchmarks: measures what each line of its input asks for, as
--- `one_way peer=NAME size=BYTES count=COUNT`, and answers with a figure or null.
+-- `one_way peer=NAME size=BYTES count=COUNT` (the peer decides), and answers with a figure or null.
 local jobs = require "jobs"
 local luv = require "luv_peer"
 
@@ -24,6 +24,9 @@ local peers = {
   gipc_msgpack = function(count, message)
     return jobs.through_gipc(count, {}, jobs.plain, message)
   end,
+  gipc_pool = jobs.tasks,
+  recovering_gipc = jobs.recovering_gipc,
+  recovering_child = jobs.recovering_child,
 }
 
 for line in io.lines() do

@@ -159,6 +159,24 @@ POOLS = {
                    ("concurrent.futures", OURS, "futures"),
                    ("multiprocessing.Pool", OURS, "multiprocessing"),
                    ("loky", PACKAGES, "loky"), ("pebble", PACKAGES, "pebble"))},
+    "Ruby": {"gipc": (RUBY, "tasks", {"peer": "gipc_pool"}),
+             "parallel": (RUBY, "tasks", {"peer": "parallel"})},
+    "Lua": {"gipc": (LUA, "tasks", {"peer": "gipc_pool"})},
+}
+RECOVERIES = {
+    "Python": {name: (python(command, "pool_jobs"), "recovery", {"peer": peer})
+               for name, command, peer in (
+                   ("gipc", OURS, "gipc"), ("gipc child", OURS, "child"),
+                   ("fork", OURS, "fork"),
+                   ("concurrent.futures, a new pool", OURS, "futures"),
+                   ("pebble, a new pool", PACKAGES, "pebble"))},
+    "Ruby": {"gipc": (RUBY, "recovery", {"peer": "recovering_gipc", "size": 1}),
+             "gipc child": (RUBY, "recovery",
+                            {"peer": "recovering_child", "size": 1}),
+             "fork": (RUBY, "recovery", {"peer": "recovering_fork", "size": 1})},
+    "Lua": {"gipc": (LUA, "recovery", {"peer": "recovering_gipc", "size": 1}),
+            "gipc child": (LUA, "recovery",
+                           {"peer": "recovering_child", "size": 1})},
 }
 C_STARTS = {"gipc function": "gipc", "fork, waitpid": "fork",
             "gipc template": "gipc_template",
@@ -234,6 +252,7 @@ def tables(quick):
     works += [(f"pool, {name}", "thousand/s", with_arguments(POOLS, size=size))
               for name, size in (("small tasks", 64), ("100 KiB", 102400))
               if not (quick and size > 64)]
+    works += [("recovery from a killed worker", "ms", RECOVERIES)]
     for name, unit, languages in works:
         for language, peers in languages.items():
             yield language, name, unit, peers

@@ -79,3 +79,76 @@ ensure
   [writer, control].each(&:close)
   child.join
 end
+
+# ---- Pools --------------------------------------------------------------------
+
+# Tasks per second of two workers.
+def pool_tasks(message, count)
+  pool = Gipc::Pool.open(2) { |task| task }
+  pool.map([message] * 20).to_a # until both workers run
+  started = now
+  pool.map([message] * count).each { |_| nil }
+  count / (now - started)
+ensure
+  pool&.close
+end
+
+# It starts its workers for each map.
+def parallel_tasks(message, count)
+  require "parallel"
+  started = now
+  Parallel.map([message] * count, in_processes: 2) { |task| task }
+  count / (now - started)
+rescue LoadError
+  "null"
+end
+
+# Recoveries per second: run yields the process ID of a worker that has just done a
+# task, again and again; it is killed.
+def recoveries(count, run)
+  started = nil
+  left = count
+  run.call do |worker|
+    started ||= now
+    Process.kill(:KILL, worker)
+    return count / (now - started) if left.zero?
+
+    left -= 1
+  end
+end
+
+def recovering_gipc
+  pool = Gipc::Pool.open(1, retries: 1) { |_| Process.pid }
+  loop { yield pool.call(nil) }
+ensure
+  pool&.close
+end
+
+# A function child, without a pool.
+def recovering_child
+  loop do
+    mine, theirs = Gipc.pipe(duplex: true, codec: :raw)
+    child = Gipc.start_process(theirs) { |handle| handle.each { |_| handle.put("done") } }
+    mine.put("task")
+    mine.get
+    yield child.pid
+    child.join
+    mine.close
+  end
+end
+
+def recovering_fork
+  loop do
+    mine, theirs = UNIXSocket.pair
+    child = Process.fork do
+      mine.close
+      theirs.write("done") while theirs.readpartial(64)
+    end
+    theirs.close
+    mine.write("task")
+    mine.readpartial(64)
+    yield child
+    Process.wait(child)
+    mine.close
+  end
+end

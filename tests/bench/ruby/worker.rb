@@ -1,9 +1,10 @@
 # frozen_string_literal: true
 
 # A worker of the benchmarks: measures what each line of its input asks for, as
-# `one_way peer=NAME size=BYTES count=COUNT`, and answers with a figure or null.
+# `one_way peer=NAME size=BYTES count=COUNT` (the peer decides), and answers with a figure or null.
 
 require "gipc"
+require "socket"
 require_relative "jobs"
 
 PEERS = {
@@ -14,7 +15,12 @@ PEERS = {
   "gipc" => ->(bytes, count) { ours(bytes, :raw, count) },
   "gipc_many" => ->(bytes, count) { ours(bytes, :raw, whole(bytes, count), batch: true) },
   "gipc_marshal" => ->(bytes, count) { ours(bytes, :marshal, count) },
-  "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, whole(bytes, count), batch: true) }
+  "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, whole(bytes, count), batch: true) },
+  "gipc_pool" => ->(bytes, count) { pool_tasks(bytes, count) },
+  "parallel" => ->(bytes, count) { parallel_tasks(bytes, count) },
+  "recovering_gipc" => ->(_, count) { recoveries(count, method(:recovering_gipc)) },
+  "recovering_child" => ->(_, count) { recoveries(count, method(:recovering_child)) },
+  "recovering_fork" => ->(_, count) { recoveries(count, method(:recovering_fork)) }
 }.freeze
 
 $stdin.each_line do |line|
