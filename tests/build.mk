@@ -188,16 +188,17 @@ check:
 	+@$(build) check-programs
 	+@$(build) run-check
 
-# Read again when the packages are there.  The longest run first: the others run
-# beside it.
+# Read again when the packages are there.  The longest run first: all others run
+# beside it, which is no harm, as no test may depend on an idle machine.
 run-check:
 	@tests/bindings/surface.sh
 	@rm -rf $(B)/scenarios
 	@status=0; export $(call test_env,$(B)); \
-	  JOBS=$${JOBS:-$$(nproc)} tests/run $(c_checks) \
+	  JOBS=$${JOBS:-$$(nproc)} tests/run \
 	  $(filter %/python/run,$(binding_checks)) \
+	  $(c_checks) $(filter-out $(c_checks) %/launch/run %/matrix/run,$(checks)) \
 	  $(filter-out %/python/run,$(binding_checks)) \
-	  $(filter-out $(c_checks),$(checks)) || status=1; \
+	  $(filter %/launch/run %/matrix/run,$(checks)) || status=1; \
 	  tests/bindings/coverage.sh $(tested_languages) || status=1; exit $$status
 
 # Without the other languages, also where they are installed.
