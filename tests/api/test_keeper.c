@@ -29,6 +29,7 @@ static void services_start_in_order_when_those_before_are_ready(void **state) {
   end_keeper(keeper);
 }
 
+/* H55 */
 static void services_stop_in_reverse_order(void **state) {
   gipc_keeper *keeper = new_keeper(GIPC_ONE_FOR_ONE);
   add(keeper, "a", "w", "");
