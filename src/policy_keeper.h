@@ -10,8 +10,9 @@
 // - A reload starts a second process of the service, and stops the first one
 //   when the second is ready.
 //
-// A driver of a service that does not report readiness calls ready() right
-// after started().
+// - A service without `notify` does not report readiness: it is ready when it
+// is
+//   started.
 #pragma once
 
 #include "policy.h"
@@ -28,6 +29,7 @@ enum class Strategy : unsigned char { one_for_one, rest_for_one, all_for_one };
 
 struct ServiceRules {
   Restart restart = Restart::always;
+  bool notify = false; // it reports when it is ready
   LifeRules life;
   RestartRules restarts;
 };
@@ -74,6 +76,13 @@ public:
     return services_[service].kept;
   }
 
+  // Of any process, until another one is started in its slot.
+  const Life &process(Id id) const noexcept {
+    return lives_[lives_.slot_of(id)];
+  }
+  size_t service_of(Id process) const noexcept {
+    return lives_.slot_of(process) / 2;
+  }
   // It has to end, because it is restarted with its group.
   bool is_restarting(size_t service) const noexcept {
     return services_[service].restarting;

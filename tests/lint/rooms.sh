@@ -14,7 +14,7 @@ receiver sender
 watch orphaned
 handle blocking flush
 push
-inherit
+inherit notify
 options
 setup
 program
@@ -23,7 +23,8 @@ process detached
 wait fork exec
 template
 policy
-pool worker
+supervisor supervised
+pool worker keeper
 capi'
 
 bad=0
