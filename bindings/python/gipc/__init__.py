@@ -31,7 +31,7 @@ from ._reader import _GIPCReader as Reader
 from ._settings import Stats
 from ._template import Template
 from ._wait_many import wait
-from ._worker import serve
+from ._worker import alive, serve
 from ._writer import _GIPCWriter as _GIPCWriter
 from ._writer import _GIPCWriter as Writer
 from .errors import (
@@ -95,6 +95,7 @@ __all__ = [
     "WorkerDied",
     "WorkerStats",
     "Writer",
+    "alive",
     "exec_process",
     "features",
     "get_all_handles",

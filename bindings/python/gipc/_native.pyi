@@ -233,6 +233,8 @@ WHY_TIMED_OUT: Final[int]
 WHY_CANCELLED: Final[int]
 WHY_SILENT: Final[int]
 WHY_PROTOCOL: Final[int]
+WHY_RETIRED: Final[int]
+WHY_IDLE: Final[int]
 WHY_STOPPED: Final[int]
 WHY_GAVE_UP: Final[int]
 
