@@ -89,6 +89,7 @@ class Driver:
         self._by_fd: dict[int, tuple[Callable[[Any], None], Seat]] = {}
         self._events: set[Event] = set()  # of those that wait for a change
         self._driver: int | None = None  # its thread
+        self._greenlet: object = None  # or task
         self._start_error: Exception | None = None
         self._pid = _handle._pid
         self._do: dict[int, Callable[[Action], None]] = {
@@ -149,15 +150,22 @@ class Driver:
             try:
                 if condition():
                     break
-                if self._driver == get_ident() and not backend.cooperative:
-                    raise GIPCError(
-                        "a callback would wait for its own %s forever" % self.what
-                    )
+                self.check_waitable(backend)
                 if not await self.wait(event, backend, deadline):
                     return False
             finally:
                 self._events.discard(event)
         return True
+
+    def check_waitable(self, backend: Backend) -> None:
+        """A callback that waited for its own driver would do so forever."""
+        current = backend.current
+        if self._driver == get_ident() and (
+            current is None or current() is self._greenlet
+        ):
+            raise GIPCError(
+                "a callback would wait for its own %s forever" % self.what
+            )
 
     async def wait(
         self, event: Event, backend: Backend, deadline: Deadline
@@ -172,6 +180,7 @@ class Driver:
 
     async def drive(self, backend: Backend) -> None:
         self._driver = get_ident()
+        self._greenlet = backend.current and backend.current()
         ready: list[tuple[int, int]] = []
         try:
             while not self.is_over:
@@ -182,6 +191,7 @@ class Driver:
         finally:
             if self._pid == _handle._pid:
                 self._abandon()
+            self._greenlet = None
 
     def _step(self, ready: list[tuple[int, int]]) -> None:
         step, do = self.native.step, self._do

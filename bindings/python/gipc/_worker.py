@@ -9,13 +9,10 @@ import traceback
 from collections.abc import Iterable
 from typing import Any, Callable
 
-from . import _native
+from . import _native, _signs
 from ._program import inherit, stdio
 from ._types import Codec, Decoder, Encoder
 from .errors import RemoteError, RemoteTraceback
-
-# The handle of this worker, and its process.
-_current: tuple[Any, int] | None = None
 
 
 def serve(
@@ -62,13 +59,12 @@ def run(
 ) -> None:
     """Carries out tasks until the end of the stream.  work: None: a task is a
     call."""
-    global _current
     dump_on(dump_signal)
     if prepare is not None:
         prepare()
     get, put = handle.get, handle.put
     put(_native.worker_ready())
-    _current = handle, os.getpid()
+    _signs.worker = handle, os.getpid()
     while True:
         try:
             message = get()
@@ -86,7 +82,7 @@ def run(
         except BrokenPipeError:
             break  # the pool has ended
         del answer
-    _current = None
+    _signs.worker = None
     handle.close()
 
 
@@ -96,24 +92,6 @@ def dump_on(signal: int) -> None:
         import faulthandler
 
         faulthandler.register(signal, file=2, all_threads=True, chain=False)
-
-
-def alive() -> bool:
-    """Shows a sign of life, in a task of a pool, or a service, that has the rule
-    ``silence``.
-
-    :returns: False if this process is neither.
-
-    >>> alive()
-    False
-    """
-    if _current is None or _current[1] != os.getpid():
-        return False
-    try:
-        _current[0].put(_native.worker_alive())
-    except BrokenPipeError:
-        pass  # the pool has ended; so does its worker, after this task
-    return True
 
 
 def call_each(
