@@ -132,33 +132,3 @@ static PyType_Spec keeper_types[] = {
     {"gipc._native.Keeper", sizeof(Pool), 0, SHARED_TYPE, keeper_slots}};
 %}
 PyObject *check_rules(PyObject *module, PyObject *given);
-
-/* ---- Where the notices of a process come in -------------------------------- */
-
-%{
-static int notify_socket_new(gipc_notify_socket **s) {
-  return gipc_notify_socket_new(s);
-}
-
-static const char *notify_socket_address(gipc_notify_socket *s) {
-  return gipc_notify_socket_address(s);
-}
-
-static int notify_socket_fd(gipc_notify_socket *s) {
-  return gipc_notify_socket_fd(s);
-}
-
-static int notify_socket_receive(gipc_notify_socket *s, int process) {
-  return gipc_notify_socket_receive(s, process);
-}
-%}
-OBJECT(notify_socket, NotifySocket)
-%extend gipc_notify_socket {
-  ~gipc_notify_socket() { gipc_notify_socket_free($self); }
-}
-OUTPUT(gipc_notify_socket, s, SWIG_POINTER_OWN)
-OUTPUTS_OF(notify_socket_new)
-int notify_socket_new(gipc_notify_socket **s);
-const char *notify_socket_address(gipc_notify_socket *s);
-int notify_socket_fd(gipc_notify_socket *s);
-int notify_socket_receive(gipc_notify_socket *s, int process);

@@ -126,8 +126,6 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 /* See get.i. */
 %ignore gipc_get_into;
 %ignore gipc_read_ahead;
-/* See keeper.i. */
-%rename("$ignore", regextarget=1) "^gipc_notify_socket_";
 
 %include "../gipc.i"
 %include "lock.i"

@@ -165,7 +165,7 @@ class Keeping(Driver):
                     Change(kept.service.name, state, why, pid, info, error, stderr)
                 )
             except Exception:
-                sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+                sys.excepthook(*sys.exc_info())
 
     # ---- Processes ---------------------------------------------------------------
 

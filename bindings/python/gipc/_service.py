@@ -118,7 +118,8 @@ class Service:
             _check_arguments(argv is None, args, kwargs, handles)
             if restart != "never":
                 _check_passes_once(args, kwargs, handles)
-        self._target, self._args, self._kwargs = target, args, kwargs
+        self._target: Any = target
+        self._args, self._kwargs = args, kwargs
         self._argv, self._handles, self._method = argv, handles, method
 
     @property

@@ -24,7 +24,7 @@ def ready() -> bool:
     False
     """
     try:
-        _native.ready()
+        _native.report_ready()
     except FileNotFoundError:
         return False
     return True
@@ -48,7 +48,7 @@ def alive() -> bool:
             pass  # the pool has ended; so does its worker, after this task
         return True
     try:
-        _native.alive()
+        _native.report_alive()
     except FileNotFoundError:
         return False
     return True
