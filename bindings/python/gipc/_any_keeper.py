@@ -112,7 +112,7 @@ class AnyKeeper:
             raise GIPCError("the keeper was stopped")
         if kept.reload_error:
             raise GIPCError(
-                "service %r is not reloaded, its process runs on: the new one %s"
+                "service %r is not reloaded: its new process %s"
                 % (name, kept.reload_error)
             )
 
@@ -133,12 +133,7 @@ def _copy(error: GaveUp) -> GaveUp:
 
 def _named(services: Any) -> dict[str, Service]:
     if isinstance(services, Mapping):
-        for name, service in services.items():
-            _check(service)
-            if not isinstance(name, str):
-                raise TypeError("a service has a string as its name, not %r" % name)
-            service.name = name
-        services = services.values()
+        services = [_renamed(*item) for item in services.items()]
     named: dict[str, Service] = {}
     for service in sequence(services):
         _check(service)
@@ -147,6 +142,15 @@ def _named(services: Any) -> dict[str, Service]:
     if not named:
         raise ValueError("a keeper needs a service")
     return named
+
+
+def _renamed(name: Any, service: Any) -> Service:
+    _check(service)
+    if not isinstance(name, str):
+        raise TypeError("the name of a service is a string, not %r" % (name,))
+    renamed: Service = copy.copy(service)
+    renamed.name = name
+    return renamed
 
 
 def _check(service: object) -> None:

@@ -98,6 +98,7 @@ class _Kept:
         self.running = 0  # its processes
         self.starts = self.restarts = 0
         self.over = ""
+        self.start_error: Exception | None = None
         self.exit_info: ExitInfo | None = None
         self.why = ""
         self.stderr = ""
@@ -182,6 +183,7 @@ class Keeping(Driver):
                 address = _native.notify_socket_address(socket)
             process = service.start(self._start_function, address)
         except Exception as error:
+            kept.start_error = error
             self._start_failed(worker, error)
             self._report(kept, "not_started", error=error)
             return
@@ -259,7 +261,7 @@ class Keeping(Driver):
     def _gave_up(self, action: Action) -> None:
         kept = self.kept[action[7]]
         kept.over = "gave_up"
-        failed = self._start_error if action[5] else None
+        failed = kept.start_error if action[5] else None
         error = GaveUp(
             "service %r is given up: it %s"
             % (kept.service.name, _how_it_ended(kept, failed))
@@ -280,7 +282,7 @@ class Keeping(Driver):
 
     def _reload_failed(self, action: Action) -> None:
         kept = self.kept[action[7]]
-        failed = self._start_error if action[5] else None
+        failed = kept.start_error if action[5] else None
         self._end_reload(kept, _how_it_ended(kept, failed))
 
     def _end_reload(self, kept: _Kept, error: str) -> None:

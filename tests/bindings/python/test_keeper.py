@@ -47,9 +47,10 @@ def until(way, keeper, name, state="ready"):
 def test_a_service_is_restarted_with_a_growing_delay_and_given_up(way, tmp_path, log):
     path = tmp_path / "starts"
     service = Service(child.crash, (path, 7), first_delay=0.02, jitter=-1, limit=3)
-    with gipc.keep([service], on_change=log) as keeper:
+    with gipc.keep([Service(child.run), service], on_change=log) as keeper:
         with pytest.raises(gipc.GaveUp, match="'crash'.*exit code 7") as caught:
             keeper.wait()
+        assert keeper["run"].state == "ready"
         assert (caught.value.service, caught.value.exit_info.code) == ("crash", 7)
         assert keeper["crash"][:4] == ("crash", None, "gave_up", 3)
         with pytest.raises(gipc.GaveUp):
@@ -111,6 +112,7 @@ def test_a_service_starts_when_those_before_it_are_ready(way, tmp_path, log):
         until(way, keeper, "db", "starting")
         assert keeper["web"].state == "waiting"
         assert keeper["web"].pid is None
+        assert log == [("db", "starting")]
         go.touch()
         until(way, keeper, "web")
     order = [("db", "starting"), ("db", "ready"), ("web", "starting"),
@@ -242,10 +244,8 @@ def test_one_reload_at_a_time(way, tmp_path):
     ("all_for_one", [1, 1, 1]),
 ])
 def test_which_services_are_restarted_with_one(way, strategy, restarts):
-    services = {
-        name: Service(child.be_ready, notify=True, first_delay=0.001)
-        for name in "abc"
-    }
+    service = Service(child.be_ready, notify=True, first_delay=0.001)
+    services = {name: service for name in "abc"}
     with gipc.keep(services, strategy) as keeper:
         pids = [until(way, keeper, name) for name in "abc"]
         os.kill(pids[1], 9)
