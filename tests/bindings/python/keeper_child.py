@@ -8,6 +8,17 @@ import time
 import gipc
 
 
+# A program that knows nothing of gipc.
+SPEAKS_SD_NOTIFY = [sys.executable, "-c", """
+import os, socket, time
+address = os.environ["NOTIFY_SOCKET"]
+peer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+peer.connect("\\0" + address[1:] if address[0] == "@" else address)
+peer.send(b"STATUS=about to work\\nREADY=1")
+time.sleep(1000)
+"""]
+
+
 def note(path, *words):
     """Each line is written at once."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)

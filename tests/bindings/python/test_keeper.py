@@ -83,7 +83,7 @@ def test_one_that_is_given_up_has_its_last_lines_of_stderr(way):
     assert caught.value.stderr == "first line\nlast words\n"
 
 
-def test_when_a_service_is_restarted(way, tmp_path):
+def test_a_service_is_restarted_as_its_rule_says(way, tmp_path):
     path = [tmp_path / str(number) for number in range(3)]
     options = {"first_delay": 0.001, "jitter": -1}
     services = {
@@ -129,19 +129,9 @@ def test_one_that_is_not_ready_in_time_is_restarted(way, log):
     assert [c.why for c in log.of("run", "ended")] == ["not_ready"] * 2
 
 
-RAW = """
-import os, socket, time
-address = os.environ["NOTIFY_SOCKET"]
-peer = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-peer.connect("\\0" + address[1:] if address[0] == "@" else address)
-peer.send(b"STATUS=about to work\\nREADY=1")
-time.sleep(1000)
-"""
-
-
 @pytest.mark.parametrize("program", ["python", "systemd-notify"])
-def test_a_program_that_speaks_sd_notify(way, program, log):
-    argv = [sys.executable, "-c", RAW]
+def test_a_program_that_speaks_sd_notify_is_understood(way, program, log):
+    argv = child.SPEAKS_SD_NOTIFY
     if program != "python":
         if not shutil.which(program):
             pytest.skip("systemd-notify is not installed")
@@ -418,7 +408,8 @@ def test_a_system_without_epoll(way, monkeypatch):
 
 
 KEEPS = """
-import os, sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
 sys.path[:0] = sys.argv[2:]
 import gipc
 import keeper_child as child

@@ -34,6 +34,31 @@ async def test_a_service_is_restarted_and_given_up(tasks, tmp_path):
 
 
 @under_all
+async def test_a_service_is_restarted_as_its_rule_says(tasks, tmp_path):
+    path = [tmp_path / str(number) for number in range(3)]
+    options = {"first_delay": 0.001, "jitter": -1, "limit": 2}
+    services = {
+        "once": Service(child.crash, (path[0], 0), restart="on_failure", **options),
+        "never": Service(child.crash, (path[1], 5), restart="never", **options),
+    }
+    async with aio.keep(services) as keeper:
+        await keeper.wait()
+        assert [keeper[name].state for name in keeper] == ["finished"] * 2
+    failing = Service(child.crash, (path[2], 5), restart="on_failure", **options)
+    async with aio.keep([failing]) as keeper:
+        with pytest.raises(gipc.GaveUp):
+            await keeper.wait()
+    assert [len(child.noted(p)) for p in path] == [1, 1, 3]
+
+
+@under_all
+async def test_a_program_that_speaks_sd_notify_is_understood(tasks):
+    service = Service(argv=child.SPEAKS_SD_NOTIFY, name="p", notify=True)
+    async with aio.keep([service]) as keeper:
+        await ready(tasks, keeper, "p")
+
+
+@under_all
 async def test_coroutines_are_services(tasks):
     changes = []
     service = Service(child.be_ready_in_a_loop, name="web", notify=True)
