@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ._backend import Backend, Event
+from ._crew import Crew
 from ._outcome import Call
 
-if TYPE_CHECKING:
-    from ._any_pool import AnyPool
+
+class Submits(Protocol):
+    """What it uses of a pool."""
+
+    _crew: Crew
+
+    async def _submit(
+        self, backend: Backend, data: bytes, user: Any, options: tuple[Any, ...]
+    ) -> int: ...
+
+    def _result_of(self, action: Any) -> Any: ...
 
 
 class _Once:
@@ -31,7 +41,7 @@ class Mapping:
 
     def __init__(
         self,
-        pool: AnyPool,
+        pool: Submits,
         tasks: Iterator[bytes],
         options: tuple[Any, ...],
         window: int,

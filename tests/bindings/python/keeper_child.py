@@ -106,4 +106,4 @@ async def be_ready_in_a_loop():
         await trio.sleep_forever()
     import asyncio
 
-    await asyncio.sleep(1e6)
+    await asyncio.Event().wait()

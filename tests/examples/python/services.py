@@ -8,7 +8,7 @@ import gipc
 
 
 def store():
-    time.sleep(0.01)  # reads its files
+    # It reads its files.
     gipc.ready()  # only now the next service is started
     while gipc.alive():  # after 30 seconds of silence it is restarted
         time.sleep(1)
