@@ -165,8 +165,8 @@ class Keeping(Driver):
                 self._on_change(
                     Change(kept.service.name, state, why, pid, info, error, stderr)
                 )
-            except Exception:
-                sys.excepthook(*sys.exc_info())
+            except Exception as failed:
+                sys.excepthook(type(failed), failed, failed.__traceback__)
 
     # ---- Processes ---------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """What the services of the tests do; processes of any method import it."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -100,10 +101,10 @@ def write_environment(path):
 
 async def be_ready_in_a_loop():
     assert gipc.ready()
-    if "trio" in sys.modules:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
         import trio
 
         await trio.sleep_forever()
-    import asyncio
-
     await asyncio.Event().wait()

@@ -108,7 +108,8 @@ def test_a_service_starts_when_those_before_it_are_ready(way, tmp_path, log):
         Service(child.run, name="web"),
     ]
     with gipc.keep(services, on_change=log) as keeper:
-        until(way, keeper, "db", "starting")
+        way.wait_until(lambda: log)
+        assert keeper["db"].state == "starting"
         assert keeper["web"].state == "waiting"
         assert keeper["web"].pid is None
         assert log == [("db", "starting")]

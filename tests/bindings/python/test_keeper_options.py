@@ -1,5 +1,6 @@
 """Keepers: wrong arguments, and programs of their own."""
 
+import signal
 import subprocess
 import sys
 
@@ -44,6 +45,44 @@ def test_a_program_that_ends_leaves_no_service(tmp_path, loop, number):
         support.wait_until(lambda: not any(map(is_running, pids)))
         assert p.returncode == -number
         assert (b"KeyboardInterrupt" in p.stderr.read()) == (number == 2)
+
+
+INTERRUPTED = """
+import os, signal, sys
+from time import sleep
+sys.path[:0] = sys.argv[2:]
+import gipc
+import keeper_child as child
+if sys.argv[1] == "gevent":
+    from gevent import sleep
+    sleep(0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def on_change(change):
+    if change.state == "stopping":
+        print("stopping", flush=True)
+
+services = [gipc.Service(child.ignore_term, (os.devnull,), grace=0.2, notify=True)]
+keeper = gipc.keep(services, on_change=on_change)
+while keeper["ignore_term"].state != "ready":
+    sleep(0.001)
+try:
+    keeper.stop()
+    print("not interrupted")
+except KeyboardInterrupt:
+    keeper.stop()
+    print(keeper["ignore_term"].state, keeper["ignore_term"].exit_info.signal)
+"""
+
+
+@pytest.mark.parametrize("loop", ["gevent", "plain"])
+def test_an_interrupted_stop_goes_on(tmp_path, loop):
+    script = support.write_program(tmp_path, INTERRUPTED)
+    with subprocess.Popen([sys.executable, script, loop, *sys.path], text=True,
+                          stdout=subprocess.PIPE) as p:
+        assert p.stdout.readline() == "stopping\n"
+        p.send_signal(signal.SIGINT)
+        assert p.communicate(timeout=60)[0] == "stopped 9\n"
 
 
 @pytest.mark.parametrize("options, error", [
