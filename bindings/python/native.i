@@ -133,6 +133,7 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 %init %{
   add_types(m, lock_types, sizeof(lock_types) / sizeof(*lock_types));
   add_types(m, pool_types, sizeof(pool_types) / sizeof(*pool_types));
+  add_types(m, keeper_types, sizeof(keeper_types) / sizeof(*keeper_types));
 %}
 
 %{
@@ -425,4 +426,5 @@ int template_start(gipc_template *t, const void *data, size_t size,
 PyObject *template_serve(PyObject *module);
 
 %include "pool.i"
+%include "keeper.i"
 %include "module.i"

@@ -18,7 +18,8 @@ typedef struct Seat { /* of a worker */
   uint64_t worker;    /* 0: free */
   PyObject *handle;   /* keeps h open */
   gipc_handle *h;     /* NULL: its stream has ended */
-  int fd, pid;
+  int fd, write_fd; /* two, if they are the streams of a launcher */
+  int pid;
   uint64_t task; /* that it has, or 0 */
   int is_blocked, again;
 } Seat;
@@ -161,17 +162,18 @@ static int finish_task(Pool *self, const gipc_action *action) {
   return result;
 }
 
-/* (kind, worker, why, whether it has a task, pid, error, exit) */
+/* (kind, worker, why, whether it has a task, pid, error, exit, service) */
 static int other_action(Pool *self, const gipc_action *action) {
   Seat *seat = seat_of(self, action->worker);
   PyObject *exit = exit_of(action);
   if (exit == NULL)
     return -1;
   return add_action(
-      self, Py_BuildValue("iKiiiiN", action->kind,
+      self, Py_BuildValue("iKiiiiNn", action->kind,
                           (unsigned long long)action->worker, action->why,
                           seat != NULL && action->worker != 0 && seat->task != 0,
-                          action->pid, action->error, exit));
+                          action->pid, action->error, exit,
+                          (Py_ssize_t)action->service));
 }
 
 /* Carries out what the policy wants now. */

@@ -125,6 +125,7 @@ static PyObject *pool_started(PyObject *object, PyObject *const *args,
   seat->handle = args[2];
   seat->h = (gipc_handle *)h;
   seat->fd = gipc_fd(seat->h, GIPC_READ);
+  seat->write_fd = gipc_fd(seat->h, GIPC_WRITE);
   seat->pid = pid;
   (void)!gipc_policy_started(self->policy, worker, pid, now());
   if (act_and_wake(self) < 0)
@@ -213,7 +214,8 @@ static int receive_ready(Pool *self, PyObject *ready) {
       return -1;
     size_t at = 0;
     while (at < self->most &&
-           (self->seats[at].h == NULL || self->seats[at].fd != fd))
+           (self->seats[at].h == NULL ||
+            (self->seats[at].fd != fd && self->seats[at].write_fd != fd)))
       ++at;
     int result = 0;
     char bytes[64];

@@ -29,12 +29,14 @@ from ._program import exec_process, inherit, stdio
 from ._reader import _GIPCReader as _GIPCReader
 from ._reader import _GIPCReader as Reader
 from ._settings import Stats
+from ._signs import alive, ready
 from ._template import Template
 from ._wait_many import wait
 from ._worker import serve
 from ._writer import _GIPCWriter as _GIPCWriter
 from ._writer import _GIPCWriter as Writer
 from .errors import (
+    GaveUp,
     GIPCBadHandles,
     GIPCClosed,
     GIPCError,
@@ -53,7 +55,10 @@ from .errors import (
 
 if _TYPE_CHECKING:
     from ._any_pool import PoolStats, WorkerStats
+    from ._keeper import Keeper, keep
+    from ._keeping import Change, ServiceStats
     from ._pool import Pool
+    from ._service import Service
 
 # The version of upstream gipc whose programs run unchanged.
 _UPSTREAM = "1.8.0"
@@ -70,6 +75,7 @@ version = version_of_library()
 
 # Without open: "from gipc import *" must not replace the built-in function.
 __all__ = [
+    "Change",
     "Duplex",
     "ExitInfo",
     "GIPCBadHandles",
@@ -81,6 +87,8 @@ __all__ = [
     "GIPCTimeout",
     "GIPCTooBig",
     "GIPCTruncated",
+    "GaveUp",
+    "Keeper",
     "Pool",
     "PoolBroken",
     "PoolClosed",
@@ -89,17 +97,22 @@ __all__ = [
     "Program",
     "Reader",
     "RemoteError",
+    "Service",
+    "ServiceStats",
     "Stats",
     "TaskTimeout",
     "Template",
     "WorkerDied",
     "WorkerStats",
     "Writer",
+    "alive",
     "exec_process",
     "features",
     "get_all_handles",
     "inherit",
+    "keep",
     "pipe",
+    "ready",
     "serve",
     "set_exit_timeout",
     "start_process",
@@ -109,9 +122,14 @@ __all__ = [
 ]
 
 _LATER = {
+    "Change": "_keeping",
+    "Keeper": "_keeper",
     "Pool": "_pool",
     "PoolStats": "_any_pool",
+    "Service": "_service",
+    "ServiceStats": "_keeping",
     "WorkerStats": "_any_pool",
+    "keep": "_keeper",
 }
 
 

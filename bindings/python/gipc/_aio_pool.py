@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._any_pool import AnyPool, Retry
-from ._mapping import Mapping, bar_of
+from ._mapping import Mapping
 from ._tasks import running_backend
 
 if TYPE_CHECKING:
@@ -57,13 +57,14 @@ class Pool(AnyPool):
         priority: int | None = None,
         retries: int | None = None,
         retry_for: Iterable[Retry] | None = None,
+        chunksize: int = 1,
     ) -> AsyncIterator[Any]:
         """Iterates over the results, with ``async for``, as
         :meth:`gipc.Pool.map`."""
         options = self._options(timeout, priority, retries, retry_for)
-        tasks = self._tasks(args)
-        bar = bar_of(progress, args[-1])
-        return _Results(Mapping(self, tasks, options, window, ordered, bar))
+        return _Results(
+            self._mapping(args, chunksize, options, window, ordered, progress)
+        )
 
     async def stop(self, grace: float | None = 0) -> None:
         """Ends the pool, and waits until the workers have ended, as

@@ -7,14 +7,17 @@ import os
 import pickle
 import signal
 from collections.abc import Iterable, Iterator, Sequence
+from inspect import signature
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Optional
 
 from . import _codec, _native, _worker
 from ._any_process import AnyProcess
 from ._backend import Backend
 from ._crew import Crew
+from ._mapping import Mapping, bar_of
 from ._native import WHY_DONE, WHY_FAILED
-from ._options import Start
+from ._options import Start, names_of, refuse
 from ._outcome import Call, result_of
 from ._process import _popen_class, start_process
 from ._program import _checked, exec_process
@@ -70,6 +73,22 @@ class PoolStats(NamedTuple):
     workers: tuple[WorkerStats, ...]
 
 
+def _split(
+    given: dict[str, Any], is_program: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a start, and the rules."""
+    start = names_of("exec_process" if is_program else "start_process")
+    start.remove("name")
+    own = [*signature(AnyPool).parameters, *_RULES, *start]
+    own.remove("options")
+    for name in given:
+        if name not in own:
+            refuse(name, "Pool", own)
+    given = {k: v for k, v in given.items() if v is not None}
+    rules = {name: given.pop(name) for name in _RULES if name in given}
+    return given, rules
+
+
 class _Owner:
     """Stops the workers of a pool that nobody refers to any more."""
 
@@ -123,15 +142,12 @@ class AnyPool:
         decoder: Decoder = "default",
         **options: Unpack[PoolOptions],
     ):
-        given: dict[str, Any] = dict(options)
-        rules = {
-            name: given.pop(name)
-            for name in list(given)
-            if name in _RULES
-        }
-        rules = {k: v for k, v in rules.items() if v is not None}
-        if work is not None and not callable(work):
-            raise TypeError("`work` must be callable, not %r" % (work,))
+        given, rules = _split(dict(options), argv is not None)
+        for name, function in ("work", work), ("prepare", prepare):
+            if function is not None and not callable(function):
+                raise TypeError(
+                    "`%s` must be callable, not %r" % (name, function)
+                )
         if argv is not None and (work is not None or prepare is not None):
             raise TypeError("argv: the program has a work and prepare of its own")
         self._defaults = (
@@ -222,15 +238,48 @@ class AnyPool:
         data: Any = arguments[0] if encode is None else encode(arguments[0])
         return data if data.__class__ is bytes else bytes(memoryview(data))
 
-    def _tasks(self, arguments: tuple[Any, ...]) -> Iterator[bytes]:
-        """The bytes of the tasks of a map()."""
+    def _tasks(self, arguments: tuple[Any, ...], size: int) -> Iterator[bytes]:
+        """The bytes of the tasks of a map(), with `size` calls in each."""
+        with naming("chunksize"):
+            if integer(size) < 1:
+                raise ValueError("it must be 1 or more, not %r" % size)
+            if size > 1 and not self._takes_calls:
+                raise ValueError("the tasks of this pool are not calls")
         if not self._takes_calls:
-            (items,) = arguments
-            return (self._data((item,), {}) for item in items)
-        function, *iterables = arguments
+            if len(arguments) != 1:
+                raise TypeError("map() of this pool needs one iterable")
+            return (self._data((item,), {}) for item in arguments[0])
+        function, *iterables = arguments or (None,)
         if not iterables:
             raise TypeError("map() needs a function and an iterable")
-        return (self._data((function, *items), {}) for items in zip(*iterables))
+        if not callable(function):
+            raise TypeError("%r is not callable" % (function,))
+        calls = zip(*iterables)
+        if size == 1:
+            return (self._data((function, *items), {}) for items in calls)
+        chunks = iter(lambda: list(islice(calls, size)), [])
+        each = _worker.call_each
+        return (self._data((each, function, chunk), {}) for chunk in chunks)
+
+    def _mapping(
+        self,
+        arguments: tuple[Any, ...],
+        size: int,
+        options: tuple[Any, ...],
+        window: int | None,
+        ordered: bool,
+        progress: Any,
+    ) -> Mapping:
+        """The results of a map()."""
+        tasks = self._tasks(arguments, size)
+        if window is None:
+            window = self._window
+        with naming("window"):
+            if integer(window) < 1:
+                raise ValueError("it must be 1 or more, not %r" % window)
+        with naming("progress"):
+            bar = bar_of(progress, arguments[-1])
+        return Mapping(self, tasks, options, window, ordered, bar, size > 1)
 
     def stats(self) -> PoolStats:
         """The counters of the pool.
@@ -330,7 +379,9 @@ def _crew(start: _Starter, rules: dict[str, Any], most: int) -> Crew:
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise TypeError("expected a number, not %r" % (value,))
     try:
-        return Crew(start, rules, most, start.dump_signal)
+        return Crew(
+            start, rules, most, start.dump_signal, start.is_launcher
+        )
     except (KeyError, ValueError) as error:
         name = error.args[0]
         raise ValueError(
@@ -357,14 +408,23 @@ class _Starter:
             argv = _checked(argv)
         self._argv, self._method, self._options = argv, method, options
         caller = "start_process" if argv is None else "exec_process"
-        Start(caller, options)
+        checked = Start(caller, options)
+        pipes = checked.is_pipe("stdin"), checked.is_pipe("stdout")
+        #: The program is behind one, and uses its standard streams.
+        self.is_launcher = argv is not None and all(pipes)
+        if any(pipes) and not self.is_launcher:
+            raise ValueError(
+                "stdin, stdout: nothing would use this pipe; with argv, both "
+                "are pipes, for a program behind a launcher"
+            )
         _popen_class(method)
         self.dump_signal = int(signal.SIGUSR1) if "silence" in rules else 0
 
     def __call__(self, worker: int, handle: Any) -> AnyProcess:
         options = self._options
         if self._argv is not None:
-            return exec_process(self._argv, {"worker": handle}, **options)
+            handles = {} if handle is None else {"worker": handle}
+            return exec_process(self._argv, handles, **options)
         arguments = (
             handle, self._work, self._prepare, *self.codecs, self.dump_signal
         )

@@ -1,81 +1,60 @@
-"""The driver of a pool: starts and stops the workers, as the policy in the library
-decides, and waits for them on any backend."""
+"""The driver of a pool: its workers, and their handles."""
 
 from __future__ import annotations
 
-import errno
-import os
-import weakref
-from signal import SIGKILL, SIGTERM
-from threading import get_ident
+from signal import SIGCONT, SIGTERM
 from typing import Any, Callable
 
 from . import _handle, _native
-from ._any_process import AnyProcess
-from ._backend import Backend, Event
+from ._adopt import adopted
+from ._any_process import AnyProcess, exit_info_of
 from ._deadline import monotonic
+from ._driver import Action, Driver, Seat
 from ._native import (
     ACTION_BLOCKED,
     ACTION_DRAINED,
-    ACTION_DUMP,
-    ACTION_FINISH,
     ACTION_GAVE_UP,
-    ACTION_KILL,
-    ACTION_READY_FD,
-    ACTION_START,
-    ACTION_STOP,
-    ACTION_STOPPED,
     ACTION_STREAM_ENDED,
     ACTION_WRITTEN,
+    READ,
+    WHY_GAVE_UP,
+    WHY_IDLE,
+    WHY_RETIRED,
+    WHY_STOPPED,
+    WRITE,
 )
 from ._pipe import adopt_handle, handle_classes
-from ._poll import Poll
-from ._types import Deadline
-from .errors import GIPCError, GIPCStatusLost, PoolBroken, PoolClosed
+from .errors import GIPCError, PoolBroken, PoolClosed
 
 # Seconds in which a process ends whose stream has ended; then it is stopped.
 _ENDS_WITHIN = 2.0
-# Where there are no pidfds: how often the exit status is asked for.
-_POLLED_EVERY = 0.01
-_TAIL = 4096  # bytes of stderr that are kept
 _TAILS = 64  # of workers that have ended
+# A worker without a task that is stopped for these waits for its stream.
+_BY_END_OF_STREAM = (WHY_RETIRED, WHY_IDLE, WHY_STOPPED, WHY_GAVE_UP)
 
-Action = Any  # a tuple, whose first item is its kind; see pool.i
-_crews: weakref.WeakSet[Crew] = weakref.WeakSet()
 
-
-class _Seat:
+class _Seat(Seat):
     """A worker that was started."""
 
-    def __init__(self, worker: int, handle: _native.Handle, process: AnyProcess):
-        self.worker = worker
+    def __init__(
+        self,
+        worker: int,
+        process: AnyProcess,
+        dump_signal: int,
+        handle: _native.Handle,
+    ):
+        super().__init__(worker, process, dump_signal)
         self.handle = handle
-        self.process = process
-        self.fd = -1
-        self.sentinel = process._get_popen().sentinel
-        self.stderr: int | None = None
-        self.tail = b""
-        self.check_at: float | None = None
-
-    def send(self, number: int) -> None:
-        try:
-            self.process._get_popen().signal(number)
-        except OSError:
-            pass  # its user is another one: the next signal is SIGKILL
-
-    def read_stderr(self) -> bool:
-        """Keeps its end; False when the stream has ended."""
-        assert self.stderr is not None
-        try:
-            data = os.read(self.stderr, 65536)
-        except BlockingIOError:
-            return True
-        self.tail = (self.tail + data)[-_TAIL:]
-        return bool(data)
+        self.fd = _native.fd(handle, READ)
+        # Another one, if the handle is the standard streams of a launcher.
+        self.write_fd = _native.fd(handle, WRITE)
 
 
-class Crew:
+class Crew(Driver):
     """The workers of a pool."""
+
+    what = "pool"
+    native: _native.Pool
 
     def __init__(
         self,
@@ -83,60 +62,26 @@ class Crew:
         rules: dict[str, float],
         most: int,
         dump_signal: int,
+        is_launcher: bool,
     ):
-        self._wake = os.pipe()
-        try:
-            for fd in self._wake:
-                os.set_blocking(fd, False)
-            self.native = _native.Pool(rules, most, *self._wake)
-        except BaseException:
-            for fd in self._wake:
-                os.close(fd)
-            raise
+        super().__init__(
+            lambda read, write: _native.Pool(rules, most, read, write)
+        )
         self.most = most
         self.broken: PoolBroken | None = None
-        self.is_over = False
         self._start_worker = start_worker
         self._dump_signal = dump_signal
-        self._poll = Poll()
-        self._poll.add(self._wake[0])
-        self._seats: dict[int, _Seat] = {}
-        self._by_fd: dict[int, tuple[Callable[[_Seat], None], _Seat]] = {}
+        self._is_launcher = is_launcher
         self._tails: dict[int, str] = {}
-        self._events: set[Event] = set()  # of those that wait for the pool
-        self._driver: int | None = None  # its thread
-        self._start_error: Exception | None = None
-        self._pid = _handle._pid
-        self._do: dict[int, Callable[[Action], None]] = {
-            ACTION_START: self._start,
-            ACTION_STOP: self._stop,
-            ACTION_KILL: lambda action: self._signal(action[1], SIGKILL),
-            ACTION_DUMP: self._dump,
+        self._do.update({
             ACTION_DRAINED: lambda action: self._set_events(),
             ACTION_GAVE_UP: self._gave_up,
-            ACTION_STOPPED: self._stopped,
             ACTION_STREAM_ENDED: self._stream_ended,
-            ACTION_READY_FD: self._ready_fd,
             ACTION_BLOCKED: lambda action: self._set_writing(action[1], True),
             ACTION_WRITTEN: lambda action: self._set_writing(action[1], False),
-        }
-        _crews.add(self)
+        })
 
     # ---- What the pool calls -------------------------------------------------
-
-    def start(self, backend: Backend) -> None:
-        """Starts the driver, once."""
-        self.check_process()
-        if self._driver is None and not self.is_over:
-            self._driver = 0
-            backend.start_driver(self.drive)
-
-    def check_process(self) -> None:
-        if self._pid != _handle._pid:
-            raise GIPCError(
-                "the pool belongs to process %d, and cannot be used in process "
-                "%d" % (self._pid, _handle._pid)
-            )
 
     def submit(self, data: bytes, user: Any, options: tuple[Any, ...]) -> int:
         """The number of the task, or 0: the queue is full.  user.finish() gets
@@ -156,145 +101,49 @@ class Crew:
         error.__cause__ = self.broken.__cause__
         return error
 
-    def stop(self, grace: float) -> None:
-        if not self.is_over and self._pid == _handle._pid:
-            self.native.stop(grace)
-            if self._driver is None:  # it was never used
-                for action in self.native.step([]):
-                    self._do[action[0]](action)
-
-    async def wait_until(
-        self, condition: Callable[[], object], backend: Backend, deadline: Deadline
-    ) -> bool:
-        """Waits until a condition, which may change with the room in the queue
-        and at the end of the pool.  False when the deadline has passed."""
-        while not condition():
-            event = backend.new_event()
-            self._events.add(event)
-            try:
-                if condition():
-                    break
-                if self._driver == get_ident() and not backend.cooperative:
-                    raise GIPCError(
-                        "a callback of a task would wait for the pool forever"
-                    )
-                if not await self.wait(event, backend, deadline):
-                    return False
-            finally:
-                self._events.discard(event)
-        return True
-
-    async def wait(
-        self, event: Event, backend: Backend, deadline: Deadline
-    ) -> bool:
-        """Waits for an event that the driver sets."""
-        if not backend.cooperative or self._driver == get_ident():
-            return await event.wait(deadline)
-        with backend.waiting_for_thread():
-            return await event.wait(deadline)
-
     def tail(self, worker: int) -> str:
         return self._tails.get(worker, "")
 
-    # ---- The driver ------------------------------------------------------------
-
-    async def drive(self, backend: Backend) -> None:
-        self._driver = get_ident()
-        ready: list[tuple[int, int]] = []
-        try:
-            while not self.is_over:
-                self._step(ready)
-                if self.is_over:
-                    break
-                ready = await self._poll.wait(backend, self._next_time())
-        finally:
-            if self._pid == _handle._pid:
-                self._abandon()
-
-    def _step(self, ready: list[tuple[int, int]]) -> None:
-        step, do = self.native.step, self._do
-        actions = step(ready)
-        while actions:
-            for action in actions:
-                if action[0] == ACTION_FINISH:
-                    action[1].finish(action)
-                else:
-                    do[action[0]](action)
-            actions = None  # what it refers to is not kept
-            if self.is_over:
-                return
-            actions = step([])
-        if any(seat.check_at is not None for seat in self._seats.values()):
-            self._check()
-
-    def _next_time(self) -> float | None:
-        times = [
-            seat.check_at
-            for seat in self._seats.values()
-            if seat.check_at is not None
-        ]
-        time = self.native.next_time()
-        if time is not None:
-            times.append(time)
-        return min(times, default=None)
-
-    def _abandon(self) -> None:
-        """The driver ends before the pool, with its loop."""
-        if self.is_over:
-            return
-        self.native.stop(0)
-        while not self.is_over:
-            self._step([])
-            for seat in list(self._seats.values()):
-                seat.send(SIGKILL)
-                seat.process.join()
-                self._process_ended(seat)
-
-    # ---- Actions -----------------------------------------------------------------
+    # ---- Workers ---------------------------------------------------------------
 
     def _start(self, action: Action) -> None:
         worker = action[1]
+        try:
+            start = self._launch if self._is_launcher else self._start_with_handle
+            process, handle = start(worker)
+        except Exception as error:
+            self._start_failed(worker, error)
+            return
+        seat = _Seat(worker, process, self._dump_signal, handle)
+        self._seats[worker] = seat
+        self.native.started(worker, process._get_popen().pid, handle)
+        self._poll.add(seat.fd)
+        self._watch_process(seat)
+
+    def _start_with_handle(
+        self, worker: int
+    ) -> tuple[AnyProcess, _native.Handle]:
         handle, theirs = _native.pipe_duplex()
         passed = adopt_handle(handle_classes, theirs, None, None)
         try:
-            process = self._start_worker(worker, passed)
-        except Exception as error:
-            self._start_error = error
-            number = getattr(error, "errno", None) or errno.EIO
-            self.native.start_failed(worker, -number)
+            return self._start_worker(worker, passed), handle
+        except BaseException:
             if not passed.closed:
                 passed.abort()
-            return
-        seat = self._seats[worker] = _Seat(worker, handle, process)
-        seat.fd = self.native.started(worker, process._get_popen().pid, handle)
-        self._poll.add(seat.fd)
-        if seat.sentinel is None:
-            seat.check_at = monotonic() + _POLLED_EVERY
-        else:
-            self._watch(seat.sentinel, self._process_ended, seat)
-        if process.stderr is not None:
-            seat.stderr = process.stderr.fileno()
-            os.set_blocking(seat.stderr, False)
-            self._watch(seat.stderr, self._read_stderr, seat)
+            raise
 
-    def _watch(
-        self, fd: int, call: Callable[[_Seat], None], seat: _Seat
-    ) -> None:
-        self._by_fd[fd] = call, seat
-        self._poll.add(fd)
-
-    def _unwatch(self, fd: int | None) -> None:
-        if fd is not None and self._by_fd.pop(fd, None) is not None:
-            self._poll.remove(fd)
-
-    def _signal(self, worker: int, number: int) -> None:
-        seat = self._seats.get(worker)
-        if seat is not None:
-            seat.send(number)
-
-    def _dump(self, action: Action) -> None:
-        if self._dump_signal:
-            self._signal(action[1], self._dump_signal)
+    def _launch(self, worker: int) -> tuple[AnyProcess, _native.Handle]:
+        process = self._start_worker(worker, None)
+        try:
+            # It closes the files.
+            handle = adopted(process.stdout, process.stdin, -1)
+        except BaseException:
+            process._get_popen().kill()
+            process.join()
+            process._close_streams()
+            raise
+        process.stdout = process.stdin = None
+        return process, handle
 
     def _stop(self, action: Action) -> None:
         seat = self._seats.get(action[1])
@@ -302,15 +151,17 @@ class Crew:
             return
         has_task = action[3]
         try:
-            if not has_task and _native.shutdown(seat.handle) == _native.DONE:
-                return
+            if not has_task and action[2] in _BY_END_OF_STREAM:
+                if seat.write_fd != seat.fd:
+                    self._poll.remove(seat.write_fd)
+                if _native.shutdown(seat.handle) == _native.DONE:
+                    return
         except (GIPCError, OSError):
             return  # its stream has ended
         seat.send(SIGTERM)
+        seat.send(SIGCONT)  # a stopped process handles SIGTERM once it continues
 
     def _gave_up(self, action: Action) -> None:
-        from ._any_process import exit_info_of
-
         info = None if action[6] is None else exit_info_of(action[6])
         error = PoolBroken(
             "the pool gave up: its workers %s"
@@ -321,90 +172,34 @@ class Crew:
             error.__cause__ = self._start_error
         self.broken = error
 
-    def _stopped(self, action: Action) -> None:
-        self.is_over = True
-        self._poll.close()
-        for fd in self._wake:
-            os.close(fd)
-        self._set_events()
-
-    def _set_events(self) -> None:
-        while self._events:
-            self._events.pop().set()
-
     def _set_writing(self, worker: int, writes: bool) -> None:
         seat = self._seats.get(worker)
-        if seat is not None:
-            self._poll.set_writing(seat.fd, writes)
+        if seat is None:
+            return
+        if seat.write_fd == seat.fd:
+            self._poll.change(seat.fd, READ | WRITE if writes else READ)
+        elif writes:
+            self._poll.add(seat.write_fd, WRITE)
+        else:
+            self._poll.remove(seat.write_fd)
 
     def _stream_ended(self, action: Action) -> None:
         seat = self._seats.get(action[1])
         if seat is not None:
-            self._poll.remove(seat.fd)
+            self._remove_handle(seat)
             if seat.sentinel is not None:
                 seat.check_at = monotonic() + _ENDS_WITHIN
 
-    def _ready_fd(self, action: Action) -> None:
-        found = self._by_fd.get(action[1])
-        if found is not None:
-            call, seat = found
-            call(seat)
-
-    def _check(self) -> None:
-        now = monotonic()
-        for seat in list(self._seats.values()):
-            if seat.check_at is None or seat.check_at > now:
-                continue
-            if seat.sentinel is None:
-                seat.check_at = now + _POLLED_EVERY
-                self._process_ended(seat)
-            else:
-                seat.check_at = None
-                self.native.misbehaved(seat.worker)
-
-    def _read_stderr(self, seat: _Seat) -> None:
-        if not seat.read_stderr():
-            self._unwatch(seat.stderr)
-
-    def _process_ended(self, seat: _Seat) -> None:
-        process = seat.process
-        process.join(0)
-        popen = process._get_popen()
-        if popen.poll() is None:
-            return
-        try:
-            info = _native.process_info(popen._p)
-        except (GIPCStatusLost, OSError):
-            info = None
-        self._forget(seat)
-        self.native.ended(seat.worker, info)
-        process._close_streams()
-        process.close()  # type: ignore[attr-defined]
-
-    def _forget(self, seat: _Seat) -> None:
-        del self._seats[seat.worker]
+    def _remove_handle(self, seat: _Seat) -> None:
         self._poll.remove(seat.fd)
-        self._unwatch(seat.sentinel)
+        self._poll.remove(seat.write_fd)
+
+    def _check_seat(self, seat: _Seat) -> None:
+        self.native.misbehaved(seat.worker)
+
+    def _ended(self, seat: _Seat, info: _native.ExitInfo | None) -> None:
+        self._remove_handle(seat)
         if seat.stderr is not None:
-            if seat.stderr in self._by_fd:
-                seat.read_stderr()
-            self._unwatch(seat.stderr)
             while len(self._tails) >= _TAILS:
                 del self._tails[next(iter(self._tails))]
             self._tails[seat.worker] = seat.tail.decode("utf-8", "replace")
-
-    def forget_in_child(self) -> None:
-        self._poll.forget()
-        for fd in self._wake:
-            os.close(fd)
-
-
-def _forget_in_child() -> None:
-    for crew in list(_crews):
-        if not crew.is_over:
-            crew.forget_in_child()
-            crew.is_over = True
-    _crews.clear()
-
-
-os.register_at_fork(after_in_child=_forget_in_child)

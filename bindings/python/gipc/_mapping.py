@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ._backend import Backend, Event
+from ._crew import Crew
 from ._outcome import Call
 
-if TYPE_CHECKING:
-    from ._any_pool import AnyPool
+
+class Submits(Protocol):
+    """What it uses of a pool."""
+
+    _crew: Crew
+
+    async def _submit(
+        self, backend: Backend, data: bytes, user: Any, options: tuple[Any, ...]
+    ) -> int: ...
+
+    def _result_of(self, action: Any) -> Any: ...
 
 
 class _Once:
@@ -31,15 +41,19 @@ class Mapping:
 
     def __init__(
         self,
-        pool: AnyPool,
+        pool: Submits,
         tasks: Iterator[bytes],
         options: tuple[Any, ...],
-        window: int | None,
+        window: int,
         ordered: bool,
         progress: Any,
+        has_chunks: bool,
     ):
+        """has_chunks: the result of a task is a list of results."""
         self._pool, self._tasks, self._options = pool, tasks, options
-        self._window = pool._window if window is None else window
+        self._window = window
+        self._has_chunks = has_chunks
+        self._chunk: list[Any] = []  # from the last to the first
         self._ordered = ordered
         self._bar = progress
         self._calls: deque[Call] = deque()
@@ -51,6 +65,8 @@ class Mapping:
 
     async def next(self, backend: Backend) -> tuple[Any, ...]:
         """The next result in a tuple; () at the end."""
+        if self._chunk:
+            return self._counted(self._chunk.pop())
         try:
             await self._fill(backend)
             if not self._calls:
@@ -61,6 +77,12 @@ class Mapping:
         except BaseException:
             self.close()
             raise
+        if self._has_chunks:
+            self._chunk = result[::-1]
+            result = self._chunk.pop()
+        return self._counted(result)
+
+    def _counted(self, result: Any) -> tuple[Any]:
         if self._bar is not None:
             self._bar.update(1)
         return (result,)
@@ -106,6 +128,7 @@ class Mapping:
 
     def close(self) -> None:
         self._next = None
+        self._chunk = []
         while self._calls:
             call = self._calls.pop()
             if call.action is None:
@@ -115,13 +138,29 @@ class Mapping:
             self._bar = None
 
 
+class _RichBar:
+    """A task of a rich.progress.Progress, which stays the caller's."""
+
+    def __init__(self, progress: Any, total: int | None):
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
+
+    def update(self, count: int) -> None:
+        self._progress.advance(self._task, count)
+
+    def close(self) -> None:
+        self._progress.stop_task(self._task)
+
+
 def bar_of(progress: Any, items: object) -> Any:
     """The progress bar of map(): made by tqdm, or by a function with its
     arguments."""
     if not progress:
         return None
-    if hasattr(progress, "update"):
-        if not isinstance(progress, type):
+    if not isinstance(progress, type):
+        if hasattr(progress, "add_task"):
+            return _RichBar(progress, _length(items))
+        if hasattr(progress, "update"):
             return progress
     if progress is True:
         try:
@@ -132,8 +171,10 @@ def bar_of(progress: Any, items: object) -> Any:
             raise GIPCError(
                 "progress=True needs the package tqdm: pip install tqdm"
             ) from None
-    try:
-        total = len(items)  # type: ignore[arg-type]
-    except TypeError:
-        total = None
-    return progress(total=total)
+    if not callable(progress):
+        raise TypeError("expected True, a bar, or a function, not %r" % progress)
+    return progress(total=_length(items))
+
+
+def _length(items: Any) -> int | None:
+    return len(items) if hasattr(items, "__len__") else None

@@ -353,7 +353,7 @@ class Start:
             if option is None or (
                 option.programs_only and caller != "exec_process"
             ):
-                _refuse(name, caller)
+                refuse(name, caller, names_of(caller))
         self.given: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         if self.given.get("keep_fds", "all") != "all":
             with naming("keep_fds"):
@@ -401,7 +401,7 @@ class Start:
             error.strerror = "%s (%s)" % (error.strerror, what)
 
 
-def _names(caller: str) -> list[str]:
+def names_of(caller: str) -> list[str]:
     """The options of start_process, or of exec_process."""
     return [
         name
@@ -410,10 +410,11 @@ def _names(caller: str) -> list[str]:
     ]
 
 
-def _refuse(name: str, caller: str) -> NoReturn:
+def refuse(name: str, caller: str, names: Iterable[str]) -> NoReturn:
+    """Raises the error of an option that is not one of these."""
     import difflib
 
-    near = difflib.get_close_matches(name, _names(caller), 1)
+    near = difflib.get_close_matches(name, list(names), 1)
     raise TypeError(
         "%s() has no option %r%s"
         % (caller, name, "".join("; did you mean %r?" % n for n in near))
@@ -424,7 +425,7 @@ def takes_options(function: Function) -> Function:
     """Adds the options to help() and inspect.signature()."""
     signature = inspect.signature(function)
     own = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
-    names = _names(function.__name__)
+    names = names_of(function.__name__)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None)
         for name in names

@@ -6,7 +6,8 @@ from typing import Any
 
 from ._any_process import exit_info_of
 from ._backend import Backend
-from ._crew import Action, Crew
+from ._crew import Crew
+from ._driver import Action
 from ._native import (
     WHY_CANCELLED,
     WHY_DONE,

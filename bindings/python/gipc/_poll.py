@@ -20,6 +20,12 @@ except AttributeError:
 Ready = list[tuple[int, int]]
 
 
+def _mask(directions: int) -> int:
+    return (select.EPOLLIN if directions & READ else 0) | (
+        select.EPOLLOUT if directions & WRITE else 0
+    )
+
+
 class Poll:
     """A set of descriptors, of which the ready ones are found at once.  Where
     there is epoll, its descriptor is the only one that a loop watches."""
@@ -30,21 +36,19 @@ class Poll:
     _background_flush: BackgroundFlush | None = None
 
     def __init__(self) -> None:
-        self._fds: dict[int, bool] = {}  # whether to write, too
+        self._fds: dict[int, int] = {}  # directions
         self._epoll = None if _new_epoll is None else _new_epoll()
 
-    def add(self, fd: int) -> None:
-        self._fds[fd] = False
+    def add(self, fd: int, directions: int = READ) -> None:
+        self._fds[fd] = directions
         if self._epoll is not None:
-            self._epoll.register(fd, select.EPOLLIN)
+            self._epoll.register(fd, _mask(directions))
 
-    def set_writing(self, fd: int, writes: bool) -> None:
-        if fd not in self._fds:
-            return
-        self._fds[fd] = writes
-        if self._epoll is not None:
-            mask = select.EPOLLIN | (select.EPOLLOUT if writes else 0)
-            self._epoll.modify(fd, mask)
+    def change(self, fd: int, directions: int) -> None:
+        if fd in self._fds:
+            self._fds[fd] = directions
+            if self._epoll is not None:
+                self._epoll.modify(fd, _mask(directions))
 
     def remove(self, fd: int) -> None:
         """Before the descriptor is closed: processes that inherited it keep it
@@ -71,8 +75,12 @@ class Poll:
     async def _wait_for_each(
         self, backend: Backend, deadline: Deadline
     ) -> Ready:
-        fds = [(fd, READ) for fd in self._fds]
-        fds += [(fd, WRITE) for fd, writes in self._fds.items() if writes]
+        fds = [
+            (fd, direction)
+            for fd, directions in self._fds.items()
+            for direction in (READ, WRITE)
+            if directions & direction
+        ]
         if not await backend.wait_any(fds, deadline):
             return []
         ready: Ready = new_poll(fds).poll(0)

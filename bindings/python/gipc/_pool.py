@@ -10,7 +10,7 @@ from ._any_pool import AnyPool, Retry
 from ._backend import Backend, Event, run
 from ._blocking import current_backend
 from ._deadline import deadline_of, original
-from ._mapping import Mapping, bar_of
+from ._mapping import Mapping
 from ._native import WHY_CANCELLED
 from ._tasks import current_backend as task_backend
 from ._threads import threads
@@ -153,7 +153,9 @@ class Pool(AnyPool, Executor):
     :arg workers: how many at most; the default is the number of processors.
         They are started when there are tasks for them.
     :arg argv: instead of functions: a program and its arguments, whose main
-        function is :func:`gipc.serve`, or the same of another language.
+        function is :func:`gipc.serve`, or the same of another language.  With
+        ``stdin=subprocess.PIPE, stdout=subprocess.PIPE`` it is behind a
+        launcher: ``["ssh", "-T", "host", "worker"]``.
     :arg method: how workers are started, as for :func:`start_process`.  Use
         ``'spawn'`` or a :class:`Template` in a program with threads.
     :arg prepare: called once in each worker, before its first task.
@@ -290,10 +292,13 @@ class Pool(AnyPool, Executor):
         :arg window: how many tasks are submitted at a time, at most.  The default
             is 4 for each worker.
         :arg progress: True: a progress bar of tqdm; or a function such as
-            ``tqdm.tqdm``, called with ``total``; or such a bar itself.
+            ``tqdm.tqdm``, called with ``total``; or such a bar itself; or a
+            ``rich.progress.Progress``, which gets a task more.
         :arg timeout, priority, retries, retry_for: as for :meth:`call`, for each
             task.
-        :arg chunksize: has no effect.
+        :arg chunksize: how many calls are one task, which is faster where they
+            are short.  The timeout, and retries, are those of the task; if a
+            call raises, all results of its task are lost.
 
         Raises what :meth:`call` does.
 
@@ -302,10 +307,8 @@ class Pool(AnyPool, Executor):
         [0, 1, 2]
         """
         options = self._options(timeout, priority, retries, retry_for)
-        tasks = self._tasks(args)
-        bar = bar_of(progress, args[-1])
         return _Results(
-            Mapping(self, tasks, options, window, ordered, bar)
+            self._mapping(args, chunksize, options, window, ordered, progress)
         )
 
     def shutdown(

@@ -100,17 +100,9 @@ class ProgramOptions(Options, total=False):
     program: Text | None
 
 
-class PoolOptions(Options, total=False):
-    """Those of a Pool: its rules, and the options of the start of a worker."""
+class KeptOptions(Options, total=False):
+    """Those of a worker and of a service: rules, and options of its start."""
 
-    least: int | None
-    queue_limit: int | None
-    queue_low: int | None
-    retire_tasks: int | None
-    retire_memory: int | None
-    idle: float | None
-    poison: int | None
-    prepare_failures: int | None
     ready_within: float | None
     silence: float | None
     dump: float | None
@@ -129,3 +121,23 @@ class PoolOptions(Options, total=False):
     stdout: File
     stderr: File
     daemon: bool | None
+
+
+class ServiceOptions(KeptOptions, total=False):
+    """Those of a Service."""
+
+    program: Text | None
+
+
+class PoolOptions(KeptOptions, total=False):
+    """Those of a Pool."""
+
+    least: int | None
+    queue_limit: int | None
+    queue_low: int | None
+    retire_tasks: int | None
+    retire_memory: int | None
+    idle: float | None
+    poison: int | None
+    prepare_failures: int | None
+    program: Text | None

@@ -3,12 +3,14 @@ from there to the caller."""
 
 from __future__ import annotations
 
+import os
 import pickle
 import traceback
+from collections.abc import Iterable
 from typing import Any, Callable
 
-from . import _native
-from ._program import inherit
+from . import _native, _signs
+from ._program import inherit, stdio
 from ._types import Codec, Decoder, Encoder
 from .errors import RemoteError, RemoteTraceback
 
@@ -23,6 +25,8 @@ def serve(
 ) -> None:
     """The main function of a worker program: carries out the tasks of the pool
     that has started this program (``Pool(argv=...)``), until the pool closes.
+    If no handle was passed, the program is behind a launcher, and uses
+    :func:`stdio`.
 
     :arg work: called with each task; what it returns is the result.
     :arg prepare: called once, before the first task.
@@ -38,7 +42,10 @@ def serve(
     """
     from ._codec import find
 
-    handle = inherit(name, encoder=None, decoder=None)
+    try:
+        handle = inherit(name, encoder=None, decoder=None)
+    except FileNotFoundError:
+        handle = stdio(encoder=None, decoder=None)
     run(handle, work, prepare, find(encoder, 0), find(decoder, 1))
 
 
@@ -52,14 +59,12 @@ def run(
 ) -> None:
     """Carries out tasks until the end of the stream.  work: None: a task is a
     call."""
-    if dump_signal:
-        import faulthandler
-
-        faulthandler.register(dump_signal, all_threads=True, chain=False)
+    dump_on(dump_signal)
     if prepare is not None:
         prepare()
     get, put = handle.get, handle.put
     put(_native.worker_ready())
+    _signs.worker = handle, os.getpid()
     while True:
         try:
             message = get()
@@ -77,7 +82,23 @@ def run(
         except BrokenPipeError:
             break  # the pool has ended
         del answer
+    _signs.worker = None
     handle.close()
+
+
+def dump_on(signal: int) -> None:
+    """Has this process print the stacks of its threads on a signal.  0: none."""
+    if signal:
+        import faulthandler
+
+        faulthandler.register(signal, file=2, all_threads=True, chain=False)
+
+
+def call_each(
+    function: Callable[..., object], calls: Iterable[tuple[Any, ...]]
+) -> list[Any]:
+    """A chunk of a map()."""
+    return [function(*arguments) for arguments in calls]
 
 
 def _done(

@@ -40,6 +40,7 @@ from typing import overload as _overload
 from . import _types as _t
 from ._adopt import SAME as _SAME
 from ._aio_handle import Reader, Writer
+from ._aio_keeper import Keeper, keep
 from ._aio_pipe import Duplex
 from ._aio_pipe import Pair as _Pair
 from ._aio_pipe import handle_classes as _handle_classes
@@ -52,10 +53,12 @@ from ._pipe import adopt_handle as _adopt_handle
 from ._pipe import make_pipe as _make_pipe
 from ._pipe import open_handle as _open_handle
 from ._program import inherited as _inherited
+from ._service import Service
 from ._settings import transport_or_default as _transport_or_default
 from ._tasks import running_backend as _running_backend
 from ._wait_many import Members as _Members
 from .errors import (
+    GaveUp,
     GIPCBadHandles,
     GIPCClosed,
     GIPCError,
@@ -83,18 +86,22 @@ __all__ = [
     "GIPCTimeout",
     "GIPCTooBig",
     "GIPCTruncated",
+    "GaveUp",
+    "Keeper",
     "Pool",
     "PoolBroken",
     "PoolClosed",
     "Process",
     "Reader",
     "RemoteError",
+    "Service",
     "TaskTimeout",
     "WorkerDied",
     "Writer",
     "exec_process",
     "get_all_handles",
     "inherit",
+    "keep",
     "pipe",
     "start_process",
     "stdio",

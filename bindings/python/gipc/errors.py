@@ -112,6 +112,23 @@ class TaskTimeout(GIPCTimeout):
     """The task took longer than its timeout, and its worker was stopped."""
 
 
+class GaveUp(GIPCError):
+    """A service of a keeper is given up: it ended too often.
+
+    ``__cause__`` is the error of a start that failed.
+    """
+
+    #: The name of the service.
+    service: str = ""
+    #: How its last process ended, a :class:`gipc.ExitInfo`; None: unknown, or it
+    #: could not be started.
+    exit_info: Any = None
+    #: Why that was stopped, as in :class:`gipc.Change`; ``''``: it was not.
+    why: str = ""
+    #: The last lines of its stderr, if that was started as a pipe.
+    stderr: str = ""
+
+
 class RemoteError(GIPCError):
     """A task failed with an exception that cannot be sent, or of another
     language: ``type`` is its class, ``text`` its message, ``trace`` the stack

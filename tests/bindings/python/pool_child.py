@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 
+import gipc
+
 prepared = 0
 
 
@@ -108,3 +110,27 @@ def speak_out_of_turn():
 
 def leave():
     sys.exit(5)
+
+
+def in_a_fork(function):
+    """Its truth, in a child of the worker."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(10 + bool(function()))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 11
+
+
+def show_life_when_told(go, end):
+    """Says nothing until there is a file, and then shows signs of life until
+    there is another one."""
+    while not os.path.exists(go):
+        time.sleep(0.001)
+    while not os.path.exists(end):
+        assert gipc.alive()
+        time.sleep(0.001)
+
+
+def odd_ones_fail(item):
+    if item % 2:
+        raise KeyError(item)
+    return item

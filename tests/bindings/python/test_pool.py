@@ -63,6 +63,31 @@ def test_map_is_lazy_bounded_and_ordered(way):
             pool.map(child.double)
 
 
+def test_a_map_in_chunks(way):
+    with gipc.Pool(workers=2) as pool:
+        results = pool.map(child.double, range(10), chunksize=4)
+        assert list(results) == [2 * n for n in range(10)]
+        assert pool.stats().done == 3
+        assert list(pool.map(pow, [2, 3, 4], [3, 2], chunksize=2)) == [8, 9]
+        assert list(pool.map(child.double, [], chunksize=9)) == []
+        unordered = pool.map(child.double, range(50), chunksize=7, ordered=False)
+        assert sorted(unordered) == [2 * n for n in range(50)]
+
+
+def test_an_exception_in_a_chunk_is_that_of_concurrent_futures(way):
+    def outcome(pool):
+        results, got = pool.map(child.odd_ones_fail, [0, 2, 4, 3, 6],
+                                chunksize=2), []
+        with pytest.raises(KeyError) as caught:
+            got.extend(iter(lambda: next(results), None))
+        return got, caught.value.args, next(results, "the end")
+
+    with gipc.Pool(workers=1) as pool:
+        ours = outcome(pool)
+    with concurrent.futures.ProcessPoolExecutor(1) as executor:
+        assert ours == outcome(executor)
+
+
 def test_a_map_that_is_left_cancels_its_tasks(way, tmp_path):
     with gipc.Pool(workers=1) as pool:
         path = tmp_path / "pid"
@@ -252,6 +277,38 @@ def test_progress_by_the_interface_of_tqdm(way):
         list(pool.map(child.double, iter(range(5)), progress=Bar(None)))
     assert [(b.total, b.done, b.closed) for b in bars] == [
         (5, 5, True), (None, 5, True)]
+
+
+def test_progress_by_tqdm(way, capfd):
+    tqdm = pytest.importorskip("tqdm")
+    with gipc.Pool(workers=2) as pool:
+        list(pool.map(child.double, range(5), progress=True))
+        list(pool.map(child.double, range(6), progress=tqdm.tqdm, chunksize=4))
+    shown = capfd.readouterr().err
+    assert "5/5" in shown and "6/6" in shown
+
+
+def test_progress_by_rich(way):
+    progress = pytest.importorskip("rich.progress")
+    import io
+
+    from rich.console import Console
+
+    console = Console(file=io.StringIO())
+    with progress.Progress(console=console) as bars, gipc.Pool(workers=2) as pool:
+        list(pool.map(child.double, range(5), progress=bars))
+        list(pool.map(child.double, iter(range(3)), progress=bars))
+    assert [(task.total, task.completed) for task in bars.tasks] == [
+        (5, 5), (None, 3)]
+
+
+def test_progress_without_tqdm_says_so(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with gipc.Pool(workers=1) as pool:
+        with pytest.raises(gipc.GIPCError, match="pip install tqdm"):
+            pool.map(abs, [1], progress=True)
 
 
 def test_greenlets_wait_for_a_pool_that_a_thread_drives(program):

@@ -1,7 +1,9 @@
 """Pools: how workers are started, prepared, retired and stopped."""
 
+import collections
 import os
 import sys
+import time
 
 import gipc
 import pool_child as child
@@ -133,6 +135,52 @@ def test_silent_workers_are_stopped(way, tmp_path):
     assert "pool_child.py" in caught.value.stderr
 
 
+def test_a_sign_of_life_keeps_a_worker(way, tmp_path):
+    assert not gipc.alive()
+    go, end = tmp_path / "go", tmp_path / "end"
+
+    def is_worker(state):
+        return [worker.state for worker in pool.stats().workers] == [state]
+
+    with gipc.Pool(workers=1, silence=0.05, dump=600) as pool:
+        job = pool.submit(child.show_life_when_told, str(go), str(end))
+        way.wait_until(lambda: is_worker("silent"))
+        go.touch()
+        way.wait_until(lambda: is_worker("ready"))
+        end.touch()
+        assert job.result() is None
+        assert pool.stats().starts == 1
+        # A child of a worker has not its handle.
+        assert pool.call(child.in_a_fork, gipc.alive) is False
+
+
+LAUNCHERS = {
+    "sh": ["sh", "-c", 'exec "$@"', "sh"],
+    "env": ["env", "-i"],
+}
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_workers_behind_a_launcher(way, name):
+    import subprocess
+
+    module = "import sys; sys.path[:0] = %r; " % sys.path
+    program = module + PROGRAM % ("bytes.upper", None, None)
+    with gipc.Pool(argv=[*LAUNCHERS[name], sys.executable, "-c", program],
+                   workers=2, encoder=None, decoder=None, grace=60,
+                   stdin=subprocess.PIPE, stdout=subprocess.PIPE) as pool:
+        tasks = [b"%d a" % number for number in range(30)]
+        assert list(pool.map(tasks)) == [b"%d A" % n for n in range(30)]
+        # More than the pipe has room for: it is written as it is read.
+        large = os.urandom(1 << 10).hex().encode() * 2048
+        assert list(pool.map([large] * 3)) == [large.upper()] * 3
+        pid = pool.stats().workers[0].pid
+        os.kill(pid, 9)
+        way.wait_until(lambda: not is_running(pid))
+        assert list(pool.map(tasks, retries=1)) == [
+            b"%d A" % n for n in range(30)]
+
+
 def test_the_end_of_a_block_waits_and_an_error_stops(way, tmp_path):
     note = str(tmp_path / "note")
     with gipc.Pool(workers=2) as pool:
@@ -205,8 +253,15 @@ def test_more_workers_than_processors(way):
 
 
 @pytest.mark.parametrize("options, error", [
-    ({"nonsense": 1}, "nonsense"),
-    ({"retire_task": 1}, "retire_task"),
+    ({"nonsense": 1}, r"^Pool\(\) has no option 'nonsense'$"),
+    ({"workres": 3}, r"^Pool\(\) has no option 'workres'; .* 'workers'\?$"),
+    ({"retire_task": 1}, r"has no option 'retire_task'; .* 'retire_tasks'\?$"),
+    ({"name": "x"}, r"^Pool\(\) has no option 'name'"),
+    ({"program": "x"}, r"^Pool\(\) has no option 'program'"),
+    ({"argv": ["x"], "handles": {}}, r"^Pool\(\) has no option 'handles'"),
+    ({"prepare": 5}, "prepare"),
+    ({"stdin": -1}, "stdin, stdout: nothing"),
+    ({"argv": ["x"], "stdout": -1}, "stdin, stdout: nothing"),
     ({"workers": -1}, "workers"),
     ({"workers": 0}, "workers"),
     ({"workers": 1.5}, "workers"),
@@ -231,6 +286,26 @@ def test_a_wrong_option_names_itself(options, error):
         gipc.Pool(**options)
 
 
+@pytest.mark.parametrize("options, error", [
+    ({"chunksize": 0}, "chunksize"),
+    ({"chunksize": 1.5}, "chunksize"),
+    ({"window": 0}, "window"),
+    ({"window": "x"}, "window"),
+    ({"progress": 5}, "progress"),
+    ({"timeout": -1}, "timeout"),
+    ({"retries": 1.5}, "retries"),
+    ({"retry_for": "died"}, "retry_for"),
+    ({"tiemout": 1}, "tiemout"),
+])
+def test_a_wrong_option_of_a_map_names_itself(options, error):
+    with gipc.Pool(workers=1) as pool:
+        with pytest.raises((TypeError, ValueError), match=error):
+            pool.map(abs, [1], **options)
+    with gipc.Pool(abs, workers=1) as pool:
+        with pytest.raises(ValueError, match="chunksize: .*not calls"):
+            pool.map([1], chunksize=2)
+
+
 def test_a_system_without_epoll(way, monkeypatch):
     monkeypatch.setattr(_poll, "_new_epoll", None)
     with gipc.Pool(workers=2, first_delay=0.001) as pool:
@@ -242,23 +317,38 @@ def test_a_system_without_epoll(way, monkeypatch):
         assert pool.call(child.double, 2) == 4
 
 
+def kill_one(pool):
+    for worker in pool.stats().workers:
+        if worker.state == "ready":
+            try:
+                os.kill(worker.pid, 9)
+            except ProcessLookupError:
+                continue  # it was killed before
+            return
+
+
+@pytest.mark.timeout(900 if support.LONG else 120)
 def test_no_task_is_lost_or_done_twice_while_workers_are_killed(way, tmp_path):
     path = str(tmp_path / "notes")
-    count, kills = 600, 8
+    count = 100_000 if support.LONG else 2_000
+    kills, next_kill, errors = 0, 0, []
     with gipc.Pool(workers=2, first_delay=0.001) as pool:
-        futures = [pool.submit(child.note, path, n) for n in range(count)]
-        for number in range(kills):
-            # When the next part of the tasks is done.
-            futures[number * count // kills].exception()
-            for worker in pool.stats().workers:
-                if worker.state == "ready":
-                    os.kill(worker.pid, 9)
-                    break
-        errors = [future.exception() for future in futures]
-    lost = {n for n, error in enumerate(errors) if error is not None}
-    assert all(type(errors[n]) is gipc.WorkerDied for n in lost)
-    assert len(lost) <= kills
+        futures = collections.deque()
+        for number in range(count):
+            futures.append(pool.submit(child.note, path, number))
+            if len(futures) == 500:
+                errors.append(futures.popleft().exception())
+            if time.monotonic() > next_kill or number % (count // 8) == 9:
+                kill_one(pool)
+                kills += 1
+                next_kill = time.monotonic() + 0.05
+        errors += [future.exception() for future in futures]
+        stats = pool.stats()
+    failed = {n for n, error in enumerate(errors) if error is not None}
+    assert all(type(errors[n]) is gipc.WorkerDied for n in failed)
+    assert len(failed) <= kills
+    assert stats.done == count - len(failed)
     with open(path) as file:
         noted = [int(line) for line in file]
     assert len(noted) == len(set(noted))
-    assert set(range(count)) - lost <= set(noted)
+    assert set(range(count)) - failed <= set(noted)

@@ -28,6 +28,7 @@ CLASSES = {
     "Duplex": [gipc.Duplex, aio.Duplex],
     "Process": [gipc.Process, gipc.Program],
     "Program": [gipc.Program],
+    "Keeper": [gipc.Keeper, aio.Keeper],
 }
 
 
@@ -60,7 +61,8 @@ def is_there(name, names_of):
         )
     owner, _, member = name.rpartition(".")
     if owner in CLASSES:
-        return all(member in names_of[kind] for kind in CLASSES[owner])
+        return all(
+            member in names_of.get(kind, dir(kind)) for kind in CLASSES[owner])
     if owner == "OSError":
         return hasattr(OSError(), member)
     scope = {"gipc": gipc, "gipc.aio": aio, "": gipc}
@@ -90,8 +92,9 @@ def test_no_line_of_the_surface_table_is_empty():
 
 def test_tasks_have_what_threads_have():
     assert set(gipc.__all__) - set(aio.__all__) == {
-        "ExitInfo", "PoolStats", "Program", "Stats", "Template", "WorkerStats",
-        "features", "serve", "set_exit_timeout", "version"}
+        "Change", "ExitInfo", "PoolStats", "Program", "ServiceStats", "Stats",
+        "Template", "WorkerStats", "alive", "features", "ready", "serve",
+        "set_exit_timeout", "version"}
     public = {n for n in dir(gipc.Program) if not n.startswith("_")}
     p = exec_process(["true"])
     asynchronous = aio.Process(p)

@@ -134,3 +134,34 @@ async def main() -> None:
         stdin, stdout, _ = await cat.open_streams()
         await gipc.aio.wait([cat], 1)
         await cat.stop(0)
+    async with gipc.aio.Pool(workers=1) as pool:
+        async for result in pool.map(len, ["a"], chunksize=2):
+            print(result)
+    async with gipc.aio.keep([gipc.Service(main)]) as keeper:
+        assert_type(keeper["main"].pid, Optional[int])
+        await keeper.reload("main", timeout=1)
+        await keeper.wait()
+
+
+def on_change(change: gipc.Change) -> None:
+    assert_type(change.service, str)
+    assert_type(change.exit_info, Optional[gipc.ExitInfo])
+
+
+web = gipc.Service(child, lambda: (raw_reader, 3), notify=True, silence=30)
+db = gipc.Service(argv=["db"], restart="on_failure", env={"A": "b"}, limit=5)
+gipc.Service(child, restart="sometimes")  # type: ignore[arg-type]
+gipc.Service(child, restrat="never")  # type: ignore[call-arg]
+gipc.keep([web], "one_for_all")  # type: ignore[arg-type]
+with gipc.keep({"db": db, "web": web}, "rest_for_one", on_change) as keeper:
+    assert_type(keeper["web"].restarts, int)
+    for name in keeper:
+        assert_type(name, str)
+    keeper.reload("web")
+    keeper.wait(timeout=None)
+try:
+    keeper.wait()
+except gipc.GaveUp as given_up:
+    assert_type(given_up.service, str)
+assert_type(gipc.ready(), bool)
+assert_type(gipc.alive(), bool)
