@@ -204,6 +204,10 @@ void release(VALUE object);
 /* These wait. */
 %ignore gipc_process_join;
 %ignore gipc_process_stop;
+/* notify_socket_new and others, below, stand for them. */
+%rename("$ignore", regextarget=1) "^gipc_notify_socket";
+%rename(notify_ready) gipc_ready;
+%rename(notify_alive) gipc_alive;
 /* fork_process stands for them. */
 %ignore gipc_fork_prepare;
 %ignore gipc_fork_parent;
@@ -224,3 +228,4 @@ typedef unsigned int mode_t;
 %include "fork.i"
 %include "template.i"
 %include "pool.i"
+%include "keeper.i"

@@ -1,7 +1,7 @@
-/* ---- Pools ---------------------------------------------------------------------
+/* ---- Pools, and what keepers share with them --------------------------------------
  *
- * A crew is what the driver of a pool has: the policy, and a wait set of the workers'
- * handles and processes.  All calls but crew_wait keep Ruby's lock, so any thread may
+ * A crew is what the driver of a pool or a keeper has: the policy, and a wait set of
+ * the handles and processes.  All calls but crew_wait keep Ruby's lock, so any thread may
  * submit and cancel tasks while the thread of the driver waits.
  */
 %{
@@ -68,24 +68,40 @@ static VALUE is_rule(VALUE name) {
   return gipc_rules_set(&scratch, StringValueCStr(name), 1) == -ENOENT ? Qfalse : Qtrue;
 }
 
-/* Makes a crew with the rules of a Hash. */
-static VALUE crew_new(VALUE hash) {
-  gipc_rules rules = {sizeof(rules)};
+/* The rules of a Hash.  An error names the one that is wrong. */
+static void read_rules(VALUE hash, gipc_rules *rules) {
+  memset(rules, 0, sizeof(*rules));
+  rules->size = sizeof(*rules);
   Check_Type(hash, T_HASH);
-  rb_hash_foreach(hash, set_rule, (VALUE)&rules);
+  rb_hash_foreach(hash, set_rule, (VALUE)rules);
+  const char *wrong = gipc_rules_wrong(rules);
+  if (wrong)
+    rb_raise(rb_eArgError, "option %s: %" PRIsVALUE " is not valid", wrong,
+             rb_inspect(rb_hash_aref(hash, rb_str_new_cstr(wrong))));
+}
+
+static VALUE check_rules(VALUE hash) {
+  gipc_rules rules;
+  read_rules(hash, &rules);
+  return Qnil;
+}
+
+static VALUE new_crew(crew **out) {
   crew *c = calloc(1, sizeof(*c));
   if (c == NULL)
     raise_error(-ENOMEM);
   c->owner = getpid();
-  VALUE object = TypedData_Wrap_Struct(crew_class, &crew_type, c);
-  int result = gipc_policy_new_pool(&rules, &c->policy);
-  if (result == -EINVAL) {
-    const char *wrong = gipc_rules_wrong(&rules);
-    VALUE name = rb_str_new_cstr(wrong ? wrong : "rules");
-    rb_raise(rb_eArgError, "option %" PRIsVALUE ": %" PRIsVALUE " is not valid", name,
-             rb_inspect(rb_hash_aref(hash, name)));
-  }
-  check(result);
+  *out = c;
+  return TypedData_Wrap_Struct(crew_class, &crew_type, c);
+}
+
+/* Makes the crew of a pool with the rules of a Hash. */
+static VALUE crew_new(VALUE hash) {
+  gipc_rules rules;
+  read_rules(hash, &rules);
+  crew *c;
+  VALUE object = new_crew(&c);
+  check(gipc_policy_new_pool(&rules, &c->policy));
   check(gipc_wait_set_new(&c->set));
   return object;
 }
@@ -137,7 +153,7 @@ static VALUE crew_end(VALUE self) {
 
 /* ---- Actions and reports */
 
-/* [kind, why, worker, task, attempt], or nil. */
+/* [kind, why, worker, task, attempt, service], or nil. */
 static VALUE crew_next(VALUE self) {
   gipc_action a = {sizeof(a)};
   crew *c = crew_of(self);
@@ -147,8 +163,8 @@ static VALUE crew_next(VALUE self) {
     c->changed = 0;
     return Qnil;
   }
-  return rb_ary_new_from_args(5, INT2FIX(a.kind), INT2FIX(a.why), ULL2NUM(a.worker),
-                              ULL2NUM(a.task), INT2NUM(a.attempt));
+  return rb_ary_new_from_args(6, INT2FIX(a.kind), INT2FIX(a.why), ULL2NUM(a.worker),
+                              ULL2NUM(a.task), INT2NUM(a.attempt), SIZET2NUM(a.service));
 }
 
 /* Watches a worker, whose process was started. */
@@ -410,6 +426,7 @@ static VALUE notify_all(VALUE tickets) {
 %constant int DONE_MESSAGE = GIPC_MESSAGE_DONE;
 %constant int FAILED_MESSAGE = GIPC_MESSAGE_FAILED;
 VALUE is_rule(VALUE name);
+VALUE check_rules(VALUE hash);
 VALUE crew_new(VALUE hash);
 VALUE crew_submit(VALUE self, VALUE tasks, VALUE task, VALUE rules);
 VALUE crew_cancel(VALUE self, uint64_t task);
