@@ -15,6 +15,7 @@ from harness import python  # noqa: E402
 BUILD = Path(os.environ.get("GIPC_TEST_BUILD", TOP / "build/linux")).resolve()
 OURS = [os.environ.get("PYTHON", "/usr/bin/python3")]
 UPSTREAM = [str(BUILD / "bench-upstream/bin/python"), "-EB"]
+GEMS = BUILD / "bench-gems"
 PACKAGES = [str(BUILD / "bench-peers/bin/python"), "-EB"]
 ENVIRONMENT = {
     **os.environ,
@@ -159,6 +160,8 @@ POOLS = {
                    ("concurrent.futures", OURS, "futures"),
                    ("multiprocessing.Pool", OURS, "multiprocessing"),
                    ("loky", PACKAGES, "loky"), ("pebble", PACKAGES, "pebble"))},
+    "Ruby": {"gipc": (RUBY, "tasks", {"peer": "pool"}),
+             "parallel": (RUBY, "tasks", {"peer": "parallel"})},
 }
 C_STARTS = {"gipc function": "gipc", "fork, waitpid": "fork",
             "gipc template": "gipc_template",

@@ -5,6 +5,7 @@
 
 require "gipc"
 require_relative "jobs"
+require_relative "pool_jobs"
 
 PEERS = {
   "pipe" => ->(bytes, count) { plain(bytes, count) },
@@ -14,12 +15,14 @@ PEERS = {
   "gipc" => ->(bytes, count) { ours(bytes, :raw, count) },
   "gipc_many" => ->(bytes, count) { ours(bytes, :raw, whole(bytes, count), batch: true) },
   "gipc_marshal" => ->(bytes, count) { ours(bytes, :marshal, count) },
-  "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, whole(bytes, count), batch: true) }
+  "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, whole(bytes, count), batch: true) },
+  "pool" => ->(bytes, count) { pool_tasks(bytes, count) },
+  "parallel" => ->(bytes, count) { parallel_tasks(bytes, count) }
 }.freeze
 
 $stdin.each_line do |line|
   words = line.split.drop(1).to_h { |word| word.split("=") }
   bytes = ("x" * Integer(words["size"])).b
-  puts PEERS.fetch(words["peer"]).call(bytes, Integer(words["count"]))
+  puts PEERS.fetch(words["peer"]).call(bytes, Integer(words["count"])) || "null"
   $stdout.flush
 end

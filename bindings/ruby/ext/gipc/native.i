@@ -228,4 +228,4 @@ typedef unsigned int mode_t;
 %include "fork.i"
 %include "template.i"
 %include "pool.i"
-%include "keeper.i"
+//KK

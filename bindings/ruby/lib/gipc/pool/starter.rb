@@ -16,11 +16,11 @@ module Gipc
 
       # @param options [Hash] of the start
       def initialize(argv, stdio, codec, prepare, dump_signal, options, work)
-        # As a launcher, whose streams are the only way to its worker.
-        stdio ||= options.values_at(:stdin, :stdout) == %i[pipe pipe]
-        check(argv, stdio, prepare, work)
+        piped = options.values_at(:stdin, :stdout) == %i[pipe pipe]
+        check(argv, stdio || piped, prepare, work)
+        check_streams(options) if stdio && !piped
         @argv = argv
-        @stdio = stdio
+        @stdio = stdio || piped
         @codec = codec
         @prepare = prepare
         @dump_signal = dump_signal || (DUMP unless argv)
@@ -49,6 +49,12 @@ module Gipc
         raise ArgumentError, "option prepare: a program prepares itself in Gipc.serve" if prepare && argv
         raise TypeError, "option prepare: #{prepare.inspect} has no call" unless
           prepare.nil? || prepare.respond_to?(:call)
+      end
+
+      def check_streams(options)
+        %i[stdin stdout].each do |name|
+          raise ArgumentError, "option #{name}: with stdio: true it is the handle of the worker" if options[name]
+        end
       end
 
       def exec(theirs)
