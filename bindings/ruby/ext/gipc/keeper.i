@@ -3,14 +3,6 @@
  * Their policy drives a crew (pool.i), whose processes may have a notify socket each.
  */
 %{
-static void free_notify_socket_now(void *socket) { gipc_notify_socket_free(socket); }
-static void free_notify_socket(void *socket) {
-  free_or_keep(free_notify_socket_now, socket);
-}
-static const rb_data_type_t notify_socket_type = {"Gipc::Native::NotifySocket",
-                                                  {NULL, free_notify_socket, NULL}};
-static VALUE notify_socket_class;
-
 /* Makes the crew of a keeper; services is an Array with the rules of each one, a Hash. */
 static VALUE keeper_new(int strategy, VALUE services) {
   Check_Type(services, T_ARRAY);
@@ -53,39 +45,25 @@ static VALUE keeper_process(VALUE self, size_t service) {
 
 /* ---- What processes say of themselves */
 
-static gipc_notify_socket *notify_socket_of(VALUE object) {
-  return pointer_of(object, &notify_socket_type);
+static void *ready_without_lock(void *result) {
+  *(int *)result = gipc_ready();
+  return NULL;
 }
 
-static VALUE notify_socket_new(void) {
-  VALUE object = TypedData_Wrap_Struct(notify_socket_class, &notify_socket_type, NULL);
-  gipc_notify_socket *socket;
-  check(gipc_notify_socket_new(&socket));
-  RTYPEDDATA_DATA(object) = socket;
-  return object;
-}
-
-static VALUE notify_socket_address(VALUE object) {
-  return rb_str_new_cstr(gipc_notify_socket_address(notify_socket_of(object)));
-}
-
-static int notify_socket_fd(VALUE object) {
-  return gipc_notify_socket_fd(notify_socket_of(object));
-}
-
-/* Frees it now, not when it is collected. */
-static VALUE notify_socket_close(VALUE object) {
-  void *socket = notify_socket_of(object);
-  RTYPEDDATA_DATA(object) = NULL;
-  free_notify_socket(socket);
+/* Waits while the supervisor has too much to read. */
+static VALUE notify_ready(void) {
+  int result;
+  rb_thread_call_without_gvl(ready_without_lock, &result, RUBY_UBF_IO, NULL);
+  check(result);
   return Qnil;
 }
 
 /* Reports the next message of a process: true if that says that it is ready, false for
  * any other.  nil: there is none. */
-static VALUE keeper_notified(VALUE self, uint64_t number, VALUE socket, int pid) {
+static VALUE keeper_notified(VALUE self, uint64_t number, gipc_notify_socket *socket,
+                             int pid) {
   crew *c = crew_of(self);
-  int said = gipc_notify_socket_receive(notify_socket_of(socket), pid);
+  int said = gipc_notify_socket_receive(socket, pid);
   if (said == -EAGAIN)
     return Qnil;
   check(said);
@@ -101,14 +79,5 @@ VALUE keeper_new(int strategy, VALUE services);
 VALUE keeper_started(VALUE self, uint64_t number, gipc_process *process);
 VALUE keeper_reload(VALUE self, size_t service);
 VALUE keeper_process(VALUE self, size_t service);
-VALUE notify_socket_new(void);
-VALUE notify_socket_address(VALUE object);
-int notify_socket_fd(VALUE object);
-VALUE notify_socket_close(VALUE object);
-VALUE keeper_notified(VALUE self, uint64_t number, VALUE socket, int pid);
-
-%init %{
-  notify_socket_class = rb_define_class_under(mNative, "NotifySocket", rb_cObject);
-  rb_undef_alloc_func(notify_socket_class);
-  rb_gc_register_address(&notify_socket_class);
-%}
+VALUE notify_ready(void);
+VALUE keeper_notified(VALUE self, uint64_t number, gipc_notify_socket *socket, int pid);

@@ -114,7 +114,7 @@ module Gipc
     # @raise [TooBig] if it exceeds the limit of a message
     # @raise [TypeError] and others of the codec, if it cannot encode the job
     def submit(job, **options)
-      submit_with(Condition.new, job, options)
+      submit_with(Condition.new, job, task_rules(options))
     end
 
     # Queues a task without waiting.
@@ -230,9 +230,8 @@ module Gipc
 
     private
 
-    def submit_with(condition, job, options)
+    def submit_with(condition, job, rules)
       task = new_task(job, condition)
-      rules = task_rules(options)
       while true
         seen = @driver.drains
         return task if queue(task, rules)
@@ -297,9 +296,10 @@ module Gipc
       raise ArgumentError, "ahead is 1 or more, not 0" if window.zero?
 
       open = []
+      rules = task_rules(options)
       finished = Condition.new
       jobs.each_entry do |job|
-        open << submit_with(finished, job, options)
+        open << submit_with(finished, job, rules)
         yield next_of(open, ordered, finished) while open.size >= window || done?(open, ordered)
       end
       yield next_of(open, ordered, finished) until open.empty?

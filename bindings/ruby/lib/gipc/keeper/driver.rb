@@ -59,7 +59,7 @@ module Gipc
       rescue StandardError => e
         raise if process
 
-        Native.notify_socket_close(socket) if socket
+        Native.release(socket) if socket
         service.ended({error: e})
         start_failed(worker, e)
         add(service, :start_failed, error: e)

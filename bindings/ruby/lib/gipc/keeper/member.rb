@@ -38,7 +38,7 @@ module Gipc
 
       # Releases what it has, after its end.
       def close
-        Native.notify_socket_close(@socket) if @socket
+        Native.release(@socket) if @socket
         super
       end
     end
