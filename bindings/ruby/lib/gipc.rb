@@ -47,7 +47,7 @@ require_relative "gipc/rules"
 require_relative "gipc/member"
 require_relative "gipc/driver"
 require_relative "gipc/pool"
-#KK
+require_relative "gipc/keeper"
 
 module Gipc
   class << self

@@ -3,6 +3,7 @@
 # Services of a keeper: signs of life, the environment, options, and what ends a wait.
 
 require_relative "keeper_support"
+require "tmpdir"
 
 class KeeperLifeTest < KeeperTest
   # A program that speaks sd_notify(3) without this library.
@@ -10,8 +11,8 @@ class KeeperLifeTest < KeeperTest
     socket = Socket.new(:UNIX, :DGRAM)
     socket.connect(Socket.sockaddr_un(ENV.fetch("NOTIFY_SOCKET").sub(/\A@/, "\0")))
     socket.send("STATUS=loading", 0)
-    socket.send("READY=1\nSTATUS=\#{ENV["WATCHDOG_USEC"]} \#{ENV["WATCHDOG_PID"]}", 0)
-    loop { socket.send("WATCHDOG=1", 0) && sleep(0.001) }
+    socket.send("READY=1\nSTATUS=#{ENV["WATCHDOG_USEC"]}", 0)
+    loop { socket.send("WATCHDOG=1", 0) }
   RUBY
 
   def test_a_program_that_speaks_sd_notify_is_understood
@@ -43,7 +44,7 @@ class KeeperLifeTest < KeeperTest
     keeper = open_keeper do |k|
       k.service(:hangs, silence: 0.02, dump: 0.01, stderr: :null, **QUICK) { sleep }
       k.service(:talks, silence: 0.5, dump: -1, stderr: :null, **QUICK) do
-        loop { writer.write_nonblock(Gipc.alive.to_s[0], exception: false) }
+        loop { writer.write(Gipc.alive.to_s[0]) }
       end
     end
     until_event(keeper, :hangs, :started, 2)
@@ -55,11 +56,12 @@ class KeeperLifeTest < KeeperTest
     reader, writer = line
     names = %w[NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID]
     names.each { |name| ENV[name] = "/nonexistent" }
-    show = "names.map { |name| ENV[name].to_s }.join(' ')"
+    show = -> { names.map { |name| ENV[name].to_s }.join(" ") }
+    program = "puts %w[#{names.join(" ")}].map { |name| ENV[name].to_s }.join(' '); $stdout.flush; sleep"
     open_keeper do |k|
-      k.service(:block, **QUICK) { writer.puts(eval(show)) && sleep } # rubocop:disable Security/Eval, Style/EvalWithLocation
-      k.program(:program, [RbConfig.ruby, "-e", "names = #{names}; puts #{show}; $stdout.flush; sleep"], stdout: writer, **QUICK)
-      k.service(:watched, silence: 1.5, env: {"NAME" => "x"}, **QUICK) { writer.puts("#{ENV["NAME"]} #{eval(show)}") && sleep } # rubocop:disable Security/Eval, Style/EvalWithLocation
+      k.service(:block, **QUICK) { writer.puts(show.call) || sleep }
+      k.program(:program, [RbConfig.ruby, "-e", program], stdout: writer, **QUICK)
+      k.service(:watched, silence: 1.5, env: {"NAME" => "x"}, **QUICK) { writer.puts("#{ENV["NAME"]} #{show.call}") || sleep }
     end
     lines = Array.new(3) { reader.readline(chomp: true) }.sort_by(&:size)
     assert_equal ["  ", "  "], lines.first(2)
@@ -173,8 +175,8 @@ class KeeperEndsTest < KeeperTest
   def test_an_exception_in_a_wait_leaves_the_keeper_as_it_is
     keeper = open_keeper { |k| k.service(:a, **QUICK) { sleep } }
     until_event(keeper, :a, :ready)
-    %i[wait each_change stop_of_another].each do |method|
-      thread = waiting { method == :wait ? keeper.wait : keeper.each_change { nil } }
+    [-> { keeper.wait }, -> { keeper.each_change { nil } }].each do |call|
+      thread = waiting(&call).tap { |one| one.report_on_exception = false }
       thread.raise(IOError, "out")
       assert_equal "out", assert_raises(IOError) { thread.value }.message
     end
@@ -185,6 +187,25 @@ class KeeperEndsTest < KeeperTest
     assert_empty keeper.instance_variable_get(:@driver).instance_variable_get(:@condition).instance_variable_get(:@tickets)
     assert_equal :ready, keeper[:a].state
     assert_nil keeper.stop
+  end
+
+  def test_a_stop_that_is_interrupted_goes_on
+    told, tell = line
+    ready, writer = line
+    keeper = open_keeper do |k|
+      k.service(:polite, **QUICK) do
+        trap(:TERM) { told.readline && exit(4) }
+        writer.puts
+        sleep
+      end
+    end
+    ready.readline
+    stopping = waiting { keeper.stop }.tap { |thread| thread.report_on_exception = false }
+    stopping.raise(IOError, "out")
+    assert_raises(IOError) { stopping.value }
+    tell.puts
+    assert_nil keeper.wait
+    assert_equal [4, :stopped], [keeper[:polite].exit_info.code, keeper[:polite].why]
   end
 
   # Its services hold the standard output.

@@ -244,4 +244,4 @@ typedef unsigned int mode_t;
 %include "fork.i"
 %include "template.i"
 %include "pool.i"
-//KK
+%include "keeper.i"

@@ -21,9 +21,8 @@ module Gipc
 
       # (see Changes#from)
       def change_from(number)
-        found = nil
-        wait_until(nil) { found = @changes.from(number) }
-        found
+        wait_until(nil) { @changes.from(number) }
+        @changes.from(number)
       end
 
       # @raise [Dead] if it has ended

@@ -23,13 +23,14 @@ module Gipc
       def listen(&heard)
         return unless @socket
 
+        @heard = heard
         stream = IO.for_fd(Native.notify_socket_fd(@socket), autoclose: false)
         @listener = watch(stream, "gipc notify", &heard)
       end
 
-      # Calls the block for what the process sent before its end, and no more from then on.
-      def deafen(&heard)
-        finish(@listener, &heard) if @listener
+      # Calls that block for what the process sent before its end, and no more from then on.
+      def deafen
+        finish(@listener, &@heard) if @listener
       end
 
       def facts
