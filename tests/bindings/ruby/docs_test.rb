@@ -54,7 +54,7 @@ class DocsTest < GipcTest
       "Gipc::Keeper" => instance_methods_of(Gipc::Keeper),
       "Gipc::Keeper::Plan" => instance_methods_of(Gipc::Keeper::Plan),
       "Gipc::Keeper::Service" => instance_methods_of(Gipc::Keeper::Service),
-      "Gipc::GaveUp" => instance_methods_of(Gipc::GaveUp),
+      "Gipc::ServiceFacts" => instance_methods_of(Gipc::ServiceFacts),
       "Gipc::TaskFacts" => instance_methods_of(Gipc::TaskFacts),
       "Gipc::RemoteError" => instance_methods_of(Gipc::RemoteError),
       "Gipc::Timeout" => instance_methods_of(Gipc::Timeout)

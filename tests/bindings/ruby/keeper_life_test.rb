@@ -25,6 +25,14 @@ class KeeperLifeTest < KeeperTest
     assert(keeper.services.all? { |service| service.state == :ready })
   end
 
+  def test_what_a_service_reports_before_its_end_is_heard
+    names = Array.new(20) { |i| :"service #{i}" }
+    keeper = open_keeper { |k| names.each { |name| k.service(name, notify: true, restart: :never) { Gipc.ready } } }
+    keeper.wait
+    assert_equal names, history(keeper, :ready).map(&:first)
+    assert_equal [0], keeper.services.map { |service| service.exit_info.code }.uniq
+  end
+
   def test_a_silent_service_shows_its_stacks
     reader, writer = line
     keeper = open_keeper do |k|
@@ -165,7 +173,7 @@ class KeeperLifeTest < KeeperTest
     assert_equal ["Gipc::WrongProcess"] * 6 + ["#<Gipc::Keeper of another process>"],
                  Array.new(7) { reader.readline(chomp: true) }
     assert_equal [pid, :ready], [keeper[:a].pid, keeper[:a].state]
-    assert_equal true, keeper.reload(:a)
+    assert_same keeper, keeper.reload(:a)
   end
 end
 

@@ -24,6 +24,7 @@ class KeeperServicesTest < KeeperTest
       k.service(:failed, restart: :on_failure, args: -> { [keeper_starts] }, **QUICK) { |start| exit(start < 3 ? 1 : 0) }
       k.program(:program, ["true"], restart: :on_failure)
     end
+    assert_same keeper, keeper.wait_ready
     assert_nil keeper.wait
     assert_predicate keeper, :stopped?
     assert_equal [0, 2, 0], %i[never failed program].map { |name| keeper[name].restarts }
@@ -65,6 +66,7 @@ class KeeperServicesTest < KeeperTest
     errors = changes(keeper, 2, event: :gave_up).map(&:error)
     assert_equal [Errno::ENOENT, RuntimeError], errors.map(&:class)
     assert_equal 4, changes(keeper, 4, event: :start_failed).size
+    assert_raises(Gipc::GaveUp) { keeper.wait_ready }
     error = assert_raises(Gipc::GaveUp) { keeper.wait }
     assert_match(%r{absent is given up: it could not be started: .*/nonexistent/program}, error.message)
     assert_equal [nil, nil, :none], [error.pid, error.exit_info, error.why]
@@ -82,13 +84,17 @@ class KeeperServicesTest < KeeperTest
     end
     until_event(keeper, :first, :started)
     assert_equal %i[starting off], keeper.services.map(&:state)
-    assert_raises(Gipc::Timeout) { keeper.wait(timeout: 0) }
+    [keeper.method(:wait), keeper.method(:wait_ready)].each do |wait|
+      assert_raises(Gipc::Timeout) { wait.call(timeout: 0) }
+    end
+    all = waiting { keeper.wait_ready }
     writer.puts
-    until_event(keeper, :second, :ready)
+    assert_same keeper, all.value
     assert_equal %i[ready ready], keeper.services.map(&:state)
     keeper.stop
     assert_equal [[:first, :started], [:first, :ready], [:second, :started], [:second, :ready],
                   [:second, :stopping], [:second, :ended], [:first, :stopping], [:first, :ended]], history(keeper)
+    assert_raises(Gipc::Closed) { keeper.wait_ready }
     assert_equal [15, :stopped], [keeper["second"].exit_info.signal, keeper[:second].why]
   end
 
@@ -107,14 +113,16 @@ class KeeperServicesTest < KeeperTest
       end
     end
     old = until_event(keeper, :web, :ready).pid
-    assert_equal true, keeper.reload(:web)
+    assert_same keeper, keeper.reload(:web)
     new = keeper["web"].pid
     refute_equal old, new
     until_event(keeper, :web, :ended)
     events = keeper.each_change.lazy.reject { |change| change.event == :started }.first(5)
     assert_equal [[:ready, old, :none], [:ready, new, :none], [:reloaded, nil, :none], [:stopping, old, :reload],
                   [:ended, old, :reload]], events.map { |change| [change.event, change.pid, change.why] }
-    assert_equal false, keeper.reload(:web) # the third one ends before it is ready
+    error = assert_raises(Gipc::ReloadFailed) { keeper.reload(:web) } # the third one ends before it is ready
+    assert_equal [:web, 1], [error.service, error.exit_info.code]
+    assert_match(/service web was not reloaded: process #{error.pid} ended with code 1/, error.message)
     assert_equal [new, 0], [keeper[:web].pid, keeper[:web].restarts]
     assert_raises(KeyError) { keeper.reload(:none) }
   end
@@ -133,7 +141,7 @@ class KeeperServicesTest < KeeperTest
     until_event(keeper, :web, :started, 2)
     assert_raises(Gipc::Locked) { keeper.reload(:web) }
     writer.puts
-    assert_equal true, first.value
+    assert_same keeper, first.value
     until_event(keeper, :web, :ended)
     assert_raises(Gipc::Timeout) { keeper.reload(:web, timeout: 0) }
     until_event(keeper, :web, :reloaded, 2)
@@ -198,7 +206,7 @@ class KeeperServicesTest < KeeperTest
       k.program(:absent, ["/nonexistent"], handles: -> { {"x" => pipe.tap { |pair| ends << pair }.last} }, limit: 1, **QUICK)
     end
     assert_raises(Gipc::GaveUp) { keeper.wait }
-    assert_raises(EOFError) { ends.pop.first.get }
+    assert_raises(EOFError) { ends.pop.first.get(timeout: 60) }
   end
 end
 

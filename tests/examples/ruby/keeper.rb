@@ -18,7 +18,8 @@ Async do |task|
   rescue Gipc::GaveUp => e
     puts "#{e.service}: exit code #{e.exit_info.code} after #{keeper[:flaky].restarts} restarts"
   end
-  puts "store: #{keeper[:store].state}, reloaded: #{keeper.reload(:store)}"
+  keeper.reload(:store)
+  puts "store: #{keeper[:store].state}"
   keeper.stop
   p changes.wait - [:ended]
 end

@@ -218,10 +218,8 @@ void release(VALUE object);
 /* These wait. */
 %ignore gipc_process_join;
 %ignore gipc_process_stop;
-/* notify_ready and keeper_notified, below, stand for them. */
-%ignore gipc_ready;
+/* keeper_notified, below, stands for it. */
 %ignore gipc_notify_socket_receive;
-%rename(notify_alive) gipc_alive;
 /* fork_process stands for them. */
 %ignore gipc_fork_prepare;
 %ignore gipc_fork_parent;

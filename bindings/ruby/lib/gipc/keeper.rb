@@ -16,8 +16,9 @@ module Gipc
   #     k.program(:db, %w[sleep 1000], restart: :on_failure)
   #     k.service(:web, notify: true) { Gipc.ready; sleep }
   #   end
+  #   keeper.wait_ready
   #   keeper[:db].pid
-  #   keeper.reload(:web)     # => true
+  #   keeper.reload(:web)
   #   keeper.stop
   #
   # Fibers and threads may share a keeper.  A call that waits lets other fibers run if
@@ -65,19 +66,36 @@ module Gipc
     # @raise [GaveUp] when a service is given up; the other ones may still run
     # @raise [Timeout] if a service is left
     def wait(timeout: nil)
-      given_up = nil
-      @driver.wait_until(Deadline.after(timeout)) { given_up = @services.find(&:given_up) }
-      given_up ||= @services.find(&:given_up)
-      raise GaveUp.new(given_up.name, **given_up.last) if given_up
+      @driver.wait_until(Deadline.after(timeout)) { failed }
+      error = failed
+      raise error if error
+    end
+
+    # Waits until each service is ready, or has finished.
+    #
+    # @param (see #wait)
+    # @return [self]
+    # @raise [GaveUp] when a service is given up
+    # @raise [Closed] if the keeper has stopped
+    # @raise [Timeout] if one is not ready
+    def wait_ready(timeout: nil)
+      done = false
+      @driver.wait_until(Deadline.after(timeout)) { failed || (done = @services.all?(&:up?)) }
+      error = failed || (Closed.new("the keeper has stopped") unless done)
+      raise error if error
+
+      self
     end
 
     # Starts another process of a service, waits until that is ready, and stops the old
-    # one.  If the new one ends first, the old one stays.
+    # one.
     #
     # @param name (see #[])
     # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely.  The
     #   rule +ready_within+ ends a reload, and this ends only the wait for it
-    # @return [Boolean] whether the old one is replaced
+    # @return [self]
+    # @raise [ReloadFailed] if the new process ended before it was ready, or could not be
+    #   started; the old one runs on
     # @raise [KeyError] if there is no such service
     # @raise [Locked] if it is being reloaded
     # @raise [Dead] if no process of it runs
@@ -85,10 +103,13 @@ module Gipc
     def reload(name, timeout: nil)
       service = self[name]
       deadline = Deadline.after(timeout)
-      seen = service.reloads.size
+      before = service.reloads
       Native.keeper_reload(@crew, service.index)
-      @driver.wait_until(deadline) { service.reloads.size > seen }
-      service.reloads[seen] == :reloaded
+      @driver.wait_until(deadline) { service.reloads > before }
+      error = service.reloads > before ? service.reload_error : Closed.new("the keeper has stopped")
+      raise error if error
+
+      self
     end
 
     # Sends a signal to the process of a service.
@@ -148,17 +169,27 @@ module Gipc
     def initialize_copy(_other)
       raise TypeError, "#{self.class} cannot be copied (dup, clone)"
     end
+
+    private
+
+    # @return [GaveUp, nil]
+    def failed
+      @services.filter_map(&:error).first
+    end
   end
 
   class << self
     # Keeps services running: the block lists them, and they are started, in this order.
     #
     #   keeper = Gipc.keep do |k|
-    #     k.program(:db, ["sleep", "1000"], restart: :on_failure, first_delay: 1)
-    #     k.service(:web, notify: true, silence: 30) { Gipc.ready; loop { sleep 1; Gipc.alive } }
+    #     k.program(:setup, ["true"], restart: :never)
+    #     k.service(:job, notify: true, silence: 30, restart: :on_failure, first_delay: 1) do
+    #       Gipc.ready
+    #       10.times { Gipc.alive }
+    #     end
     #   end
     #   begin
-    #     keeper.wait
+    #     keeper.wait        # until both have finished
     #   ensure
     #     keeper.stop
     #   end
@@ -174,7 +205,7 @@ module Gipc
       Keeper.send(:new, strategy, plan.services)
     end
 
-    # Says that this process is ready: to the keeper that started it, or to another
+    # Reports that this process is ready: to the keeper that started it, or to another
     # supervisor that speaks sd_notify(3), such as systemd.
     #
     # @return [Boolean] false if there is none
@@ -194,7 +225,7 @@ module Gipc
     # @raise [Errno::ECONNREFUSED] and others, if it has ended
     def alive
       worker = Worker.current
-      worker ? worker.alive : Native.notify_alive
+      worker ? worker.alive : Native.report_alive
       true
     rescue Errno::ENOENT
       false

@@ -115,7 +115,8 @@ module Gipc
       def end_of(kind, service, reason)
         event = ENDS.fetch(kind)
         service.give_up if event == :gave_up
-        service.reloads << event if event.start_with?("reload")
+        service.finish if event == :finished
+        service.reloaded(event == :reloaded) if event.start_with?("reload")
         add(service, event, **service.last, why: reason)
       end
 

@@ -37,6 +37,7 @@ module Gipc
       # start in the order of these calls, and are stopped in the reverse order.
       #
       #   keeper = Gipc.keep { |k| k.service(:ticker, notify: true) { Gipc.ready; sleep } }
+      #   keeper.stop
       #
       # @param name [Symbol, String] unique in its keeper
       # @param args [Array, #call] what the block gets.  One that can be called is called
@@ -59,7 +60,8 @@ module Gipc
 
       # A service that is a program.
       #
-      #   keeper = Gipc.keep { |k| k.program(:db, %w[sleep 100], restart: :on_failure) }
+      #   keeper = Gipc.keep { |k| k.program(:db, %w[sleep 1000], restart: :on_failure) }
+      #   keeper.stop
       #
       # @param name (see #service)
       # @param argv [Array<String>] see {Gipc.exec_process}

@@ -14,7 +14,7 @@ module Gipc
       attr_reader :restarts
 
       # @private
-      attr_reader :index, :rules, :dump_signal, :last, :reloads, :given_up
+      attr_reader :index, :rules, :dump_signal, :last, :reloads, :reload_error, :error
 
       # @private
       attr_accessor :crew
@@ -26,9 +26,8 @@ module Gipc
         @rules = rules
         @dump_signal = dump_signal
         @launch = launch
-        @starts = @restarts = 0
+        @starts = @restarts = @reloads = 0
         @last = {}
-        @reloads = []
       end
 
       # The process ID of its process.
@@ -105,8 +104,25 @@ module Gipc
       end
 
       # @private
+      def finish
+        @finished = true
+      end
+
+      # Whether it is ready, or was and is silent, or has finished.
+      # @private
+      def up?
+        @finished || %i[ready silent].include?(state)
+      end
+
+      # @private
       def give_up
-        @given_up = true
+        @error = GaveUp.new(name, "is given up", @last)
+      end
+
+      # @private
+      def reloaded(done)
+        @reload_error = (ReloadFailed.new(name, "was not reloaded", @last) unless done)
+        @reloads += 1
       end
 
       private
