@@ -41,7 +41,7 @@ class KeeperLifeTest < KeeperTest
         sleep
       end
     end
-    until_event(keeper, :hangs, :dumped)
+    until_event(keeper, :hangs, :silent)
     trace = reader.each_line.find { |text| text.include?("keeper_life_test.rb") }
     assert_match(/in .*sleep/, trace)
     assert_equal [:silent, 0], [keeper[:hangs].state, keeper[:hangs].restarts]
@@ -55,7 +55,7 @@ class KeeperLifeTest < KeeperTest
         loop { writer.write(Gipc.alive.to_s[0]) }
       end
     end
-    until_event(keeper, :hangs, :started, 2)
+    until_event(keeper, :hangs, :starting, 2)
     assert_equal [:silent, 15], [keeper[:hangs].why, keeper[:hangs].exit_info.signal]
     assert_equal "t" * 10, reader.read(10)
   end
@@ -141,10 +141,10 @@ class KeeperLifeTest < KeeperTest
 
   def test_changes_may_be_read_by_several
     keeper = open_keeper { |k| k.service(:a, **QUICK) { sleep } }
-    readers = Array.new(2) { waiting { keeper.each_change.map(&:event) } }
+    readers = Array.new(2) { waiting { keeper.each_change.map(&:state) } }
     until_event(keeper, :a, :ready)
     keeper.stop
-    assert_equal [%i[started ready stopping ended]] * 2, readers.map(&:value)
+    assert_equal [%i[starting ready stopping ended]] * 2, readers.map(&:value)
     changes = Gipc::Keeper.const_get(:Changes).new
     assert_nil changes.from(0)
     3000.times { |i| changes.add(i) }
@@ -223,7 +223,7 @@ class KeeperEndsTest < KeeperTest
       k.program(:program, ["sleep", "1000"])
       k.service(:detached, daemon: false) { STDIN.read && puts("still") } if ARGV.first == "detached"
     end
-    changes = keeper.each_change.lazy.select { |change| change.event == :ready }
+    changes = keeper.each_change.lazy.select { |change| change.state == :ready }
     changes.first(keeper.services.size)
     puts "ready"
     $stdout.flush

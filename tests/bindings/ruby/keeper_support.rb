@@ -24,21 +24,21 @@ class KeeperTest < PoolTest
   end
 
   # The first changes of this kind.
-  def changes(keeper, count, service: nil, event: nil)
+  def changes(keeper, count, service: nil, state: nil)
     found = keeper.each_change.lazy.select do |change|
-      (service.nil? || change.service == service) && (event.nil? || Array(event).include?(change.event))
+      (service.nil? || change.service == service) && (state.nil? || Array(state).include?(change.state))
     end
     found.first(count)
   end
 
   # Waits until this has happened to a service so many times.
   def until_event(keeper, service, event, count = 1)
-    changes(keeper, count, service: service, event: event).last
+    changes(keeper, count, service: service, state: event).last
   end
 
   # Service and event of all changes so far.
   def history(keeper, *events)
-    keeper.each_change.lazy.select { |change| events.empty? || events.include?(change.event) }
-          .map { |change| [change.service, change.event] }.to_a
+    keeper.each_change.lazy.select { |change| events.empty? || events.include?(change.state) }
+          .map { |change| [change.service, change.state] }.to_a
   end
 end

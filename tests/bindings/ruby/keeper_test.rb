@@ -30,7 +30,7 @@ class KeeperServicesTest < KeeperTest
     assert_equal [0, 2, 0], %i[never failed program].map { |name| keeper[name].restarts }
     assert_equal [1, 0, 0], %i[never failed program].map { |name| keeper[name].exit_info.code }
     assert_equal %i[never program failed].sort, history(keeper, :finished).map(&:first).sort
-    assert_equal [nil, :off, :none], [keeper[:never].pid, keeper[:never].state, keeper[:never].why]
+    assert_equal [nil, :finished, :none], [keeper[:never].pid, keeper[:never].state, keeper[:never].why]
     assert_raises(Gipc::Dead) { keeper.reload(:never) }
     assert_raises(Gipc::Dead) { keeper.signal(:never, :USR1) }
     assert_nil keeper.stop
@@ -49,8 +49,8 @@ class KeeperServicesTest < KeeperTest
     error = assert_raises(Gipc::GaveUp) { keeper.wait }
     assert_equal [:broken, 3, :none, ["no database\n"]], [error.service, error.exit_info.code, error.why, error.stderr]
     assert_match(/service broken is given up: process #{error.pid} ended with code 3/, error.message)
-    assert_equal [:ready, :off], keeper.services.map(&:state)
-    assert_equal 2, keeper[:broken].restarts
+    assert_equal [:ready, :gave_up], keeper.services.map(&:state)
+    assert_equal [2, ["no database\n"]], [keeper[:broken].restarts, keeper[:broken].stderr]
     change = until_event(keeper, :broken, :gave_up)
     assert_equal [error.pid, 3], [change.pid, change.exit_info.code]
     assert_raises(Gipc::GaveUp) { keeper.wait(timeout: 0) }
@@ -63,9 +63,10 @@ class KeeperServicesTest < KeeperTest
       k.program(:absent, ["/nonexistent/program"], limit: 1, notify: true, **QUICK)
       k.service(:argument, args: -> { raise "no args" }, limit: 1, **QUICK) { nil }
     end
-    errors = changes(keeper, 2, event: :gave_up).map(&:error)
+    errors = changes(keeper, 2, state: :gave_up).map(&:error)
     assert_equal [Errno::ENOENT, RuntimeError], errors.map(&:class)
-    assert_equal 4, changes(keeper, 4, event: :start_failed).size
+    assert_equal errors, keeper.services.map(&:error)
+    assert_equal 4, changes(keeper, 4, state: :not_started).size
     assert_raises(Gipc::GaveUp) { keeper.wait_ready }
     error = assert_raises(Gipc::GaveUp) { keeper.wait }
     assert_match(%r{absent is given up: it could not be started: .*/nonexistent/program}, error.message)
@@ -82,8 +83,8 @@ class KeeperServicesTest < KeeperTest
       end
       k.service(:second, **QUICK) { sleep }
     end
-    until_event(keeper, :first, :started)
-    assert_equal %i[starting off], keeper.services.map(&:state)
+    until_event(keeper, :first, :starting)
+    assert_equal %i[starting waiting], keeper.services.map(&:state)
     [keeper.method(:wait), keeper.method(:wait_ready)].each do |wait|
       assert_raises(Gipc::Timeout) { wait.call(timeout: 0) }
     end
@@ -92,10 +93,10 @@ class KeeperServicesTest < KeeperTest
     assert_same keeper, all.value
     assert_equal %i[ready ready], keeper.services.map(&:state)
     keeper.stop
-    assert_equal [[:first, :started], [:first, :ready], [:second, :started], [:second, :ready],
+    assert_equal [[:first, :starting], [:first, :ready], [:second, :starting], [:second, :ready],
                   [:second, :stopping], [:second, :ended], [:first, :stopping], [:first, :ended]], history(keeper)
     assert_raises(Gipc::Closed) { keeper.wait_ready }
-    assert_equal [15, :stopped], [keeper["second"].exit_info.signal, keeper[:second].why]
+    assert_equal [15, :stopped, :stopped], [keeper["second"].exit_info.signal, keeper[:second].why, keeper[:second].state]
   end
 
   def test_a_service_that_is_not_ready_in_time_is_stopped
@@ -117,9 +118,9 @@ class KeeperServicesTest < KeeperTest
     new = keeper["web"].pid
     refute_equal old, new
     until_event(keeper, :web, :ended)
-    events = keeper.each_change.lazy.reject { |change| change.event == :started }.first(5)
+    events = keeper.each_change.lazy.reject { |change| change.state == :starting }.first(5)
     assert_equal [[:ready, old, :none], [:ready, new, :none], [:reloaded, nil, :none], [:stopping, old, :reload],
-                  [:ended, old, :reload]], events.map { |change| [change.event, change.pid, change.why] }
+                  [:ended, old, :reload]], events.map { |change| [change.state, change.pid, change.why] }
     error = assert_raises(Gipc::ReloadFailed) { keeper.reload(:web) } # the third one ends before it is ready
     assert_equal [:web, 1], [error.service, error.exit_info.code]
     assert_match(/service web was not reloaded: process #{error.pid} ended with code 1/, error.message)
@@ -138,7 +139,7 @@ class KeeperServicesTest < KeeperTest
     end
     until_event(keeper, :web, :ready)
     first = waiting { keeper.reload(:web) }
-    until_event(keeper, :web, :started, 2)
+    until_event(keeper, :web, :starting, 2)
     assert_raises(Gipc::Locked) { keeper.reload(:web) }
     writer.puts
     assert_same keeper, first.value
@@ -195,7 +196,7 @@ class KeeperServicesTest < KeeperTest
     keeper.stop
     program = [*RUBY, "-rgipc", "-e", 'Gipc.inherit("out") { |out| out << Process.pid }; sleep']
     keeper = open_keeper { |k| k.program(:program, program, handles: -> { {"out" => make.call.first} }, **QUICK) }
-    assert_equal until_event(keeper, :program, :started).pid, messages.pop.get
+    assert_equal until_event(keeper, :program, :starting).pid, messages.pop.get
     assert_nil keeper.stop
     keeper.services.clear rescue assert_kind_of FrozenError, $! # rubocop:disable Style/RescueModifier
   end

@@ -12,7 +12,7 @@ keeper = Gipc.keep do |k|
 end
 
 Async do |task|
-  changes = task.async { keeper.each_change.select { |change| change.service == :store }.map(&:event) }
+  changes = task.async { keeper.each_change.select { |change| change.service == :store }.map(&:state) }
   begin
     keeper.wait
   rescue Gipc::GaveUp => e

@@ -44,7 +44,7 @@ module Gipc
       raise ArgumentError, "a keeper needs a service" if services.empty?
 
       @crew = Native.keeper_new(number, services.map(&:rules))
-      @services = services.each { |service| service.crew = @crew }.freeze
+      @services = services.each { |service| service.belong_to(self, @crew) }.freeze
       @driver = Driver.new(@crew, @services).start
     end
 
@@ -129,7 +129,7 @@ module Gipc
     # first changes, or, after more than 1024 of them, with the last 1024; a block that is
     # slower than the changes misses some.
     #
-    #   keeper.each_change { |change| warn "#{change.service}: #{change.event}" }
+    #   keeper.each_change { |change| warn "#{change.service}: #{change.state}" }
     #
     # @yield [Change]
     # @return [self], or without a block an Enumerator
@@ -174,7 +174,7 @@ module Gipc
 
     # @return [GaveUp, nil]
     def failed
-      @services.filter_map(&:error).first
+      @services.filter_map(&:failure).first
     end
   end
 

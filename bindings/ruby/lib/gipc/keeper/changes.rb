@@ -4,14 +4,15 @@
 
 module Gipc
   class Keeper
-    # One of {Keeper#each_change}.  +service+ is its name; +event+ is :started, :ready,
-    # :dumped (it showed no sign of life, and was sent the signal for a dump), :stopping,
-    # :killed, :ended, :start_failed, :reloaded, :reload_failed, :finished (it is not
-    # restarted), or :gave_up; +pid+ is that of the process; +why+ says for what it is
+    # One of {Keeper#each_change}.  +service+ is its name; +state+ says what its process is
+    # now: :starting, :ready, :silent (it gets the signal for a dump), :stopping, :killed,
+    # :ended or :not_started; or what became of the service: :reloaded, :reload_failed,
+    # :finished (it is not restarted) or :gave_up.  +why+ says for what the process is
     # stopped, or was: :silent, :not_ready, :reload, :group (with a service that is
-    # restarted), :stopped, :gave_up, or :none, by itself; +exit_info+ is there after its
-    # end, +error+ is that of a start, and +stderr+ has the last lines of standard error.
-    Change = Struct.new(:service, :event, :pid, :why, :exit_info, :error, :stderr, keyword_init: true)
+    # restarted), :stopped (the keeper stops), :gave_up, or :none; +pid+ is its ID,
+    # +exit_info+ is there after its end, +error+ is why it could not be started, and
+    # +stderr+ has the last lines of its standard error.
+    Change = Struct.new(:service, :state, :why, :pid, :exit_info, :error, :stderr, keyword_init: true)
 
     # The last changes.  One thread adds them, and any fiber or thread reads them.
     #

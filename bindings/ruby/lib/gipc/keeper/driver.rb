@@ -52,7 +52,7 @@ module Gipc
         process = service.start(socket && Native.notify_socket_address(socket), runs?(service))
         @members[worker] = member = Member.new(service, process, socket)
         Native.keeper_started(@crew, worker, process.native)
-        note(member, :started)
+        note(member, :starting)
         note(member, :ready) unless service.must_notify?
         member.listen { heard(worker, member, socket) }
       rescue StandardError => e
@@ -61,7 +61,7 @@ module Gipc
         Native.release(socket) if socket
         service.ended({error: e})
         start_failed(worker, e)
-        add(service, :start_failed, error: e)
+        add(service, :not_started, error: e)
       end
 
       def runs?(service)
@@ -85,7 +85,7 @@ module Gipc
         member = @members[worker] or return
         signal = member.service.dump_signal
         member.signal(signal) if signal
-        note(member, :dumped)
+        note(member, :silent)
       end
 
       # @return [Boolean] true: there may be more later
@@ -113,19 +113,21 @@ module Gipc
       private_constant :ENDS
 
       def end_of(kind, service, reason)
-        event = ENDS.fetch(kind)
-        service.give_up if event == :gave_up
-        service.finish if event == :finished
-        service.reloaded(event == :reloaded) if event.start_with?("reload")
-        add(service, event, **service.last, why: reason)
+        state = ENDS.fetch(kind)
+        case state
+        when :gave_up then service.give_up
+        when :finished then service.finish
+        else service.reloaded(state == :reloaded)
+        end
+        add(service, state, **(state == :reloaded ? {} : service.last), why: reason)
       end
 
-      def note(member, event, **facts)
-        add(member.service, event, pid: member.process.pid, why: member.why, **facts)
+      def note(member, state, **facts)
+        add(member.service, state, pid: member.process.pid, why: member.why, **facts)
       end
 
-      def add(service, event, **facts)
-        @changes.add(Change.new(service: service.name, event: event, why: :none, **facts).freeze)
+      def add(service, state, **facts)
+        @changes.add(Change.new(service: service.name, state: state, why: :none, **facts).freeze)
         @condition.notify
       end
 

@@ -14,10 +14,7 @@ module Gipc
       attr_reader :restarts
 
       # @private
-      attr_reader :index, :rules, :dump_signal, :last, :reloads, :reload_error, :error
-
-      # @private
-      attr_accessor :crew
+      attr_reader :index, :rules, :dump_signal, :last, :reloads, :reload_error, :failure
 
       # @private
       def initialize(name, index, rules, dump_signal, launch)
@@ -37,11 +34,14 @@ module Gipc
         pid unless number.zero? || pid.zero?
       end
 
-      # @return [Symbol] :off (it has no process now), :starting (it is not ready yet),
-      #   :ready, :silent (it showed no sign of life, and was sent the signal for a dump),
-      #   :stopping or :killed
+      # @return [Symbol] :starting (it is not ready yet), :ready, :silent (it showed no sign
+      #   of life, and got the signal for a dump), :stopping or :killed; without a process
+      #   :waiting (for its start), :finished, :gave_up, or :stopped (with its keeper)
       def state
-        Driver::STATES[process.last]
+        state = Driver::STATES[process.last]
+        return state unless state == :off
+
+        @end || (@keeper.stopped? ? :stopped : :waiting)
       end
 
       # Why its last process that ended was stopped, see {Change}.
@@ -54,6 +54,25 @@ module Gipc
       # @return [Process::ExitInfo, nil]
       def exit_info
         @last[:exit_info]
+      end
+
+      # Why its last start failed.
+      # @return [StandardError, nil] nil if it did not
+      def error
+        @last[:error]
+      end
+
+      # The last lines of the standard error of its last process that ended, with
+      # <tt>stderr: :pipe</tt>.
+      # @return [Array<String>]
+      def stderr
+        @last.fetch(:stderr, [])
+      end
+
+      # @private
+      def belong_to(keeper, crew)
+        @keeper = keeper
+        @crew = crew
       end
 
       # With its process ID and state.
@@ -105,18 +124,19 @@ module Gipc
 
       # @private
       def finish
-        @finished = true
+        @end = :finished
       end
 
       # Whether it is ready, or was and is silent, or has finished.
       # @private
       def up?
-        @finished || %i[ready silent].include?(state)
+        %i[ready silent finished].include?(state)
       end
 
       # @private
       def give_up
-        @error = GaveUp.new(name, "is given up", @last)
+        @end = :gave_up
+        @failure = GaveUp.new(name, "is given up", @last)
       end
 
       # @private
