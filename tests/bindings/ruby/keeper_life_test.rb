@@ -42,15 +42,14 @@ class KeeperLifeTest < KeeperTest
       end
     end
     until_event(keeper, :hangs, :silent)
-    trace = reader.each_line.find { |text| text.include?("keeper_life_test.rb") }
-    assert_match(/in .*sleep/, trace)
+    assert(reader.each_line.find { |text| text.include?("keeper_life_test.rb") })
     assert_equal [:silent, 0], [keeper[:hangs].state, keeper[:hangs].restarts]
   end
 
   def test_a_silent_service_is_stopped_and_started_again
     reader, writer = line
     keeper = open_keeper do |k|
-      k.service(:hangs, silence: 0.02, dump: 0.01, stderr: :null, **QUICK) { sleep }
+      k.service(:hangs, notify: true, silence: 0.02, dump: 0.01, stderr: :null, **QUICK) { Gipc.ready && sleep }
       k.service(:talks, silence: 0.5, dump: -1, stderr: :null, **QUICK) do
         loop { writer.write(Gipc.alive.to_s[0]) }
       end

@@ -194,6 +194,7 @@ class KeeperServicesTest < KeeperTest
     first, second = readers.map { |reader| [reader.get, reader.get] }
     refute_equal first, second
     keeper.stop
+    messages.clear
     program = [*RUBY, "-rgipc", "-e", 'Gipc.inherit("out") { |out| out << Process.pid }; sleep']
     keeper = open_keeper { |k| k.program(:program, program, handles: -> { {"out" => make.call.first} }, **QUICK) }
     assert_equal until_event(keeper, :program, :starting).pid, messages.pop.get
