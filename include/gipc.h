@@ -814,7 +814,8 @@ typedef struct gipc_rules {
   int restart; /* a gipc_restart */
   /* Both */
   double ready_within;  /* from the start; default: no limit */
-  double silence;       /* between two signs of life; default: no limit */
+  double silence;       /* between two signs of life, of a pool's worker only
+                         * while it has a task; default: no limit */
   double dump;          /* from the signal for a dump to the stop; default 5 */
   double grace;         /* from SIGTERM to SIGKILL; default 5 */
   double first_delay;   /* before a restart; default 0.1 */
@@ -1033,8 +1034,8 @@ typedef int (*gipc_work)(const gipc_worker_message *task,
  * error of h, or GIPC_EPROTOCOL. */
 GIPC_API GIPC_MUST_CHECK int gipc_worker_serve(gipc_handle *h, gipc_work work,
                                                void *user);
-/* In a worker, also within work: shows a sign of life, for pools whose rules
- * have `silence`. */
+/* In a worker, within work: shows a sign of life, for pools whose rules have
+ * `silence`.  A worker that waits for a task needs none. */
 GIPC_API GIPC_MUST_CHECK int gipc_worker_alive(gipc_handle *h);
 
 /* ---- Pools of workers on a libev loop: gipc_pool(3) -----------------------

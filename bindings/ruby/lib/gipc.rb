@@ -42,7 +42,12 @@ require_relative "gipc/child"
 require_relative "gipc/process"
 require_relative "gipc/template"
 require_relative "gipc/wait"
+require_relative "gipc/condition"
+require_relative "gipc/rules"
+require_relative "gipc/member"
+require_relative "gipc/driver"
 require_relative "gipc/pool"
+require_relative "gipc/keeper"
 
 module Gipc
   class << self
@@ -203,6 +208,6 @@ module Gipc
   end
 
   # Internal classes.
-  private_constant :Native, :Child, :Condition, :Deadline, :Descriptor, :Failure, :FairLock, :Transfer,
-                   :Transport, :Worker
+  private_constant :Native, :Child, :Condition, :Deadline, :Descriptor, :Driver, :Failure, :FairLock,
+                   :Member, :Rules, :Transfer, :Transport, :Worker
 end

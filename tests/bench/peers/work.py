@@ -15,6 +15,7 @@ from harness import python  # noqa: E402
 BUILD = Path(os.environ.get("GIPC_TEST_BUILD", TOP / "build/linux")).resolve()
 OURS = [os.environ.get("PYTHON", "/usr/bin/python3")]
 UPSTREAM = [str(BUILD / "bench-upstream/bin/python"), "-EB"]
+GEMS = BUILD / "bench-gems"
 PACKAGES = [str(BUILD / "bench-peers/bin/python"), "-EB"]
 ENVIRONMENT = {
     **os.environ,
@@ -159,7 +160,7 @@ POOLS = {
                    ("concurrent.futures", OURS, "futures"),
                    ("multiprocessing.Pool", OURS, "multiprocessing"),
                    ("loky", PACKAGES, "loky"), ("pebble", PACKAGES, "pebble"))},
-    "Ruby": {"gipc": (RUBY, "tasks", {"peer": "gipc_pool"}),
+    "Ruby": {"gipc": (RUBY, "tasks", {"peer": "pool"}),
              "parallel": (RUBY, "tasks", {"peer": "parallel"})},
     "Lua": {"gipc": (LUA, "tasks", {"peer": "gipc_pool"})},
 }
@@ -252,7 +253,7 @@ def tables(quick):
     works += [(f"pool, {name}", "thousand/s", with_arguments(POOLS, size=size))
               for name, size in (("small tasks", 64), ("100 KiB", 102400))
               if not (quick and size > 64)]
-    works += [("recovery from a killed worker", "ms", RECOVERIES)]
+    works += [("pool, recovery from a killed worker", "ms", RECOVERIES)]
     for name, unit, languages in works:
         for language, peers in languages.items():
             yield language, name, unit, peers

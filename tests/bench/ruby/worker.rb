@@ -4,8 +4,8 @@
 # `one_way peer=NAME size=BYTES count=COUNT` (the peer decides), and answers with a figure or null.
 
 require "gipc"
-require "socket"
 require_relative "jobs"
+require_relative "pool_jobs"
 
 PEERS = {
   "pipe" => ->(bytes, count) { plain(bytes, count) },
@@ -16,7 +16,7 @@ PEERS = {
   "gipc_many" => ->(bytes, count) { ours(bytes, :raw, whole(bytes, count), batch: true) },
   "gipc_marshal" => ->(bytes, count) { ours(bytes, :marshal, count) },
   "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, whole(bytes, count), batch: true) },
-  "gipc_pool" => ->(bytes, count) { pool_tasks(bytes, count) },
+  "pool" => ->(bytes, count) { pool_tasks(bytes, count) },
   "parallel" => ->(bytes, count) { parallel_tasks(bytes, count) },
   "recovering_gipc" => ->(_, count) { recoveries(count, method(:recovering_gipc)) },
   "recovering_child" => ->(_, count) { recoveries(count, method(:recovering_child)) },
@@ -26,6 +26,6 @@ PEERS = {
 $stdin.each_line do |line|
   words = line.split.drop(1).to_h { |word| word.split("=") }
   bytes = ("x" * Integer(words["size"])).b
-  puts PEERS.fetch(words["peer"]).call(bytes, Integer(words["count"]))
+  puts PEERS.fetch(words["peer"]).call(bytes, Integer(words["count"])) || "null"
   $stdout.flush
 end

@@ -51,6 +51,10 @@ class DocsTest < GipcTest
       "Gipc::Template" => [Gipc::Template.method(:open)] + instance_methods_of(Gipc::Template),
       "Gipc::Pool" => instance_methods_of(Gipc::Pool) + [Gipc::Pool.method(:open)],
       "Gipc::Pool::Task" => instance_methods_of(Gipc::Pool::Task),
+      "Gipc::Keeper" => instance_methods_of(Gipc::Keeper),
+      "Gipc::Keeper::Plan" => instance_methods_of(Gipc::Keeper::Plan),
+      "Gipc::Keeper::Service" => instance_methods_of(Gipc::Keeper::Service),
+      "Gipc::ServiceFacts" => instance_methods_of(Gipc::ServiceFacts),
       "Gipc::TaskFacts" => instance_methods_of(Gipc::TaskFacts),
       "Gipc::RemoteError" => instance_methods_of(Gipc::RemoteError),
       "Gipc::Timeout" => instance_methods_of(Gipc::Timeout)

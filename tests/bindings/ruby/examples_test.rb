@@ -15,6 +15,17 @@ class ExamplesTest < GipcTest
     end
   end
 
+  # The programs in the comments about keepers; each one ends by itself.
+  def test_the_programs_of_the_comments
+    files = Dir["#{ROOT}/bindings/ruby/lib/gipc/keeper{,/*}.rb"]
+    programs = files.flat_map { |file| File.read(file).scan(/(?:^ *#   .*\n)+/) }.grep(/Gipc\.keep/)
+    assert_operator programs.size, :>=, 4
+    programs.each do |program|
+      output = IO.popen([*RUBY, "-rgipc", "-e", program.gsub(/^ *#   /, "")], err: %i[child out], &:read)
+      assert_equal [true, ""], [$?.success?, output], program
+    end
+  end
+
   # Each Ruby block of the README is a program; what it prints follows each
   # `# =>` there.
   def test_the_programs_of_the_readme

@@ -52,6 +52,8 @@ class PoolTest < GipcTest
     pool.stats[:workers].map { |worker| worker[:pid] }
   end
 
+  def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+
   # Lets others run until the condition is true.
   def until_true
     until yield

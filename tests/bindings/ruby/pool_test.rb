@@ -174,16 +174,47 @@ class PoolTasksTest < PoolTest
      {chdir: 5} => /option chdir/, {retries: -1} => /option retries/, {priority: 1.5} => /option priority/,
      {retry_for: :never} => /option retry_for: :never is none of :died/, {idle: "x"} => /option idle/,
      {codec: :none} => /no codec/, {timeout: 0} => /option timeout/, {stdio: true} => /option stdio/,
-     {prepare: 5} => /option prepare/, {argv: ["x"]} => /a block, or argv/, {dump_signal: :NONE} => /no signal/,
-     {least: 3} => /option least/}.each do |options, text|
+     {prepare: 5} => /option prepare/, {argv: ["x"]} => /a block, or argv/,
+     {dump_signal: :NONE} => /option dump_signal: no signal/, {least: 3} => /option least/,
+     {restart: 1} => /unknown option: restart/, {notify: 1} => /unknown option: notify/,
+     {timeout: "x"} => /timeout is .* not "x"/, {stdin: 1.5} => /option stdin/}.each do |options, text|
       error = assert_raises(ArgumentError, TypeError, options.to_s) { open_pool(2, **options) { nil } }
       assert_match text, error.message
     end
+    {{argv: []} => /argv: it is empty/, {argv: [5]} => /argv: a String is needed/, {argv: "x"} => /an Array/,
+     {argv: ["x"], stdio: true, stdin: :null} => /option stdin: /}.each do |options, text|
+      assert_match text, assert_raises(ArgumentError, TypeError) { open_pool(1, **options) }.message
+    end
+    {"1" => /workers is an Integer, not "1"/, 1.5 => /workers/, -1 => /workers/, 2**64 => /workers/}.each do |workers, text|
+      assert_match text, assert_raises(ArgumentError, TypeError) { Gipc::Pool.open(workers) { nil } }.message
+    end
     assert_raises(ArgumentError) { Gipc::Pool.open(1) }
-    pool = open_pool { |job| job }
+    pool = open_pool(1, silence: nil, least: nil) { |job| job }
     assert_match(/unknown option: grace/, assert_raises(ArgumentError) { pool.call(1, grace: 1) }.message)
     assert_raises(TypeError) { pool.map(5) }
     assert_equal 0, pool.stats[:starts]
+  end
+
+  RULES = %i[least queue_limit queue_low retire_tasks retire_memory idle poison prepare_failures ready_within silence
+             dump grace first_delay longest_delay growth jitter healthy window limit seed].freeze
+
+  def test_every_rule_that_is_wrong_is_named
+    RULES.each do |name|
+      ["1", false, Float::NAN, Complex(1, 1)].each do |value|
+        error = assert_raises(TypeError, "#{name}: #{value}") { open_pool(1, name => value) { nil } }
+        assert_match(/option #{name}: .*#{Regexp.escape(value.inspect)}/, error.message)
+      end
+      open_pool(1, name => 0) { nil }.close
+    end
+    whole = RULES - %i[idle ready_within silence dump grace first_delay longest_delay growth jitter healthy window]
+    whole.each { |name| assert_match(/option #{name}: 0.5/, wrong_rule(name => 0.5).message) }
+    %i[poison limit growth first_delay healthy window].each do |name|
+      assert_match(/option #{name}: -1/, wrong_rule(name => -1).message)
+    end
+  end
+
+  def wrong_rule(rule)
+    assert_raises(ArgumentError) { open_pool(1, **rule) { nil } }
   end
 
   def test_a_change_before_the_wait_is_not_missed

@@ -163,7 +163,22 @@ class PoolWorkersTest < PoolTest
     assert_match(%r{could not be started: No such file.*/nonexistent/program},
                  assert_raises(Gipc::PoolBroken) { pool.call(1) }.message)
     assert_raises(Errno::ENOENT) { Gipc.serve { nil } }
-    assert_raises(Errno::ENOENT) { Gipc.alive }
+    refute Gipc.alive
+  end
+
+  # It carries the standard streams and the exit code, and nothing else.
+  def test_workers_may_be_behind_a_launcher
+    launcher = ["sh", "-c", 'echo launched >&2; "$@"', "sh"]
+    script = "Gipc.serve(codec: :json, stdio: true) { |job| job == 0 ? (warn 'last words'; exit!(7)) : job * 2 }"
+    [{stdio: true}, {stdin: :pipe, stdout: :pipe}].each do |way|
+      pool = open_pool(2, argv: [*launcher, *RUBY, "-rgipc", "-e", script], codec: :json, stderr: :pipe, **way)
+      assert_equal [2, 4, 6], pool.map(1..3).to_a
+      error = assert_raises(Gipc::WorkerDied) { pool.call(0) }
+      assert_equal [7, ["launched\n", "last words\n"]], [error.exit_info.code, error.stderr]
+      assert_equal 8, pool.call(4)
+      assert_nil pool.close
+      assert_equal 1, pool.stats[:failures]
+    end
   end
 
   # child_worker.c answers with the bytes in reverse.
@@ -203,15 +218,14 @@ class PoolWorkersTest < PoolTest
     until_true { pool.stats[:failures] == 5 }
   end
 
-  def test_a_worker_without_a_task_shows_signs_of_life
-    worker = Gipc.const_get(:Worker)
-    mine, yours = pipe(duplex: true, codec: :raw)
-    serving = beside { worker.serve(yours, Marshal, nil, 0.001) { nil } }
-    assert_equal ["R\x01", "A", "A"], Array.new(3) { mine.get }
-    mine.close
-    serving.join
-    pool = open_pool(1, silence: 3) { worker.current.instance_variable_get(:@heartbeat) }
-    assert_equal 1, pool.call(1)
+  # Silence counts only while a worker has a task.
+  def test_a_worker_without_a_task_may_be_silent
+    pool = open_pool(1, silence: 0.05, dump: 100, stderr: :null) { Process.pid }
+    pid = pool.call(1)
+    idle_since = now
+    until_true { now > idle_since + 0.2 }
+    assert_equal([[pid, :ready]], pool.stats[:workers].map { |worker| worker.values_at(:pid, :state) })
+    assert_equal pid, pool.call(2)
   end
 
   # The process has ended before its messages are read.

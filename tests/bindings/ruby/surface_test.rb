@@ -7,7 +7,8 @@ class SurfaceTest < GipcTest
               .grep_v(/\A(#|$)/).map { |line| line.split("\t").values_at(0, 2) }
   CLASSES = {
     "Handle" => Gipc::Handle, "Process" => Gipc::Process, "Template" => Gipc::Template, "Pool" => Gipc::Pool,
-    "Task" => Gipc::Pool::Task
+    "Task" => Gipc::Pool::Task, "Keeper" => Gipc::Keeper, "Plan" => Gipc::Keeper::Plan,
+    "Service" => Gipc::Keeper::Service
   }.freeze
 
   def test_the_names_of_the_surface_table_are_there

@@ -134,6 +134,10 @@ static void free_process_now(void *process) { gipc_process_free(process); }
 static void free_process(void *process) {
   free_or_keep(free_process_now, process);
 }
+static void free_notify_socket_now(void *socket) { gipc_notify_socket_free(socket); }
+static void free_notify_socket(void *socket) {
+  free_or_keep(free_notify_socket_now, socket);
+}
 %}
 %exception {
   await_fork();
@@ -158,19 +162,23 @@ static void free_process(void *process) {
 %typemap(freearg) const char * ""
 
 %{
-/* Handles and processes are typed objects of this file: the objects of SWIG differ
- * between its versions, and its search for a pointer costs more than a get. */
+/* These are typed objects of this file: the objects of SWIG differ between its
+ * versions, and its search for a pointer costs more than a get. */
 static const rb_data_type_t handle_type = {
     "Gipc::Native::Handle", {NULL, free_handle, NULL}};
 static const rb_data_type_t process_type = {
     "Gipc::Native::Process", {NULL, free_process, NULL}};
-static VALUE handle_class, process_class;
+static const rb_data_type_t notify_socket_type = {
+    "Gipc::Native::NotifySocket", {NULL, free_notify_socket, NULL}};
+static VALUE handle_class, process_class, notify_socket_class;
 
 static VALUE new_object(void *pointer, swig_type_info *type, int owned) {
   if (type == SWIGTYPE_p_gipc_handle)
     return TypedData_Wrap_Struct(handle_class, &handle_type, pointer);
   if (type == SWIGTYPE_p_gipc_process)
     return TypedData_Wrap_Struct(process_class, &process_type, pointer);
+  if (type == SWIGTYPE_p_gipc_notify_socket)
+    return TypedData_Wrap_Struct(notify_socket_class, &notify_socket_type, pointer);
   return SWIG_NewPointerObj(pointer, type, owned);
 }
 
@@ -181,20 +189,26 @@ static void *pointer_of(VALUE object, const rb_data_type_t *type) {
   return pointer;
 }
 
-/* Frees a handle or a process now, not when its object is collected. */
+/* Frees such an object now, not when it is collected. */
 static void release(VALUE object) {
-  int is_handle = rb_typeddata_is_kind_of(object, &handle_type);
-  void *pointer =
-      rb_check_typeddata(object, is_handle ? &handle_type : &process_type);
+  static const rb_data_type_t *const types[] = {&handle_type, &process_type,
+                                                &notify_socket_type};
+  const rb_data_type_t *type = types[0];
+  for (int i = 0; i < 3; ++i)
+    if (rb_typeddata_is_kind_of(object, types[i]))
+      type = types[i];
+  void *pointer = rb_check_typeddata(object, type);
   RTYPEDDATA_DATA(object) = NULL;
   if (pointer)
-    (is_handle ? free_handle : free_process)(pointer);
+    type->function.dfree(pointer);
 }
 %}
 %typemap(in) gipc_handle * "$1 = pointer_of($input, &handle_type);"
 %typemap(in) const gipc_handle * = gipc_handle *;
 %typemap(in) gipc_process * "$1 = pointer_of($input, &process_type);"
 %typemap(in) const gipc_process * = gipc_process *;
+%typemap(in) gipc_notify_socket * "$1 = pointer_of($input, &notify_socket_type);"
+%typemap(in) const gipc_notify_socket * = gipc_notify_socket *;
 void release(VALUE object);
 
 /* take, put and others, below, stand for them. */
@@ -204,6 +218,8 @@ void release(VALUE object);
 /* These wait. */
 %ignore gipc_process_join;
 %ignore gipc_process_stop;
+/* keeper_notified, below, stands for it. */
+%ignore gipc_notify_socket_receive;
 /* fork_process stands for them. */
 %ignore gipc_fork_prepare;
 %ignore gipc_fork_parent;
@@ -217,6 +233,8 @@ typedef unsigned int mode_t;
   rb_gc_register_address(&handle_class);
   process_class = rb_const_get(mNative, rb_intern("Process"));
   rb_gc_register_address(&process_class);
+  notify_socket_class = rb_const_get(mNative, rb_intern("NotifySocket"));
+  rb_gc_register_address(&notify_socket_class);
 %}
 
 %include "lock.i"
@@ -224,3 +242,4 @@ typedef unsigned int mode_t;
 %include "fork.i"
 %include "template.i"
 %include "pool.i"
+%include "keeper.i"

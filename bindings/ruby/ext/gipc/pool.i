@@ -1,7 +1,7 @@
-/* ---- Pools ---------------------------------------------------------------------
+/* ---- Pools, and what keepers share with them --------------------------------------
  *
- * A crew is what the driver of a pool has: the policy, and a wait set of the workers'
- * handles and processes.  All calls but crew_wait keep Ruby's lock, so any thread may
+ * A crew is what the driver of a pool or a keeper has: the policy, and a wait set of
+ * the handles and processes.  All calls but crew_wait keep Ruby's lock, so any thread may
  * submit and cancel tasks while the thread of the driver waits.
  */
 %{
@@ -35,6 +35,9 @@ static crew *crew_of(VALUE object) {
   return c;
 }
 
+/* As crew_of, for the thread of the driver, which no fork has. */
+static crew *driven(VALUE object) { return rb_check_typeddata(object, &crew_type); }
+
 static void check(int result) {
   if (result < 0)
     raise_error(result);
@@ -49,9 +52,9 @@ static VALUE reported(int result) {
 
 /* The driver acts on what another thread has changed. */
 static VALUE changed(crew *c) {
-  c->changed = 1;
-  if (c->waits && c->set)
+  if (c->waits && !c->changed && c->set)
     (void)!gipc_wait_set_wake(c->set);
+  c->changed = 1;
   return Qtrue;
 }
 
@@ -68,24 +71,40 @@ static VALUE is_rule(VALUE name) {
   return gipc_rules_set(&scratch, StringValueCStr(name), 1) == -ENOENT ? Qfalse : Qtrue;
 }
 
-/* Makes a crew with the rules of a Hash. */
-static VALUE crew_new(VALUE hash) {
-  gipc_rules rules = {sizeof(rules)};
+/* The rules of a Hash.  An error names the one that is wrong. */
+static void read_rules(VALUE hash, gipc_rules *rules) {
+  memset(rules, 0, sizeof(*rules));
+  rules->size = sizeof(*rules);
   Check_Type(hash, T_HASH);
-  rb_hash_foreach(hash, set_rule, (VALUE)&rules);
+  rb_hash_foreach(hash, set_rule, (VALUE)rules);
+  const char *wrong = gipc_rules_wrong(rules);
+  if (wrong)
+    rb_raise(rb_eArgError, "option %s: %" PRIsVALUE " is not valid", wrong,
+             rb_inspect(rb_hash_aref(hash, rb_str_new_cstr(wrong))));
+}
+
+static VALUE check_rules(VALUE hash) {
+  gipc_rules rules;
+  read_rules(hash, &rules);
+  return Qnil;
+}
+
+static VALUE new_crew(crew **out) {
   crew *c = calloc(1, sizeof(*c));
   if (c == NULL)
     raise_error(-ENOMEM);
   c->owner = getpid();
-  VALUE object = TypedData_Wrap_Struct(crew_class, &crew_type, c);
-  int result = gipc_policy_new_pool(&rules, &c->policy);
-  if (result == -EINVAL) {
-    const char *wrong = gipc_rules_wrong(&rules);
-    VALUE name = rb_str_new_cstr(wrong ? wrong : "rules");
-    rb_raise(rb_eArgError, "option %" PRIsVALUE ": %" PRIsVALUE " is not valid", name,
-             rb_inspect(rb_hash_aref(hash, name)));
-  }
-  check(result);
+  *out = c;
+  return TypedData_Wrap_Struct(crew_class, &crew_type, c);
+}
+
+/* Makes the crew of a pool with the rules of a Hash. */
+static VALUE crew_new(VALUE hash) {
+  gipc_rules rules;
+  read_rules(hash, &rules);
+  crew *c;
+  VALUE object = new_crew(&c);
+  check(gipc_policy_new_pool(&rules, &c->policy));
   check(gipc_wait_set_new(&c->set));
   return object;
 }
@@ -137,24 +156,24 @@ static VALUE crew_end(VALUE self) {
 
 /* ---- Actions and reports */
 
-/* [kind, why, worker, task, attempt], or nil. */
+/* [kind, why, worker, task, attempt, service], or nil. */
 static VALUE crew_next(VALUE self) {
   gipc_action a = {sizeof(a)};
-  crew *c = crew_of(self);
+  crew *c = driven(self);
   int result = gipc_policy_next(c->policy, now(), &a);
   check(result);
   if (result == 0) {
     c->changed = 0;
     return Qnil;
   }
-  return rb_ary_new_from_args(5, INT2FIX(a.kind), INT2FIX(a.why), ULL2NUM(a.worker),
-                              ULL2NUM(a.task), INT2NUM(a.attempt));
+  return rb_ary_new_from_args(6, INT2FIX(a.kind), INT2FIX(a.why), ULL2NUM(a.worker),
+                              ULL2NUM(a.task), INT2NUM(a.attempt), SIZET2NUM(a.service));
 }
 
 /* Watches a worker, whose process was started. */
 static VALUE crew_started(VALUE self, uint64_t worker, gipc_handle *handle,
                           gipc_process *process) {
-  crew *c = crew_of(self);
+  crew *c = driven(self);
   void *number = (void *)(uintptr_t)worker;
   check(gipc_handle_set_user(handle, number));
   check(gipc_process_set_user(process, number));
@@ -164,20 +183,20 @@ static VALUE crew_started(VALUE self, uint64_t worker, gipc_handle *handle,
 }
 
 static VALUE crew_start_failed(VALUE self, uint64_t worker, int error) {
-  return reported(gipc_policy_start_failed(crew_of(self)->policy, worker, -error, now()));
+  return reported(gipc_policy_start_failed(driven(self)->policy, worker, -error, now()));
 }
 
 static VALUE crew_misbehaved(VALUE self, uint64_t worker) {
-  return reported(gipc_policy_misbehaved(crew_of(self)->policy, worker, now()));
+  return reported(gipc_policy_misbehaved(driven(self)->policy, worker, now()));
 }
 
 static VALUE crew_memory(VALUE self, uint64_t worker, uint64_t bytes) {
-  return reported(gipc_policy_memory(crew_of(self)->policy, worker, bytes, now()));
+  return reported(gipc_policy_memory(driven(self)->policy, worker, bytes, now()));
 }
 
 /* The process has ended, and its messages were read. */
 static VALUE crew_ended(VALUE self, uint64_t worker, gipc_process *process) {
-  crew *c = crew_of(self);
+  crew *c = driven(self);
   gipc_exit_info info = {sizeof(info)};
   check(gipc_process_info(process, &info));
   (void)!gipc_wait_set_remove_process(c->set, process);
@@ -200,7 +219,7 @@ static VALUE encoded(const gipc_worker_message *message) {
  * does not read any more. */
 static VALUE crew_send(VALUE self, gipc_handle *handle, uint64_t task, int attempt,
                        VALUE data) {
-  crew *c = crew_of(self);
+  crew *c = driven(self);
   Check_Type(data, T_STRING);
   gipc_worker_message message = {sizeof(message), GIPC_MESSAGE_TASK, (uint32_t)attempt, task,
                                  RSTRING_PTR(data), (size_t)RSTRING_LEN(data)};
@@ -223,7 +242,7 @@ static VALUE crew_send(VALUE self, gipc_handle *handle, uint64_t task, int attem
 }
 
 static VALUE crew_flush(VALUE self, gipc_handle *handle) {
-  crew *c = crew_of(self);
+  crew *c = driven(self);
   int result = gipc_flush_step(handle);
   if (result == -EAGAIN)
     return Qtrue;
@@ -240,7 +259,7 @@ static VALUE text_of(const gipc_text *text) {
  * data, type, text, trace].  nil: there is none yet.  false: there are no more; the
  * handle is not watched from now on. */
 static VALUE crew_receive(VALUE self, uint64_t worker, gipc_handle *handle) {
-  crew *c = crew_of(self);
+  crew *c = driven(self);
   const void *data;
   size_t size;
   int result = gipc_try_get(handle, &data, &size);
@@ -305,7 +324,7 @@ static void wake_crew(void *pointer) {
  * something, at most until a time: [worker, directions] for each that is ready, 0 for its
  * process. */
 static VALUE crew_wait(VALUE self, double most) {
-  crew *c = crew_of(self);
+  crew *c = driven(self);
   double at = fmin(gipc_policy_next_time(c->policy), most);
   double left = at - now();
   if (c->changed || left < 0)
@@ -410,6 +429,7 @@ static VALUE notify_all(VALUE tickets) {
 %constant int DONE_MESSAGE = GIPC_MESSAGE_DONE;
 %constant int FAILED_MESSAGE = GIPC_MESSAGE_FAILED;
 VALUE is_rule(VALUE name);
+VALUE check_rules(VALUE hash);
 VALUE crew_new(VALUE hash);
 VALUE crew_submit(VALUE self, VALUE tasks, VALUE task, VALUE rules);
 VALUE crew_cancel(VALUE self, uint64_t task);

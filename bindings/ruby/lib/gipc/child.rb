@@ -36,6 +36,13 @@ module Gipc
       finish(status, signal, ended)
     end
 
+    # On this signal, prints the stacks of all threads on standard error.
+    def self.dump_on(signal)
+      trap(signal) do
+        Thread.list.each { |thread| warn(thread.inspect, *thread.backtrace) }
+      end
+    end
+
     # The interpreter still has the blocks of the parent's traps.
     def self.reset_traps
       (Signal.list.keys - UNTRAPPED).each do |name|

@@ -4,7 +4,6 @@
 
 require "etc"
 
-require_relative "pool/condition"
 require_relative "pool/errors"
 require_relative "pool/failure"
 require_relative "pool/outcome"
@@ -31,10 +30,9 @@ module Gipc
   class Pool
     RETRIES = {died: Native::RETRY_DIED, timed_out: Native::RETRY_TIMED_OUT,
                failed: Native::RETRY_FAILED}.freeze
-    STATES = %i[off starting ready silent stopping killed].freeze
     # Tasks for each worker that {#map} submits before the first result is taken.
     AHEAD = 8
-    private_constant :RETRIES, :STATES, :AHEAD
+    private_constant :RETRIES, :AHEAD
 
     # Opens a pool, whose workers are started when there are tasks.  The block is called
     # in a worker, a fork of this process, with each task, and its value is the result.
@@ -73,13 +71,10 @@ module Gipc
     def self.open(workers = nil, argv: nil, stdio: false, codec: :marshal, prepare: nil,
                   timeout: nil, priority: 0, retries: 0, retry_for: :died, dump_signal: nil, **options, &work)
       codec = Codec.of(codec)
-      rules, start = options.partition { |name, value| value && Native.is_rule(name.to_s) }.map(&:to_h)
-      rules[:most] = workers if workers
-      rules.each { |name, value| raise TypeError, "option #{name}: a number is needed, not #{value.inspect}" unless value.is_a?(Numeric) }
+      rules, start = Rules.split(options, Rules::SERVICE)
+      rules["most"] = Options.count(:workers, workers) if workers
       starter = Starter.new(argv, stdio, codec, prepare, dump_signal, start, work)
-      silence = rules[:silence]
-      starter.heartbeat = silence / 3.0 if silence&.positive?
-      new(starter, codec, rules.transform_keys(&:to_s),
+      new(starter, codec, rules,
           timeout: timeout, priority: priority, retries: retries, retry_for: retry_for)
     end
 
@@ -119,7 +114,7 @@ module Gipc
     # @raise [TooBig] if it exceeds the limit of a message
     # @raise [TypeError] and others of the codec, if it cannot encode the job
     def submit(job, **options)
-      submit_with(Condition.new, job, options)
+      submit_with(Condition.new, job, task_rules(options))
     end
 
     # Queues a task without waiting.
@@ -188,10 +183,10 @@ module Gipc
       stats = Native.crew_stats(@crew)
       finished = stats.delete(:finished)
       stats[:workers].each do |worker|
-        worker[:state] = STATES[worker[:state]]
+        worker[:state] = Driver::STATES[worker[:state]]
         worker[:memory] = Member.memory(worker[:pid])
       end
-      ends = Outcome::REASONS.zip(finished).drop(1)
+      ends = Driver::REASONS.zip(finished).drop(1)
       ends.select! { |name, count| count.positive? || %i[done failed].include?(name) }
       stats.merge(ends.to_h)
     end
@@ -235,9 +230,8 @@ module Gipc
 
     private
 
-    def submit_with(condition, job, options)
+    def submit_with(condition, job, rules)
       task = new_task(job, condition)
-      rules = task_rules(options)
       while true
         seen = @driver.drains
         return task if queue(task, rules)
@@ -290,11 +284,7 @@ module Gipc
     end
 
     def retry_mask(names)
-      Array(names).sum do |name|
-        RETRIES.fetch(name) do
-          raise ArgumentError, "option retry_for: #{name.inspect} is none of #{RETRIES.keys.map(&:inspect).join(", ")}"
-        end
-      end
+      Array(names).sum { |name| Rules.one_of(:retry_for, RETRIES, name) }
     end
 
     def check_jobs(jobs)
@@ -306,9 +296,10 @@ module Gipc
       raise ArgumentError, "ahead is 1 or more, not 0" if window.zero?
 
       open = []
+      rules = task_rules(options)
       finished = Condition.new
       jobs.each_entry do |job|
-        open << submit_with(finished, job, options)
+        open << submit_with(finished, job, rules)
         yield next_of(open, ordered, finished) while open.size >= window || done?(open, ordered)
       end
       yield next_of(open, ordered, finished) until open.empty?

@@ -1,14 +1,11 @@
 # frozen_string_literal: true
 
-# The thread of a pool: carries out what the policy decides, and reports what happens.
+# The thread of a pool: workers, messages and tasks.
 
 module Gipc
   class Pool
-    # All that waits here waits in this thread, so that it does not depend on the loop of
-    # the caller, and a caller may be in any thread and any scheduler.
-    #
     # @private
-    class Driver
+    class Driver < Gipc::Driver
       # Messages of one worker that are read before others are looked at.
       BATCH = 32
       # The same of one that has ended, as another process may still write to its stream.
@@ -22,38 +19,19 @@ module Gipc
       attr_reader :drains
 
       def initialize(crew, tasks, starter, measure)
-        @crew = crew
+        super(crew)
         @tasks = tasks
         @starter = starter
         @measure = measure
-        @members = {}
         @leaving = {}
         @ended = {}
         @last = {}
         @drains = 0
-        @stopped = false
-        @condition = Condition.new
-      end
-
-      def start
-        thread = Thread.new { run }
-        thread.name = "gipc pool"
-        thread.report_on_exception = false
-        self
       end
 
       # Waits until there is room in the queue, or the pool has stopped.
       def await_room(seen)
         @condition.wait_until(nil) { @drains != seen || @stopped }
-      end
-
-      # Waits until no process and no task is left.
-      def await_stop(deadline)
-        @condition.wait_until(deadline) { @stopped }
-      end
-
-      def stopped?
-        @stopped
       end
 
       # The error of tasks after the pool gave up.
@@ -64,32 +42,18 @@ module Gipc
 
       private
 
-      def run
-        until @stopped
-          carry_out_all
-          break if @stopped
-
-          time = @leaving.each_value.min || Float::INFINITY
-          Native.crew_wait(@crew, time).each { |worker, directions| look(worker, directions) }
-          stop_leaving(time) unless @leaving.empty?
-        end
-      rescue Exception => e # rubocop:disable Lint/RescueException
-        abandon(e)
-        raise
-      ensure
-        @stopped = true
-        Native.crew_end(@crew)
-        @condition.notify
-      end
-
       def carry_out_all
-        while (action = Native.crew_next(@crew))
-          carry_out(*action)
-        end
+        super
         @ended.clear
       end
 
-      def carry_out(kind, why, worker, task, attempt)
+      def wait
+        time = @leaving.each_value.min || Float::INFINITY
+        super(time)
+        stop_leaving(time) unless @leaving.empty?
+      end
+
+      def carry_out(kind, why, worker, task, attempt, _service)
         case kind
         when Native::ACTION_SEND then send_task(worker, task, attempt)
         when Native::ACTION_FINISH then finish(worker, task, why, attempt)
@@ -110,18 +74,17 @@ module Gipc
         member = Member.new(handle, process)
         @members[worker] = member
         Native.crew_started(@crew, worker, *member.native)
-      rescue SystemCallError => e
+      rescue StandardError => e
         @last = {error: e}
-        Native.crew_start_failed(@crew, worker, e.errno)
+        start_failed(worker, e)
       end
 
       # One that has no task, and did nothing wrong, ends at the end of its stream.
       def stop_worker(worker, why)
         member = @members[worker] or return
-        return member.finish if !member.busy && POLITE.include?(why)
+        return member.finish_stream if !member.busy && POLITE.include?(why)
 
-        member.signal(:TERM)
-        member.signal(:CONT) # a stopped process cannot handle it
+        member.terminate
       end
 
       def dump(worker)
@@ -208,10 +171,8 @@ module Gipc
         @condition.notify
       end
 
-      # After an error of this thread, which is not expected: nobody waits forever.
       def abandon(error)
         @broken = {error: error}
-        @members.each_value { |member| member.signal(:KILL) }
         @tasks.keys.each { |number| finish(0, number, Native::WHY_GAVE_UP, 0) }
       end
     end

@@ -6,29 +6,19 @@ module Gipc
   class Pool
     # @private
     module Outcome
-      REASONS = %i[none done failed died poison timed_out cancelled silent not_ready protocol
-                   retired idle reload group stopped gave_up].freeze
-
       class << self
         # @param facts [Hash] see {TaskFacts#know}
         def error(why, facts)
-          reason = REASONS[why]
+          reason = Driver::REASONS[why]
           kind, text = describe(reason, facts)
           kind.new(text).know(**facts.except(:error), why: reason)
         end
 
         private
 
-        def ending(info)
-          return "ended" unless info
-          return "ended with signal #{signal_name(info.signal)}" if info.signal
-
-          info.code ? "ended with code #{info.code}" : "ended, status lost"
-        end
-
         def describe(reason, facts)
           task = facts[:task] ? "task #{facts[:task]}" : "the task"
-          worker = "its worker #{facts[:pid]} #{ending(facts[:exit_info])}"
+          worker = "its worker #{facts[:pid]} #{Member.ending(facts[:exit_info])}"
           case reason
           when :timed_out then [TaskTimeout, "#{task} timed out (attempt #{facts[:attempt]}): #{worker}"]
           when :cancelled then [TaskCancelled, "#{task} was cancelled"]
@@ -41,7 +31,7 @@ module Gipc
         def cause(facts)
           return "a worker could not be started: #{facts[:error].message}" if facts[:error]
 
-          "a worker #{ending(facts[:exit_info])}"
+          "a worker #{Member.ending(facts[:exit_info])}"
         end
 
         def because(reason)
@@ -51,10 +41,6 @@ module Gipc
           when :protocol then ", as it sent what it must not send"
           else ""
           end
-        end
-
-        def signal_name(number)
-          Signal.signame(number) || number
         end
       end
     end

@@ -17,29 +17,17 @@ module Gipc
     # @param stdio [Boolean] standard input and output are the handle, as for {stdio}: for
     #   a pool with +stdio+
     # @param prepare [#call, nil] is called before the first task
-    # @param heartbeat [Numeric, nil] for a pool with the rule +silence+: seconds between
-    #   two signs of life while there is no task; during a task see {alive}
     # @param dump_signal [Symbol, nil] prints the stacks of all threads
     # @yield [job]
     # @return [nil]
     # @raise [Errno::ENOENT] if no pool started this program
-    def serve(codec: :marshal, stdio: false, prepare: nil, heartbeat: nil, dump_signal: nil, &work)
+    def serve(codec: :marshal, stdio: false, prepare: nil, dump_signal: nil, &work)
       raise ArgumentError, "a block is needed, which does a task" unless work
 
       codec = Codec.of(codec)
-      Worker.dump_on(dump_signal) if dump_signal
+      Child.dump_on(dump_signal) if dump_signal
       handle = stdio ? self.stdio(codec: :raw) : inherit("worker", codec: :raw)
-      Worker.serve(handle, codec, prepare, heartbeat, &work)
-      nil
-    end
-
-    # In a worker of a pool: a sign of life during a long task, for the rule +silence+.
-    #
-    # @return [nil]
-    # @raise [Errno::ENOENT] if this process is not a worker
-    def alive
-      worker = Worker.current or raise Errno::ENOENT, "this process is not a worker of a pool"
-      worker.alive
+      Worker.serve(handle, codec, prepare, &work)
       nil
     end
   end

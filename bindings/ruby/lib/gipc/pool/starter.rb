@@ -14,22 +14,19 @@ module Gipc
       # @return [Symbol, String, Integer, nil] the signal for a dump of the stacks
       attr_reader :dump_signal
 
-      # Seconds between two signs of life of a worker without a task.
-      attr_writer :heartbeat
-
       # @param options [Hash] of the start
       def initialize(argv, stdio, codec, prepare, dump_signal, options, work)
-        check(argv, stdio, prepare, work)
-        @heartbeat = nil
+        piped = options.values_at(:stdin, :stdout) == %i[pipe pipe]
+        check(argv, stdio || piped, prepare, work)
+        check_streams(options) if stdio && !piped
         @argv = argv
-        @stdio = stdio
+        @stdio = stdio || piped
         @codec = codec
         @prepare = prepare
         @dump_signal = dump_signal || (DUMP unless argv)
         @options = {daemon: true, **options}
         @work = work
-        Options.build([], @options) # its errors are those of the pool
-        Options.signal(@dump_signal) if @dump_signal
+        Rules.check_signal(@dump_signal)
       end
 
       # @return [Array(Handle, Process)]
@@ -47,12 +44,17 @@ module Gipc
 
       def check(argv, stdio, prepare, work)
         raise ArgumentError, "a pool has a block, or argv:, which is a program" unless argv.nil? ^ work.nil?
-        raise ArgumentError, "option argv: an Array of Strings is needed, not #{argv.inspect}" unless
-          argv.nil? || argv.is_a?(Array)
+        Process.words(argv) if argv
         raise ArgumentError, "option stdio: it is for argv:" if stdio && argv.nil?
         raise ArgumentError, "option prepare: a program prepares itself in Gipc.serve" if prepare && argv
         raise TypeError, "option prepare: #{prepare.inspect} has no call" unless
           prepare.nil? || prepare.respond_to?(:call)
+      end
+
+      def check_streams(options)
+        %i[stdin stdout].each do |name|
+          raise ArgumentError, "option #{name}: with stdio: true it is the handle of the worker" if options[name]
+        end
       end
 
       def exec(theirs)
@@ -61,8 +63,8 @@ module Gipc
 
       def fork(theirs)
         Gipc.start_process(theirs, **@options) do |handle|
-          Worker.dump_on(@dump_signal)
-          Worker.serve(handle, @codec, @prepare, @heartbeat, &@work)
+          Child.dump_on(@dump_signal)
+          Worker.serve(handle, @codec, @prepare, &@work)
         end
       end
 

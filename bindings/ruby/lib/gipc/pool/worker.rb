@@ -7,30 +7,24 @@ module Gipc
   class Worker
     class << self
       # The worker that this process is, or nil.
-      attr_reader :current
+      def current
+        @current if @current&.pid == ::Process.pid
+      end
 
       # Serves until the pool closes its end.
-      #
-      # @param heartbeat [Numeric, nil] seconds between two signs of life while it has no
-      #   task
-      def serve(handle, codec, prepare, heartbeat, &work)
-        @current = new(handle, codec, heartbeat, work)
+      def serve(handle, codec, prepare, &work)
+        @current = new(handle, codec, work)
         @current.run(prepare)
       ensure
         @current = nil
       end
-
-      # On this signal, prints the stacks of all threads on standard error.
-      def dump_on(signal)
-        trap(signal) do
-          Thread.list.each { |thread| warn(thread.inspect, *thread.backtrace) }
-        end
-      end
     end
 
+    attr_reader :pid
+
     # @param handle [Handle] raw
-    def initialize(handle, codec, heartbeat, work)
-      @heartbeat = heartbeat
+    def initialize(handle, codec, work)
+      @pid = ::Process.pid
       @handle = handle
       @codec = codec
       @work = work
@@ -40,7 +34,7 @@ module Gipc
       prepare&.call
       put(Native::READY_MESSAGE)
       while true
-        answer(*Native.worker_task(take))
+        answer(*Native.worker_task(@handle.get))
       end
     rescue EOFError, Errno::EPIPE, Errno::ECONNRESET
       nil # the pool has ended, or has stopped this worker
@@ -54,14 +48,6 @@ module Gipc
     end
 
     private
-
-    # The next message of the pool.
-    def take
-      @handle.get(timeout: @heartbeat)
-    rescue Timeout
-      alive
-      retry
-    end
 
     def answer(task, data)
       answer = begin
