@@ -9,7 +9,9 @@ local square, pid_of, die = shared.square, shared.pid_of, shared.die
 local touch, wait_for_file = shared.touch, shared.wait_for_file
 
 return function(test)
-  test("workers_are_prepared_and_retire", function()
+  local once = support.once(test)
+
+  once("workers_are_prepared_and_retire", function()
     local prepared = 0
     with_pool({ workers = 1, retire_tasks = 2, prepare = function()
       prepared = prepared + 1
@@ -36,7 +38,7 @@ return function(test)
     end)
   end)
 
-  test("a_pool_whose_workers_cannot_start_gives_up_and_says_why", function()
+  once("a_pool_whose_workers_cannot_start_gives_up_and_says_why", function()
     with_pool({ workers = 2, prepare_failures = 2, first_delay = 0.001, stderr = "pipe", prepare = function()
       error("no database", 0)
     end }, square, function(pool)
@@ -78,7 +80,7 @@ return function(test)
     end, { prepare = function() ready = true end }))
   ]]
 
-  test("a_program_is_a_worker", function()
+  once("a_program_is_a_worker", function()
     for _, options in ipairs { { stdout = "null" }, { stdin = "pipe", stdout = "pipe", stderr = "null" } } do
       options.argv, options.workers, options.env = { support.interpreter, "-e", program }, 2, { WHO = "me" }
       with_pool(options, nil, function(pool)
@@ -95,7 +97,7 @@ return function(test)
   end)
 
   -- As ssh does, a launcher starts the program, has its stdin and stdout, and may fail.
-  test("a_launcher_starts_workers", function()
+  once("a_launcher_starts_workers", function()
     local options = { argv = { "sh", "-c", [[
       echo "the launcher starts $1" >&2
       "$@" | cat
@@ -115,7 +117,7 @@ return function(test)
     end)
   end)
 
-  test("a_program_in_another_language_is_a_worker", function()
+  once("a_program_in_another_language_is_a_worker", function()
     local path = assert(os.getenv "GIPC_TEST_PROGRAMS", "GIPC_TEST_PROGRAMS") .. "/child_worker"
     for _, options in ipairs { { argv = { path, "worker" } }, { argv = { path, "stdio" }, stdin = "pipe", stdout = "pipe" } } do
       options.codec, options.workers = "raw", 2
@@ -144,7 +146,7 @@ return function(test)
     end
   ]]
 
-  test("a_worker_that_sends_what_it_must_not_costs_one_worker", function()
+  once("a_worker_that_sends_what_it_must_not_costs_one_worker", function()
     with_pool({ argv = { support.interpreter, "-e", liar }, workers = 1, codec = "raw" }, nil, function(pool)
       equal(pool:call "a", "a")
       failed("WorkerDied", "sent what it must not send", gipc.EDEAD, pool:call "nonsense")
@@ -154,11 +156,10 @@ return function(test)
     end)
   end)
 
-  -- It has 5 seconds to end.
-  test("a_worker_that_closes_its_stream_and_runs_on_is_stopped", function()
-    if support.loop ~= "own" then
-      support.not_here "once for each Lua is enough"
-    end
+  once("a_worker_that_closes_its_stream_and_runs_on_is_stopped", function()
+    local member = require "gipc.pool.member"
+    local closed_for = member.closed_for
+    member.closed_for = 0.2
     with_pool({ argv = { support.interpreter, "-e", liar }, workers = 1, codec = "raw" }, nil, function(pool)
       local task = pool:submit "close"
       local looks = shared.count_looks(function()
@@ -166,8 +167,9 @@ return function(test)
       end)
       local err = failed("WorkerDied", "sent what it must not send", gipc.EDEAD, task:join())
       equal(err.exit.signal, 15)
-      equal(looks < 500, true, looks .. " looks") -- one in 50 ms without a pidfd
+      equal(looks < 100, true, looks .. " looks") -- one in 50 ms without a pidfd
     end)
+    member.closed_for = closed_for
   end)
 
   local function of_silence(job, assignment)
@@ -185,7 +187,7 @@ return function(test)
     return job
   end
 
-  test("a_silent_worker_prints_its_tracebacks_and_is_stopped", function()
+  once("a_silent_worker_prints_its_tracebacks_and_is_stopped", function()
     with_pool({ workers = 1, silence = 0.1, dump = 0.1, stderr = "pipe" }, of_silence, function(pool)
       for _, job in ipairs { "sleep", "spin" } do
         local err = failed("WorkerDied", "gave no sign of life", gipc.EDEAD, pool:call(job))
@@ -199,7 +201,7 @@ return function(test)
     end)
   end)
 
-  test("a_silent_worker_gets_the_signal_for_a_dump", function()
+  once("a_silent_worker_gets_the_signal_for_a_dump", function()
     local program = [[
       require "gipc".serve(function() while true do end end)
     ]]
@@ -227,10 +229,7 @@ return function(test)
     end)
   end)
 
-  test("a_program_whose_main_task_fails_ends_with_its_pool", function()
-    if support.loop ~= "own" then
-      support.not_here "of the own scheduler"
-    end
+  once("a_program_whose_main_task_fails_ends_with_its_pool", function()
     local text, code = support.output_of(function(options)
       options.env = { LUA_PATH = package.path, LUA_CPATH = package.cpath }
       return gipc.exec_process({ support.interpreter, "-e", [[
@@ -246,7 +245,7 @@ return function(test)
     equal(code, 1)
   end)
 
-  test("a_wrong_option_is_refused_by_name", function()
+  once("a_wrong_option_is_refused_by_name", function()
     local function refused(text, options, work)
       raises("test_pool_workers.*gipc: .*" .. text, function() gipc.pool(options, work) end)
     end
@@ -280,9 +279,7 @@ return function(test)
     refused("either a function for its workers, or the option argv", { argv = { "true" } }, square)
     refused("prepare is an option of gipc.serve", { argv = { "true" }, prepare = square })
     refused('no codec "x"', { codec = "x" }, square)
-    if support.loop == "own" then
-      raises("there is no option", gipc.serve, square, { workers = 1 })
-    end
+    raises("there is no option", gipc.serve, square, { workers = 1 })
     with_pool({}, square, function(pool)
       raises('there is no option "timout"', pool.call, pool, 1, { timout = 1 })
       raises("timeout is a number", pool.submit, pool, 1, { timeout = 0 / 0 })

@@ -8,6 +8,8 @@ local square, pid_of, die = shared.square, shared.pid_of, shared.die
 local touch, wait_for_file = shared.touch, shared.wait_for_file
 
 return function(test)
+  local once = support.once(test)
+
   test("a_pool_returns_the_results_of_its_workers", function()
     with_pool({ workers = 2, timeout = 60 }, square, function(pool)
       equal(pool:call(7), 49)
@@ -54,7 +56,7 @@ return function(test)
     end)
   end)
 
-  test("an_error_of_a_task_comes_back_with_its_traceback", function()
+  once("an_error_of_a_task_comes_back_with_its_traceback", function()
     local function work(how)
       if how == "text" then
         error "on purpose"
@@ -85,7 +87,7 @@ return function(test)
     end)
   end)
 
-  test("a_result_that_cannot_be_encoded_fails_its_task_only", function()
+  once("a_result_that_cannot_be_encoded_fails_its_task_only", function()
     with_pool({ workers = 1 }, function(wanted)
       return wanted == "function" and { f = print } or pid_of()
     end, function(pool)
@@ -133,7 +135,7 @@ return function(test)
     end)
   end)
 
-  test("an_idle_worker_that_ends_is_replaced", function()
+  once("an_idle_worker_that_ends_is_replaced", function()
     with_pool({ workers = 1 }, pid_of, function(pool)
       local first = pool:call(0)
       os.execute("kill -KILL " .. first)
@@ -165,7 +167,7 @@ return function(test)
     end)
   end)
 
-  test("a_worker_that_ignores_sigterm_is_killed_after_the_grace_period", function()
+  once("a_worker_that_ignores_sigterm_is_killed_after_the_grace_period", function()
     local options = { argv = { "sh", "-c", [[
       trap '' TERM
       exec "$0" -e "$1"
@@ -176,7 +178,7 @@ return function(test)
     end)
   end)
 
-  test("a_task_is_retried_if_that_was_asked_for", function()
+  once("a_task_is_retried_if_that_was_asked_for", function()
     local function work(job, assignment)
       if assignment.attempt <= job then
         die "KILL"
@@ -253,7 +255,7 @@ return function(test)
     os.remove(path)
   end)
 
-  test("urgent_tasks_come_first", function()
+  once("urgent_tasks_come_first", function()
     local path = os.tmpname()
     os.remove(path)
     with_pool({ workers = 1 }, function(job)

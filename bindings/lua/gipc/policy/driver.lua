@@ -76,11 +76,6 @@ function Driver:add(member)
   failure.check(native.policy_started(self.policy, member.id, member.pid))
 end
 
---- For ACTION_KILL.
-function Driver:kill(id)
-  self.members[id].process:kill()
-end
-
 --- For ACTION_STOPPED.
 function Driver:all_stopped()
   self.stopped = true

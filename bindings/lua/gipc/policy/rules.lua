@@ -1,5 +1,6 @@
 --- Rules of pools and services among the options of a program.  The policy checks them.
 -- @module gipc.policy.rules
+local argument = require "gipc.argument"
 local failure = require "gipc.failure"
 local native = require "gipc.native"
 local options = require "gipc.options"
@@ -51,6 +52,14 @@ function rules.policy(known, find, policy, wrong, code, index)
     end
   end
   failure.misuse(("%s%s is not valid: %s"):format(start, wrong, failure.describe(values[wrong])))
+end
+
+--- The signal for a dump, or nil.  A function prints tracebacks when it gets it; a program may
+-- not know it.
+function rules.dump_signal(chosen, is_function)
+  local signal = chosen == nil and is_function and "USR1" or chosen or 0
+  local number = argument.signal(signal, "dump_signal")
+  return number ~= 0 and number or nil
 end
 
 --- Checks the options of a start, and makes the members of a pool or keeper daemons.

@@ -64,7 +64,9 @@ actions[native.ACTION_STOP] = function(self, id, _, why)
   end
 end
 
-actions[native.ACTION_KILL] = Driver.kill
+actions[native.ACTION_KILL] = function(self, id)
+  self.members[id].process:kill()
+end
 
 local function facts_of(self, id)
   local member = self.members[id]

@@ -13,7 +13,7 @@ local DONE, LENT, WAIT, YIELD = native.DONE, native.LENT, native.WAIT, native.YI
 local Member = Base.class()
 
 -- How long a process may run on after its stream has ended (seconds).
-local CLOSED_FOR = 5
+Member.closed_for = 5
 
 local function raw_pipe()
   local a, b, code = failure.collecting(native.pipe_duplex)
@@ -143,7 +143,7 @@ end
 
 --- To be called when the stream has ended, once.
 function Member:stream_ended()
-  self.closed_at = native.now() + CLOSED_FOR
+  self.closed_at = native.now() + Member.closed_for
   native.epoll_watch(self.epoll, native.fd(self.handle.native, native.READ), 0, 0)
   self:watch_writable(false)
 end

@@ -72,14 +72,6 @@ local function check_start(start, launch)
   rules.check_start(start)
 end
 
--- A function prints tracebacks when it gets the signal; a program may not know it.
-local function dump_signal(chosen, work)
-  if chosen.dump_signal then
-    return argument.signal(chosen.dump_signal, "dump_signal")
-  end
-  return work and argument.signal("USR1", "dump_signal") or nil
-end
-
 -- What is to be started, and how.
 local function launch_of(chosen, work, start)
   local launch = { work = work, argv = chosen.argv, start = start }
@@ -95,7 +87,7 @@ local function launch_of(chosen, work, start)
     end
   end
   check_start(start, launch)
-  launch.dump_signal = dump_signal(chosen, work)
+  launch.dump_signal = rules.dump_signal(chosen.dump_signal, work ~= nil)
   launch.codec = chosen.codec or "msgpack"
   launch.encode, launch.decode = codec.find(chosen.codec)
   return launch
