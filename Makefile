@@ -102,8 +102,8 @@ LINK.so = $(CXX) $(cxx) $(CXXFLAGS) $(LDFLAGS)
 
 # ---- What there is ----------------------------------------------------------
 
-sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) src/os_common.cc \
-           $(wildcard src/os_$(OS)*.cc)
+sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) \
+           $(wildcard src/os_common*.cc src/os_$(OS)*.cc)
 # What a forked child runs is in one place: a fault of it maps 64 KiB of code.
 in_child := $(addprefix src/,fork.cc setup.cc control.cc this_process.cc \
               this_process_number.cc orphaned_loops.cc sys.cc flush.cc \

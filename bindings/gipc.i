@@ -51,9 +51,14 @@ OBJECT(handle, Handle)
 OBJECT(options, Options)
 OBJECT(process, Process)
 OBJECT(fork, Fork)
+OBJECT(notify_socket, NotifySocket)
 %extend gipc_handle { ~gipc_handle() { gipc_handle_free($self); } }
 %extend gipc_options { ~gipc_options() { gipc_options_free($self); } }
 %extend gipc_process { ~gipc_process() { gipc_process_free($self); } }
+%extend gipc_notify_socket {
+  ~gipc_notify_socket() { gipc_notify_socket_free($self); }
+}
+%ignore gipc_notify_socket_free;
 %ignore gipc_handle_free;
 %ignore gipc_options_free;
 %ignore gipc_process_free;
@@ -73,6 +78,7 @@ OUTPUT(gipc_handle, b, SWIG_POINTER_OWN)
 OUTPUT(gipc_handle, handle, SWIG_POINTER_OWN)
 OUTPUT(gipc_options, options, SWIG_POINTER_OWN)
 OUTPUT(gipc_process, process, SWIG_POINTER_OWN)
+OUTPUT(gipc_notify_socket, s, SWIG_POINTER_OWN)
 /* gipc_fork_parent() and gipc_fork_child() free it. */
 OUTPUT(gipc_fork, f, 0)
 
@@ -129,6 +135,7 @@ OUTPUTS_OF(gipc_inherit)
 OUTPUTS_OF(gipc_stdio)
 OUTPUTS_OF(gipc_fork_prepare)
 OUTPUTS_OF(gipc_fork_parent)
+OUTPUTS_OF(gipc_notify_socket_new)
 
 %{
 /* Whether a handle of these can use a ring: it is made with duplicates, because

@@ -688,6 +688,44 @@ GIPC_API void gipc_exit_as(int code, int ended) __attribute__((noreturn));
  */
 GIPC_API GIPC_MUST_CHECK int gipc_set_exit_timeout(double seconds);
 
+/* ---- Readiness: gipc_ready(3) -------------------------------------------- */
+
+/* Reports to the supervisor of this process, such as a keeper or systemd, by
+ * the protocol of sd_notify(3).  -ENOENT: there is none, that is, the variable
+ * NOTIFY_SOCKET is not set.  -EAFNOSUPPORT: its value is not valid. */
+
+/* It is ready.  Waits while the supervisor has too much to read; a cancellation
+ * point. */
+GIPC_API GIPC_MUST_CHECK int gipc_ready(void);
+/* It is alive.  Does not wait: -EAGAIN. */
+GIPC_API GIPC_MUST_CHECK int gipc_alive(void);
+
+typedef enum gipc_notify {
+  GIPC_NOTIFY_READY = 1,
+  GIPC_NOTIFY_ALIVE = 2,
+  GIPC_NOTIFY_STOPPING = 4
+} gipc_notify;
+
+/* The other end, for one process that is to be started. */
+typedef struct gipc_notify_socket gipc_notify_socket;
+
+/* Makes a socket with an address of its own. */
+GIPC_API GIPC_MUST_CHECK int gipc_notify_socket_new(gipc_notify_socket **s);
+/* Returns the value of NOTIFY_SOCKET for that process; valid until s is freed.
+ */
+GIPC_API const char *gipc_notify_socket_address(const gipc_notify_socket *s);
+/* Returns a descriptor that is readable (level-triggered) when there is
+ * something to receive.  s owns it. */
+GIPC_API GIPC_MUST_CHECK int gipc_notify_socket_fd(const gipc_notify_socket *s);
+/* Returns what the next datagram says, a mask of gipc_notify; 0: nothing of
+ * that.  Only processes of this user, and `process` (0: none), are believed:
+ * datagrams of others are 0.  Descriptors that come with one are closed.
+ * -EAGAIN: there is none. */
+GIPC_API GIPC_MUST_CHECK int gipc_notify_socket_receive(gipc_notify_socket *s,
+                                                        pid_t process);
+/* s may be NULL. */
+GIPC_API void gipc_notify_socket_free(gipc_notify_socket *s);
+
 /* ---- Policies of pools and keepers, for a loop of one's own: gipc_policy(3)
  */
 
@@ -789,6 +827,9 @@ typedef struct gipc_rules {
   double window;  /* of `limit`; default 60 */
   int limit;      /* restarts in a window, then it gives up; default: none */
   uint64_t seed;  /* of the jitter: the same seed makes the same delays */
+  /* Service */
+  int notify; /* 1: it reports when it is ready, as gipc_ready() does; 0: it is
+               * ready when it is started */
 } gipc_rules;
 
 /* The name of the first member whose value is not valid, or NULL. */

@@ -72,6 +72,7 @@ policies::PoolRules pool_rules(const gipc_rules &in) {
 policies::ServiceRules service_rules(const gipc_rules &in) {
   policies::ServiceRules out;
   out.restart = static_cast<policies::Restart>(in.restart);
+  out.notify = in.notify != 0;
   out.life = life_rules(in);
   out.restarts = restart_rules(in);
   return out;
@@ -82,6 +83,8 @@ const char *wrong(const gipc_rules &rules) {
     return "limit";
   if (rules.restart < GIPC_RESTART_ALWAYS || rules.restart > GIPC_RESTART_NEVER)
     return "restart";
+  if (rules.notify < 0 || rules.notify > 1)
+    return "notify";
   return policies::wrong(pool_rules(rules));
 }
 
@@ -124,6 +127,7 @@ const Member members[] = {
     MEMBER(window, Member::time),
     MEMBER(limit, Member::number),
     MEMBER(seed, Member::count),
+    MEMBER(notify, Member::number),
 };
 #undef MEMBER
 

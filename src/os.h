@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 namespace gipc::os {
 
@@ -180,6 +181,38 @@ ssize_t receive_packet(int socket, void *data, size_t size,
 // the child is one of the parent of the calling process.  -EBUSY: there are
 // other threads.
 int fork_sibling() noexcept;
+
+// ---- Notices ---------------------------------------------------------------
+// Datagrams between processes of one machine, as sd_notify(3) sends them.
+
+// Where they are sent to, as NOTIFY_SOCKET has it: a path, or "@" and a name in
+// Linux's abstract namespace.
+struct NotifyAddress {
+  char text[sizeof(sockaddr_un::sun_path) + 1];
+};
+// What came with one.
+struct Datagram {
+  bool is_cut; // it is longer than there was room
+  bool has_sender;
+  pid_t pid; // of the sender
+  uid_t uid;
+  int fd_count;
+  int fds[most_sent]; // the caller's
+};
+// Close-on-exec and at 3 or above.
+int datagram_socket(Fd &out) noexcept;
+// Gives the socket an address that no other one has.  Other users' processes
+// cannot send to it, or each datagram has its sender.
+int bind_notify(int socket, NotifyAddress &out) noexcept;
+// Removes what that has made, in the file system.
+void unbind_notify(const NotifyAddress &address) noexcept;
+// The next one, or its first bytes: their number.  Does not wait.
+ssize_t receive_datagram(int socket, void *data, size_t size,
+                         Datagram &out) noexcept;
+// -EAFNOSUPPORT: no such address.  -EAGAIN: the receiver's queue is full; with
+// `waits` it waits, and is left by unwinding when its thread is cancelled.
+int send_datagram(int socket, const char *address, const void *data,
+                  size_t size, bool waits);
 
 // ---- C library -------------------------------------------------------------
 

@@ -33,6 +33,9 @@ int choose_hangup_signal(int fd, int signal) noexcept;
 // Takes a signal that is pending and blocked, if it is.
 void take_pending(int signal) noexcept;
 
+// The address that a text such as NOTIFY_SOCKET names.
+int local_address(const char *text, sockaddr_un &out, socklen_t &size) noexcept;
+
 // spawn() of os.h by fork(2), for systems where nothing else tells when a child
 // has executed its program.
 int spawn_by_fork(const Spawn &child, pid_t *pid, int *detail) noexcept;

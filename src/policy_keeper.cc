@@ -48,7 +48,7 @@ int Keeper::started(Id process, int pid, double now) noexcept {
     return -ENOENT;
   life->started(pid, services_[service].rules.life, now_);
   lives_.changed(*life);
-  return 0;
+  return services_[service].rules.notify ? 0 : ready(process, now);
 }
 
 int Keeper::ready(Id process, double now) noexcept {

@@ -10,8 +10,9 @@
 // - A reload starts a second process of the service, and stops the first one
 //   when the second is ready.
 //
-// A driver of a service that does not report readiness calls ready() right
-// after started().
+// - A service without `notify` does not report readiness: it is ready when it
+// is
+//   started.
 #pragma once
 
 #include "policy.h"
@@ -28,6 +29,7 @@ enum class Strategy : unsigned char { one_for_one, rest_for_one, all_for_one };
 
 struct ServiceRules {
   Restart restart = Restart::always;
+  bool notify = false; // it reports when it is ready
   LifeRules life;
   RestartRules restarts;
 };
@@ -74,6 +76,11 @@ public:
     return services_[service].kept;
   }
 
+  // This process was asked to end, or will be as soon as it exists.
+  bool is_stopping(Id process) const noexcept {
+    const Life &life = lives_[lives_.slot_of(process)];
+    return life.id() == process && life.is_stopping();
+  }
   // It has to end, because it is restarted with its group.
   bool is_restarting(size_t service) const noexcept {
     return services_[service].restarting;

@@ -171,7 +171,8 @@ static void a_wrong_rule_is_named(void **state) {
                {"first_delay", 31}, {"growth", 0.5},
                {"jitter", 1.5},     {"healthy", -1},
                {"limit", -1},       {"limit", 100001},
-               {"window", -1}};
+               {"window", -1},      {"notify", 2},
+               {"notify", -1}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     gipc_rules rules = two;
     gipc_policy *policy = NULL;
@@ -196,9 +197,9 @@ static void every_rule_has_its_name(void **state) {
       "grace",        "restart", "prepare_failures", "ready_within",
       "silence",      "dump",    "first_delay",      "longest_delay",
       "growth",       "jitter",  "healthy",          "window",
-      "limit",        "seed"};
+      "limit",        "seed",    "notify",           NULL};
   gipc_rules rules = {.size = sizeof rules};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+  for (size_t i = 0; names[i] != NULL; i++) {
     gipc_rules before = rules;
     OK(gipc_rules_set(&rules, names[i], 1));
     assert_memory_not_equal(&rules, &before, sizeof rules);

@@ -14,7 +14,7 @@ receiver sender
 watch orphaned
 handle blocking flush
 push
-inherit
+inherit notify
 options
 setup
 program

@@ -74,6 +74,7 @@ private:
   }
 
   void process_event();
+  void became_ready(Process &process);
   void end(Id id, Process &process, bool start_failed);
   void ended_by_itself(size_t service, bool failed);
   void reload();
@@ -111,18 +112,13 @@ void Model::process_event() {
     CHECK(keeper_.started(id, 1, now_) == 0);
     process.exists = true;
     process.alive_at = now_;
+    if (!rules_[process.service].notify && !keeper_.is_stopping(id))
+      became_ready(process);
   } else if (process.killed || (process.stopped && chance(3)) || chance(20)) {
     end(id, process, false);
   } else if (!process.ready && chance(2)) {
     CHECK(keeper_.ready(id, now_) == 0);
-    if (process.stopped)
-      return;
-    process.ready = true;
-    process.alive_at = now_;
-    ModelService &service = services_[process.service];
-    if (process.next && service.reloads)
-      service.reload_expects = Action::Kind::reloaded;
-    process.next = false;
+    became_ready(process);
   } else {
     CHECK(keeper_.alive(id, now_) == 0);
     if (process.ready && !process.stopped) {
@@ -130,6 +126,17 @@ void Model::process_event() {
       process.alive_at = now_;
     }
   }
+}
+
+void Model::became_ready(Process &process) {
+  if (process.stopped)
+    return;
+  process.ready = true;
+  process.alive_at = now_;
+  ModelService &service = services_[process.service];
+  if (process.next && service.reloads)
+    service.reload_expects = Action::Kind::reloaded;
+  process.next = false;
 }
 
 void Model::end(Id id, Process &process, bool start_failed) {
@@ -389,6 +396,7 @@ ServiceRules random_rules(Random &random) {
   rules.restart = random.pick(8) == 0   ? Restart::never
                   : random.pick(8) == 0 ? Restart::on_failure
                                         : Restart::always;
+  rules.notify = random.pick(4) != 0;
   rules.life.ready_within = random.pick(2) != 0 ? forever : random.seconds(5);
   rules.life.silence = random.pick(2) != 0 ? forever : random.seconds(5);
   rules.life.dump = random.pick(4) == 0 ? 0 : random.seconds(1);

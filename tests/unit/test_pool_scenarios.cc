@@ -95,6 +95,7 @@ ServiceRules service_rules(const std::string &text) {
                     : word == "on_failure" ? Restart::on_failure
                                            : Restart::never;
   };
+  setters["notify"] = number(rules.notify);
   add(setters, rules.life);
   add(setters, rules.restarts);
   set(setters, split(text, ' '));
