@@ -1,43 +1,40 @@
 -- Two services that are kept running: the second starts when the first is ready.
 local gipc = require "gipc"
 
-gipc.run(function()
-  local reader, starts = nil, 0
+local readers = {}
 
-  local keeper
-  keeper = gipc.keep {
+local function count(writer, start)
+  if start == 1 then
+    os.exit(1)
+  end
+  gipc.ready()
+  writer:put(start)
+  gipc.sleep(60)
+end
+
+gipc.run(function()
+  local keeper = gipc.keep {
     {
-      name = "numbers",
-      notify = true, -- it says when it is ready
+      name = "counter",
+      work = count,
       args = function() -- asked before each start, as a handle passes into one process
-        local writer
-        reader, writer = gipc.pipe()
-        starts = starts + 1
-        return writer, starts
+        local reader, writer = gipc.pipe()
+        table.insert(readers, reader)
+        return writer, #readers
       end,
-      work = function(writer, start)
-        gipc.ready()
-        writer:put(start)
-        if start < 3 then
-          os.exit(1)
-        end
-        gipc.sleep(60)
-      end,
-      first_delay = 0.01,
+      notify = true, -- it says when it is ready
+      first_delay = 0.01, -- seconds
     },
-    { name = "web", argv = { "sleep", "60" } },
-    on_change = function(change)
-      if change.state ~= "starting" then
-        print(change.service, change.state, change.why or "")
-      end
-      if change.service == "web" and change.state == "ready" then
-        gipc.spawn(function()
-          print("number", reader:get())
-          keeper:reload "web"
-          keeper:stop()
-        end)
-      end
-    end,
+    { name = "sleeper", argv = { "sleep", "60" } },
   }
-  print(keeper:wait())
+  while keeper:service("sleeper").state ~= "ready" do
+    gipc.sleep(0.01)
+  end
+  print("start", readers[2]:get())
+  print("restarts", keeper:service("counter").restarts)
+  local first = keeper:service("sleeper").pid
+  assert(keeper:reload "sleeper")
+  print("another sleeper", keeper:service("sleeper").pid ~= first)
+  keeper:stop()
+  print("signal", keeper:service("counter").exit.signal)
 end)

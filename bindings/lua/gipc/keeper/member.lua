@@ -20,6 +20,7 @@ local function environment(service, socket)
   end
   if socket then
     env.NOTIFY_SOCKET = native.notify_socket_address(socket)
+    env.WATCHDOG_PID = false -- the process of the service may not be the one that is started
     env.WATCHDOG_USEC = service.silence and ("%.0f"):format(service.silence * 1e6) or false
   end
   return env
