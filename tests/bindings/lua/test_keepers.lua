@@ -97,6 +97,15 @@ return function(test_anywhere)
     equal(keeper:service("done").restarts, 0)
   end)
 
+  test("what_a_service_has_sent_before_its_end_counts", function()
+    local states = {}
+    local keeper = gipc.keep { { name = "short", notify = true, restart = "never", work = gipc.ready }, on_change = function(change)
+      table.insert(states, change.state)
+    end }
+    equal(keeper:wait(), true)
+    equal(table.concat(states, " "), "starting ready ended finished")
+  end)
+
   test("a_program_that_speaks_sd_notify_is_understood", function()
     local program = [[
       test -n "$NOTIFY_SOCKET" -a "$WATCHDOG_USEC" = 60000000 -a -z "$WATCHDOG_PID" || exit 9
@@ -247,10 +256,17 @@ return function(test_anywhere)
       trap '' TERM
       exec "$0" -e "$1"
     ]], support.interpreter, 'local gipc = require "gipc" assert(gipc.ready()) while true do gipc.sleep(60) end' } } }
-    with_keeper(options, function(keeper)
+    with_keeper(options, function(keeper, changes)
       until_state(keeper, "deaf", "ready")
       assert(keeper:stop())
       equal(keeper:service("deaf").exit.signal, 9)
+      equal(position(changes, "deaf killed stopped") ~= nil, true)
+    end)
+    with_keeper({ { name = "stopped", notify = true, grace = 60, work = ready_and_runs } }, function(keeper)
+      until_state(keeper, "stopped", "ready")
+      assert(keeper:signal("stopped", "STOP"))
+      assert(keeper:stop())
+      equal(keeper:service("stopped").exit.signal, 15)
     end)
   end)
 
