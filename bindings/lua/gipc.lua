@@ -255,8 +255,11 @@ gipc.keep = keeper
 local function notified(done, message, code)
   if done then
     return true
+  elseif code == nil then
+    code = native.EAGAIN
   end
-  return nil, code == native.ENOENT and "nobody waits for it: there is no NOTIFY_SOCKET" or message, code
+  return nil, code == native.ENOENT and "nobody waits for it: there is no NOTIFY_SOCKET"
+    or message or native.strerror(code), code
 end
 
 --- Tells the keeper of this process, or another supervisor that understands sd_notify(3),
@@ -268,7 +271,8 @@ end
 
 --- Shows that this process is alive, for the rule `silence`: to the pool whose worker it is,
 -- to its keeper, or to another supervisor that understands sd_notify(3).
--- @return true; or nil, message, gipc.ENOENT: there is none
+-- @return true; or nil, message, code: gipc.ENOENT: there is none; gipc.EAGAIN: it has too
+-- much to read
 function gipc.alive()
   local done, message, code = pool_worker.alive()
   if code == native.ENOENT then

@@ -207,6 +207,31 @@ return function(test_anywhere)
     native.policy_alive = report
   end)
 
+  test("a_sign_of_life_does_not_wait_for_a_keeper_that_does_not_read", function()
+    local socket = assert(native.notify_socket_new())
+    local child = gipc.start_process({ env = { NOTIFY_SOCKET = native.notify_socket_address(socket) } }, function()
+      local done, message, code
+      repeat
+        done, message, code = gipc.alive()
+      until not done
+      os.exit(code == gipc.EAGAIN and type(message) == "string" and 7 or 1)
+    end)
+    assert(child:join(30))
+    equal(child:exitcode(), 7)
+    native.notify_socket_close(socket)
+  end)
+
+  test("a_silent_service_gets_no_signal_that_it_does_not_want", function()
+    for signal, number in pairs { [0] = 15, KILL = 9 } do
+      with_keeper({ { name = "web", notify = true, silence = 0.05, dump = 0.01, dump_signal = signal, first_delay = 30,
+        work = ready_and_runs } }, function(keeper, changes)
+        until_changed(keeper, changes, "web ended silent")
+        equal(keeper:service("web").exit.signal, number)
+        equal(keeper:service("web").state, "waiting")
+      end)
+    end
+  end)
+
   test_anywhere("a_service_is_reloaded", function()
     local fail = os.tmpname()
     with_keeper({ { name = "web", notify = true, stderr = "pipe", args = { fail }, work = function(where)
@@ -420,6 +445,7 @@ return function(test_anywhere)
     of_service("notify is true or false, not 1", { notify = 1 })
     of_service('restart is "always", "on_failure" or "never", not "maybe"', { restart = "maybe" })
     of_service("first_delay is not valid: %-1", { first_delay = -1 })
+    of_service("longest_delay is not valid: its default does not go with the others", { first_delay = 60 })
     of_service("limit is not valid: 0.5", { limit = 0.5 })
     of_service("cwd is a string without NUL, not 5", { cwd = 5 })
     of_service("it has either work, a function, or argv, a program", { argv = { "true" }, work = runs })
@@ -429,6 +455,7 @@ return function(test_anywhere)
     of_service("args, if not a function, is a list", { args = "x" })
     of_service('stdout of a service is not "pipe"', { stdout = "pipe" })
     of_service('dump_signal is a signal, such as "TERM"', { dump_signal = "NO" })
+    of_service("dump_signal: there is no signal 100", { dump_signal = 100 })
     for _, name in ipairs {
       "ready_within", "silence", "dump", "grace", "first_delay", "longest_delay", "growth", "jitter", "healthy", "window",
       "limit", "seed",

@@ -85,6 +85,7 @@ end
 
 actions[native.ACTION_DUMP] = function(self, id)
   local member = self.members[id]
+  member.why = "silent"
   changed(self, member.service, "silent", { pid = member.pid })
   if member.service.dump_signal then
     member.process:signal(member.service.dump_signal)
@@ -157,6 +158,7 @@ function Driver:member_ready(member)
       failure.check(native.policy_ready(self.policy, member.id))
     end
     if has(mask, native.NOTIFY_ALIVE) then
+      member.why = member.why ~= "silent" and member.why or nil
       failure.check(native.policy_alive(self.policy, member.id))
     end
     mask = member:take()

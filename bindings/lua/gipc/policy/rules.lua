@@ -46,12 +46,13 @@ function rules.policy(known, find, policy, wrong, code, index)
     error("gipc: " .. wrong, 0)
   end
   local values, start = find(index)
-  for option, name in pairs(known) do
-    if name == wrong and option ~= name then
-      failure.misuse(("%s%s is not valid: %s"):format(start, option, failure.describe(values[name])))
-    end
+  local option = wrong
+  for shown, name in pairs(known) do
+    option = name == wrong and shown or option
   end
-  failure.misuse(("%s%s is not valid: %s"):format(start, wrong, failure.describe(values[wrong])))
+  local value = values[wrong]
+  failure.misuse(("%s%s is not valid: %s"):format(start, option,
+    value ~= nil and failure.describe(value) or "its default does not go with the others"))
 end
 
 --- The signal for a dump, or nil.  A function prints tracebacks when it gets it; a program may
@@ -59,6 +60,9 @@ end
 function rules.dump_signal(chosen, is_function)
   local signal = chosen == nil and is_function and "USR1" or chosen or 0
   local number = argument.signal(signal, "dump_signal")
+  if number > 64 then
+    failure.misuse("dump_signal: there is no signal " .. failure.describe(chosen))
+  end
   return number ~= 0 and number or nil
 end
 
