@@ -59,6 +59,9 @@ OBJECT(notify_socket, NotifySocket)
   ~gipc_notify_socket() { gipc_notify_socket_free($self); }
 }
 %ignore gipc_notify_socket_free;
+/* A policy has events of these names. */
+%rename(report_ready) gipc_ready;
+%rename(report_alive) gipc_alive;
 %ignore gipc_handle_free;
 %ignore gipc_options_free;
 %ignore gipc_process_free;
