@@ -266,7 +266,7 @@ end
 -- that this service is ready.
 -- @return true; or nil, message, gipc.ENOENT: there is none
 function gipc.ready()
-  return notified(native.ready())
+  return notified(native.report_ready())
 end
 
 --- Shows that this process is alive, for the rule `silence`: to the pool whose worker it is,
@@ -276,7 +276,7 @@ end
 function gipc.alive()
   local done, message, code = pool_worker.alive()
   if code == native.ENOENT then
-    return notified(native.alive())
+    return notified(native.report_alive())
   end
   return done, message, code
 end

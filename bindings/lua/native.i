@@ -294,9 +294,9 @@ static int wait_set_add_process(gipc_wait_set *set, gipc_process *p) {
   return gipc_wait_set_add_process(set, p);
 }
 
-/* wait_set_ready(set): a table whose keys are the addresses of the members that are ready,
+/* ready(set): a table whose keys are the addresses of the members that are ready,
  * as light userdata; nil: none is. */
-static int wait_set_ready(lua_State *L) {
+static int ready(lua_State *L) {
   void *set = NULL;
   gipc_handle *h;
   gipc_process *p;
@@ -329,7 +329,7 @@ static int address(lua_State *L) {
 int wait_set_new(gipc_wait_set **set);
 int wait_set_add_handle(gipc_wait_set *set, gipc_handle *h, int directions);
 int wait_set_add_process(gipc_wait_set *set, gipc_process *p);
-%native(wait_set_ready) int wait_set_ready(lua_State *L);
+%native(ready) int ready(lua_State *L);
 %native(address) int address(lua_State *L);
 
 /* ---- Processes --------------------------------------------------------------- */

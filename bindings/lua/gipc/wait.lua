@@ -58,7 +58,7 @@ function Members:release()
 end
 
 local function ready_of(self, list)
-  local found = native.wait_set_ready(self.set)
+  local found = native.ready(self.set)
   if not found then
     return nil
   end
