@@ -342,6 +342,18 @@ return function(test_anywhere)
       equal(reader:get(), "started")
       reader:close()
     end)
+    local starts = 0
+    with_keeper({ { name = "once", notify = true, work = ready_and_runs, args = function()
+      starts = starts + 1
+      return starts == 1 or error("no more", 0)
+    end } }, function(keeper)
+      until_state(keeper, "once", "ready")
+      local done, err, code = keeper:reload "once"
+      equal(done, nil)
+      equal(code, gipc.EDEAD)
+      equal(err.message, 'service "once" was not reloaded: it cannot be started: no more')
+      equal(keeper:service("once").state, "ready")
+    end)
     local keeper = gipc.keep { { name = "bad", limit = 1, first_delay = 0.001, work = runs, args = function()
       error("no pipe", 0)
     end } }

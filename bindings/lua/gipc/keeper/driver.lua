@@ -24,7 +24,6 @@ function Driver.new(setup)
     by_name = setup.by_name,
     on_change = setup.on_change,
     changes = {}, -- those of which the program does not know yet
-    failed_starts = {}, -- why, by number, until the actions are carried out
   })
 end
 
@@ -57,7 +56,6 @@ function Driver:acted()
   while self.changes[1] do
     tell(self, table.remove(self.changes, 1))
   end
-  self.failed_starts = {}
 end
 
 -- ---- Actions ----------------------------------------------------------------------
@@ -71,7 +69,6 @@ actions[native.ACTION_START] = function(self, id, _, _, _, _, index)
   local member, message, code = Member.start(id, service, self.epoll)
   if not member then
     service.last = { message = message }
-    self.failed_starts[id] = service.last
     changed(self, service, "not_started", service.last)
     return failure.check(native.policy_start_failed(self.policy, id, code))
   end
@@ -130,9 +127,9 @@ actions[native.ACTION_RELOADED] = function(self, _, _, _, _, _, index)
 end
 
 actions[native.ACTION_RELOAD_FAILED] = function(self, id, _, _, _, _, index)
-  local member = self.members[id]
-  local facts = member and member:facts() or self.failed_starts[id] or self.services[index].last
-  end_reload(self, self.services[index], "reload_failed", keeper_failure.reload(self.services[index].name, facts))
+  local service, member = self.services[index], self.members[id]
+  local facts = member and member:facts() or service.last
+  end_reload(self, service, "reload_failed", keeper_failure.reload(service.name, facts))
 end
 
 actions[native.ACTION_STOPPED] = function(self)
