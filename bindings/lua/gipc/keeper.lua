@@ -24,15 +24,19 @@ local function find(driver, name)
   return driver.by_name[name] or failure.misuse("the keeper has no service " .. failure.describe(name))
 end
 
---- Waits until no service is kept any more: each has finished or was given up, or the
--- keeper is stopped.
+--- Waits until no service is kept any more: each has finished, or the keeper is stopped; or
+-- until one is given up.  The others run on then, until stop().
 -- @tparam[opt] number timeout seconds; nil, or a negative number, waits indefinitely
 -- @return true; or nil, a ServiceError of the first service that was given up, its code;
 -- or nil, "timeout", code
 function Keeper:wait(timeout)
   local deadline = failure.deadline(timeout)
   local driver = usable(self)
-  if not driver:await_stop(deadline) then
+  local is_over = driver:await(driver.stops, function()
+    driver:release()
+    return driver.released or driver.err and not driver.stopped
+  end, deadline)
+  if not is_over then
     return failure.timeout()
   elseif driver.err then
     return nil, driver.err, driver.err.code

@@ -340,7 +340,7 @@ local function start_prepared(prepare, chosen, f, ...)
   local process, message, code = failure.collecting(native.fork_process, native_options)
   if process then
     return wrap(process)
-  elseif message then
+  elseif process == nil then
     return failure.result(options.explain(native_options, chosen, "", message), code)
   end
   return be_child(f, arguments, prepare)

@@ -149,7 +149,7 @@ local function start_from(self, data, native_options)
   if not again then
     return nil, why, failed
   end
-  return native.template_start(self.native, data, native_options)
+  return failure.collecting(native.template_start, self.native, data, native_options)
 end
 
 local function start(self, chosen, module, name, ...)

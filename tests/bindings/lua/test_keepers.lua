@@ -61,7 +61,7 @@ return function(test_anywhere)
 
   test("a_service_that_is_given_up_ends_the_wait_with_its_last_end", function()
     local keeper = gipc.keep {
-      { name = "fine", restart = "never", work = function() end },
+      { name = "fine", notify = true, work = ready_and_runs },
       { name = "broken", limit = 2, first_delay = 0.001, stderr = "pipe", work = function()
         io.stderr:write "no such table\n"
         os.exit(3)
@@ -78,7 +78,12 @@ return function(test_anywhere)
     equal("says: " .. err, "says: " .. err.message)
     equal(keeper:service("broken").state, "gave_up")
     equal(keeper:service("broken").restarts, 2)
-    equal(keeper:service("fine").state, "finished")
+    equal(keeper:service("fine").state, "ready")
+    equal(select(2, keeper:wait()), err)
+    assert(keeper:stop())
+    equal(keeper:service("fine").state, "stopped")
+    equal(keeper:service("broken").state, "gave_up")
+    equal(select(2, keeper:wait()), err)
     keeper = gipc.keep { { name = "lost", limit = 1, first_delay = 0.001, argv = { "/nowhere/program" } } }
     done, err = keeper:wait()
     equal(done, nil)

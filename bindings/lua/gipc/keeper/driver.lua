@@ -114,6 +114,7 @@ actions[native.ACTION_GAVE_UP] = function(self, _, _, _, _, _, index)
   service.err = keeper_failure.gave_up(service.name, service.last)
   self.err = self.err or service.err
   changed(self, service, "gave_up", service.last)
+  Waiting.wake(self.stops) -- a wait ends
 end
 
 local function end_reload(self, service, outcome, err)

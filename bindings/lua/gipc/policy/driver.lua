@@ -182,12 +182,11 @@ function Driver:await(signal, is_over, deadline)
 end
 
 --- Waits until all has stopped.
--- @treturn boolean false: the deadline came first
-function Driver:await_stop(deadline)
-  return self:await(self.stops, function()
+function Driver:await_stop()
+  self:await(self.stops, function()
     self:release()
     return self.released
-  end, deadline)
+  end)
 end
 
 --- Works in the background, if the loop in use can start a coroutine.
