@@ -96,6 +96,24 @@ return function(test)
     equal(child:exitcode(), 4) -- no pool started it
   end)
 
+  once("a_worker_does_not_keep_the_stderr_of_others_open", function()
+    with_pool({ workers = 2, least = 2, stderr = "pipe" }, function()
+      local list = io.popen(("ls -l /proc/%d/fd"):format(pid_of()))
+      local text = list:read "*a"
+      list:close()
+      return { text = text, stderr = text:match " 2 %-> (pipe:%[%d+%])" }
+    end, function(pool)
+      local first, second
+      support.wait_until(function() -- both workers have had a task
+        local one, other = pool:submit(1), pool:submit(2)
+        first, second = one:join(), other:join()
+        return first.stderr ~= second.stderr
+      end)
+      equal(first.text:find(second.stderr, 1, true), nil)
+      equal(second.text:find(first.stderr, 1, true), nil)
+    end)
+  end)
+
   -- As ssh does, a launcher starts the program, has its stdin and stdout, and may fail.
   once("a_launcher_starts_workers", function()
     local options = { argv = { "sh", "-c", [[

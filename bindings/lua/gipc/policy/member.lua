@@ -37,8 +37,9 @@ function Member.make(class, id, process, epoll, pipes_stderr, self)
   end
   if pipes_stderr then
     self.stderr = ""
-    self.stderr_fd = process:stdio(2)
-    self:watch(self.stderr_fd, native.READ, STDERR)
+    -- A handle, so that later members that are functions do not keep it open.
+    self.stderr_handle = failure.check(native.open(process:stdio(2), -1, -1))
+    self:watch(native.fd(self.stderr_handle, native.READ), native.READ, STDERR)
   end
   return self
 end
@@ -55,23 +56,24 @@ function Member:terminate()
 end
 
 local function read_stderr(self)
-  local bytes = native.read_some(self.stderr_fd)
+  local fd = native.fd(self.stderr_handle, native.READ)
+  local bytes = native.read_some(fd)
   while bytes and bytes ~= "" do
     self.stderr = (self.stderr .. bytes):sub(-TAIL)
-    bytes = native.read_some(self.stderr_fd)
+    bytes = native.read_some(fd)
   end
   return bytes == ""
 end
 
 local function close_stderr(self)
-  native.epoll_watch(self.epoll, self.stderr_fd, 0, 0)
-  native.close_fd(self.stderr_fd)
-  self.stderr_fd = nil
+  native.epoll_watch(self.epoll, native.fd(self.stderr_handle, native.READ), 0, 0)
+  native.abort_handle(self.stderr_handle)
+  self.stderr_handle = nil
 end
 
 --- Takes what it has written there, when that is ready.
 function Member:take_stderr()
-  if self.stderr_fd and read_stderr(self) then
+  if self.stderr_handle and read_stderr(self) then
     close_stderr(self)
   end
 end
@@ -84,7 +86,7 @@ end
 --- To be called when the process has ended.
 function Member:ended()
   self.info = self.process:info()
-  if self.stderr_fd then
+  if self.stderr_handle then
     read_stderr(self)
     close_stderr(self)
   end
