@@ -2,7 +2,8 @@
 # tested, measured, installed, and made a rock.
 
 lua_sources := $(wildcard $(addprefix bindings/lua/,\
-                 gipc.lua gipc/*.lua gipc/loop/*.lua gipc/pool/*.lua))
+                 gipc.lua gipc/*.lua gipc/keeper/*.lua gipc/loop/*.lua gipc/policy/*.lua \
+                 gipc/pool/*.lua))
 lua_modules := $(lua_sources:bindings/lua/%=%)
 lua_wrapper := $(B)/lua/native_wrap.c
 
@@ -99,7 +100,7 @@ uninstall: uninstall-lua
 uninstall-lua:
 	rm -f $(foreach m,$(lua_modules),$(call to,$(luadir)/$(m))) \
 	  $(call to,$(luacdir)/gipc/native.so)
-	-@rmdir $(call to,$(luadir)/gipc/loop) $(call to,$(luadir)/gipc/pool) \
+	-@rmdir $(foreach f,keeper loop policy pool,$(call to,$(luadir)/gipc/$(f))) \
 	  $(call to,$(luadir)/gipc) \
 	  $(call to,$(luacdir)/gipc) 2>/dev/null
 

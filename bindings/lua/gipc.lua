@@ -8,10 +8,10 @@ local codec = require "gipc.codec"
 local failure = require "gipc.failure"
 local generator = require "gipc.generator"
 local handle = require "gipc.handle"
+local keeper = require "gipc.keeper"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
 local pool = require "gipc.pool"
-local pool_options = require "gipc.pool.options"
 local pool_worker = require "gipc.pool.worker"
 local process = require "gipc.process"
 local scheduler = require "gipc.scheduler"
@@ -224,13 +224,12 @@ gipc.pool = pool
 
 --- In a program that a pool started as a worker: gets its tasks until the pool ends.
 -- @tparam function work as for gipc.pool
--- @tparam[opt] table options prepare: a function that is called first; codec;
--- silence: that of the pool, so that a worker without a task shows signs of life
+-- @tparam[opt] table options prepare: a function that is called first; codec
 -- @return true; or nil, message, code: no pool started this program
 function gipc.serve(work, options)
   own()
-  options = argument.options(options, "the second argument", { prepare = true, codec = true, silence = true })
-  if pool_options.callable(work, "the work") == nil then
+  options = argument.options(options, "the second argument", { prepare = true, codec = true })
+  if argument.callable(work, "the work") == nil then
     failure.misuse "gipc.serve takes a function, not nil"
   end
   local encode, decode = codec.find(options.codec)
@@ -242,12 +241,44 @@ function gipc.serve(work, options)
     return nil, message, code
   end
   return pool_worker.serve(h, work, {
-    prepare = pool_options.callable(options.prepare, "prepare"),
-    silence = options.silence and failure.deadline(options.silence) and options.silence,
+    prepare = argument.callable(options.prepare, "prepare"),
     codec = options.codec,
     encode = encode,
     decode = decode,
   })
+end
+
+-- ---- Keepers ----------------------------------------------------------------------
+
+gipc.keep = keeper
+
+local function notified(done, message, code)
+  if done then
+    return true
+  elseif code == nil then
+    code = native.EAGAIN
+  end
+  return nil, code == native.ENOENT and "nobody waits for it: there is no NOTIFY_SOCKET"
+    or message or native.strerror(code), code
+end
+
+--- Tells the keeper of this process, or another supervisor that understands sd_notify(3),
+-- that this service is ready.
+-- @return true; or nil, message, gipc.ENOENT: there is none
+function gipc.ready()
+  return notified(native.report_ready())
+end
+
+--- Shows that this process is alive, for the rule `silence`: to the pool whose worker it is,
+-- to its keeper, or to another supervisor that understands sd_notify(3).
+-- @return true; or nil, message, code: gipc.ENOENT: there is none; gipc.EAGAIN: it has too
+-- much to read
+function gipc.alive()
+  local done, message, code = pool_worker.alive()
+  if code == native.ENOENT then
+    return notified(native.report_alive())
+  end
+  return done, message, code
 end
 
 loop.use "own"

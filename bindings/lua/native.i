@@ -345,7 +345,7 @@ static int set_rlimit(gipc_options *o, int resource, double soft, double hard) {
 int set_rlimit(gipc_options *o, int resource, double soft, double hard);
 
 %{
-/* fork_process(options): the process, or nil alone in the child. */
+/* fork_process(options): the process, or false in the child. */
 static int fork_process(lua_State *L) {
   void *options = NULL;
   gipc_fork_context *f;
@@ -362,7 +362,7 @@ static int fork_process(lua_State *L) {
   if (pid == 0) {
     if (gipc_fork_child(f) < 0)
       gipc_exit(GIPC_EXIT_ESCAPED);
-    lua_pushnil(L);
+    lua_pushboolean(L, 0);
     return 1;
   }
   result = gipc_fork_parent(f, pid, &process);
@@ -400,9 +400,11 @@ void exit_child(int code, int ended);
 
 %include "template.i"
 
-/* ---- Pools ------------------------------------------------------------------- */
+/* ---- Pools and keepers ------------------------------------------------------- */
 
 %include "pool.i"
+%include "keeper.i"
+%include "trace.i"
 
 /* ---- The module -------------------------------------------------------------- */
 

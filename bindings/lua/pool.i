@@ -1,5 +1,5 @@
 /* What a pool of workers needs of C: its policy, the messages of its workers, and one
- * descriptor to wait for all of them.  native.i includes this file. */
+ * descriptor to wait for all of them.  keeper.i uses most of it.  native.i includes this file. */
 %{
 static gipc_policy *to_policy(lua_State *L, int index) {
   void *policy = NULL;
@@ -119,8 +119,8 @@ static int policy_stop(lua_State *L) {
       L, gipc_policy_stop(to_policy(L, 1), luaL_checknumber(L, 2), now()));
 }
 
-/* policy_next(policy): kind, worker, task, why, attempt, error; nothing when there
- * is nothing to do. */
+/* policy_next(policy): kind, worker, task, why, attempt, error, service (from 1 on);
+ * nothing when there is nothing to do. */
 static int policy_next(lua_State *L) {
   gipc_action action = {0};
   action.size = sizeof(action);
@@ -135,7 +135,8 @@ static int policy_next(lua_State *L) {
   lua_pushinteger(L, action.why);
   lua_pushinteger(L, action.attempt);
   lua_pushinteger(L, action.error);
-  return 6;
+  lua_pushinteger(L, (lua_Integer)action.service + 1);
+  return 7;
 }
 
 /* policy_next_time(policy): on the clock of now(); infinity: no time. */

@@ -83,6 +83,20 @@ function argument.fd(value, what)
   return argument.integer(native.file_fd(value) or value, what)
 end
 
+--- Whether a value can be called.
+function argument.is_callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
+end
+
+--- A function, or nil.
+function argument.callable(value, what)
+  if value ~= nil and not argument.is_callable(value) then
+    refuse(what, "a function", value)
+  end
+  return value
+end
+
 --- A table of options, with no other names than these.
 -- @return the table, or an empty one for nil
 function argument.options(value, what, names)

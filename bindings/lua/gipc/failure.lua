@@ -83,14 +83,22 @@ end
 
 local exhausted = { [native.EMFILE] = true, [native.ENFILE] = true }
 
+-- For what makes an object, -EAGAIN is a failure: too many processes.
+local function made(result, message, code)
+  if result == nil and message == nil then
+    return nil, native.strerror(native.EAGAIN), native.EAGAIN
+  end
+  return result, message, code
+end
+
 --- Calls make(...).  If there is no free descriptor, collects garbage, which may free
 -- some, and calls it again.
 function failure.collecting(make, ...)
-  local result, message, code = make(...)
+  local result, message, code = made(make(...))
   if result == nil and exhausted[code] then
     collectgarbage()
     collectgarbage() -- objects that finalizers have released
-    return make(...)
+    return made(make(...))
   end
   return result, message, code
 end

@@ -204,10 +204,7 @@ function Pool:stop(grace)
     failure.check(native.policy_stop(driver.policy, grace and grace < math.huge and grace or -1))
     driver:act()
   end
-  driver:await(driver.stops, function()
-    driver:release()
-    return driver.released
-  end)
+  driver:await_stop()
   return true
 end
 

@@ -290,15 +290,18 @@ local function exit(code, ended)
   native.exit_child(code, ended or native.ENDED_EXIT)
 end
 
--- Runs f in the child until its end.  Inherited coroutines are never resumed, and inherited
--- loops never run.
-local function be_child(f, arguments)
+-- Runs f in the child until its end, and before it `prepare`, if that is there, outside of
+-- its scheduler.  Inherited coroutines are never resumed, and inherited loops never run.
+local function be_child(f, arguments, prepare)
   loop.reset_in_child()
   os.exit = function(code) -- luacheck: ignore
     exit(code) -- without the second argument of os.exit
   end
   -- In no case does this return into the program of the parent.
   local ok, task = xpcall(function()
+    if prepare then
+      prepare()
+    end
     return scheduler.run(f, unpack(arguments, 1, arguments.n))
   end, function(message)
     return debug.traceback(failure.text(message), 2)
@@ -312,11 +315,6 @@ local function be_child(f, arguments)
   exit(succeeded, succeeded and native.ENDED_RETURN or native.ENDED_EXCEPTION)
 end
 
-local function is_callable(value)
-  local meta = getmetatable(value)
-  return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
-end
-
 -- The options of a child that calls a function.
 local function options_of_call(chosen)
   local native_options = options.build(chosen)
@@ -328,8 +326,8 @@ local function options_of_call(chosen)
   return native_options
 end
 
-local function start(chosen, f, ...)
-  if not is_callable(f) then
+local function start_prepared(prepare, chosen, f, ...)
+  if not argument.is_callable(f) then
     failure.misuse("start_process takes a function, or options and a function, not " .. failure.describe(f))
   end
   local arguments = { n = select("#", ...), ... }
@@ -342,10 +340,10 @@ local function start(chosen, f, ...)
   local process, message, code = failure.collecting(native.fork_process, native_options)
   if process then
     return wrap(process)
-  elseif message then
+  elseif process == nil then
     return failure.result(options.explain(native_options, chosen, "", message), code)
   end
-  return be_child(f, arguments)
+  return be_child(f, arguments, prepare)
 end
 
 --- Starts f(...) in a child process.  Handles among the arguments are passed: they are
@@ -354,13 +352,13 @@ end
 -- @tparam function f
 -- @treturn Process; or nil, message, code
 local function start_process(first, ...)
-  if type(first) == "table" and not is_callable(first) then
+  if type(first) == "table" and not argument.is_callable(first) then
     if select("#", ...) == 0 then
       failure.misuse "start_process takes a function after the options"
     end
-    return start(first, ...)
+    return start_prepared(nil, first, ...)
   end
-  return start({}, first, ...)
+  return start_prepared(nil, {}, first, ...)
 end
 
 --- Runs a program; never a shell.
@@ -384,6 +382,7 @@ end
 return {
   Process = Process,
   start_process = start_process,
+  start_prepared = start_prepared,
   exec_process = exec_process,
   wrap = wrap,
   options_of_call = options_of_call,

@@ -4,7 +4,9 @@
 local argument = require "gipc.argument"
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
+local guard = require "gipc.guard"
 local handle = require "gipc.handle"
+local loop = require "gipc.loop"
 local native = require "gipc.native"
 local options = require "gipc.options"
 local process = require "gipc.process"
@@ -49,27 +51,51 @@ local function raw_pipe()
   return handle.wrap(a, { codec = "raw" }), handle.wrap(b, { codec = "raw" })
 end
 
--- Starts the interpreter, and waits until it has loaded the modules.
+-- A template that starts, and the pipe through which it says that it is ready.
+local Start = {}
+Start.__index = Start
+
+function Start:release()
+  self.reader:close()
+  if not self.writer:closed() then -- it was not passed
+    self.writer:close()
+  end
+  if self.native then
+    native.template_close(self.native)
+  end
+end
+
+-- Starts the interpreter, and waits until it has loaded the modules; false and a message if
+-- that fails.
+local function wait_for_start(self, command)
+  -- Where this cannot wait, that is an error before there is a process.
+  loop.wait(self.reader:fd "r", "r", 0)
+  local native_options = options.build {}
+  options.pass(native_options, "gipc.ready", self.writer)
+  local made, message, code = failure.collecting(native.template_exec, command, native_options)
+  if not made then
+    return failure.result(message, code)
+  end
+  self.native = made
+  local answer = self.reader:get()
+  if answer ~= "" then
+    return false, answer or "the template ended during its start"
+  end
+  self.native = nil
+  return made
+end
+
 local function execute(self)
   local reader, writer, code = raw_pipe()
   if not reader then
     return nil, writer, code
   end
-  local native_options = options.build {}
-  options.pass(native_options, "gipc.ready", writer)
-  local made, message, failed = failure.collecting(native.template_exec, self.command, native_options)
-  local answer
-  if made then
-    answer = reader:get()
-  else
-    writer:close()
-  end
-  reader:close()
-  if not made then
-    return failure.result(message, failed)
-  elseif answer ~= "" then
-    native.template_close(made)
-    failure.misuse(answer or "the template ended during its start")
+  local start = setmetatable({ reader = reader, writer = writer }, Start)
+  local made, message, failed = guard(start, wait_for_start, start, self.command)
+  if made == false then
+    failure.misuse(message)
+  elseif not made then
+    return nil, message, failed
   end
   self.native = made
   return self
@@ -123,7 +149,7 @@ local function start_from(self, data, native_options)
   if not again then
     return nil, why, failed
   end
-  return native.template_start(self.native, data, native_options)
+  return failure.collecting(native.template_start, self.native, data, native_options)
 end
 
 local function start(self, chosen, module, name, ...)

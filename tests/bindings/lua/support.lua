@@ -18,6 +18,18 @@ function support.does_not_apply(failure)
   return getmetatable(failure) == elsewhere and failure.reason or nil
 end
 
+-- A test that depends on no loop: it runs on one of them.
+function support.once(test)
+  return function(name, body)
+    test(name, function()
+      if support.loop ~= "own" then
+        support.not_here "once for each Lua is enough"
+      end
+      body()
+    end)
+  end
+end
+
 function support.needs_others()
   if not support.on.spawn then
     support.not_here "nothing runs beside one that blocks"

@@ -23,16 +23,13 @@ end
 return function(test)
   local top = support.suite:gsub("tests/bindings/lua/suite%.lua$", "")
 
-  local function once(name, body)
-    test(name, function()
-      if support.loop ~= "own" then
-        support.not_here "once for each Lua is enough"
-      end
-      body()
-    end)
-  end
+  local once = support.once(test)
 
+<<<<<<< HEAD
   for _, name in ipairs { "echo", "worker_pool", "several", "talk_to_child", "supervised" } do
+=======
+  for _, name in ipairs { "echo", "worker_pool", "talk_to_child", "supervised", "keeper" } do
+>>>>>>> w17-lua
     once("the_example_" .. name .. "_prints_what_is_expected", function()
       local path = top .. "tests/examples/lua/" .. name
       equal(printed(path .. ".lua"), read(path .. ".expected"))
@@ -75,7 +72,10 @@ return function(test)
 
   -- The types of the annotations are those of the module.
   once("every_public_function_is_annotated", function()
-    local meta = read(top .. "bindings/lua/gipc/meta.lua") .. read(top .. "bindings/lua/gipc/pool/meta.lua")
+    local meta = ""
+    for _, folder in ipairs { "", "pool/", "keeper/" } do
+      meta = meta .. read(top .. "bindings/lua/gipc/" .. folder .. "meta.lua")
+    end
     local function has(owner, name)
       equal(meta:find(("function %s%s("):format(owner, name), 1, true) ~= nil, true, owner .. name)
     end
@@ -93,6 +93,8 @@ return function(test)
     local objects = { ["Handle:"] = r, ["Process:"] = child, ["Task:"] = task, ["Pool:"] = pool }
     objects["PoolTask:"] = pool:submit(1)
     pool:stop(0)
+    objects["Keeper:"] = gipc.keep { { name = "a", work = function() end, restart = "never" } }
+    objects["Keeper:"]:stop()
     for owner, object in pairs(objects) do
       for name in pairs(getmetatable(object).__index) do
         if not name:find "^__" then

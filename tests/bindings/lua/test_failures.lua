@@ -11,14 +11,7 @@ local function program(code)
 end
 
 return function(test)
-  local function once(name, body)
-    test(name, function()
-      if support.loop ~= "own" then
-        support.not_here "once for each Lua is enough"
-      end
-      body()
-    end)
-  end
+  local once = support.once(test)
 
   once("an_error_of_the_main_task_ends_the_others_and_the_run", function()
     local text, code = program [[
@@ -218,5 +211,30 @@ return function(test)
     equal(code, 0, text)
     local _, warnings = text:gsub('gipc.use "cqueues"', "")
     equal(warnings, 1, text)
+  end)
+
+  -- The parent must not run on as if it were the child.
+  once("a_process_that_cannot_be_started_is_an_error_and_no_child", function()
+    local options = { rlimits = { nproc = 0 } }
+    local id = io.popen "id -u"
+    if id:read "*n" == 0 then -- root has no such limit
+      options.user = { uid = 65534, gid = 65534 }
+    end
+    id:close()
+    local child = gipc.start_process(options, function()
+      for _, start in ipairs { function() return gipc.start_process(os.exit, 1) end, function()
+        return gipc.exec_process { "true" }
+      end } do
+        local process, message, code = start()
+        if process or type(message) ~= "string" or code ~= gipc.EAGAIN then
+          os.exit(2)
+        end
+      end
+      local pool = gipc.pool({ workers = 1, first_delay = 0.001 }, os.exit)
+      local _, err = pool:call(3)
+      os.exit(err.class == "PoolBroken" and err.message:find "no worker can be started" and 7 or 4)
+    end)
+    assert(child:join(10))
+    equal(child:exitcode(), 7)
   end)
 end

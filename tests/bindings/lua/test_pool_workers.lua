@@ -9,7 +9,9 @@ local square, pid_of, die = shared.square, shared.pid_of, shared.die
 local touch, wait_for_file = shared.touch, shared.wait_for_file
 
 return function(test)
-  test("workers_are_prepared_and_retire", function()
+  local once = support.once(test)
+
+  once("workers_are_prepared_and_retire", function()
     local prepared = 0
     with_pool({ workers = 1, retire_tasks = 2, prepare = function()
       prepared = prepared + 1
@@ -36,7 +38,7 @@ return function(test)
     end)
   end)
 
-  test("a_pool_whose_workers_cannot_start_gives_up_and_says_why", function()
+  once("a_pool_whose_workers_cannot_start_gives_up_and_says_why", function()
     with_pool({ workers = 2, prepare_failures = 2, first_delay = 0.001, stderr = "pipe", prepare = function()
       error("no database", 0)
     end }, square, function(pool)
@@ -78,7 +80,7 @@ return function(test)
     end, { prepare = function() ready = true end }))
   ]]
 
-  test("a_program_is_a_worker", function()
+  once("a_program_is_a_worker", function()
     for _, options in ipairs { { stdout = "null" }, { stdin = "pipe", stdout = "pipe", stderr = "null" } } do
       options.argv, options.workers, options.env = { support.interpreter, "-e", program }, 2, { WHO = "me" }
       with_pool(options, nil, function(pool)
@@ -94,7 +96,46 @@ return function(test)
     equal(child:exitcode(), 4) -- no pool started it
   end)
 
-  test("a_program_in_another_language_is_a_worker", function()
+  once("a_worker_does_not_keep_the_stderr_of_others_open", function()
+    with_pool({ workers = 2, least = 2, stderr = "pipe" }, function()
+      local list = io.popen(("ls -l /proc/%d/fd"):format(pid_of()))
+      local text = list:read "*a"
+      list:close()
+      return { text = text, stderr = text:match " 2 %-> (pipe:%[%d+%])" }
+    end, function(pool)
+      local first, second
+      support.wait_until(function() -- both workers have had a task
+        local one, other = pool:submit(1), pool:submit(2)
+        first, second = one:join(), other:join()
+        return first.stderr ~= second.stderr
+      end)
+      equal(first.text:find(second.stderr, 1, true), nil)
+      equal(second.text:find(first.stderr, 1, true), nil)
+    end)
+  end)
+
+  -- As ssh does, a launcher starts the program, has its stdin and stdout, and may fail.
+  once("a_launcher_starts_workers", function()
+    local options = { argv = { "sh", "-c", [[
+      echo "the launcher starts $1" >&2
+      "$@" | cat
+    ]], "sh", support.interpreter, "-e", program }, workers = 2, env = { WHO = "launched" } }
+    options.stdin, options.stdout, options.stderr = "pipe", "pipe", "pipe"
+    with_pool(options, nil, function(pool)
+      local list = collect(pool:map { 1, "print", 3 })
+      equal(list[1][2], "launched")
+      equal(list[2][1], "print")
+      equal(list[3][1], 3)
+    end)
+    options.argv, options.first_delay = { "sh", "-c", "echo cannot reach the machine >&2; exit 255" }, 0.001
+    with_pool(options, nil, function(pool)
+      local err = failed("PoolBroken", "ended with exit code 255: cannot reach the machine$", gipc.ECLOSED, pool:call(1))
+      equal(err.stderr, "cannot reach the machine\n")
+      equal(err.exit.code, 255)
+    end)
+  end)
+
+  once("a_program_in_another_language_is_a_worker", function()
     local path = assert(os.getenv "GIPC_TEST_PROGRAMS", "GIPC_TEST_PROGRAMS") .. "/child_worker"
     for _, options in ipairs { { argv = { path, "worker" } }, { argv = { path, "stdio" }, stdin = "pipe", stdout = "pipe" } } do
       options.codec, options.workers = "raw", 2
@@ -123,7 +164,7 @@ return function(test)
     end
   ]]
 
-  test("a_worker_that_sends_what_it_must_not_costs_one_worker", function()
+  once("a_worker_that_sends_what_it_must_not_costs_one_worker", function()
     with_pool({ argv = { support.interpreter, "-e", liar }, workers = 1, codec = "raw" }, nil, function(pool)
       equal(pool:call "a", "a")
       failed("WorkerDied", "sent what it must not send", gipc.EDEAD, pool:call "nonsense")
@@ -133,11 +174,10 @@ return function(test)
     end)
   end)
 
-  -- It has 5 seconds to end.
-  test("a_worker_that_closes_its_stream_and_runs_on_is_stopped", function()
-    if support.loop ~= "own" then
-      support.not_here "once for each Lua is enough"
-    end
+  once("a_worker_that_closes_its_stream_and_runs_on_is_stopped", function()
+    local member = require "gipc.pool.member"
+    local closed_for = member.closed_for
+    member.closed_for = 0.2
     with_pool({ argv = { support.interpreter, "-e", liar }, workers = 1, codec = "raw" }, nil, function(pool)
       local task = pool:submit "close"
       local looks = shared.count_looks(function()
@@ -145,49 +185,52 @@ return function(test)
       end)
       local err = failed("WorkerDied", "sent what it must not send", gipc.EDEAD, task:join())
       equal(err.exit.signal, 15)
-      equal(looks < 500, true, looks .. " looks") -- one in 50 ms without a pidfd
+      equal(looks < 100, true, looks .. " looks") -- one in 50 ms without a pidfd
     end)
+    member.closed_for = closed_for
   end)
 
-  test("a_silent_worker_is_asked_for_a_dump_and_stopped", function()
-    local function work(job, assignment)
-      if job == "silent" then
-        gipc.sleep(60)
-      end
-      for _ = 1, 3 do
-        assert(assignment:alive())
-      end
-      return job
+  local function of_silence(job, assignment)
+    while job == "spin" do -- for the compiler of LuaJIT: no loop that it compiles looks at hooks
+      assert(loadstring or load)("return 1")()
     end
-    for signal, number in pairs { [false] = 15, USR1 = 10 } do
-      local options = { workers = 1, silence = 0.2, dump = signal and 60 or 0.01, dump_signal = signal or nil }
-      with_pool(options, work, function(pool)
-        local err = failed("WorkerDied", "", gipc.EDEAD, pool:call "silent")
-        equal(err.exit.signal, number)
-      end)
+    if job == "sleep" then
+      gipc.spawn(function() gipc.sleep(60) end)
+      gipc.sleep(60)
     end
-    with_pool({ workers = 1, silence = 60 }, work, function(pool)
+    for _ = 1, 3 do
+      assert(assignment:alive())
+      assert(gipc.alive())
+    end
+    return job
+  end
+
+  once("a_silent_worker_prints_its_tracebacks_and_is_stopped", function()
+    with_pool({ workers = 1, silence = 0.1, dump = 0.1, stderr = "pipe" }, of_silence, function(pool)
+      for _, job in ipairs { "sleep", "spin" } do
+        local err = failed("WorkerDied", "gave no sign of life", gipc.EDEAD, pool:call(job))
+        equal(err.exit.signal, 15)
+        equal(err.stderr:match "gipc: process %d+ has given no sign of life", ("gipc: process %d has given no sign of life"):format(err.pid))
+        equal(err.stderr:match "test_pool_workers%.lua:%d+: in" ~= nil, true, err.stderr)
+        local _, count = err.stderr:gsub("stack traceback:", "")
+        equal(count >= (job == "sleep" and 3 or 2), true, err.stderr)
+      end
       equal(pool:call "speaks", "speaks")
     end)
   end)
 
-  test("a_worker_without_a_task_shows_signs_of_life", function()
-    local mine, theirs = gipc.pipe { duplex = true, codec = "raw" }
-    local child = support.program([[
-      assert(require "gipc".serve(function(job) return job end, { silence = 0.03, codec = "raw" }))
-    ]], { handles = { worker = theirs } })
-    equal(mine:get(), native.worker_encode "R")
-    equal(mine:get(), "A")
-    equal(mine:get(), "A")
-    assert(mine:put(native.worker_encode("T", 5, 1, "job")))
-    local answer = mine:get()
-    while answer == "A" do
-      answer = mine:get()
+  once("a_silent_worker_gets_the_signal_for_a_dump", function()
+    local program = [[
+      require "gipc".serve(function() while true do end end)
+    ]]
+    for signal, number in pairs { [false] = 15, USR2 = 12 } do
+      local options = { argv = { support.interpreter, "-e", program }, workers = 1, silence = 0.1,
+        dump = signal and 60 or 0.01, dump_signal = signal or nil }
+      with_pool(options, nil, function(pool)
+        local err = failed("WorkerDied", "", gipc.EDEAD, pool:call(1))
+        equal(err.exit.signal, number)
+      end)
     end
-    equal(answer, native.worker_encode("D", 5, 0, "job"))
-    mine:close()
-    assert(child:join(10))
-    equal(child:exitcode(), 0)
   end)
 
   test("a_pool_that_waits_uses_no_processor", function()
@@ -204,10 +247,7 @@ return function(test)
     end)
   end)
 
-  test("a_program_whose_main_task_fails_ends_with_its_pool", function()
-    if support.loop ~= "own" then
-      support.not_here "of the own scheduler"
-    end
+  once("a_program_whose_main_task_fails_ends_with_its_pool", function()
     local text, code = support.output_of(function(options)
       options.env = { LUA_PATH = package.path, LUA_CPATH = package.cpath }
       return gipc.exec_process({ support.interpreter, "-e", [[
@@ -223,15 +263,28 @@ return function(test)
     equal(code, 1)
   end)
 
-  test("a_wrong_option_is_refused_by_name", function()
+  once("a_wrong_option_is_refused_by_name", function()
     local function refused(text, options, work)
       raises("test_pool_workers.*gipc: .*" .. text, function() gipc.pool(options, work) end)
     end
     refused('there is no option "worker"', { worker = 3 }, square)
     refused('there is no option "handles"', { handles = {} }, square)
     refused("workers is not valid: %-1", { workers = -1 }, square)
+    refused("workers is not valid: inf", { workers = math.huge }, square)
     refused("workers is a number, not a table", { workers = {} }, square)
     refused("least is not valid: 5", { workers = 2, least = 5 }, square)
+    for _, name in ipairs {
+      "workers", "least", "queue_limit", "queue_low", "retire_tasks", "retire_memory", "idle", "poison",
+      "prepare_failures", "ready_within", "silence", "dump", "grace", "first_delay", "longest_delay", "growth", "jitter",
+      "healthy", "window", "limit", "seed", "timeout", "priority", "retries", "retry_for", "prepare", "codec", "argv",
+      "dump_signal", "env", "cwd", "stderr", "rlimits", "daemon", "name", "nice", "umask", "group", "user",
+    } do
+      for _, wrong in ipairs { 0 / 0, "?", name == "prepare" and {} or print } do
+        if wrong ~= "?" or not ("name cwd"):find(name, 1, true) then
+          refused(name == "argv" and "argument" or name, { [name] = wrong }, name ~= "argv" and square or nil)
+        end
+      end
+    end
     refused("queue_limit is not valid: 0.5", { queue_limit = 0.5 }, square)
     refused("timeout is a number of seconds, more than 0, not 0", { timeout = 0 }, square)
     refused('retry_for is a list of .*, not "died!"', { retry_for = "died!" }, square)
@@ -244,9 +297,7 @@ return function(test)
     refused("either a function for its workers, or the option argv", { argv = { "true" } }, square)
     refused("prepare is an option of gipc.serve", { argv = { "true" }, prepare = square })
     refused('no codec "x"', { codec = "x" }, square)
-    if support.loop == "own" then
-      raises("there is no option", gipc.serve, square, { workers = 1 })
-    end
+    raises("there is no option", gipc.serve, square, { workers = 1 })
     with_pool({}, square, function(pool)
       raises('there is no option "timout"', pool.call, pool, 1, { timout = 1 })
       raises("timeout is a number", pool.submit, pool, 1, { timeout = 0 / 0 })

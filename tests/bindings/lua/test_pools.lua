@@ -1,5 +1,6 @@
 -- Pools of workers: results, failures, and what becomes of the others.
 local gipc = require "gipc"
+local native = require "gipc.native"
 local support = require "support"
 local shared = require "support_pools"
 local equal, fails, raises = support.equal, support.fails, support.raises
@@ -8,6 +9,8 @@ local square, pid_of, die = shared.square, shared.pid_of, shared.die
 local touch, wait_for_file = shared.touch, shared.wait_for_file
 
 return function(test)
+  local once = support.once(test)
+
   test("a_pool_returns_the_results_of_its_workers", function()
     with_pool({ workers = 2, timeout = 60 }, square, function(pool)
       equal(pool:call(7), 49)
@@ -54,7 +57,7 @@ return function(test)
     end)
   end)
 
-  test("an_error_of_a_task_comes_back_with_its_traceback", function()
+  once("an_error_of_a_task_comes_back_with_its_traceback", function()
     local function work(how)
       if how == "text" then
         error "on purpose"
@@ -85,7 +88,7 @@ return function(test)
     end)
   end)
 
-  test("a_result_that_cannot_be_encoded_fails_its_task_only", function()
+  once("a_result_that_cannot_be_encoded_fails_its_task_only", function()
     with_pool({ workers = 1 }, function(wanted)
       return wanted == "function" and { f = print } or pid_of()
     end, function(pool)
@@ -133,7 +136,7 @@ return function(test)
     end)
   end)
 
-  test("an_idle_worker_that_ends_is_replaced", function()
+  once("an_idle_worker_that_ends_is_replaced", function()
     with_pool({ workers = 1 }, pid_of, function(pool)
       local first = pool:call(0)
       os.execute("kill -KILL " .. first)
@@ -165,7 +168,7 @@ return function(test)
     end)
   end)
 
-  test("a_worker_that_ignores_sigterm_is_killed_after_the_grace_period", function()
+  once("a_worker_that_ignores_sigterm_is_killed_after_the_grace_period", function()
     local options = { argv = { "sh", "-c", [[
       trap '' TERM
       exec "$0" -e "$1"
@@ -176,7 +179,7 @@ return function(test)
     end)
   end)
 
-  test("a_task_is_retried_if_that_was_asked_for", function()
+  once("a_task_is_retried_if_that_was_asked_for", function()
     local function work(job, assignment)
       if assignment.attempt <= job then
         die "KILL"
@@ -253,7 +256,7 @@ return function(test)
     os.remove(path)
   end)
 
-  test("urgent_tasks_come_first", function()
+  once("urgent_tasks_come_first", function()
     local path = os.tmpname()
     os.remove(path)
     with_pool({ workers = 1 }, function(job)
@@ -284,5 +287,67 @@ return function(test)
       equal(list[3], "y")
       equal(list[4], large .. "y")
     end)
+  end)
+
+  -- Kills one of the workers, whatever it does.
+  local function kill_a_worker(pool, number)
+    local ids = {}
+    for id, member in pairs(pool.driver.members) do
+      if not member.info then
+        table.insert(ids, id)
+      end
+    end
+    table.sort(ids)
+    if ids[1] then
+      pool.driver.members[ids[number % #ids + 1]].process:kill()
+    end
+  end
+
+  -- Without retries, each task is carried out once at most: its result comes once, or the
+  -- end of its worker does.  In the long run a worker is killed every 50 ms.
+  once("no_task_is_lost_or_done_twice_in_a_storm", function()
+    local path, count, every = os.tmpname(), support.long and 100000 or 2000, support.long and 0.05 or 100
+    local log
+    with_pool({ workers = 4, first_delay = 0.001, longest_delay = 0.001, healthy = 0.001, prepare = function()
+      log = assert(io.open(path, "a"))
+      log:setvbuf "no"
+    end }, function(job)
+      log:write(("%d\n"):format(job)) -- in one write
+      return -job
+    end, function(pool)
+      local number, kills, at, outcomes = 0, 0, 0, {}
+      local next_result = pool:map(function()
+        number = number + 1
+        return number <= count and number or nil
+      end, { ordered = false, ahead = 50 })
+      local index, value, err = next_result()
+      while index do
+        equal(outcomes[index], nil, "outcomes of " .. index)
+        outcomes[index] = value or err
+        local now = support.long and native.now() or index
+        if now >= at + every then
+          at, kills = now, kills + 1
+          kill_a_worker(pool, kills)
+        end
+        index, value, err = next_result()
+      end
+      local executions, died = {}, 0
+      for line in io.lines(path) do
+        executions[line] = (executions[line] or 0) + 1
+      end
+      for i = 1, count do
+        local executed = executions[("%d"):format(i)]
+        if outcomes[i] == -i then
+          equal(executed, 1, "executions of " .. i)
+        else
+          equal(outcomes[i].class, "WorkerDied", i)
+          equal((executed or 0) <= 1, true, "executions of " .. i)
+          died = died + 1
+        end
+      end
+      equal(kills > 10, true, kills .. " kills")
+      equal(died <= kills, true, died .. " died")
+    end)
+    os.remove(path)
   end)
 end

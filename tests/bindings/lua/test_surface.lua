@@ -49,6 +49,8 @@ return function(test)
       Handle = r, Process = child, Template = template, Pool = pool, PoolTask = pool:submit(1), gipc = gipc,
     }
     pool:stop(0)
+    objects.Keeper = gipc.keep { { name = "a", work = function() end, restart = "never" } }
+    objects.Keeper:stop()
     local names, listed = options.names(), {}
     for _, cell in ipairs(read_table()) do
       if cell:sub(1, 1) ~= "-" then

@@ -240,4 +240,28 @@ return function(test_anywhere)
     raises("an item of preload is", gipc.template, { preload = { 3 } })
     raises("no option", gipc.template, { modules = {} })
   end)
+
+  test("a_template_that_cannot_wait_for_its_start_leaves_no_process", function()
+    support.needs_others()
+    local before = support.children()
+    local ok, message, over
+    support.on.spawn(function() -- so that even the own scheduler has to yield
+      for _ = 1, 2 do
+        gipc.sleep(0.001)
+      end
+      over = true
+    end)
+    pcall(string.gsub, "x", "x", function()
+      ok, message = pcall(gipc.template, { preload = { "template_wave" } })
+    end)
+    equal(support.children(), before)
+    if not ok then
+      equal(message:find "cannot wait here" ~= nil, true, message)
+    else
+      message:close()
+    end
+    support.wait_until(function()
+      return over
+    end)
+  end)
 end

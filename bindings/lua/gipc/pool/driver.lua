@@ -1,48 +1,28 @@
 --- Carries out what the policy of a pool decides: starts, feeds, stops and reaps workers.
---
--- All of it waits for one descriptor, an epoll of the workers' handles and processes and
--- of a timer; nothing here waits but lead().
 -- @module gipc.pool.driver
+local Base = require "gipc.policy.driver"
 local Member = require "gipc.pool.member"
-local Waiting = require "gipc.pool.waiting"
+local Waiting = require "gipc.policy.waiting"
 local failure = require "gipc.failure"
-local loop = require "gipc.loop"
 local native = require "gipc.native"
 local pool_failure = require "gipc.pool.failure"
 
-local Driver = {}
-Driver.__index = Driver
-
-local TIMER = 0 -- its key; workers are numbered from 1
-
--- How often the process of a worker is looked at, if the kernel has no pidfd (seconds).
-local look_again = 0.05
+local actions = {}
+local Driver = Base.class(actions)
 
 --- @tparam table setup of pool.options
 function Driver.new(setup)
-  local self = setmetatable({
+  return Base.make(Driver, {
     setup = setup,
     policy = setup.policy,
-    epoll = failure.check(failure.collecting(native.epoll_new)),
-    timer = failure.check(failure.collecting(native.timer_new)),
-    members = {}, -- by number
     tasks = {}, -- by number; each has payload, options, waiters
     again = {}, -- members that may have messages which no descriptor shows
     closing = {}, -- members whose stream has ended, and whose process has not
-    ended = {}, -- members whose process has ended, until their tasks have
     room = {}, -- signal: a task can be submitted
-    stops = {}, -- signal: the pool has stopped
-  }, Driver)
-  self.waiting = Waiting.new(function(is_over, deadline)
-    self:lead(is_over, deadline)
-  end)
-  failure.check(native.epoll_watch(self.epoll, native.fd_of(self.timer), native.READ, TIMER))
-  return self
+  })
 end
 
 -- ---- Actions ----------------------------------------------------------------------
-
-local actions = {}
 
 actions[native.ACTION_START] = function(self, id)
   local member, message, code = Member.start(id, self.setup.launch, self.epoll)
@@ -51,9 +31,7 @@ actions[native.ACTION_START] = function(self, id)
     return failure.check(native.policy_start_failed(self.policy, id, code))
   end
   self.start_message = nil
-  self.members[id] = member
-  self.looks = self.looks or not member.process.descriptor
-  failure.check(native.policy_started(self.policy, id, member.pid))
+  self:add(member)
 end
 
 actions[native.ACTION_SEND] = function(self, id, number, _, attempt)
@@ -63,14 +41,27 @@ actions[native.ACTION_SEND] = function(self, id, number, _, attempt)
 end
 
 actions[native.ACTION_DUMP] = function(self, id)
-  if self.setup.dump_signal then
-    self.members[id].process:signal(self.setup.dump_signal)
+  if self.setup.launch.dump_signal then
+    self.members[id].process:signal(self.setup.launch.dump_signal)
   end
 end
 
-actions[native.ACTION_STOP] = function(self, id)
+-- Why a worker without a task is stopped that waits for one: it sees the end of its
+-- stream.
+local waits_for_tasks = {
+  [native.WHY_RETIRED] = true,
+  [native.WHY_IDLE] = true,
+  [native.WHY_STOPPED] = true,
+  [native.WHY_GAVE_UP] = true,
+}
+
+actions[native.ACTION_STOP] = function(self, id, _, why)
   local member = self.members[id]
-  member:stop(member.has_task)
+  if member.has_task or not waits_for_tasks[why] then
+    member:terminate()
+  else
+    member:close_stream()
+  end
 end
 
 actions[native.ACTION_KILL] = function(self, id)
@@ -116,36 +107,8 @@ actions[native.ACTION_GAVE_UP] = function(self, id)
 end
 
 actions[native.ACTION_STOPPED] = function(self)
-  self.stopped = true
-  failure.check(native.timer_set(self.timer, 0)) -- the leader returns
+  self:all_stopped()
   Waiting.wake(self.room)
-  Waiting.wake(self.stops)
-end
-
-local function set_alarm(self)
-  local at = native.policy_next_time(self.policy)
-  for member in pairs(self.closing) do
-    at = math.min(at, member.closed_at)
-  end
-  if not self.stopped and at ~= self.alarm then
-    self.alarm = at
-    failure.check(native.timer_set(self.timer, math.max(0, math.min(at - native.now(), 1e9))))
-  end
-end
-
---- Carries out the actions of the policy until there are none.
-function Driver:act()
-  local kind, id, number, why, attempt = native.policy_next(self.policy)
-  while kind do
-    actions[kind](self, id, number, why, attempt)
-    kind, id, number, why, attempt = native.policy_next(self.policy)
-  end
-  for i, member in ipairs(self.ended) do
-    self.members[member.id] = nil
-    self.ended[i] = nil
-    member:release()
-  end
-  set_alarm(self)
 end
 
 -- ---- Events -----------------------------------------------------------------------
@@ -186,19 +149,26 @@ local function take_all(self, member, is_last)
   end
 end
 
-local function end_member(self, member)
-  if member.info or member.process:is_alive() then
-    return
-  end
+function Driver:member_ready(member)
+  member:continue_put()
+  take_all(self, member)
+end
+
+function Driver:member_ended(member)
   take_all(self, member, true)
   self.again[member], self.closing[member] = nil, nil
-  member:ended()
-  table.insert(self.ended, member)
-  failure.check(native.policy_ended(self.policy, member.id, member.process.native))
+end
+
+function Driver:own_time()
+  local at = math.huge
+  for member in pairs(self.closing) do
+    at = math.min(at, member.closed_at)
+  end
+  return at
 end
 
 -- A process that ends closes its stream first, so it has some time.
-local function stop_closed(self)
+function Driver:work_at_time()
   for member in pairs(self.closing) do
     if native.now() >= member.closed_at then
       self.closing[member] = nil
@@ -207,90 +177,16 @@ local function stop_closed(self)
   end
 end
 
-local function look_at_processes(self)
-  for _, member in pairs(self.members) do
-    end_member(self, member)
-  end
-end
-
-local function handle_event(self, key)
-  if key == TIMER then
-    self.alarm = nil -- it is set again, which makes it unreadable
-    return stop_closed(self)
-  end
-  local id, kind = Member.read_key(key)
-  local member = self.members[id]
-  if not member or member.info then
-    return
-  elseif kind == Member.PROCESS then
-    return end_member(self, member)
-  elseif member:ready(kind) then
-    take_all(self, member)
-  end
-end
-
---- Does all that can be done without waiting.
-function Driver:work()
+function Driver:work_again()
   local again = self.again
   self.again = {}
   for member in pairs(again) do
     take_all(self, member)
   end
-  for _, key in ipairs(native.epoll_ready(self.epoll)) do
-    handle_event(self, key)
-  end
-  if self.looks then
-    look_at_processes(self)
-  end
-  self:act()
 end
 
---- Waits in the loop, and works, until is_over() or the deadline.
-function Driver:lead(is_over, deadline)
-  self:work()
-  while not is_over() and not self.stopped do
-    local left = deadline and deadline - native.now()
-    if left and left <= 0 then
-      return
-    elseif next(self.again) then
-      loop.let_others_run()
-    else
-      loop.wait(native.fd_of(self.epoll), "r", self.looks and math.min(left or look_again, look_again) or left)
-    end
-    if not self.released then
-      self:work()
-    end
-  end
-end
-
---- Waits on the loop in use.
-function Driver:await(signal, is_over, deadline)
-  return self.waiting:await(signal, is_over, deadline)
-end
-
---- Works in the background, if the loop in use can start a coroutine.
-function Driver:work_in_background()
-  if self.background or self.stopped then
-    return
-  end
-  self.background = loop.spawn(function()
-    self:await(self.stops, function()
-      return self.stopped
-    end)
-    self:release()
-  end)
-end
-
---- Releases the descriptors of a pool that has stopped, unless another coroutine still
--- waits for them.
-function Driver:release()
-  if self.stopped and not self.released and not (self.waiting:is_led() and loop.cooperative()) then
-    self.released = true
-    for _, descriptor in ipairs { self.epoll, self.timer } do
-      loop.forget(native.fd_of(descriptor))
-      native.close_descriptor(descriptor)
-    end
-  end
+function Driver:has_more()
+  return next(self.again) ~= nil
 end
 
 return Driver

@@ -2,6 +2,7 @@
 -- @module gipc.pool.failure
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
+local how_it_ended = require "gipc.policy.ending"
 local native = require "gipc.native"
 
 local pool_failure = {}
@@ -31,10 +32,7 @@ function TaskError.__concat(a, b)
 end
 
 local function ending(facts)
-  local exit = facts.exit
-  local how = exit and (exit.signal and "was killed by signal " .. exit.signal
-    or exit.code and "ended with exit code " .. exit.code) or "ended, and its exit status is lost"
-  return ("worker %s %s"):format(facts.pid and "of process " .. facts.pid or "", how):gsub("  +", " ")
+  return ("worker %s%s"):format(facts.pid and "of process " .. facts.pid .. " " or "", how_it_ended(facts.exit))
 end
 
 -- By gipc_why: the class, the code, and the rest of the message.

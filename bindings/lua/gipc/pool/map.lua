@@ -3,7 +3,6 @@
 local argument = require "gipc.argument"
 local failure = require "gipc.failure"
 local native = require "gipc.native"
-local pool_options = require "gipc.pool.options"
 
 local Map = {}
 Map.__index = Map
@@ -17,7 +16,7 @@ local function job_source(jobs)
       return jobs[i]
     end
   end
-  return pool_options.callable(jobs, "jobs, if not a list,")
+  return argument.callable(jobs, "jobs, if not a list,")
     or failure.misuse "jobs is a list, or a function that returns the next job"
 end
 

@@ -1,32 +1,19 @@
---- A worker, as its pool has it: a process, a handle, and what waits for both.
+--- A worker, as its pool has it: a process and a handle.
 -- @module gipc.pool.member
+local Base = require "gipc.policy.member"
 local failure = require "gipc.failure"
 local handle = require "gipc.handle"
 local native = require "gipc.native"
 local process = require "gipc.process"
+local trace = require "gipc.policy.trace"
 local worker = require "gipc.pool.worker"
 
 local DONE, LENT, WAIT, YIELD = native.DONE, native.LENT, native.WAIT, native.YIELD
 
-local Member = {}
-Member.__index = Member
-
--- What a key of the pool's epoll stands for: the number of the worker and one of these.
-local KINDS = 4
-local HANDLE, PROCESS, STDERR = 0, 1, 2
-Member.PROCESS = PROCESS
-
--- How many bytes of stderr are kept.
-local TAIL = 4096
+local Member = Base.class()
 
 -- How long a process may run on after its stream has ended (seconds).
-local CLOSED_FOR = 5
-
---- The number of the worker, and the kind, of a key.
-function Member.read_key(key)
-  local kind = key % KINDS
-  return (key - kind) / KINDS, kind
-end
+Member.closed_for = 5
 
 local function raw_pipe()
   local a, b, code = failure.collecting(native.pipe_duplex)
@@ -55,7 +42,8 @@ local function start_with_pipe(launch)
     options.handles = { worker = theirs }
     started, message, code = process.exec_process(launch.argv, options)
   else
-    started, message, code = process.start_process(launch.start, worker.serve_and_exit, theirs, launch)
+    started, message, code = process.start_prepared(trace.on(launch.dump_signal), launch.start,
+      worker.serve_and_exit, theirs, launch)
   end
   if not started then
     mine:abort()
@@ -90,28 +78,12 @@ function Member.start(id, launch, epoll)
   if not started then
     return nil, h, code
   end
-  local self = setmetatable({
-    id = id,
-    process = started,
-    pid = started.pid,
+  local self = Base.make(Member, id, started, epoll, launch.start.stderr == "pipe", {
     handle = h,
-    epoll = epoll,
     writing = false, -- whether it waits for the descriptor to be writable
-    stderr = launch.start.stderr == "pipe" and "" or nil,
-  }, Member)
-  self:watch(native.fd(h.native, native.READ), native.READ, HANDLE)
-  if started.descriptor then
-    self:watch(started.descriptor, native.READ, PROCESS)
-  end
-  if self.stderr then
-    self.stderr_fd = started:stdio(2)
-    self:watch(self.stderr_fd, native.READ, STDERR)
-  end
+  })
+  self:watch(native.fd(h.native, native.READ), native.READ, Base.OWN)
   return self
-end
-
-function Member:watch(fd, directions, kind)
-  failure.check(native.epoll_watch(self.epoll, fd, directions, self.id * KINDS + kind))
 end
 
 -- ---- Putting ----------------------------------------------------------------------
@@ -122,7 +94,7 @@ function Member:watch_writable(wanted)
     self.writing = wanted
     local fd = native.fd(self.handle.native, native.WRITE)
     if fd then
-      self:watch(fd, wanted and native.WRITE or 0, HANDLE)
+      self:watch(fd, wanted and native.WRITE or 0, Base.OWN)
     end
   end
 end
@@ -148,6 +120,13 @@ function Member:put(data)
   put_on(self, outcome)
 end
 
+--- Continues that, when the descriptor is ready.
+function Member:continue_put()
+  if self.sending then
+    put_on(self, native.put_step(self.handle.native))
+  end
+end
+
 -- ---- Getting ----------------------------------------------------------------------
 
 --- The next message, without waiting.
@@ -164,74 +143,25 @@ end
 
 --- To be called when the stream has ended, once.
 function Member:stream_ended()
-  self.closed_at = native.now() + CLOSED_FOR
+  self.closed_at = native.now() + Member.closed_for
   native.epoll_watch(self.epoll, native.fd(self.handle.native, native.READ), 0, 0)
   self:watch_writable(false)
 end
 
-local function read_stderr(self)
-  local bytes = native.read_some(self.stderr_fd)
-  while bytes and bytes ~= "" do
-    self.stderr = (self.stderr .. bytes):sub(-TAIL)
-    bytes = native.read_some(self.stderr_fd)
-  end
-  return bytes == ""
-end
-
-local function close_stderr(self)
-  native.epoll_watch(self.epoll, self.stderr_fd, 0, 0)
-  native.close_fd(self.stderr_fd)
-  self.stderr_fd = nil
-end
-
---- Does what a ready descriptor asks for, but to read messages.
--- @return whether there may be messages
-function Member:ready(kind)
-  if kind == STDERR then
-    if self.stderr_fd and read_stderr(self) then
-      close_stderr(self)
-    end
-  elseif kind == HANDLE and self.sending then
-    put_on(self, native.put_step(self.handle.native))
-  end
-  return kind ~= STDERR
-end
-
 -- ---- The end ----------------------------------------------------------------------
 
---- Asks the worker to end.
-function Member:stop(has_task)
-  if has_task then
-    self.process:terminate()
-  else
-    native.shutdown(self.handle.native)
-  end
-end
-
---- What is known of it, for a failed task.
-function Member:facts()
-  return { pid = self.pid, exit = self.info, stderr = self.stderr }
-end
-
---- To be called when the process has ended, and its messages have been taken.
-function Member:ended()
-  self.info = self.process:info()
-  if self.stderr_fd then
-    read_stderr(self)
-    close_stderr(self)
-  end
+--- Lets a worker that waits for a task end.
+function Member:close_stream()
+  native.shutdown(self.handle.native)
 end
 
 --- Releases its descriptors.
 function Member:release()
-  if self.process.descriptor then
-    native.epoll_watch(self.epoll, self.process.descriptor, 0, 0)
-  end
   if not self.closed_at then
     self:stream_ended()
   end
   self.handle:abort()
-  self.process:close()
+  Base.release(self)
 end
 
 return Member

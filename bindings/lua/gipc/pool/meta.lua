@@ -118,7 +118,7 @@ local gipc = {}
 function gipc.pool(options, work) end
 
 ---@param work fun(job: any, assignment: gipc.Assignment): any, string?
----@param options? { prepare: fun()?, codec: gipc.Codec?, silence: number? }
+---@param options? { prepare: fun()?, codec: gipc.Codec? }
 ---@return true?, string?, integer?
 function gipc.serve(work, options) end
 

@@ -5,18 +5,9 @@ local codec = require "gipc.codec"
 local failure = require "gipc.failure"
 local native = require "gipc.native"
 local options = require "gipc.options"
+local rules = require "gipc.policy.rules"
 
 local pool_options = {}
-
--- Rules of the policy, which checks their values.
-local rules = { workers = "most" }
-for _, name in ipairs {
-  "least", "queue_limit", "queue_low", "retire_tasks", "retire_memory", "idle", "poison", "prepare_failures",
-  "ready_within", "silence", "dump", "grace", "first_delay", "longest_delay", "growth", "jitter", "healthy",
-  "window", "limit", "seed",
-} do
-  rules[name] = name
-end
 
 local causes = {
   died = native.RETRY_DIED,
@@ -24,17 +15,10 @@ local causes = {
   failed = native.RETRY_FAILED,
 }
 
-local function check_number(value, what)
-  if type(value) ~= "number" or value ~= value then
-    failure.misuse(("%s is a number, not %s"):format(what, failure.describe(value)))
-  end
-  return value
-end
-
 local task_options = {}
 
 function task_options.timeout(value)
-  if check_number(value, "timeout") <= 0 then
+  if rules.check_number(value, "timeout") <= 0 then
     failure.misuse(("timeout is a number of seconds, more than 0, not %s"):format(value))
   end
   return value < math.huge and value or 0
@@ -75,19 +59,6 @@ end
 
 local own = { prepare = true, codec = true, argv = true, dump_signal = true }
 
-local function is_callable(value)
-  local meta = getmetatable(value)
-  return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
-end
-
---- Checks a function among the options.
-function pool_options.callable(value, what)
-  if value ~= nil and not is_callable(value) then
-    failure.misuse(("%s is a function, not %s"):format(what, failure.describe(value)))
-  end
-  return value
-end
-
 -- A launcher is a program whose stdin and stdout are pipes.
 local function check_start(start, launch)
   local stdin, stdout = start.stdin == "pipe", start.stdout == "pipe"
@@ -98,61 +69,52 @@ local function check_start(start, launch)
   elseif start.program and not launch.argv then
     failure.misuse "the option program needs argv"
   end
-  options.build(start) -- a wrong one is an error here, and not at the first start
+  rules.check_start(start)
 end
 
 -- What is to be started, and how.
 local function launch_of(chosen, work, start)
   local launch = { work = work, argv = chosen.argv, start = start }
-  launch.prepare = pool_options.callable(chosen.prepare, "prepare")
+  launch.prepare = argument.callable(chosen.prepare, "prepare")
   if (work == nil) == (launch.argv == nil) then
     failure.misuse "a pool has either a function for its workers, or the option argv: a program"
   end
-  pool_options.callable(work, "the work of a pool")
+  argument.callable(work, "the work of a pool")
   if launch.argv then
     options.words(launch.argv)
     if launch.prepare then
       failure.misuse "prepare is an option of gipc.serve in the program that argv starts"
     end
   end
-  if start.daemon == nil then
-    start.daemon = true
-  end
   check_start(start, launch)
-  launch.silence = chosen.silence and chosen.silence > 0 and chosen.silence or nil
+  launch.dump_signal = rules.dump_signal(chosen.dump_signal, work ~= nil)
   launch.codec = chosen.codec or "msgpack"
   launch.encode, launch.decode = codec.find(chosen.codec)
   return launch
 end
 
 local function policy_of(values)
-  local policy, wrong, code = native.policy_new_pool(values)
-  if policy then
-    return policy
-  elseif code == native.EINVAL or code == native.ENOENT then
-    local name = wrong == "most" and "workers" or wrong
-    failure.misuse(("%s is not valid: %s"):format(name, failure.describe(values[wrong])))
-  end
-  error("gipc: " .. wrong, 0)
+  return rules.policy(rules.of_pool, function()
+    return values, ""
+  end, native.policy_new_pool(values))
 end
 
 --- Sorts the options of a pool.
--- @treturn table rules: the policy; launch: what is started; task: the defaults of tasks;
--- dump_signal
+-- @treturn table policy; launch: what is started; task: the defaults of tasks
 function pool_options.of_pool(chosen, work)
   local start_names = options.names()
   start_names.handles = nil
   local values, start, result = {}, {}, { timeout = 0, priority = 0, retries = 0, retry_for = 0 }
   local known = {}
-  for _, names in ipairs { rules, task_options, own, start_names } do
+  for _, names in ipairs { rules.of_pool, task_options, own, start_names } do
     for name in pairs(names) do
       known[name] = true
     end
   end
   chosen = argument.options(chosen, "the first argument", known)
   for name, value in pairs(chosen) do
-    if rules[name] then
-      values[rules[name]] = check_number(value, name)
+    if rules.of_pool[name] then
+      values[rules.of_pool[name]] = rules.check_number(value, name)
     elseif task_options[name] then
       result[name] = task_options[name](value)
     elseif start_names[name] then
@@ -163,7 +125,6 @@ function pool_options.of_pool(chosen, work)
     policy = policy_of(values),
     launch = launch_of(chosen, work, start),
     task = result,
-    dump_signal = chosen.dump_signal and argument.signal(chosen.dump_signal, "dump_signal"),
     measures_memory = values.retire_memory ~= nil and values.retire_memory > 0,
   }
 end

@@ -15,10 +15,18 @@ local worker = {}
 local Assignment = {}
 Assignment.__index = Assignment
 
+local serving -- the handle of the pool whose worker this process is
+
 --- Shows that the worker is alive, for the rule `silence`.
-function Assignment:alive()
-  return self.handle:put(native.worker_encode "A")
+-- @return true; or nil, message, code: gipc.ENOENT if this process is not a worker
+function worker.alive()
+  if not serving or serving:closed() then -- it is closed in a child of a worker
+    return nil, "this process is not a worker", native.ENOENT
+  end
+  return serving:put(native.worker_encode "A")
 end
+
+Assignment.alive = worker.alive
 
 local function failed(task, class, text, trace, data)
   return native.worker_encode("F", task, 0, data or "", class, text, trace or "")
@@ -89,33 +97,20 @@ local function reply(handle, task, message)
   return done, text, code
 end
 
--- The next message of the pool.  While there is none, signs of life at a third of the
--- time that the pool waits for one.
-local function next_message(handle, silence)
-  local data, text, code = handle:get(silence and silence / 3)
-  while data == nil and code == native.ETIMEDOUT do
-    local done
-    done, text, code = handle:put(native.worker_encode "A")
-    if done then
-      data, text, code = handle:get(silence / 3)
-    end
-  end
-  return data, text, code
-end
-
 --- Serves until the pool closes the stream.
 -- @tparam Handle handle raw
 -- @tparam function work
--- @tparam table chosen prepare, silence, and the codec: codec, encode, decode
+-- @tparam table chosen prepare, and the codec: codec, encode, decode
 -- @return true; or nil, message, code
 function worker.serve(handle, work, chosen)
+  serving = handle
   if chosen.prepare then
     chosen.prepare()
   end
   local done, text, code = handle:put(native.worker_encode "R")
   while done do
     local data
-    data, text, code = next_message(handle, chosen.silence)
+    data, text, code = handle:get()
     if data == nil then
       break
     end
@@ -123,7 +118,7 @@ function worker.serve(handle, work, chosen)
     if kind ~= "T" then
       return nil, "the pool sent what is not a task", native.EPROTOCOL
     end
-    local assignment = setmetatable({ handle = handle, task = task, attempt = attempt }, Assignment)
+    local assignment = setmetatable({ task = task, attempt = attempt }, Assignment)
     done, text, code = reply(handle, task, answer(chosen, work, assignment, job))
   end
   if code == native.EOF or code == native.EPIPE or code == native.ECONNRESET then

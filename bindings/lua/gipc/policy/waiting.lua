@@ -1,10 +1,10 @@
---- How coroutines wait for a pool, on any loop.
+--- How coroutines wait for a pool or a keeper, on any loop.
 --
 -- A loop may watch a descriptor for one coroutine at a time only, and not every loop can
--- start a coroutine.  So one of the coroutines that wait for the pool, the leader, waits
--- in the loop for the descriptor of the pool, and does what there is to do.  The others,
+-- start a coroutine.  So one of the coroutines that wait for it, the leader, waits
+-- in the loop for its descriptor, and does what there is to do.  The others,
 -- the followers, are parked until what they wait for has happened, or there is no leader.
--- @module gipc.pool.waiting
+-- @module gipc.policy.waiting
 local guard = require "gipc.guard"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
