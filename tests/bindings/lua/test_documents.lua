@@ -25,11 +25,7 @@ return function(test)
 
   local once = support.once(test)
 
-<<<<<<< HEAD
-  for _, name in ipairs { "echo", "worker_pool", "several", "talk_to_child", "supervised" } do
-=======
-  for _, name in ipairs { "echo", "worker_pool", "talk_to_child", "supervised", "keeper" } do
->>>>>>> w17-lua
+  for _, name in ipairs { "echo", "worker_pool", "several", "talk_to_child", "supervised", "keeper" } do
     once("the_example_" .. name .. "_prints_what_is_expected", function()
       local path = top .. "tests/examples/lua/" .. name
       equal(printed(path .. ".lua"), read(path .. ".expected"))
