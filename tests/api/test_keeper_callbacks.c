@@ -22,13 +22,14 @@ static void a_keeper_is_freed_in_on_service(void **state) {
         QUICK "notify=1 silence=0.05 dump=0.001 grace=0.01");
     add(keeper, "b", "x0", QUICK "restart=1");
     add(keeper, "c", "x1", QUICK "limit=1");
-    add(keeper, "d", "rw|x0", QUICK "notify=1");
+    bool reloads = kind == GIPC_SERVICE_RELOADED;
+    add(keeper, "d", reloads ? "rw" : "rw|x0", QUICK "notify=1");
     start_keeper(keeper);
     free_at = kind;
     happened.on_service = free_when;
-    if (kind >= GIPC_SERVICE_RELOADED && kind <= GIPC_SERVICE_RELOAD_FAILED) {
+    if (reloads || kind == GIPC_SERVICE_RELOAD_FAILED) {
       run_until_log("d ready", 1);
-      OK(gipc_keeper_reload(keeper, kind == GIPC_SERVICE_RELOADED ? 0 : 3));
+      OK(gipc_keeper_reload(keeper, 3));
     }
     while (free_at != 0)
       CHECK(ev_run(happened.loop, EVRUN_ONCE) || free_at == 0);
