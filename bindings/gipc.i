@@ -59,7 +59,7 @@ OBJECT(notify_socket, NotifySocket)
   ~gipc_notify_socket() { gipc_notify_socket_free($self); }
 }
 %ignore gipc_notify_socket_free;
-/* A policy has events of these names. */
+/* Languages have other functions of these names. */
 %rename(report_ready) gipc_ready;
 %rename(report_alive) gipc_alive;
 %ignore gipc_handle_free;
@@ -307,8 +307,8 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 %ignore gipc_process_watch;
 %ignore gipc_process_unwatch;
 %ignore gipc_process_begin_stop;
-/* Pools on a libev loop: each language has a driver on its own loops. */
-%rename("$ignore", regextarget=1) "^gipc_(pool|pool_.*|result|worker_change|worker_function|work)$";
+/* Pools and keepers on a libev loop: each language has a driver on its own loops. */
+%rename("$ignore", regextarget=1) "^gipc_(pool|pool_.*|keeper|keeper_.*|service_.*|result|worker_change|worker_function|work)$";
 /* Where a runtime can be forked without its own hooks, it has calls of its own. */
 %rename("$ignore", regextarget=1) "^gipc_template_";
 

@@ -735,7 +735,7 @@ GIPC_API void gipc_notify_socket_free(gipc_notify_socket *s);
  * knows no loop.  Its driver reports what happened, with the time, then carries
  * out the actions of gipc_policy_next() until there are none, and waits for the
  * next event until gipc_policy_next_time().  gipc_pool_new()
- * has a driver on libev. */
+ * and gipc_keeper_new() have drivers on libev. */
 typedef struct gipc_policy gipc_policy;
 
 /* Why a process was stopped, or how a task ended. */
@@ -1139,6 +1139,118 @@ GIPC_API GIPC_MUST_CHECK int gipc_pool_worker_stats(const gipc_pool *pool,
 /* Kills the workers, and frees pool; no callback is called any more.  pool may
  * be NULL. */
 GIPC_API void gipc_pool_free(gipc_pool *pool);
+
+/* ---- Keepers of services on a libev loop: gipc_keeper(3) ------------------
+ */
+
+typedef struct gipc_keeper gipc_keeper;
+
+/* Makes a keeper without services; strategy is a gipc_strategy. */
+GIPC_API GIPC_MUST_CHECK int gipc_keeper_new(int strategy,
+                                             gipc_keeper **keeper);
+/* Adds a service, before gipc_keeper_start(): a function child, as
+ * gipc_start_process() starts it.  Stores its index, from 0 on; services start
+ * in this order.  rules and options may be NULL, and are copied.  A process is
+ * a daemon: it ends with this process, unless options say that it is none.
+ * -EEXIST: another service has this name.  -EINVAL: wrong rules, as
+ * gipc_rules_wrong() says, or options that pass handles or make pipes of
+ * standard streams. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_keeper_add(gipc_keeper *keeper, const char *name,
+                int (*function)(struct ev_loop *fresh, void *argument),
+                void *argument, const gipc_rules *rules,
+                const gipc_options *options, size_t *service);
+/* The same with a program, as gipc_exec_process() starts it. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_keeper_add_exec(gipc_keeper *keeper, const char *name,
+                     const char *const argv[], const gipc_rules *rules,
+                     const gipc_options *options, size_t *service);
+
+/* What happened to a process of a service, or to the service. */
+typedef enum gipc_service_change_kind {
+  GIPC_SERVICE_STARTED = 1,
+  GIPC_SERVICE_READY = 2,
+  GIPC_SERVICE_SILENT = 3, /* no sign of life; was sent the signal for a dump */
+  GIPC_SERVICE_STOPPING = 4,      /* was sent SIGTERM: `why` */
+  GIPC_SERVICE_KILLED = 5,        /* was sent SIGKILL */
+  GIPC_SERVICE_ENDED = 6,         /* or could not be started: `error` */
+  GIPC_SERVICE_RELOADED = 7,      /* this process has replaced the old one */
+  GIPC_SERVICE_RELOAD_FAILED = 8, /* it has not; the service goes on */
+  GIPC_SERVICE_FINISHED = 9,      /* the service is not restarted */
+  GIPC_SERVICE_GAVE_UP = 10       /* nor here: it exceeds its limit */
+} gipc_service_change_kind;
+
+typedef struct gipc_service_change {
+  size_t size;    /* set by the library: what it knows */
+  int kind;       /* a gipc_service_change_kind */
+  int why;        /* it was stopped; GIPC_WHY_NONE: it was not */
+  size_t service; /* its index */
+  const char *name;
+  uint64_t process; /* its number, never used twice */
+  int pid;
+  int error;    /* why it could not be started, or 0 */
+  int has_info; /* 1: it has ended, as info says */
+  gipc_exit_info info;
+} gipc_service_change;
+
+typedef struct gipc_keeper_events {
+  size_t size; /* set by the caller: sizeof(gipc_keeper_events); convention 8 */
+  /* May be NULL, as all of them. */
+  void (*on_service)(gipc_keeper *keeper, const gipc_service_change *change,
+                     void *user);
+  /* Before each start, with a copy of the service's options, which may be
+   * changed for this start: gipc_options_pass().  A result < 0 is the error of
+   * the start. */
+  int (*on_start)(gipc_keeper *keeper, size_t service, gipc_options *options,
+                  void *user);
+  /* Once, and last: no process is left.  why is GIPC_WHY_STOPPED,
+   * GIPC_WHY_GAVE_UP if a service was given up, or GIPC_WHY_DONE. */
+  void (*on_end)(gipc_keeper *keeper, int why, void *user);
+} gipc_keeper_events;
+
+/* Starts the services on loop, which may be any loop of this thread.  Callbacks
+ * are called from the loop only, and may call any function, and free keeper.
+ * GIPC_ELOCKED: it was started before.  -EINVAL: it has no services. */
+GIPC_API GIPC_MUST_CHECK int gipc_keeper_start(gipc_keeper *keeper,
+                                               struct ev_loop *loop,
+                                               const gipc_keeper_events *events,
+                                               void *user);
+/* Starts a second process of a service, and stops the first one when it is
+ * ready.  GIPC_SERVICE_RELOADED or GIPC_SERVICE_RELOAD_FAILED follows.
+ * GIPC_ELOCKED: a reload is in progress.  GIPC_EDEAD: no process of it runs. */
+GIPC_API GIPC_MUST_CHECK int gipc_keeper_reload(gipc_keeper *keeper,
+                                                size_t service);
+/* Sends a signal to the process of a service.  GIPC_EDEAD: none runs. */
+GIPC_API GIPC_MUST_CHECK int gipc_keeper_signal(gipc_keeper *keeper,
+                                                size_t service, int signal);
+/* Stops the services in reverse order: SIGTERM and SIGCONT, and SIGKILL after
+ * `grace`.  on_end follows.  -EINVAL: it was not started. */
+GIPC_API GIPC_MUST_CHECK int gipc_keeper_stop(gipc_keeper *keeper);
+/* The signal for a dump of the stacks of a process that was silent; 0, the
+ * default: none. */
+GIPC_API GIPC_MUST_CHECK int gipc_keeper_set_dump_signal(gipc_keeper *keeper,
+                                                         int signal);
+
+typedef struct gipc_service_stats {
+  size_t size;       /* set by the caller: sizeof(gipc_service_stats) */
+  int state;         /* a gipc_worker_state */
+  int pid;           /* 0: no process runs */
+  uint64_t process;  /* its number, or that of the last one */
+  uint64_t starts;   /* of processes */
+  uint64_t failures; /* processes that ended, and were not asked to */
+  double ready_for;  /* seconds */
+  int is_kept;       /* 0: it is not started again */
+  int why;           /* the process was stopped */
+  int error;         /* why it could not be started, or 0 */
+  int has_info;      /* 1: it has ended, as info says */
+  gipc_exit_info info;
+} gipc_service_stats;
+GIPC_API GIPC_MUST_CHECK int gipc_keeper_stats(const gipc_keeper *keeper,
+                                               size_t service,
+                                               gipc_service_stats *stats);
+/* Kills the processes, and frees keeper; no callback is called any more.
+ * keeper may be NULL. */
+GIPC_API void gipc_keeper_free(gipc_keeper *keeper);
 
 /* ---- Runtimes that fork by themselves: gipc_fork(3) ---------------------- */
 

@@ -40,6 +40,7 @@ bool to_limit(uint64_t value, rlim_t &limit) noexcept {
 } // namespace
 
 int Options::set_daemon(int on) noexcept {
+  chose_daemon = true;
   if (on == 0)
     death_signal = 0;
   else if (death_signal == 0)
@@ -51,6 +52,7 @@ int Options::set_death_signal(int signal) noexcept {
   if (!is_signal(signal))
     return -EINVAL;
   death_signal = signal;
+  chose_daemon = true;
   return 0;
 }
 

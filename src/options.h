@@ -105,7 +105,8 @@ struct Options {
   };
 
   std::string name;
-  int death_signal = 0; // 0: no daemon
+  int death_signal = 0;      // 0: no daemon
+  bool chose_daemon = false; // that was set
   std::vector<Passed> passed;
   std::string cwd;
   std::string program; // empty: argv[0]

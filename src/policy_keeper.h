@@ -76,10 +76,12 @@ public:
     return services_[service].kept;
   }
 
-  // This process was asked to end, or will be as soon as it exists.
-  bool is_stopping(Id process) const noexcept {
-    const Life &life = lives_[lives_.slot_of(process)];
-    return life.id() == process && life.is_stopping();
+  // Of any process, until another one is started in its slot.
+  const Life &process(Id id) const noexcept {
+    return lives_[lives_.slot_of(id)];
+  }
+  size_t service_of(Id process) const noexcept {
+    return lives_.slot_of(process) / 2;
   }
   // It has to end, because it is restarted with its group.
   bool is_restarting(size_t service) const noexcept {

@@ -5,7 +5,6 @@
 #include "os.h"
 #include "policy_message.h"
 
-#include <cmath>
 #include <csignal>
 
 namespace gipc {
@@ -14,15 +13,17 @@ namespace {
 
 // The process of a worker ends within this time after its stream, in seconds.
 constexpr double linger = 1;
-// The most actions in one loop iteration.
-constexpr int budget = 4096;
 
 } // namespace
 
-const TimeWatch::Events Pool::watch_events = {
-    [](void *self) noexcept { static_cast<Pool *>(self)->expire(); },
-    [](void *self) noexcept { static_cast<Pool *>(self)->expire(); },
-    [](void *self) noexcept { static_cast<Pool *>(self)->loop_gone(); },
+const Supervisor::Events Pool::supervisor_events = {
+    [](void *self) noexcept { return static_cast<Pool *>(self)->next(); },
+    [](void *self) noexcept {
+      auto &pool = *static_cast<Pool *>(self);
+      return std::min(pool.policy_.next_time(), pool.linger_at_);
+    },
+    [](void *self) noexcept { static_cast<Pool *>(self)->time_came(); },
+    [](void *self) noexcept { delete static_cast<Pool *>(self); },
 };
 
 // While it exists, the result of its task is at hand.
@@ -43,7 +44,7 @@ private:
 
 Pool::Pool(const policy::PoolRules &rules, WorkerCommand &&command)
     : policy_(rules), reports_memory_(rules.retire_memory != 0),
-      command_(std::move(command)), set_time_(std::nan("")) {
+      command_(std::move(command)) {
   if (command_.options.death_signal == 0)
     (void)command_.options.set_daemon(1);
 }
@@ -52,16 +53,10 @@ Pool::Pool(const policy::PoolRules &rules, WorkerCommand &&command)
 
 int Pool::start(struct ev_loop *loop, const gipc_pool_events &events,
                 void *user) {
-  if (int error = usable())
+  if (int error = supervisor_.start(loop))
     return error;
-  if (loop_ != nullptr)
-    return GIPC_ELOCKED;
-  watch_ = std::make_unique<TimeWatch>(loop, watch_events, this);
-  registry::enter_loop(loop);
-  loop_ = loop;
   events_ = events;
   user_ = user;
-  watch_->want_turn_end(true);
   return 0;
 }
 
@@ -88,8 +83,7 @@ int Pool::try_put(const void *data, size_t size, policy::TaskRules rules,
   policy::encode(message, it.message.get());
   tasks_.splice(tasks_.end(), added);
   it.place = std::prev(tasks_.end());
-  if (watch_ != nullptr)
-    watch_->want_turn_end(true);
+  supervisor_.wake();
   task = message.task;
   return 0;
 }
@@ -97,8 +91,7 @@ int Pool::try_put(const void *data, size_t size, policy::TaskRules rules,
 int Pool::cancel(policy::Id task) noexcept {
   if (int error = usable())
     return error;
-  if (watch_ != nullptr)
-    watch_->want_turn_end(true);
+  supervisor_.wake();
   return policy_.cancel(task, monotonic_now());
 }
 
@@ -106,33 +99,11 @@ int Pool::stop(double grace) noexcept {
   if (int error = usable())
     return error;
   policy_.stop(grace, monotonic_now());
-  if (watch_ != nullptr)
-    watch_->want_turn_end(true);
+  supervisor_.wake();
   return 0;
 }
 
-int Pool::set_dump_signal(int signal) noexcept {
-  if (int error = usable())
-    return error;
-  if (signal < 0 || signal >= NSIG)
-    return -EINVAL;
-  dump_signal_ = signal;
-  return 0;
-}
-
-void Pool::free() noexcept {
-  freed_ = true;
-  if (usable() != 0) {
-    // The loop, and the workers, are those of another process.
-    if (watch_ != nullptr)
-      watch_->forget();
-  } else {
-    if (watch_ != nullptr)
-      registry::leave_loop(loop_);
-    watch_.reset();
-  }
-  Scope scope(*this);
-}
+void Pool::free() noexcept { supervisor_.free(); }
 
 // ---- Events of a worker -----------------------------------------------------
 
@@ -161,106 +132,80 @@ bool Pool::receive(PoolWorker &worker, const void *data, size_t size,
 void Pool::received(PoolWorker &worker, const void *data,
                     size_t size) noexcept {
   gipc_worker_message message{};
-  if (freed_)
+  if (supervisor_.is_freed())
     return;
   if (!receive(worker, data, size, message))
-    return run();
+    return supervisor_.run();
   worker.has_task = false;
   uint64_t bytes;
   if (reports_memory_ && os::resident_memory(worker.pid(), bytes) == 0)
     (void)policy_.memory(worker.id(), bytes, monotonic_now());
   AnswerScope answer(*this, message);
-  run();
+  supervisor_.run();
 }
 
 void Pool::stream_ended(PoolWorker &worker, int why) noexcept {
-  if (freed_)
+  if (supervisor_.is_freed())
     return;
   double now = monotonic_now();
   worker.stream_ended_at = now;
   linger_at_ = std::min(linger_at_, now + linger);
   if (why == GIPC_EPROTOCOL || why == GIPC_ETOOBIG)
     (void)policy_.misbehaved(worker.id(), now);
-  run();
+  supervisor_.run();
 }
 
 bool Pool::is_before_answer(PoolWorker &worker, const void *data,
                             size_t size) noexcept {
   gipc_worker_message message{};
-  if (freed_ || !receive(worker, data, size, message))
-    return !freed_;
+  if (supervisor_.is_freed() || !receive(worker, data, size, message))
+    return !supervisor_.is_freed();
   worker.last = message;
   return false;
 }
 
 void Pool::ended(PoolWorker &worker) noexcept {
-  if (freed_)
+  if (supervisor_.is_freed())
     return;
   worker.last = {};
   worker.read_rest();
-  if (freed_)
+  if (supervisor_.is_freed())
     return;
   policy::Id id = worker.id();
   (void)policy_.ended(id, worker.exit_info(), monotonic_now());
   report(id, GIPC_WORKER_OFF, worker.pid(), 0);
   {
     AnswerScope answer(*this, worker.last);
-    run();
+    supervisor_.run();
   }
-  if (!freed_)
+  if (!supervisor_.is_freed())
     workers_.erase(id);
 }
 
 // ---- Time -------------------------------------------------------------------
 
-void Pool::expire() noexcept {
-  if (usable() != 0)
-    return;
-  Scope scope(*this);
+void Pool::time_came() noexcept {
   double now = monotonic_now();
-  set_time_ = std::nan(""); // the timer may have expired a little early
-  if (now >= linger_at_) {
-    linger_at_ = policy::forever;
-    for (auto &[id, worker] : workers_)
-      if (now >= worker.stream_ended_at + linger) {
-        // If it has ended, this loop was late, and its end follows.
-        if (worker.is_alive())
-          (void)policy_.misbehaved(id, now);
-      } else
-        linger_at_ = std::min(linger_at_, worker.stream_ended_at + linger);
-  }
-  run();
-}
-
-void Pool::set_time() noexcept {
-  double time = std::min(policy_.next_time(), linger_at_);
-  if (time == set_time_)
+  if (now < linger_at_)
     return;
-  set_time_ = time;
-  watch_->set_time(time - monotonic_now());
-}
-
-// The workers run on, and cannot be heard.
-void Pool::loop_gone() noexcept {
-  registry::leave_loop(loop_);
-  watch_.reset();
+  linger_at_ = policy::forever;
+  for (auto &[id, worker] : workers_)
+    if (now >= worker.stream_ended_at + linger) {
+      // If it has ended, this loop was late, and its end follows.
+      if (worker.is_alive())
+        (void)policy_.misbehaved(id, now);
+    } else
+      linger_at_ = std::min(linger_at_, worker.stream_ended_at + linger);
 }
 
 // ---- Actions ----------------------------------------------------------------
 
-void Pool::run() noexcept {
+bool Pool::next() noexcept {
   policy::Action action;
-  for (int left = budget; left > 0; --left) {
-    if (freed_ || watch_ == nullptr)
-      return;
-    if (!policy_.next(monotonic_now(), action)) {
-      watch_->want_turn_end(false);
-      return set_time();
-    }
-    carry_out(action);
-  }
-  if (!freed_ && watch_ != nullptr)
-    watch_->want_turn_end(true);
+  if (!policy_.next(monotonic_now(), action))
+    return false;
+  carry_out(action);
+  return true;
 }
 
 void Pool::carry_out(const policy::Action &action) noexcept {
@@ -272,8 +217,8 @@ void Pool::carry_out(const policy::Action &action) noexcept {
   case Kind::send:
     return send(action);
   case Kind::dump:
-    if (worker != nullptr && dump_signal_ != 0)
-      worker->signal(dump_signal_);
+    if (worker != nullptr && supervisor_.dump_signal() != 0)
+      worker->signal(supervisor_.dump_signal());
     return;
   case Kind::stop:
     if (worker != nullptr)
@@ -303,7 +248,7 @@ void Pool::start_worker(policy::Id id) noexcept {
   int error;
   try {
     PoolWorker &worker = workers_.try_emplace(id, *this, id).first->second;
-    error = worker.start(command_, loop_);
+    error = worker.start(command_, supervisor_.loop());
   } catch (const std::bad_alloc &) {
     error = -ENOMEM;
   }
@@ -377,8 +322,7 @@ void Pool::report(policy::Id worker, int state, int pid, int error) noexcept {
 }
 
 void Pool::end(int why) noexcept {
-  registry::leave_loop(loop_);
-  watch_.reset();
+  supervisor_.end();
   if (events_.on_end != nullptr)
     events_.on_end(reinterpret_cast<gipc_pool *>(this), why, user_);
 }

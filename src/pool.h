@@ -5,8 +5,7 @@
 #include "gipc.h"
 #include "policy_pool.h"
 #include "pool_worker.h"
-#include "this_process.h"
-#include "watch.h"
+#include "supervisor.h"
 
 #include <list>
 #include <memory>
@@ -22,15 +21,15 @@ public:
   Pool(const Pool &) = delete;
   Pool &operator=(const Pool &) = delete;
 
-  int usable() const noexcept {
-    return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
-  }
+  int usable() const noexcept { return supervisor_.usable(); }
   // Throws bad_alloc.
   int try_put(const void *data, size_t size, policy::TaskRules rules,
               policy::Id &task);
   int cancel(policy::Id task) noexcept;
   int stop(double grace) noexcept;
-  int set_dump_signal(int signal) noexcept;
+  int set_dump_signal(int signal) noexcept {
+    return supervisor_.set_dump_signal(signal);
+  }
   // Kills the workers, and deletes the pool: now, or when the last callback has
   // returned.
   void free() noexcept;
@@ -38,21 +37,7 @@ public:
   const policy::Pool &policy() const noexcept { return policy_; }
 
   // ---- For its workers
-  // Exists while something happens that may call callbacks, which may free the
-  // pool.
-  class Scope {
-  public:
-    explicit Scope(Pool &pool) noexcept : pool_(pool) { ++pool_.depth_; }
-    ~Scope() {
-      if (--pool_.depth_ == 0 && pool_.freed_)
-        delete &pool_;
-    }
-    Scope(const Scope &) = delete;
-    Scope &operator=(const Scope &) = delete;
-
-  private:
-    Pool &pool_;
-  };
+  Supervisor &supervisor() noexcept { return supervisor_; }
   void received(PoolWorker &worker, const void *data, size_t size) noexcept;
   void stream_ended(PoolWorker &worker, int why) noexcept;
   // Deletes the worker.
@@ -80,10 +65,8 @@ private:
   ~Pool() = default;
   bool receive(PoolWorker &worker, const void *data, size_t size,
                gipc_worker_message &message) noexcept;
-  void run() noexcept;
-  void set_time() noexcept;
-  void expire() noexcept;
-  void loop_gone() noexcept;
+  bool next() noexcept;
+  void time_came() noexcept;
   void carry_out(const policy::Action &action) noexcept;
   void start_worker(policy::Id id) noexcept;
   void send(const policy::Action &action) noexcept;
@@ -91,25 +74,19 @@ private:
   void report(policy::Id worker, int state, int pid, int error) noexcept;
   void end(int why) noexcept;
   PoolWorker *find(policy::Id id) noexcept;
-  static const TimeWatch::Events watch_events;
+  static const Supervisor::Events supervisor_events;
 
-  const uint32_t owner_ = generation::current();
+  Supervisor supervisor_{supervisor_events, this};
   policy::Pool policy_;
   const bool reports_memory_; // to the policy
   WorkerCommand command_;
-  int dump_signal_ = 0;
   std::list<Task> tasks_;
   std::unordered_map<policy::Id, PoolWorker> workers_;
   gipc_pool_events events_{};
   void *user_ = nullptr;
-  struct ev_loop *loop_ = nullptr;
-  std::unique_ptr<TimeWatch> watch_;
   Answer *answer_ = nullptr;
   double linger_at_ = policy::forever; // a worker's stream ended, and it runs
-  double set_time_;                    // of the watch, or NaN: not known
   int why_ = GIPC_WHY_STOPPED;         // of the end
-  int depth_ = 0;                      // of scopes
-  bool freed_ = false;
 };
 
 } // namespace gipc

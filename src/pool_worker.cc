@@ -1,16 +1,10 @@
 // One worker of a pool: its process, and the handle to it.
 #include "pool_worker.h"
 
-#include "exec.h"
 #include "fd.h"
-#include "fork.h"
 #include "handle.h"
 #include "pool.h"
-#include "process.h"
 #include "push.h"
-
-#include <csignal>
-#include <unistd.h>
 
 namespace gipc {
 
@@ -25,15 +19,12 @@ int WorkerCommand::check() const noexcept {
 }
 
 PoolWorker::~PoolWorker() {
-  signal(SIGKILL);
-  if (process_ != nullptr)
-    process_->free();
-  if (handle_ != nullptr) {
-    // Nothing is to be written to it any more.
-    if (handle_->is_owned() && handle_->is_started())
-      (void)Push::stop(*handle_);
-    handle_->free();
-  }
+  if (handle_ == nullptr)
+    return;
+  // Nothing is to be written to it any more.
+  if (handle_->is_owned() && handle_->is_started())
+    (void)Push::stop(*handle_);
+  handle_->free();
 }
 
 // ---- Start ------------------------------------------------------------------
@@ -51,30 +42,6 @@ int call(struct ev_loop *fresh, void *argument) {
   auto *it = static_cast<Call *>(argument);
   return it->function(fresh, reinterpret_cast<gipc_handle *>(it->handle),
                       it->argument);
-}
-
-int start_function(const WorkerCommand &command, Handle *handle,
-                   Process *&process) {
-  Fork fork(&command.options);
-  if (int error = fork.prepare())
-    return error;
-  int pid = fork.fork();
-  if (pid == 0) {
-    if (fork.child() != 0)
-      _exit(127);
-    Call of_child{command.function, handle, command.argument};
-    child::run(call, &of_child, fork.has_loop_flags());
-  }
-  return fork.parent(pid, process);
-}
-
-int start_arguments(const WorkerCommand &command, Process *&process) {
-  std::vector<const char *> argv;
-  argv.reserve(command.arguments.size() + 1);
-  for (const std::string &argument : command.arguments)
-    argv.push_back(argument.c_str());
-  argv.push_back(nullptr);
-  return start_program(argv.data(), command.options, process);
 }
 
 } // namespace
@@ -95,14 +62,15 @@ int PoolWorker::start_process(WorkerCommand &command, Handle *child_end) {
   if (child_end != nullptr)
     if (int error = command.options.pass("worker", child_end))
       return error;
-  return command.function != nullptr
-             ? start_function(command, child_end, process_)
-             : start_arguments(command, process_);
+  if (command.function == nullptr)
+    return process_.start(command.arguments, command.options);
+  Call of_child{command.function, child_end, command.argument};
+  return process_.start(call, &of_child, command.options);
 }
 
 int PoolWorker::connect(struct ev_loop *loop) {
   if (handle_ == nullptr) {
-    Fd to(process_->take_stdio(0)), from(process_->take_stdio(1));
+    Fd to(process_.take_stdio(0)), from(process_.take_stdio(1));
     if (int error = Handle::open(from.get(), to.get(), handle_))
       return error;
     (void)to.release();
@@ -111,16 +79,10 @@ int PoolWorker::connect(struct ev_loop *loop) {
   const gipc_events events = {sizeof events, on_message, nullptr, on_end};
   if (int error = Push::start(*handle_, loop, events, this))
     return error;
-  return process_->watch(loop, on_exit, this);
+  return process_.watch(loop, on_exit, this);
 }
 
 // ---- Orders -----------------------------------------------------------------
-
-int PoolWorker::pid() const noexcept {
-  return process_ != nullptr ? process_->pid() : 0;
-}
-
-bool PoolWorker::is_alive() noexcept { return process_->is_alive() == 1; }
 
 int PoolWorker::send(const void *data, size_t size) noexcept {
   int error = handle_->try_put(data, size);
@@ -133,20 +95,7 @@ void PoolWorker::stop() noexcept {
   if (!has_task && stream_ended_at == policy::forever)
     (void)handle_->shutdown();
   else
-    signal(SIGTERM);
-}
-
-void PoolWorker::signal(int number) noexcept {
-  if (process_ != nullptr)
-    (void)process_->signal(number);
-}
-
-gipc_exit_info PoolWorker::exit_info() noexcept {
-  gipc_exit_info info{};
-  if (process_->info(info) != 0)
-    info.code = -1;
-  info.size = sizeof info;
-  return info;
+    process_.terminate();
 }
 
 // ---- Events -----------------------------------------------------------------
@@ -154,7 +103,7 @@ gipc_exit_info PoolWorker::exit_info() noexcept {
 void PoolWorker::on_message(gipc_handle *, const void *data, size_t size,
                             void *user) noexcept {
   auto &worker = *static_cast<PoolWorker *>(user);
-  Pool::Scope scope(worker.pool_);
+  Supervisor::Scope scope(worker.pool_.supervisor());
   worker.pool_.received(worker, data, size);
   if (worker.exited_)
     worker.pool_.ended(worker);
@@ -162,7 +111,7 @@ void PoolWorker::on_message(gipc_handle *, const void *data, size_t size,
 
 void PoolWorker::on_end(gipc_handle *, int why, void *user) noexcept {
   auto &worker = *static_cast<PoolWorker *>(user);
-  Pool::Scope scope(worker.pool_);
+  Supervisor::Scope scope(worker.pool_.supervisor());
   worker.pool_.stream_ended(worker, why);
   if (worker.exited_)
     worker.pool_.ended(worker);
@@ -174,7 +123,7 @@ void PoolWorker::on_exit(gipc_process *, void *user) noexcept {
   worker.exited_ = true;
   if (worker.handle_->in_callback())
     return;
-  Pool::Scope scope(worker.pool_);
+  Supervisor::Scope scope(worker.pool_.supervisor());
   worker.pool_.ended(worker);
 }
 

@@ -4,6 +4,7 @@
 #include "gipc.h"
 #include "options.h"
 #include "policy.h"
+#include "supervised.h"
 
 #include <string>
 #include <vector>
@@ -14,7 +15,6 @@ namespace gipc {
 
 class Handle;
 class Pool;
-class Process;
 
 // What each worker of a pool runs: a function, or a program.
 struct WorkerCommand {
@@ -43,8 +43,8 @@ public:
   int start(WorkerCommand &command, struct ev_loop *loop);
 
   policy::Id id() const noexcept { return id_; }
-  int pid() const noexcept;
-  bool is_alive() noexcept;
+  int pid() const noexcept { return process_.pid(); }
+  bool is_alive() noexcept { return process_.is_alive(); }
   bool has_task = false;
   // When its stream ended before its process; `forever` if it did not.
   double stream_ended_at = policy::forever;
@@ -55,10 +55,10 @@ public:
   int send(const void *data, size_t size) noexcept;
   // Asks it to end.
   void stop() noexcept;
-  void signal(int number) noexcept;
+  void signal(int number) noexcept { (void)process_.signal(number); }
   // Its process has ended: reads what is left, up to an answer.
   void read_rest() noexcept;
-  gipc_exit_info exit_info() noexcept;
+  gipc_exit_info exit_info() noexcept { return process_.exit_info(); }
 
 private:
   int start_process(WorkerCommand &command, Handle *child_end);
@@ -70,7 +70,7 @@ private:
   Pool &pool_;
   const policy::Id id_;
   Handle *handle_ = nullptr;
-  Process *process_ = nullptr;
+  Supervised process_;
   bool exited_ = false; // its end is reported when its callback has returned
 };
 

@@ -23,7 +23,8 @@ process detached
 wait fork exec
 template
 policy
-pool worker
+supervisor supervised
+pool worker keeper
 capi'
 
 bad=0

@@ -112,7 +112,7 @@ void Model::process_event() {
     CHECK(keeper_.started(id, 1, now_) == 0);
     process.exists = true;
     process.alive_at = now_;
-    if (!rules_[process.service].notify && !keeper_.is_stopping(id))
+    if (!rules_[process.service].notify && !keeper_.process(id).is_stopping())
       became_ready(process);
   } else if (process.killed || (process.stopped && chance(3)) || chance(20)) {
     end(id, process, false);
