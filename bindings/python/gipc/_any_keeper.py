@@ -13,8 +13,8 @@ from ._deadline import deadline_of
 from ._keeping import Change, Keeping, ServiceStats
 from ._native import ELOCKED
 from ._service import Service
-from ._types import Deadline
-from ._values import sequence
+from ._types import Deadline, Signal
+from ._values import sequence, signal_number
 from .errors import GaveUp, GIPCError, GIPCLocked, timed_out
 
 Strategy = Literal["one_for_one", "rest_for_one", "all_for_one"]
@@ -68,6 +68,23 @@ class AnyKeeper:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def send_signal(self, name: str, number: Signal) -> None:
+        """Sends a signal to the process of a service.
+
+        :arg name: that of the service.
+        :arg number: a number, a ``signal.Signals``, or a name such as
+            ``'HUP'``.
+
+        Raises:
+            - :exc:`KeyError` if there is no such service
+            - :exc:`GIPCError` if no process of it runs
+            - :exc:`ValueError`, :exc:`TypeError` if the signal is not valid
+        """
+        self._keeping.check_process()
+        index, signal = self._index[name], signal_number(number)
+        if not self._keeping.send_signal(index, signal):
+            raise GIPCError("service %r has no process" % name)
 
     def __repr__(self) -> str:
         state = "stopped" if self._keeping.is_over else "running"

@@ -8,7 +8,6 @@ from typing import Any, Callable
 from . import _handle, _native
 from ._adopt import adopted
 from ._any_process import AnyProcess, exit_info_of
-from ._deadline import monotonic
 from ._driver import Action, Driver, Seat
 from ._native import (
     ACTION_BLOCKED,
@@ -188,7 +187,7 @@ class Crew(Driver):
         if seat is not None:
             self._remove_handle(seat)
             if seat.sentinel is not None:
-                seat.check_at = monotonic() + _ENDS_WITHIN
+                self._check_after(seat, _ENDS_WITHIN)
 
     def _remove_handle(self, seat: _Seat) -> None:
         self._poll.remove(seat.fd)

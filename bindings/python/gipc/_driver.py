@@ -45,7 +45,7 @@ class Seat:
         self.dump_signal = dump_signal
         self.stderr: int | None = None
         self.tail = b""
-        self.check_at: float | None = None
+        self.check_at = 0.0
 
     def send(self, number: int) -> None:
         try:
@@ -86,6 +86,7 @@ class Driver:
         self._poll = Poll()
         self._poll.add(self._wake[0])
         self._seats: dict[int, Any] = {}
+        self._to_check: set[Any] = set()  # those that have a check_at
         self._by_fd: dict[int, tuple[Callable[[Any], None], Seat]] = {}
         self._events: set[Event] = set()  # of those that wait for a change
         self._driver: int | None = None  # its thread
@@ -206,19 +207,15 @@ class Driver:
             if self.is_over:
                 return
             actions = step([])
-        if any(seat.check_at is not None for seat in self._seats.values()):
+        if self._to_check:
             self._check()
 
     def _next_time(self) -> float | None:
-        times = [
-            seat.check_at
-            for seat in self._seats.values()
-            if seat.check_at is not None
-        ]
-        time = self.native.next_time()
-        if time is not None:
-            times.append(time)
-        return min(times, default=None)
+        time: float | None = self.native.next_time()
+        if not self._to_check:
+            return time
+        times = [seat.check_at for seat in self._to_check]
+        return min(times if time is None else [time, *times])
 
     def _abandon(self) -> None:
         """The driver ends before its policy, with its loop."""
@@ -241,7 +238,7 @@ class Driver:
 
     def _watch_process(self, seat: Seat) -> None:
         if seat.sentinel is None:
-            seat.check_at = monotonic() + _POLLED_EVERY
+            self._check_after(seat, _POLLED_EVERY)
         else:
             self._watch(seat.sentinel, self._process_ended, seat)
         if seat.process.stderr is not None:
@@ -284,16 +281,18 @@ class Driver:
             call, seat = found
             call(seat)
 
+    def _check_after(self, seat: Seat, seconds: float) -> None:
+        seat.check_at = monotonic() + seconds
+        self._to_check.add(seat)
+
     def _check(self) -> None:
         now = monotonic()
-        for seat in list(self._seats.values()):
-            if seat.check_at is None or seat.check_at > now:
-                continue
+        for seat in [s for s in self._to_check if s.check_at <= now]:
             if seat.sentinel is None:
-                seat.check_at = now + _POLLED_EVERY
+                self._check_after(seat, _POLLED_EVERY)
                 self._process_ended(seat)
             else:
-                seat.check_at = None
+                self._to_check.discard(seat)
                 self._check_seat(seat)
 
     def _read_stderr(self, seat: Seat) -> None:
@@ -311,6 +310,7 @@ class Driver:
         except (GIPCStatusLost, OSError):
             info = None
         del self._seats[seat.worker]
+        self._to_check.discard(seat)
         self._unwatch(seat.sentinel)
         if seat.stderr is not None:
             if seat.stderr in self._by_fd:

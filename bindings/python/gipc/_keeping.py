@@ -150,6 +150,14 @@ class Keeping(Driver):
             kept.exit_info, kept.why,
         )
 
+    def send_signal(self, index: int, number: int) -> bool:
+        """False if no process of the service runs."""
+        worker, *_ = self.native.worker_stats(index)
+        seat = self._seats.get(worker)
+        if seat is not None:
+            seat.process.send_signal(number)
+        return seat is not None
+
     def _report(
         self,
         kept: _Kept,

@@ -75,6 +75,11 @@ def say_nothing():
     run()
 
 
+def note_hangups(path):
+    signal.signal(signal.SIGHUP, lambda *_: note(path, "hangup"))
+    be_ready()
+
+
 def stay_alive(path):
     note(path, "here")
     while gipc.alive():

@@ -266,6 +266,21 @@ def test_services_are_stopped_in_reverse_order(way, tmp_path, log):
     assert [keeper[n].state for n in "abc"] == ["stopped"] * 3
 
 
+def test_a_signal_to_a_service(way, tmp_path):
+    path = str(tmp_path / "note")
+    service = Service(child.note_hangups, (path,), name="web", notify=True)
+    with gipc.keep([service]) as keeper:
+        until(way, keeper, "web")
+        keeper.send_signal("web", "HUP")
+        way.wait_until(lambda: child.noted(path) == [["hangup"]])
+        with pytest.raises(KeyError):
+            keeper.send_signal("db", "HUP")
+        with pytest.raises(ValueError, match="not a valid signal"):
+            keeper.send_signal("web", "HANGUP")
+    with pytest.raises(gipc.GIPCError, match="'web' has no process"):
+        keeper.send_signal("web", "HUP")
+
+
 def test_an_error_in_the_block_stops_the_services(way):
     with pytest.raises(KeyError):
         with gipc.keep([Service(child.run, grace=60)]) as keeper:
