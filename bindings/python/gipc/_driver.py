@@ -319,7 +319,9 @@ class Driver:
         self._ended(seat, info)
         self.native.ended(seat.worker, info)
         process._close_streams()
-        process.close()  # type: ignore[attr-defined]
+        # Not process.close(): at the exit of the program multiprocessing may be
+        # about to join it in another thread.
+        popen.close()
 
     def forget_in_child(self) -> None:
         self._poll.forget()

@@ -352,3 +352,19 @@ def test_no_task_is_lost_or_done_twice_while_workers_are_killed(way, tmp_path):
         noted = [int(line) for line in file]
     assert len(noted) == len(set(noted))
     assert set(range(count)) - failed <= set(noted)
+
+
+def test_a_program_that_does_not_stop_its_pool_and_keeper_ends_quietly(tmp_path):
+    """multiprocessing joins the processes that a thread of the pool sees end."""
+    support.run_program(tmp_path, """
+        import time
+        import gipc
+
+        pool = gipc.Pool(abs, workers=20, least=20)
+        services = [gipc.Service(argv=["sleep", "1000"], name="program")]
+        services += [gipc.Service(time.sleep, args=(1000,), name=str(i))
+                     for i in range(10)]
+        keeper = gipc.keep(services)
+        while pool.stats().starts < 20 or keeper["9"].state != "ready":
+            time.sleep(0.01)
+    """)
