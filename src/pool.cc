@@ -250,7 +250,9 @@ void Pool::loop_gone() noexcept {
 
 void Pool::run() noexcept {
   policy::Action action;
-  for (int left = budget; left > 0; --left) {
+  // All at once while an answer, or a worker that has ended, is at hand: it is
+  // not later.
+  for (int done = 0; done < budget || answer_ != nullptr; ++done) {
     if (freed_ || watch_ == nullptr)
       return;
     if (!policy_.next(monotonic_now(), action)) {
@@ -344,6 +346,9 @@ void Pool::finish(const policy::Action &action) noexcept {
   result.has_info = action.exit.size != 0;
   result.info = action.exit;
   result.info.size = sizeof result.info;
+  if (result.has_info)
+    if (const PoolWorker *worker = find(action.worker))
+      result.last_lines = worker->last_lines();
   for (Answer *at = answer_; at != nullptr; at = at->outer)
     if (at->message.task == action.task) {
       result.data = at->message.data;
@@ -372,6 +377,8 @@ void Pool::report(policy::Id worker, int state, int pid, int error) noexcept {
     change.has_info = life.exit().size != 0;
     change.info = life.exit();
     change.info.size = sizeof change.info;
+    if (const PoolWorker *ended = find(worker))
+      change.last_lines = ended->last_lines();
   }
   events_.on_worker(reinterpret_cast<gipc_pool *>(this), &change, user_);
 }
