@@ -49,6 +49,7 @@ void LastLines::stop() noexcept {
 void LastLines::forget() noexcept {
   if (watch_)
     watch_->forget();
+  pipe_.forget(); // closed there, perhaps
 }
 
 // Called when the pipe is readable, so it does not block.
@@ -57,7 +58,7 @@ void LastLines::read_some() noexcept {
   const iovec part = {data, sizeof data};
   ssize_t size = sys::readv(pipe_.get(), &part, 1);
   if (size > 0)
-{ keep(data, static_cast<size_t>(size)); watch_->want_read(false); }
+    keep(data, static_cast<size_t>(size));
   else
     stop();
 }

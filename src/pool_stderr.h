@@ -3,6 +3,7 @@
 
 #include "fd.h"
 #include "gipc.h"
+#include "this_process.h"
 #include "watch.h"
 
 #include <optional>
@@ -29,7 +30,7 @@ private:
   void stop() noexcept;
   static const HandleWatch::Events watch_events;
 
-  Fd pipe_;
+  registry::Held pipe_; // a worker that is forked later does not keep it open
   std::optional<HandleWatch> watch_;
   static constexpr size_t most_ = 4096;
   char kept_[most_];
