@@ -6,15 +6,18 @@
 
 /* ---- Workers ------------------------------------------------------------- */
 
-enum { LOT = 100 << 20 }; /* bytes */
+enum { LOT = 105000000 }; /* bytes, of whole lines */
 
-/* Numbered lines of 15 bytes, of which no buffer has a whole number. */
-static void write_lines(long bytes) {
-  static char lines[65536];
-  for (long line = 0; line < bytes / 15;) {
-    size_t size = 0;
-    for (; size < 65520 && line < bytes / 15; line++)
-      size += (size_t)sprintf(lines + size, "line%010ld\n", line);
+/* Numbered lines of 15 bytes, of which no buffer has a whole number; the
+ * numbers repeat. */
+enum { LINE = 15, NUMBERS = 4000 };
+
+static void write_lines(size_t left) {
+  static char lines[NUMBERS * LINE + 1];
+  for (int i = 0; i < NUMBERS; i++)
+    sprintf(lines + i * LINE, "line%010d\n", i);
+  for (size_t size; left > 0; left -= size) {
+    size = left < NUMBERS * LINE ? left : NUMBERS * LINE;
     CHECK(write(2, lines, size) == (ssize_t)size);
   }
 }
@@ -45,10 +48,10 @@ static int command(const gipc_worker_message *task, gipc_worker_message *answer,
     CHECK(write(2, kind + 1, (size_t)size) == size);
     _exit(3);
   case 'l':
-    write_lines(atol(text));
+    write_lines((size_t)atol(text));
     return 0;
   case 'L':
-    write_lines(atol(text));
+    write_lines((size_t)atol(text));
     _exit(4);
   case 'h':
     CHECK(write(2, "hanging\n", 8) == 8);
@@ -118,10 +121,10 @@ static void the_last_lines_come_with_the_death(void **state) {
 
 static void check_numbered_lines(long bytes) {
   char last[24];
-  sprintf(last, "line%010ld\n", bytes / 15 - 1);
-  CHECK(lines.result_size >= 4096 - 15 && lines.result_size % 15 == 0);
+  sprintf(last, "line%010ld\n", (bytes / LINE - 1) % NUMBERS);
+  CHECK(lines.result_size >= 4096 - LINE && lines.result_size % LINE == 0);
   CHECK(strncmp(lines.result, "line", 4) == 0);
-  CHECK(strcmp(lines.result + lines.result_size - 15, last) == 0);
+  CHECK(strcmp(lines.result + lines.result_size - LINE, last) == 0);
 }
 
 static void what_fills_the_pipe_is_read_to_its_end(void **state) {
@@ -129,8 +132,8 @@ static void what_fills_the_pipe_is_read_to_its_end(void **state) {
   CHECK_IS(do_task(pool, "L4095"), GIPC_WHY_DIED);
   CHECK_IS((long)lines.result_size, 4095);
   for (int i = 0; i < 10; i++) {
-    CHECK_IS(do_task(pool, "L65536"), GIPC_WHY_DIED);
-    check_numbered_lines(65536);
+    CHECK_IS(do_task(pool, "L65520"), GIPC_WHY_DIED);
+    check_numbered_lines(65520);
   }
   end_pool(pool);
 }
@@ -160,9 +163,9 @@ static void a_worker_that_writes_a_lot_is_not_blocked(void **state) {
   CHECK_IS(do_task(pool, task), GIPC_WHY_DONE);
   CHECK_IS((long)lines.result_size, 0); /* its worker has not ended */
   CHECK(peak_memory() - before < 8 << 10);
-  sprintf(task, "L%d", LOT / 16);
+  sprintf(task, "L%d", LOT / 20);
   CHECK_IS(do_task(pool, task), GIPC_WHY_DIED);
-  check_numbered_lines(LOT / 16);
+  check_numbered_lines(LOT / 20);
   end_pool(pool);
 }
 
