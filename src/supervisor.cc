@@ -6,13 +6,14 @@
 #include <cerrno>
 #include <cmath>
 #include <csignal>
+#include <limits>
 
 namespace gipc {
 
 namespace {
 
 // The most actions in one loop iteration.
-constexpr int budget = 4096;
+constexpr size_t budget = 4096;
 
 } // namespace
 
@@ -43,8 +44,14 @@ void Supervisor::wake() noexcept {
     watch_->want_turn_end(true);
 }
 
-void Supervisor::run() noexcept {
-  for (int left = budget; left > 0; --left) {
+void Supervisor::run() noexcept { run(budget); }
+
+void Supervisor::run_all() noexcept {
+  run(std::numeric_limits<size_t>::max());
+}
+
+void Supervisor::run(size_t most) noexcept {
+  for (; most > 0; --most) {
     if (freed_ || watch_ == nullptr)
       return;
     if (!events_.next(object_)) {

@@ -37,8 +37,11 @@ public:
   bool is_freed() const noexcept { return freed_; }
   // After a call of the program: actions follow in the next loop iteration.
   void wake() noexcept;
-  // In a callback of the loop: carries out all actions.
+  // In a callback of the loop: carries out actions; if they are very many, some
+  // in the next iteration.
   void run() noexcept;
+  // All of them now: they need what is at hand only now.
+  void run_all() noexcept;
   // Leaves the loop: there is nothing more to do.
   void end() noexcept;
   // `unused` is called: now, or when the last callback has returned.
@@ -63,6 +66,7 @@ public:
   };
 
 private:
+  void run(size_t most) noexcept;
   void expire() noexcept;
   void set_time() noexcept;
   static const TimeWatch::Events watch_events;
