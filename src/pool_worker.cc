@@ -2,9 +2,9 @@
 #include "pool_worker.h"
 
 #include "exec.h"
-#include "fd.h"
 #include "fork.h"
 #include "handle.h"
+#include "launch.h"
 #include "pool.h"
 #include "process.h"
 #include "push.h"
@@ -101,13 +101,9 @@ int PoolWorker::start_process(WorkerCommand &command, Handle *child_end) {
 }
 
 int PoolWorker::connect(struct ev_loop *loop) {
-  if (handle_ == nullptr) {
-    Fd to(process_->take_stdio(0)), from(process_->take_stdio(1));
-    if (int error = Handle::open(from.get(), to.get(), handle_))
+  if (handle_ == nullptr)
+    if (int error = stdio_handle(*process_, handle_))
       return error;
-    (void)to.release();
-    (void)from.release();
-  }
   const gipc_events events = {sizeof events, on_message, nullptr, on_end};
   if (int error = Push::start(*handle_, loop, events, this))
     return error;
