@@ -463,6 +463,16 @@ gipc_start_process(int (*target)(struct ev_loop *fresh, void *argument),
 GIPC_API GIPC_MUST_CHECK int gipc_exec_process(const char *const argv[],
                                                const gipc_options *options,
                                                gipc_process **process);
+/* Runs a program behind a launcher, such as ssh, srun or podman run -i, or
+ * without one, whose messages are its standard input and output: it calls
+ * gipc_stdio().  Stores a duplex handle of these pipes, to be freed with
+ * gipc_handle_free().  options may be NULL.  -EINVAL: they redirect 0 or 1.
+ * Other errors: as gipc_exec_process(), and after an error no child is left.
+ * See gipc_launch(7). */
+GIPC_API GIPC_MUST_CHECK int gipc_launch(const char *const argv[],
+                                         const gipc_options *options,
+                                         gipc_process **process,
+                                         gipc_handle **handle);
 
 /* The exit code of a function child whose target let an exception, or
  * pthread_exit(3), escape. */

@@ -4,6 +4,7 @@
 #include "exec.h"
 #include "fork.h"
 #include "handle.h"
+#include "launch.h"
 #include "process.h"
 
 #include <cmath>
@@ -211,6 +212,25 @@ int gipc_exec_process(const char *const argv[], const gipc_options *options,
     int error = start_program(argv, *chosen, started);
     if (error == 0)
       *process = wrap(started);
+    return error;
+  });
+}
+
+int gipc_launch(const char *const argv[], const gipc_options *options,
+                gipc_process **process, gipc_handle **handle) {
+  if (argv == nullptr || argv[0] == nullptr || process == nullptr ||
+      handle == nullptr)
+    return -EINVAL;
+  return guard([&] {
+    Options standard;
+    const Options *chosen = options != nullptr ? unwrap(options) : &standard;
+    Process *started;
+    Handle *opened;
+    int error = launch(argv, *chosen, started, opened);
+    if (error == 0) {
+      *process = wrap(started);
+      *handle = wrap(opened);
+    }
     return error;
   });
 }

@@ -3,6 +3,7 @@
 
 #include "fd.h"
 #include "handle.h"
+#include "launch.h"
 #include "pool.h"
 #include "push.h"
 
@@ -70,13 +71,10 @@ int PoolWorker::start_process(WorkerCommand &command, Handle *child_end) {
 }
 
 int PoolWorker::connect(struct ev_loop *loop) {
-  if (handle_ == nullptr) {
-    Fd to(process_.take_stdio(0)), from(process_.take_stdio(1));
-    if (int error = Handle::open(from.get(), to.get(), handle_))
+  if (handle_ == nullptr)
+    if (int error = stdio_handle(Fd(process_.take_stdio(0)),
+                                 Fd(process_.take_stdio(1)), handle_))
       return error;
-    (void)to.release();
-    (void)from.release();
-  }
   const gipc_events events = {sizeof events, on_message, nullptr, on_end};
   if (int error = Push::start(*handle_, loop, events, this))
     return error;

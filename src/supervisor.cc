@@ -46,9 +46,7 @@ void Supervisor::wake() noexcept {
 
 void Supervisor::run() noexcept { run(budget); }
 
-void Supervisor::run_all() noexcept {
-  run(std::numeric_limits<size_t>::max());
-}
+void Supervisor::run_all() noexcept { run(std::numeric_limits<size_t>::max()); }
 
 void Supervisor::run(size_t most) noexcept {
   for (; most > 0; --most) {

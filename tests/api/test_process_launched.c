@@ -7,19 +7,13 @@
 
 /* ---- With a parent ------------------------------------------------------ */
 
-static gipc_handle *stdio_of(gipc_process *p) {
-  gipc_handle *h = NULL;
-  int in = gipc_process_stdio(p, 0), out = gipc_process_stdio(p, 1);
-  CHECK_OK(gipc_open(out, in, &h));
-  return h;
-}
-
-static gipc_process *launch(const char *code, int stderr_mode, int stderr_fd) {
+static gipc_process *launch(const char *code, int stderr_mode, int stderr_fd,
+                            gipc_handle **h) {
+  const char *argv[] = {PROGRAM("child_launched"), code, NULL};
+  gipc_process *p = NULL;
   gipc_options *o = new_options();
-  CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_PIPE, -1));
-  CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
   CHECK_OK(gipc_options_set_stdio(o, 2, stderr_mode, stderr_fd));
-  gipc_process *p = execute(o, PROGRAM("child_launched"), code, NULL);
+  CHECK_OK(gipc_launch(argv, o, &p, h));
   gipc_options_free(o);
   return p;
 }
@@ -46,8 +40,8 @@ static void output_of_a_program_is_not_in_its_stream(void **state) {
   size_t size;
   int log = open(scratch("stderr", path),
                  O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  gipc_process *p = launch("7", GIPC_STDIO_FD, log);
-  gipc_handle *h = stdio_of(p);
+  gipc_handle *h = NULL;
+  gipc_process *p = launch("7", GIPC_STDIO_FD, log, &h);
   CHECK(log > 2);
   for (size_t bytes = 0; bytes < 5; bytes++)
     expect_echo(h, bytes);
@@ -63,20 +57,69 @@ static void output_of_a_program_is_not_in_its_stream(void **state) {
 }
 
 static void output_is_discarded_without_stderr(void **state) {
-  gipc_process *p = launch("8", GIPC_STDIO_NULL, -1);
-  gipc_handle *h = stdio_of(p);
+  gipc_handle *h = NULL;
+  gipc_process *p = launch("8", GIPC_STDIO_NULL, -1, &h);
   expect_echo(h, 1000);
   gipc_handle_free(h);
   CHECK_IS(end_of(p), 8);
 }
 
 static void a_stream_that_is_also_stderr_is_refused(void **state) {
-  gipc_process *p = launch("0", GIPC_STDIO_STDOUT, -1);
+  gipc_options *o = new_options();
+  for (int which = 0; which < 2; which++)
+    CHECK_OK(gipc_options_set_stdio(o, which, GIPC_STDIO_PIPE, -1));
+  CHECK_OK(gipc_options_set_stdio(o, 2, GIPC_STDIO_STDOUT, -1));
+  gipc_process *p = execute(o, PROGRAM("child_launched"), "0", NULL);
+  gipc_options_free(o);
   char text[256];
   close(gipc_process_stdio(p, 0));
   read_text(gipc_process_stdio(p, 1), text, sizeof text);
   CHECK(strstr(text, gipc_strerror(-EINVAL)) != NULL);
   CHECK_IS(end_of(p), 100);
+}
+
+/* The bits of `refused` are the streams that the options redirect. */
+static void expect_no_launch(const char *program, int refused, int expected) {
+  const char *argv[] = {program, NULL};
+  gipc_process *p = (gipc_process *)&p;
+  gipc_handle *h = (gipc_handle *)&h;
+  gipc_options *o = new_options();
+  int fds = count_fds();
+  for (int which = 0; which < 2; which++)
+    if ((refused >> which & 1) != 0)
+      CHECK_OK(gipc_options_set_stdio(o, which, GIPC_STDIO_NULL, -1));
+  CHECK_IS(gipc_launch(argv, o, &p, &h), expected);
+  CHECK(p == (gipc_process *)&p && h == (gipc_handle *)&h);
+  CHECK_IS(count_fds(), fds);
+  CHECK(strcmp(gipc_options_failed(o), refused != 0 ? "stdio" : "program") ==
+        0);
+  gipc_options_free(o);
+}
+
+static void a_launch_that_fails_leaves_nothing(void **state) {
+  const char *const argv[] = {"true", NULL}, *const none[] = {NULL};
+  gipc_process *p;
+  gipc_handle *h;
+  for (int refused = 1; refused < 4; refused++)
+    expect_no_launch("true", refused, -EINVAL);
+  expect_no_launch("/nonexistent/launcher", 0, -ENOENT);
+  CHECK_IS(gipc_launch(NULL, NULL, &p, &h), -EINVAL);
+  CHECK_IS(gipc_launch(none, NULL, &p, &h), -EINVAL);
+  CHECK_IS(gipc_launch(argv, NULL, NULL, &h), -EINVAL);
+  CHECK_IS(gipc_launch(argv, NULL, &p, NULL), -EINVAL);
+}
+
+static void a_launcher_that_ends_ends_the_stream(void **state) {
+  const char *const argv[] = {"sh", "-c", "exit 255", NULL};
+  gipc_process *p = NULL;
+  gipc_handle *h = NULL;
+  const void *data;
+  size_t size;
+  CHECK_OK(gipc_launch(argv, NULL, &p, &h));
+  CHECK_IS(gipc_get(h, 30, &data, &size), GIPC_EOF);
+  CHECK_IS(end_of(p), 255);
+  CHECK_IS(gipc_put(h, "x", 1, 30), -EPIPE);
+  gipc_handle_free(h);
 }
 
 /* ---- In the program itself ----------------------------------------------- */
@@ -256,6 +299,8 @@ int main(void) {
       TEST(output_of_a_program_is_not_in_its_stream),
       TEST(output_is_discarded_without_stderr),
       TEST(a_stream_that_is_also_stderr_is_refused),
+      TEST(a_launch_that_fails_leaves_nothing),
+      TEST(a_launcher_that_ends_ends_the_stream),
       TEST(stdin_and_stdout_are_moved_away),
       TEST(closed_standard_streams_are_an_error),
       TEST(a_file_that_carries_no_messages_is_refused),

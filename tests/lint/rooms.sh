@@ -21,6 +21,7 @@ program
 status
 process detached
 wait fork exec
+launch
 template
 policy
 supervisor supervised
