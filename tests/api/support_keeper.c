@@ -13,7 +13,10 @@ int share_memory(void **state) {
 
 /* ---- Services ------------------------------------------------------------ */
 
-static void count_dump(int signal) { memory->dumps++; }
+static void count_dump(int signal) {
+  memory->dumps++;
+  _exit(5);
+}
 
 static void store_environment(void) {
   const char *names[] = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"};
@@ -32,8 +35,10 @@ typedef struct service {
 static service services[SERVICES];
 
 static void wait_for(const int *go) {
-  while (!__atomic_load_n(go, __ATOMIC_SEQ_CST))
+  while (!__atomic_load_n(go, __ATOMIC_SEQ_CST)) {
+    __atomic_add_fetch(&memory->waits, 1, __ATOMIC_SEQ_CST);
     usleep(1000);
+  }
 }
 
 static int follow(struct ev_loop *fresh, void *argument) {

@@ -9,9 +9,9 @@
 enum { SERVICES = 8 };
 typedef struct shared {
   int runs[SERVICES]; /* by the first letter of the name, from 'a' on */
+  int waits;          /* grows while a service waits */
   int dumps;          /* signals for a dump that a service got */
   int go;             /* see g */
-  int stopped_by;     /* the signal that t was ended by */
   char environment[200];
 } shared;
 extern shared *memory;
@@ -20,7 +20,8 @@ extern shared *memory;
  *   r   reports that it is ready      a   reports that it is alive
  *   A   is alive indefinitely         w   waits indefinitely
  *   xN  exits with N                  k   ends itself by SIGKILL
- *   i   ignores SIGTERM from now on   d   counts signals for a dump
+ *   i   ignores SIGTERM from now on   d   exits with 5 at SIGUSR1, and
+ *                                     counts that
  *   g   waits until memory->go        e   stores its environment
  *   s   stops itself by SIGSTOP
  *   |   ends the script of the first run; later runs begin after it */

@@ -37,6 +37,8 @@ static void services_stop_in_reverse_order(void **state) {
   add(keeper, "c", "srw", "notify=1");            /* is stopped */
   start_keeper(keeper);
   run_until_log("c started", 1);
+  while (state_of(service_stats(keeper, 2).pid) != 'T')
+    usleep(1000);
   OK(gipc_keeper_stop(keeper));
   OK(gipc_keeper_stop(keeper));
   CHECK_IS(times("c stopping stopped"), 0); /* no callback within a call */
@@ -140,7 +142,7 @@ static void one_that_is_not_ready_in_time_is_stopped(void **state) {
   start_keeper(keeper);
   run_until_log("a ready", 1);
   CHECK(place("a stopping not_ready", 0) < place("a ended signal=15", 0));
-  CHECK(service_stats(keeper, 0).starts == 2);
+  CHECK(service_stats(keeper, 0).starts >= 2);
   end_keeper(keeper);
 }
 
@@ -149,23 +151,37 @@ static void readiness_counts_although_the_process_ends_at_once(void **state) {
   add(keeper, "a", "rx0", QUICK "notify=1 restart=2");
   add(keeper, "b", "x0", QUICK "restart=2");
   start_keeper(keeper);
+  run_until_log("a started", 1);
+  while (state_of(service_stats(keeper, 0).pid) != 'Z')
+    usleep(1000);
   run_to_end(GIPC_WHY_DONE);
   CHECK(place("a ready", 0) < place("a ended exit=0", 0));
   drop_keeper(keeper);
 }
 
-static void one_that_is_silent_is_asked_for_a_dump_and_stopped(void **state) {
+static void one_that_is_silent_is_asked_for_a_dump(void **state) {
   gipc_keeper *keeper = new_keeper(GIPC_ONE_FOR_ONE);
-  add(keeper, "a", "draw|rA",
-      QUICK "notify=1 silence=0.2 dump=0.05 grace=0.05");
+  add(keeper, "a", "draw|rA", QUICK "notify=1 silence=0.2 dump=60");
   RESULT(gipc_keeper_set_dump_signal(keeper, -1), -EINVAL);
   RESULT(gipc_keeper_set_dump_signal(keeper, 1000), -EINVAL);
   OK(gipc_keeper_set_dump_signal(keeper, SIGUSR1));
   start_keeper(keeper);
   run_until_log("a ready", 2);
   CHECK(place("a ready", 0) < place("a silent", 0));
-  CHECK(place("a silent", 0) < place("a stopping silent", 0));
+  CHECK(place("a silent", 0) < place("a ended exit=5", 0));
   CHECK_IS(memory->dumps, 1);
+  end_keeper(keeper);
+}
+
+static void one_that_is_silent_is_stopped(void **state) {
+  gipc_keeper *keeper = new_keeper(GIPC_ONE_FOR_ONE);
+  add(keeper, "a", "irw", QUICK "notify=1 silence=0.05 dump=0.01 grace=0.01");
+  start_keeper(keeper);
+  run_until_log("a ready", 2);
+  CHECK(place("a ready", 0) < place("a silent", 0));
+  CHECK(place("a silent", 0) < place("a stopping silent", 0));
+  CHECK(place("a stopping silent", 0) < place("a killed", 0));
+  CHECK(place("a killed", 0) < place("a ended signal=9", 0));
   end_keeper(keeper);
 }
 
@@ -232,7 +248,8 @@ int main(void) {
       TEST(strategies_restart_the_others),
       TEST(one_that_is_not_ready_in_time_is_stopped),
       TEST(readiness_counts_although_the_process_ends_at_once),
-      TEST(one_that_is_silent_is_asked_for_a_dump_and_stopped),
+      TEST(one_that_is_silent_is_asked_for_a_dump),
+      TEST(one_that_is_silent_is_stopped),
       TEST(signs_of_life_count_without_readiness),
       TEST(a_reload_stops_the_old_process_when_the_new_one_is_ready),
       TEST(a_reload_that_fails_has_no_effect),
