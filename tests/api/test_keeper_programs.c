@@ -170,6 +170,9 @@ static void services_that_are_no_daemons_run_on(void **state) {
   int pids[2];
   OK(gipc_options_set_daemon(options, 0));
   kill_keeper(options, pids);
+  int waits = __atomic_load_n(&memory->waits, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&memory->waits, __ATOMIC_SEQ_CST) < waits + 5)
+    usleep(1000);
   for (int i = 0; i < 2; i++) {
     CHECK_OK(kill(pids[i], 0));
     CHECK_OK(kill(pids[i], SIGKILL));
