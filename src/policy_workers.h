@@ -64,8 +64,8 @@ public:
   void give(size_t slot, Task &task, double now) noexcept;
 
   void ready(size_t slot, double now) noexcept;
-  // A sign of life.  Silence counts from here if the worker has a task; one that
-  // waits for a task has nothing to report.
+  // A sign of life.  Silence counts from here if the worker has a task; one
+  // that waits for a task has nothing to report.
   void alive(size_t slot, double now) noexcept;
   void memory(size_t slot, uint64_t bytes, double now) noexcept;
   // Its task is returned, and it is idle, or retires.
