@@ -814,7 +814,8 @@ typedef struct gipc_rules {
   int restart; /* a gipc_restart */
   /* Both */
   double ready_within;  /* from the start; default: no limit */
-  double silence;       /* between two signs of life; default: no limit */
+  double silence;       /* between two signs of life, of a pool's worker only
+                         * while it has a task; default: no limit */
   double dump;          /* from the signal for a dump to the stop; default 5 */
   double grace;         /* from SIGTERM to SIGKILL; default 5 */
   double first_delay;   /* before a restart; default 0.1 */
@@ -1033,8 +1034,8 @@ typedef int (*gipc_work)(const gipc_worker_message *task,
  * error of h, or GIPC_EPROTOCOL. */
 GIPC_API GIPC_MUST_CHECK int gipc_worker_serve(gipc_handle *h, gipc_work work,
                                                void *user);
-/* In a worker, also within work: shows a sign of life, for pools whose rules
- * have `silence`. */
+/* In a worker, within work: shows a sign of life, for pools whose rules have
+ * `silence`.  A worker that waits for a task needs none. */
 GIPC_API GIPC_MUST_CHECK int gipc_worker_alive(gipc_handle *h);
 
 /* ---- Pools of workers on a libev loop: gipc_pool(3) -----------------------
@@ -1050,7 +1051,7 @@ typedef int (*gipc_worker_function)(struct ev_loop *fresh, gipc_handle *handle,
 /* Makes a pool whose workers are function children.  rules and options may be
  * NULL, and are copied.  Workers are daemons: they end with this process.
  * -EINVAL: wrong rules, as gipc_rules_wrong() says, or options that pass
- * handles or make pipes of standard streams. */
+ * handles or make pipes of stdin or stdout. */
 GIPC_API GIPC_MUST_CHECK int gipc_pool_new(gipc_worker_function function,
                                            void *argument,
                                            const gipc_rules *rules,
@@ -1079,6 +1080,9 @@ typedef struct gipc_result {
   int error;    /* why it could not be started, or 0 */
   int has_info; /* 1: the worker has ended, as info says */
   gipc_exit_info info;
+  /* What that worker wrote to its stderr at last, if the options make a pipe of
+   * that: 4 KiB at most; valid until the callback returns. */
+  gipc_text last_lines;
 } gipc_result;
 
 typedef struct gipc_worker_change {
@@ -1090,6 +1094,7 @@ typedef struct gipc_worker_change {
   int error;    /* why it could not be started, or 0 */
   int has_info; /* 1: it has ended, as info says */
   gipc_exit_info info;
+  gipc_text last_lines; /* as those of a result */
 } gipc_worker_change;
 
 typedef struct gipc_pool_events {

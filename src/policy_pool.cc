@@ -155,7 +155,6 @@ int Pool::answered(Id worker, bool ok, double now) noexcept {
     return GIPC_EPROTOCOL;
   }
   restarts_.succeeded();
-  workers_.alive(slot, now_);
   end_task(workers_.answered(slot, now_), ok ? Why::done : Why::failed);
   return 0;
 }
@@ -263,8 +262,6 @@ bool Pool::may_start() const noexcept {
     return false;
   size_t least = state_ == State::open ? rules_.least : 0;
   size_t needed = workers_.busy() + tasks_.queued();
-  if (tasks_.queued() > 0)
-    needed += workers_.silent_idle();
   if (workers_.active() >= std::max(least, needed))
     return false;
   return !restarts_.failing() || workers_.in_state(Life::State::starting) == 0;

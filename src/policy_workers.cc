@@ -6,8 +6,18 @@
 
 namespace gipc::policy {
 
+namespace {
+
+LifeRules without_silence(LifeRules rules) noexcept {
+  rules.silence = forever;
+  return rules;
+}
+
+} // namespace
+
 Workers::Workers(const PoolRules &rules)
-    : rules_(rules), lives_(rules.most), workers_(rules.most) {
+    : rules_(rules), idle_life_(without_silence(rules.life)),
+      lives_(rules.most), workers_(rules.most) {
   idle_.reserve(rules.most);
 }
 
@@ -15,14 +25,6 @@ size_t Workers::in_state(Life::State state) const noexcept {
   size_t count = 0;
   for (size_t slot = 0; slot < lives_.size(); ++slot)
     count += lives_[slot].state() == state;
-  return count;
-}
-
-size_t Workers::silent_idle() const noexcept {
-  size_t count = 0;
-  for (size_t slot = 0; slot < lives_.size(); ++slot)
-    count += lives_[slot].state() == Life::State::silent &&
-             workers_[slot].task == nullptr;
   return count;
 }
 
@@ -75,6 +77,7 @@ void Workers::give(size_t slot, Task &task, double now) noexcept {
   worker.task = &task;
   worker.sent_at = now;
   ++worker.tasks;
+  alive(slot, now);
   set_due(slot, now + task.rules.timeout);
   ++busy_;
 }
@@ -85,6 +88,7 @@ Task &Workers::answered(size_t slot, double now) noexcept {
   worker.task = nullptr;
   --busy_;
   worker.busy_time += now - worker.sent_at;
+  alive(slot, now);
   become_idle(slot, now);
   if (worker.retires ||
       (rules_.retire_tasks != 0 && worker.tasks >= rules_.retire_tasks))
@@ -98,18 +102,15 @@ void Workers::ready(size_t slot, double now) noexcept {
   Life &life = lives_[slot];
   if (life.state() != Life::State::starting)
     return alive(slot, now);
-  life.ready(rules_.life, now);
+  life.ready(idle_life_, now);
   lives_.changed(life);
   become_idle(slot, now);
 }
 
 void Workers::alive(size_t slot, double now) noexcept {
   Life &life = lives_[slot];
-  bool was_silent = life.state() == Life::State::silent;
-  life.alive(rules_.life, now);
+  life.alive(workers_[slot].task != nullptr ? rules_.life : idle_life_, now);
   lives_.changed(life);
-  if (was_silent && workers_[slot].task == nullptr)
-    become_idle(slot, now);
 }
 
 // A worker that is too large before its first task is not replaced: the next
@@ -185,8 +186,6 @@ void Workers::expire_one(size_t slot, double now) noexcept {
   life.expire(rules_.life, now);
   if (was_active && life.is_stopping())
     deactivate(slot);
-  else if (life.state() == Life::State::silent && worker.task == nullptr)
-    remove_idle(slot); // is sent no task
   if (now < worker.due)
     return;
   worker.due = forever;

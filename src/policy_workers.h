@@ -52,10 +52,8 @@ public:
   size_t active() const noexcept { return active_; }
   size_t busy() const noexcept { return busy_; }
   bool has_idle() const noexcept { return !idle_.empty(); }
-  // Scans all workers, as the next two do.
+  // Scans all workers, as the next one does.
   size_t in_state(Life::State state) const noexcept;
-  // Those that can be sent no task yet, because they are silent.
-  size_t silent_idle() const noexcept;
   bool any_ready() const noexcept;
 
   // There are fewer than `most`.
@@ -66,6 +64,8 @@ public:
   void give(size_t slot, Task &task, double now) noexcept;
 
   void ready(size_t slot, double now) noexcept;
+  // A sign of life.  Silence counts from here if the worker has a task; one
+  // that waits for a task has nothing to report.
   void alive(size_t slot, double now) noexcept;
   void memory(size_t slot, uint64_t bytes, double now) noexcept;
   // Its task is returned, and it is idle, or retires.
@@ -85,6 +85,7 @@ private:
   void expire_one(size_t slot, double now) noexcept;
 
   const PoolRules &rules_;
+  const LifeRules idle_life_; // of a worker without a task
   Lives lives_;
   std::vector<Worker> workers_; // by slot
   std::vector<size_t> idle_;    // slots; memory for all

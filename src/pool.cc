@@ -141,7 +141,7 @@ void Pool::received(PoolWorker &worker, const void *data,
   if (reports_memory_ && os::resident_memory(worker.pid(), bytes) == 0)
     (void)policy_.memory(worker.id(), bytes, monotonic_now());
   AnswerScope answer(*this, message);
-  supervisor_.run();
+  supervisor_.run_all();
 }
 
 void Pool::stream_ended(PoolWorker &worker, int why) noexcept {
@@ -176,7 +176,7 @@ void Pool::ended(PoolWorker &worker) noexcept {
   report(id, GIPC_WORKER_OFF, worker.pid(), 0);
   {
     AnswerScope answer(*this, worker.last);
-    supervisor_.run();
+    supervisor_.run_all();
   }
   if (!supervisor_.is_freed())
     workers_.erase(id);
@@ -289,6 +289,9 @@ void Pool::finish(const policy::Action &action) noexcept {
   result.has_info = action.exit.size != 0;
   result.info = action.exit;
   result.info.size = sizeof result.info;
+  if (result.has_info)
+    if (const PoolWorker *worker = find(action.worker))
+      result.last_lines = worker->last_lines();
   for (Answer *at = answer_; at != nullptr; at = at->outer)
     if (at->message.task == action.task) {
       result.data = at->message.data;
@@ -317,6 +320,8 @@ void Pool::report(policy::Id worker, int state, int pid, int error) noexcept {
     change.has_info = life.exit().size != 0;
     change.info = life.exit();
     change.info.size = sizeof change.info;
+    if (const PoolWorker *ended = find(worker))
+      change.last_lines = ended->last_lines();
   }
   events_.on_worker(reinterpret_cast<gipc_pool *>(this), &change, user_);
 }

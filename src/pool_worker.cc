@@ -6,19 +6,23 @@
 #include "pool.h"
 #include "push.h"
 
+#include <csignal>
+
 namespace gipc {
 
 int WorkerCommand::check() const noexcept {
   const Options::Stdio *stdio = options.files.stdio;
   bool in = stdio[0].mode == GIPC_STDIO_PIPE;
   bool out = stdio[1].mode == GIPC_STDIO_PIPE;
-  return !options.passed.empty() || in != out || (in && function != nullptr) ||
-                 stdio[2].mode == GIPC_STDIO_PIPE
+  return !options.passed.empty() || in != out || (in && function != nullptr)
              ? -EINVAL
              : 0;
 }
 
 PoolWorker::~PoolWorker() {
+  if (pool_.usable() != 0)
+    lines_.forget();
+  signal(SIGKILL); // before it sees the end of its stream
   if (handle_ == nullptr)
     return;
   // Nothing is to be written to it any more.
@@ -79,6 +83,8 @@ int PoolWorker::connect(struct ev_loop *loop) {
   const gipc_events events = {sizeof events, on_message, nullptr, on_end};
   if (int error = Push::start(*handle_, loop, events, this))
     return error;
+  if (int fd = process_.take_stdio(2); fd >= 0)
+    lines_.start(loop, Fd(fd));
   return process_.watch(loop, on_exit, this);
 }
 
@@ -130,6 +136,7 @@ void PoolWorker::on_exit(gipc_process *, void *user) noexcept {
 // What a worker sends before its answer is short; a process that it left behind
 // could send any number of messages.
 void PoolWorker::read_rest() noexcept {
+  lines_.finish();
   if (handle_->is_started())
     (void)Push::stop(*handle_);
   View view;

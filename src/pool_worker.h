@@ -4,6 +4,7 @@
 #include "gipc.h"
 #include "options.h"
 #include "policy.h"
+#include "pool_stderr.h"
 #include "supervised.h"
 
 #include <string>
@@ -59,6 +60,8 @@ public:
   // Its process has ended: reads what is left, up to an answer.
   void read_rest() noexcept;
   gipc_exit_info exit_info() noexcept { return process_.exit_info(); }
+  // Of its stderr; none where that is not a pipe.
+  gipc_text last_lines() const noexcept { return lines_.text(); }
 
 private:
   int start_process(WorkerCommand &command, Handle *child_end);
@@ -71,6 +74,7 @@ private:
   const policy::Id id_;
   Handle *handle_ = nullptr;
   Supervised process_;
+  LastLines lines_;
   bool exited_ = false; // its end is reported when its callback has returned
 };
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cmath>
 #include <csignal>
+#include <limits>
 
 namespace gipc {
 
@@ -43,8 +44,14 @@ void Supervisor::wake() noexcept {
     watch_->want_turn_end(true);
 }
 
-void Supervisor::run() noexcept {
-  for (int left = budget; left > 0; --left) {
+void Supervisor::run() noexcept { carry_out(budget); }
+
+void Supervisor::run_all() noexcept {
+  carry_out(std::numeric_limits<int>::max());
+}
+
+void Supervisor::carry_out(int most) noexcept {
+  for (int left = most; left > 0; --left) {
     if (freed_ || watch_ == nullptr)
       return;
     if (!events_.next(object_)) {

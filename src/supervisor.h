@@ -37,8 +37,11 @@ public:
   bool is_freed() const noexcept { return freed_; }
   // After a call of the program: actions follow in the next loop iteration.
   void wake() noexcept;
-  // In a callback of the loop: carries out all actions.
+  // In a callback of the loop: carries out the actions; some in the next
+  // iteration, if there are very many.
   void run() noexcept;
+  // All of them now, because something that they need is not there later.
+  void run_all() noexcept;
   // Leaves the loop: there is nothing more to do.
   void end() noexcept;
   // `unused` is called: now, or when the last callback has returned.
@@ -63,6 +66,7 @@ public:
   };
 
 private:
+  void carry_out(int most) noexcept;
   void expire() noexcept;
   void set_time() noexcept;
   static const TimeWatch::Events watch_events;

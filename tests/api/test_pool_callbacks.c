@@ -104,6 +104,36 @@ static void tasks_are_put_and_cancelled_in_on_result(void **state) {
   end_pool(pool);
 }
 
+static char go[128];
+static void cancel_all_others(gipc_pool *pool, const gipc_result *result) {
+  if (result->why == GIPC_WHY_DONE)
+    CHECK(result->data_size > 0);
+  if (got.count != 1)
+    return;
+  fclose(fopen(go, "w")); /* the other worker answers */
+  for (uint64_t task = 3; task <= to_cancel; task++)
+    CHECK_OK(gipc_pool_cancel(pool, task));
+}
+
+/* An answer that comes while more results are to be delivered than one loop
+ * iteration delivers keeps its data. */
+static void an_answer_is_whole_behind_many_results(void **state) {
+  gipc_pool *pool = new_pool("most=2 least=2 queue_limit=100000");
+  char task[140];
+  while (got.ready < 2)
+    ev_run(got.loop, EVRUN_ONCE);
+  got.on_result = cancel_all_others;
+  sprintf(task, "o%s", scratch("go", go));
+  put(pool, task);
+  put(pool, "efirst");
+  for (int i = 0; i < 60000; i++)
+    to_cancel = put(pool, "e");
+  run_until(60002);
+  CHECK_IS((long)got.by_why[GIPC_WHY_DONE], 2);
+  CHECK_OK(remove(go));
+  end_pool(pool);
+}
+
 /* ---- Nested loops -------------------------------------------------------- */
 
 /* The worker whose result a callback uses delivers nothing meanwhile. */
@@ -202,6 +232,7 @@ int main(void) {
       TEST(a_pool_is_freed_in_its_other_callbacks),
       TEST(a_pool_is_stopped_in_on_result),
       TEST(tasks_are_put_and_cancelled_in_on_result),
+      TEST(an_answer_is_whole_behind_many_results),
       TEST(a_callback_may_run_the_loop),
       TEST(a_pool_survives_its_loop),
       TEST(a_fork_of_the_program_touches_no_worker),

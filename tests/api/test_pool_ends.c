@@ -126,6 +126,18 @@ static void silence_is_stopped(void **state) {
   end_pool(pool);
 }
 
+static void a_worker_without_a_task_may_be_silent(void **state) {
+  gipc_pool *pool = new_pool("most=2 least=2 silence=0.05 dump=0.01");
+  gipc_policy_stats stats = {.size = sizeof stats};
+  while (got.ready < 2)
+    ev_run(got.loop, EVRUN_ONCE);
+  /* The other one says as little, and for longer. */
+  CHECK_IS(do_task(pool, "w"), GIPC_WHY_SILENT);
+  CHECK_OK(gipc_pool_stats(pool, &stats));
+  CHECK(got.off == 1 && stats.failures == 1);
+  end_pool(pool);
+}
+
 static void signs_of_life_are_no_silence(void **state) {
   gipc_pool *pool = new_pool("most=1 silence=10 dump=300");
   char path[128], task[140];
@@ -268,6 +280,7 @@ int main(void) {
       TEST(a_cancelled_task_is_stopped),
       TEST(a_task_that_ignores_sigterm_is_killed),
       TEST(silence_is_stopped),
+      TEST(a_worker_without_a_task_may_be_silent),
       TEST(signs_of_life_are_no_silence),
       TEST(workers_retire_after_so_many_tasks),
       TEST(workers_retire_at_their_memory),

@@ -222,6 +222,9 @@ void start_function();
 bool make_template();
 void start_from_template();
 void start_program();
+// Kills a worker that has done a task; until another one is ready.
+void kill_pool_worker();
+void kill_bare_worker(); // of a socket pair, fork and waitpid
 void join_and_free(gipc_process *process);
 void socketpair_and_close();
 void pipe_and_free();

@@ -94,6 +94,8 @@ const std::map<std::string, void (*)()> actions = {
     {"gipc_exec", start_program},
     {"gipc_template", start_from_template},
     {"children", start_children},
+    {"kill_pool_worker", kill_pool_worker},
+    {"kill_bare_worker", kill_bare_worker},
     {"gipc_pipe", pipe_and_free},
     {"socketpair", socketpair_and_close}};
 

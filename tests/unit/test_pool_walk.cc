@@ -249,7 +249,7 @@ void Model::send(const Action &action) {
   queue_.erase(queue_.begin());
   task.worker = action.worker;
   worker.task = action.task;
-  worker.sent_at = now_;
+  worker.sent_at = worker.alive_at = now_;
 }
 
 void Model::order(const Action &action) {
@@ -263,6 +263,7 @@ void Model::order(const Action &action) {
   }
   CHECK(!worker.stopped);
   if (action.kind == Action::Kind::dump) {
+    CHECK(worker.task != no_id); // an idle one may be silent
     CHECK(worker.ready && now_ >= worker.alive_at + rules_.life.silence);
     worker.silent = true;
     worker.dumped_at = now_;
@@ -334,12 +335,13 @@ double Model::latest_wake(const ModelWorker &worker) const {
     return out;
   if (worker.stopped)
     return worker.stopped_at + rules_.life.grace;
-  if (worker.task != no_id)
-    out = worker.sent_at + tasks_.at(worker.task).rules.timeout;
+  if (!worker.ready)
+    return worker.alive_at + rules_.life.ready_within;
+  if (worker.task == no_id)
+    return out;
+  out = worker.sent_at + tasks_.at(worker.task).rules.timeout;
   return std::min(out, worker.silent ? worker.dumped_at + rules_.life.dump
-                       : worker.ready
-                           ? worker.alive_at + rules_.life.silence
-                           : worker.alive_at + rules_.life.ready_within);
+                                     : worker.alive_at + rules_.life.silence);
 }
 
 void Model::check_nothing_is_forgotten() {

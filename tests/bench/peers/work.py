@@ -160,6 +160,11 @@ POOLS = {
                    ("multiprocessing.Pool", OURS, "multiprocessing"),
                    ("loky", PACKAGES, "loky"), ("pebble", PACKAGES, "pebble"))},
 }
+# Both with a byte or a task that the worker answers first.
+RECOVERIES = {
+    "C": {"gipc": (C, "actions", {"peer": "kill_pool_worker"}),
+          "kill, waitpid, fork": (C, "actions", {"peer": "kill_bare_worker"})},
+}
 C_STARTS = {"gipc function": "gipc", "fork, waitpid": "fork",
             "gipc template": "gipc_template",
             "gipc program": "gipc_exec", "posix_spawn": "posix_spawn",
@@ -231,6 +236,7 @@ def tables(quick):
     works += [("pipe + close", "us", pipes()),
               ("pipe + close, 10,000 handles", "us", pipes(handles=10000)),
               ("start + join, 10,000 handles", "ms", starts(handles=10000))]
+    works += [("pool, recovery from a killed worker", "ms", RECOVERIES)]
     works += [(f"pool, {name}", "thousand/s", with_arguments(POOLS, size=size))
               for name, size in (("small tasks", 64), ("100 KiB", 102400))
               if not (quick and size > 64)]
