@@ -251,6 +251,12 @@ static int exec_process(const gipc_words *argv, const gipc_options *options,
       argv ? (const char *const *)argv->items : NULL, options, process);
 }
 
+static int launch(const gipc_words *argv, const gipc_options *options,
+                  gipc_process **process, gipc_handle **handle) {
+  return gipc_launch(argv ? (const char *const *)argv->items : NULL, options,
+                     process, handle);
+}
+
 static int options_keep_fds(gipc_options *o, const gipc_numbers *fds) {
   return gipc_options_keep_fds(o, fds ? fds->items : NULL,
                                fds ? fds->count : 0);
@@ -267,10 +273,14 @@ static int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 OUTPUTS_OF(exec_process)
 int exec_process(const gipc_words *argv, const gipc_options *options,
                  gipc_process **process);
+OUTPUTS_OF(launch)
+int launch(const gipc_words *argv, const gipc_options *options,
+           gipc_process **process, gipc_handle **handle);
 int options_keep_fds(gipc_options *o, const gipc_numbers *fds);
 int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
                      const gipc_numbers *groups);
 %ignore gipc_exec_process;
+%ignore gipc_launch;
 %ignore gipc_options_keep_fds;
 %ignore gipc_options_set_user;
 

@@ -196,6 +196,8 @@ class Driver:
 
     def _step(self, ready: list[tuple[int, int]]) -> None:
         step, do = self.native.step, self._do
+        if self._to_check:
+            self._check()
         actions = step(ready)
         while actions:
             for action in actions:
@@ -207,8 +209,6 @@ class Driver:
             if self.is_over:
                 return
             actions = step([])
-        if self._to_check:
-            self._check()
 
     def _next_time(self) -> float | None:
         time: float | None = self.native.next_time()
