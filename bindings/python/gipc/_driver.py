@@ -124,7 +124,11 @@ class Driver:
         self.check_process()
         if self._driver is None and not self.is_over:
             self._driver = 0
-            backend.start_driver(self.drive)
+            try:
+                backend.start_driver(self.drive)
+            except BaseException:
+                self._driver = None  # so that a stop does not wait for it
+                raise
 
     def check_process(self) -> None:
         if self._pid != _handle._pid:
