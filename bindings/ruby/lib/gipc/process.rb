@@ -113,6 +113,8 @@ module Gipc
         end
         Fiber.new(blocking: true) { thread.value }.resume
       end
+    rescue ThreadError => e # the system has no room for the thread, nor for a process
+      raise Errno::EAGAIN, e.message
     end
     private_class_method :fork, :named, :run
 
