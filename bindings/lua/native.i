@@ -44,6 +44,7 @@ static int push_failure(lua_State *L, int code) {
   if ($1 < 0)
     return push_failure(L, $1);
 }
+%typemap(out) int STARTED = int OUTPUTS;
 /* SWIG's own would make floats of them. */
 %typemap(out) uint64_t, long, size_t {
   lua_pushinteger(L, (lua_Integer)$1);

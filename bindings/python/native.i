@@ -46,6 +46,13 @@ static void raise_error(PyObject *module, int code) {
     SWIG_fail;
   }
 }
+%typemap(out) int STARTED {
+  if ($1 < 0) {
+    raise_error(self, $1);
+    SWIG_fail;
+  }
+  $result = SWIG_Py_Void();
+}
 %typemap(out) int OUTPUTS {
   if ($1 < 0 && $1 != -EAGAIN) {
     raise_error(self, $1);
@@ -417,8 +424,8 @@ static PyObject *template_serve(PyObject *module) {
 OBJECT(template, Template)
 %extend gipc_template { ~gipc_template() { gipc_template_free($self); } }
 OUTPUT(gipc_template, t, SWIG_POINTER_OWN)
-OUTPUTS_OF(template_exec)
-OUTPUTS_OF(template_start)
+OUTPUTS_OF_START(template_exec)
+OUTPUTS_OF_START(template_start)
 int template_exec(const gipc_words *argv, const gipc_options *options,
                   gipc_template **t);
 int template_start(gipc_template *t, const void *data, size_t size,

@@ -23,14 +23,12 @@
 
 ---@alias gipc.Limit integer|"unlimited"
 
----@class gipc.ProcessOptions
+---@class gipc.StartOptions
 ---@field name? string
 ---@field daemon? boolean the child is killed when its parent ends
 ---@field env? table<string, string|number|false> false removes a variable
 ---@field clear_env? boolean
 ---@field cwd? string
----@field stdin? gipc.Stream
----@field stdout? gipc.Stream
 ---@field stderr? gipc.Stream
 ---@field group? "inherit"|"new"|"session"
 ---@field keep_fds? (integer|file*)[]|"all"
@@ -47,8 +45,16 @@
 ---@field rlimits? table<string, gipc.Limit|gipc.Limit[]> { nofile = 100, core = { soft, hard } }
 ---@field block_signals? gipc.Signal[]
 
+---@class gipc.ProcessOptions: gipc.StartOptions
+---@field stdin? gipc.Stream
+---@field stdout? gipc.Stream
+
 ---@class gipc.ExecOptions: gipc.ProcessOptions
 ---@field handles? table<string, gipc.Handle> passed to the child under these names
+
+---@class gipc.LaunchOptions: gipc.StartOptions
+---@field handles? table<string, gipc.Handle> passed to the child under these names
+---@field codec? gipc.Codec
 
 ---@class gipc.Stats
 ---@field messages_in integer
@@ -372,6 +378,11 @@ function gipc.start_process(f, ...) end
 ---@param options? gipc.ExecOptions
 ---@return gipc.Process?, string?, integer?
 function gipc.exec_process(argv, options) end
+
+---@param argv string[] the launcher, the program and their arguments
+---@param options? gipc.LaunchOptions
+---@return gipc.Process?, gipc.Handle|string|nil, integer?
+function gipc.launch(argv, options) end
 
 ---@class gipc.TemplateOptions
 ---@field preload? string[] names of modules that the template loads

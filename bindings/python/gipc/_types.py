@@ -100,6 +100,17 @@ class ProgramOptions(Options, total=False):
     program: Text | None
 
 
+class LaunchOptions(Options, total=False):
+    """Those of launch."""
+
+    env: Mapping[str, str] | None
+    cwd: Text | None
+    stderr: File
+    name: str | None
+    daemon: bool | None
+    program: Text | None
+
+
 class KeptOptions(Options, total=False):
     """Those of a worker and of a service: rules, and options of its start."""
 

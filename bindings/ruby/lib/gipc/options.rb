@@ -3,7 +3,7 @@
 # Converts keywords to the options of a start.
 
 module Gipc
-  # The keywords of {Gipc.start_process} and {Gipc.exec_process}.  nil is the
+  # The keywords of {Gipc.start_process}, {Gipc.exec_process} and {Gipc.launch}.  nil is the
   # default of each.  An unknown name is an ArgumentError; a value of a wrong type is a
   # TypeError, and an invalid value an ArgumentError; both name the option.  An error of
   # the start is an Errno::* that names the program, the directory, or the option.

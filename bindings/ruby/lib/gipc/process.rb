@@ -3,7 +3,7 @@
 # A child process: starting it, signals, and its exit status.
 
 module Gipc
-  # A child process, made by {Gipc.start_process} or {Gipc.exec_process}.  Its owner is
+  # A child process, made by {Gipc.start_process}, {Gipc.exec_process} or {Gipc.launch}.  Its owner is
   # the process that started it.  The child runs on if the object is collected.
   #
   # A wait lets other fibers run if there is a Fiber::Scheduler, and other threads in any
@@ -56,18 +56,31 @@ module Gipc
 
     # @private
     def self.exec(argv, handles, options)
+      run(:exec_process, argv, handles, options).first
+    end
+
+    # @return [Array(Process, Native::Handle)]
+    # @private
+    def self.launch(argv, handles, options)
+      taken = %i[stdin stdout].find { |name| options[name] }
+      raise ArgumentError, "option #{taken}: the handle of Gipc.launch takes its place" if taken
+
+      run(:launch, argv, handles, options)
+    end
+
+    def self.run(call, argv, handles, options)
       native_options = Options.build(named(handles), options)
       words = words(argv)
-      native = Options.naming(native_options, options, argv.first) do
-        Native.exec_process(words, native_options)
+      native, *others = Options.naming(native_options, options, argv.first) do
+        Native.public_send(call, words, native_options)
       end
       process = new(native, options)
       handles.each_value(&:disown)
-      process
+      [process, *others]
     end
 
     # @private
-    def self.words(argv)
+    def self.words(argv, name = :argv)
       raise TypeError, "an Array of Strings is needed, not #{argv.inspect}" unless argv.is_a?(Array)
       raise ArgumentError, "it is empty: its first word is the program" if argv.empty?
 
@@ -75,7 +88,7 @@ module Gipc
       argv.each { |word| Native.words_add(words, Options.text(word)) }
       words
     rescue TypeError, ArgumentError => e
-      raise e.class, "argv: #{e.message}"
+      raise e.class, "#{name}: #{e.message}"
     end
 
     def self.named(handles)
@@ -100,8 +113,10 @@ module Gipc
         end
         Fiber.new(blocking: true) { thread.value }.resume
       end
+    rescue ThreadError => e # the system has no room for the thread, nor for a process
+      raise Errno::EAGAIN, e.message
     end
-    private_class_method :fork, :named
+    private_class_method :fork, :named, :run
 
     # @private
     def initialize(native, options)
