@@ -256,7 +256,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_put_start(gipc_handle *h, const void *data,
 GIPC_API GIPC_MUST_CHECK int gipc_put_step(gipc_handle *h);
 /* Returns the memory to the caller.  0: the put is cancelled, no byte of the
  * message was written.  1: a part was written; h keeps a copy of the remaining
- * bytes and writes them before anything else.  -EINVAL: no put in progress. */
+ * bytes and writes them before anything else.  -EPIPE: the reader is gone, and
+ * nothing more is written.  -EINVAL: no put in progress. */
 GIPC_API GIPC_MUST_CHECK int gipc_put_cancel(gipc_handle *h);
 /* Writes queued bytes.  0: the queue is empty.  -EAGAIN: wait until writable.
  * -EPIPE: the reader is gone, and the queue was dropped. */
