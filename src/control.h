@@ -11,12 +11,25 @@
 namespace gipc::control {
 
 struct Record {
-  enum Kind : int32_t { none, begun, failed, ended, born };
+  enum Kind : int32_t {
+    none,
+    begun,
+    failed,
+    ended,
+    born,
+    root,
+    tree,
+    swept
+  };
   int32_t kind;
   // failed: -errno; ended: the exit code; born: the process ID of a child of a
-  // template, which the template and the child both send.
+  // template, which the template and the child both send.  Of a tree, root: the
+  // process ID of its root; at its end, tree: the wait status of the root, and
+  // swept: how many processes were killed.
   int32_t value;
-  int32_t how; // failed: a Part; ended: GIPC_ENDED_...
+  // failed: a Part; ended: GIPC_ENDED_...; root: GIPC_TREE_...; tree: how many
+  // processes were left; swept: the memory of the root.
+  int32_t how;
 };
 
 // The child must not end before its parent holds a descriptor of it: a reaper

@@ -124,7 +124,8 @@ int Options::set_terminal(int fd) noexcept {
   if (fd < 0)
     return -EINVAL;
   session.terminal = fd;
-  session.group = GIPC_GROUP_SESSION; // no other process may get a terminal
+  if (!is_tree())
+    session.group = GIPC_GROUP_SESSION; // no other process may get a terminal
   return 0;
 }
 
@@ -144,8 +145,8 @@ int Options::set_nice(int increment) noexcept {
 }
 
 int Options::set_group(int value) noexcept {
-  if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_SESSION ||
-      (session.terminal >= 0 && value != GIPC_GROUP_SESSION))
+  if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_TREE ||
+      (session.terminal >= 0 && value < GIPC_GROUP_SESSION))
     return -EINVAL;
   session.group = value;
   return 0;
@@ -261,6 +262,10 @@ int Options::change_environment() const noexcept {
       return error;
   }
   return 0;
+}
+
+bool Options::is_tree() const noexcept {
+  return session.group == GIPC_GROUP_TREE;
 }
 
 bool Options::can_fail_in_child() const noexcept {

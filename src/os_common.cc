@@ -175,7 +175,8 @@ int close_run(unsigned first, unsigned last) noexcept {
   return close_up_to_limit(first, last);
 }
 
-// In a child of spawn_by_fork(): what it tells its progress through.
+// In a child of spawn_by_fork() or of a guard: what it tells its progress
+// through.
 struct Progress {
   std::atomic<int> execs; // number of execve(2) calls begun
   int detail;             // of body, before its error
@@ -194,6 +195,8 @@ int close_range(unsigned first, unsigned last) noexcept {
   int error = kept > first ? close_run(first, kept - 1) : 0;
   return error != 0 || kept == last ? error : close_run(kept + 1, last);
 }
+
+void keep_open(int fd) noexcept { status_fd = fd; }
 
 // ---- Descriptors of signals and processes -----------------------------------
 
@@ -281,6 +284,34 @@ bool some_child_ended() noexcept {
     return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
   });
   return result < 0 || info.si_pid != 0;
+}
+
+int ended_child() noexcept {
+  siginfo_t info{};
+  int error = sys::retry_int("waitid", [&] {
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+  });
+  return error != 0 ? error : info.si_pid;
+}
+
+void end_as(int wait_status) noexcept {
+  if (WIFEXITED(wait_status))
+    _exit(WEXITSTATUS(wait_status));
+  int signal = WTERMSIG(wait_status);
+  // To Linux, 1 means none for what a core is piped to, too.
+  for (rlim_t least : {1, 0}) {
+    const rlimit no_core{least, least};
+    if (sys::setrlimit(RLIMIT_CORE, &no_core) == 0)
+      break;
+  }
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  (void)::sigaction(signal, &standard, nullptr); // not for SIGKILL
+  sigset_t none;
+  sigemptyset(&none);
+  (void)sys::signal_mask(SIG_SETMASK, &none, nullptr);
+  (void)sys::kill(::getpid(), signal);
+  _exit(127);
 }
 
 namespace {

@@ -1,0 +1,241 @@
+// The guard of a tree; see guard.h.  Its memory is a copy of a process that may
+// have had other threads: it asks the system, and allocates nothing.
+#include "guard.h"
+
+#include "control.h"
+#include "fd.h"
+#include "gipc.h"
+#include "os.h"
+#include "sys.h"
+
+#include <algorithm>
+#include <csignal>
+#include <sys/wait.h>
+
+namespace gipc::guard {
+
+namespace {
+
+using control::Record;
+
+struct Report {
+  int32_t error, part;
+};
+
+class Guard {
+public:
+  explicit Guard(const Plan &plan) noexcept : plan_(plan) {}
+  // In the root: 0, or an error.
+  int split(bool is_program, int &report_fd) noexcept;
+
+private:
+  void prepare() noexcept;
+  int fork() noexcept;
+  void begin_root() noexcept;
+  [[noreturn]] void run() noexcept;
+  void close_others() noexcept;
+  void tell_of_exec() noexcept;
+  bool root_has_ended() noexcept;
+  [[noreturn]] void end_tree() noexcept;
+  void sweep() noexcept;
+  void remove_cgroup() noexcept;
+
+  Plan plan_;
+  Fd folder_; // of the cgroup
+  Fd report_reader_, report_writer_;
+  pid_t own_ = ::getpid();
+  pid_t root_ = -1;
+  bool is_reaper_ = false;
+  bool in_cgroup_ = false; // in the root: whether it was made there
+  int killed_ = 0, spared_ = 0;
+};
+
+// ---- The fork ---------------------------------------------------------------
+
+void Guard::prepare() noexcept {
+  // What waits for a child needs a handler, and no zombie may go by itself.
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  (void)::sigaction(SIGCHLD, &action, nullptr);
+  // What kills the group of the parent is not to kill the guard with it.
+  (void)sys::setsid();
+  is_reaper_ = os::become_subreaper() == 0;
+  if (*plan_.cgroup != '\0')
+    (void)os::lock_cgroup(plan_.cgroup, folder_);
+}
+
+int Guard::fork() noexcept {
+  int pid = folder_ ? os::fork_into_cgroup(folder_.get()) : -EOPNOTSUPP;
+  in_cgroup_ = pid >= 0;
+  return pid >= 0 ? pid : sys::fork_process();
+}
+
+void Guard::begin_root() noexcept {
+  if (!in_cgroup_ && folder_)
+    in_cgroup_ = os::enter_cgroup(plan_.cgroup) == 0;
+  os::die_with_parent(own_);
+  folder_.reset();
+  report_reader_.reset();
+  int way = in_cgroup_   ? GIPC_TREE_CGROUP
+            : is_reaper_ ? GIPC_TREE_SUBREAPER
+                         : GIPC_TREE_SESSION;
+  control::send(plan_.control, {Record::root, ::getpid(), way});
+}
+
+int Guard::split(bool is_program, int &report_fd) noexcept {
+  prepare();
+  int error =
+      is_program ? os::pipe_pair(report_reader_, report_writer_) : 0;
+  root_ = error != 0 ? error : fork();
+  if (root_ > 0)
+    run();
+  if (root_ < 0) {
+    control::send(plan_.control, {Record::root, own_, GIPC_TREE_NONE});
+    return root_;
+  }
+  begin_root();
+  if (is_program)
+    report_fd = report_writer_.release();
+  return 0;
+}
+
+// ---- In the guard -----------------------------------------------------------
+
+// An end of a stream comes when the program closes it.
+void Guard::close_others() noexcept {
+  int kept[] = {plan_.control, folder_.get(), report_reader_.get()};
+  std::sort(std::begin(kept), std::end(kept));
+  unsigned next = 0;
+  for (int fd : kept) {
+    if (fd < 0)
+      continue;
+    auto number = static_cast<unsigned>(fd);
+    if (number > next)
+      (void)os::close_range(next, number - 1);
+    next = number + 1;
+  }
+  (void)os::close_range(next, ~0u);
+}
+
+// The writing end is closed by the exec.  The pipe was made here, so that no
+// other process holds it open.
+void Guard::tell_of_exec() noexcept {
+  Report failure{};
+  ssize_t size = sys::retry("read", [&] {
+    return ::read(report_reader_.get(), &failure, sizeof failure);
+  });
+  report_reader_.reset();
+  if (size == sizeof failure)
+    control::send(plan_.control,
+                  {Record::failed, failure.error, failure.part});
+  else
+    control::send(plan_.control, {Record::begun, 0, 0});
+}
+
+// Reaps the others on the way.
+bool Guard::root_has_ended() noexcept {
+  for (;;) {
+    int ended = os::ended_child();
+    if (ended <= 0)
+      return ended == -ECHILD;
+    if (ended == root_)
+      return true;
+    int status;
+    (void)sys::waitpid(ended, &status, WNOHANG, nullptr);
+  }
+}
+
+// Kills and reaps until there is no child, which only a subreaper can be sure
+// of: what a killed process leaves is its child next.
+void Guard::sweep() noexcept {
+  for (;;) {
+    int status, ended;
+    while ((ended = sys::waitpid(-1, &status, WNOHANG, nullptr)) > 0)
+      if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        ++killed_;
+    if (ended == -ECHILD)
+      return;
+    struct Count {
+      int killed, spared;
+    } count{0, 0};
+    int error = os::list_children(
+        [](pid_t child, void *context) noexcept {
+          auto *one = static_cast<Count *>(context);
+          ++(sys::kill(child, SIGKILL) == 0 ? one->killed : one->spared);
+        },
+        &count);
+    spared_ = count.spared;
+    // What is left has other rights, or cannot be found.
+    if (error != 0 || (count.killed == 0 && count.spared > 0))
+      return;
+    constexpr int interval = 20;
+    (void)os::wait_for_child(-1, interval);
+  }
+}
+
+void Guard::remove_cgroup() noexcept {
+  constexpr int interval = 1;
+  while (os::remove_cgroup(plan_.cgroup) == -EBUSY) {
+    (void)os::kill_cgroup(plan_.cgroup);
+    (void)sys::poll(nullptr, 0, interval);
+  }
+}
+
+void Guard::end_tree() noexcept {
+  int status = 0;
+  rusage usage{};
+  // The root has not been reaped, so that no other group has its number.
+  (void)sys::kill(-root_, SIGKILL);
+  int listed = folder_ ? os::kill_cgroup(plan_.cgroup) : 0;
+  (void)sys::waitpid(root_, &status, 0, &usage);
+  sweep();
+  killed_ = std::max(killed_, listed);
+  if (folder_)
+    remove_cgroup();
+  control::send(plan_.control, {Record::tree, status, killed_ + spared_});
+  control::send(plan_.control, {Record::swept, killed_,
+                                static_cast<int32_t>(usage.ru_maxrss)});
+  os::end_as(status);
+}
+
+void Guard::run() noexcept {
+  report_writer_.reset();
+  close_others();
+  (void)sys::chdir("/");
+  if (report_reader_)
+    tell_of_exec();
+  int socket = plan_.control;
+  while (!root_has_ended())
+    if (os::wait_for_child(socket, -1) == 1) {
+      // The parent has died, or freed what it knew of the tree.
+      socket = -1;
+      if (plan_.death_signal != 0)
+        (void)sys::kill(root_, plan_.death_signal);
+    }
+  end_tree();
+}
+
+} // namespace
+
+int become(const Plan &plan) noexcept {
+  Guard guard(plan);
+  int none;
+  return guard.split(false, none);
+}
+
+int become_for_program(const Plan &plan, int &report_fd) noexcept {
+  Guard guard(plan);
+  int error = guard.split(true, report_fd);
+  if (error == 0)
+    os::keep_open(report_fd);
+  return error;
+}
+
+void report(int report_fd, int error, int part) noexcept {
+  Report failure{error, part};
+  iovec one{&failure, sizeof failure};
+  (void)os::write_quietly(report_fd, &one, 1);
+  _exit(127);
+}
+
+} // namespace gipc::guard
