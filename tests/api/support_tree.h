@@ -17,7 +17,8 @@ int escape(struct ev_loop *fresh, void *argument);
 gipc_options *tree_options(void);
 /* exit_code -1: the root waits. */
 struct tree start_tree(bool program, int exit_code, const gipc_options *o);
-/* Waits until none of it is left, and closes the pipe. */
+/* Waits until none of it is left, and closes the pipe.  What escaped from a
+ * process group is ended here. */
 void tree_is_gone(struct tree *it);
 /* How many cgroups this process (or its forks) has made that are left. */
 int count_cgroups(pid_t maker);
@@ -25,6 +26,8 @@ int count_cgroups(pid_t maker);
 /* For the rest of this process, trees are made in this way, a gipc_tree.  False
  * where that cannot be. */
 bool only_way(int way);
+/* The way that is tested. */
+extern int tested_way;
 /* Runs body(argument) in a fork for each of the ways that there are here. */
 void in_each_way(int (*body)(void *argument), void *argument);
 
