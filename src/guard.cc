@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 namespace gipc::guard {
@@ -17,6 +18,8 @@ namespace gipc::guard {
 namespace {
 
 using control::Record;
+
+constexpr int most_reaped = 256; // at a time
 
 struct Report {
   int32_t error, part;
@@ -35,8 +38,11 @@ private:
   [[noreturn]] void run() noexcept;
   void close_others() noexcept;
   void tell_of_exec() noexcept;
-  bool root_has_ended() noexcept;
+  enum class Look { none_ended, more_ended, root_ended };
+  Look look() noexcept;
   [[noreturn]] void end_tree() noexcept;
+  int reap() noexcept;
+  int kill_children(pid_t *children, size_t room) noexcept;
   void sweep() noexcept;
   void remove_cgroup() noexcept;
 
@@ -132,44 +138,57 @@ void Guard::tell_of_exec() noexcept {
     control::send(plan_.control, {Record::begun, 0, 0});
 }
 
-// Reaps the others on the way.
-bool Guard::root_has_ended() noexcept {
-  for (;;) {
+// Reaps others on the way, which come after the root; a few at a time, because
+// they may be made faster than one process can reap them.
+Guard::Look Guard::look() noexcept {
+  for (int i = 0; i < most_reaped; ++i) {
     int ended = os::ended_child();
+    if (ended == root_ || ended == -ECHILD)
+      return Look::root_ended;
     if (ended <= 0)
-      return ended == -ECHILD;
-    if (ended == root_)
-      return true;
+      return Look::none_ended;
     int status;
     (void)sys::waitpid(ended, &status, WNOHANG, nullptr);
   }
+  return Look::more_ended;
+}
+
+// -ECHILD: there is no child.  1: more may have ended.
+int Guard::reap() noexcept {
+  for (int i = 0; i < most_reaped; ++i) {
+    int status, ended = sys::waitpid(-1, &status, WNOHANG, nullptr);
+    if (ended <= 0)
+      return ended;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+      ++killed_;
+  }
+  return 1;
+}
+
+// 0; 1: what is left has other rights; or an error.  The newest first: those
+// that fork all the time are among them, the others have ended long ago.
+int Guard::kill_children(pid_t *children, size_t room) noexcept {
+  int count = os::list_children(children, room), killed = 0;
+  spared_ = 0;
+  for (int i = count - 1; i >= 0; --i)
+    ++(sys::kill(children[i], SIGKILL) == 0 ? killed : spared_);
+  return count < 0 ? count : killed == 0 && spared_ > 0 ? 1 : 0;
 }
 
 // Kills and reaps until there is no child, which only a subreaper can be sure
 // of: what a killed process leaves is its child next.
 void Guard::sweep() noexcept {
-  for (;;) {
-    int status, ended;
-    while ((ended = sys::waitpid(-1, &status, WNOHANG, nullptr)) > 0)
-      if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-        ++killed_;
-    if (ended == -ECHILD)
-      return;
-    struct Count {
-      int killed, spared;
-    } count{0, 0};
-    int error = os::list_children(
-        [](pid_t child, void *context) noexcept {
-          auto *one = static_cast<Count *>(context);
-          ++(sys::kill(child, SIGKILL) == 0 ? one->killed : one->spared);
-        },
-        &count);
-    spared_ = count.spared;
-    // What is left has other rights, or cannot be found.
-    if (error != 0 || (count.killed == 0 && count.spared > 0))
-      return;
-    constexpr int interval = 20;
-    (void)os::wait_for_child(-1, interval);
+  constexpr size_t most = 1 << 18, size = most * sizeof(pid_t);
+  constexpr int interval = 20;
+  void *children;
+  if (sys::map_memory(size, MAP_PRIVATE | MAP_NORESERVE, children) != 0)
+    return;
+  // Against processes that fork all the time, where that is allowed.
+  (void)sys::nice(-20);
+  for (int more; (more = reap()) != -ECHILD;) {
+    if (kill_children(static_cast<pid_t *>(children), most) != 0)
+      break;
+    (void)os::wait_for_child(-1, more > 0 ? 0 : interval);
   }
 }
 
@@ -205,8 +224,8 @@ void Guard::run() noexcept {
   if (report_reader_)
     tell_of_exec();
   int socket = plan_.control;
-  while (!root_has_ended())
-    if (os::wait_for_child(socket, -1) == 1) {
+  for (Look seen; (seen = look()) != Look::root_ended;)
+    if (os::wait_for_child(socket, seen == Look::more_ended ? 0 : -1) == 1) {
       // The parent has died, or freed what it knew of the tree.
       socket = -1;
       if (plan_.death_signal != 0)

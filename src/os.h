@@ -188,11 +188,10 @@ int remove_cgroup(const char *path) noexcept;
 // The calling process becomes the parent of what its descendants leave behind,
 // and can list_children().  An error where it cannot.
 int become_subreaper() noexcept;
-// Calls visit(pid, context) for each child of the calling process, which has
-// one thread; also for those that have ended.  It may miss one while others
-// end.
-int list_children(void (*visit)(pid_t child, void *context) noexcept,
-                  void *context) noexcept;
+// The children of the calling process, which has one thread; also those that
+// have ended.  Their number, the newest last, and without the oldest where there
+// is no room; or an error.  It may miss some while others end.
+int list_children(pid_t *children, size_t room) noexcept;
 // Sends a signal to all that descend from a child of this process, but not to
 // that child: their number, or an error.
 int signal_descendants(pid_t child, int signal) noexcept;

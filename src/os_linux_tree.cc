@@ -273,7 +273,8 @@ int remove_cgroup(const char *path) noexcept {
 int become_subreaper() noexcept {
   int error = sys::retry_int(
       "prctl", [] { return ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); });
-  return error != 0 ? error : list_children([](pid_t, void *) noexcept {}, nullptr);
+  pid_t child;
+  return error != 0 ? error : std::min(list_children(&child, 1), 0);
 }
 
 void die_with_parent(pid_t parent) noexcept {
@@ -348,23 +349,62 @@ template <typename Visit> int each_process(Visit &&visit) noexcept {
 
 } // namespace
 
-int list_children(void (*visit)(pid_t, void *) noexcept,
-                  void *context) noexcept {
-  char path[64], text[8192];
+namespace {
+
+// Numbers with a space after each, of any length of text.
+class Numbers {
+public:
+  Numbers(pid_t *out, size_t room) : out_(out), room_(room) {}
+  void add(pid_t number) noexcept {
+    if (count_ == room_)
+      count_ = 0;
+    out_[count_++] = number;
+    most_ = std::max(most_, count_);
+  }
+  void read(const char *text, size_t size) noexcept {
+    for (const char *at = text; at < text + size; ++at)
+      if (*at >= '0' && *at <= '9') {
+        number_ = 10 * number_ + (*at - '0');
+      } else if (number_ > 0) {
+        add(number_);
+        number_ = 0;
+      }
+  }
+  // Puts those that were added last to the end.
+  int finish() noexcept {
+    std::rotate(out_, out_ + (count_ < most_ ? count_ : 0), out_ + most_);
+    return static_cast<int>(most_);
+  }
+
+private:
+  pid_t *out_;
+  size_t room_, count_ = 0, most_ = 0;
+  pid_t number_ = 0;
+};
+
+} // namespace
+
+int list_children(pid_t *children, size_t room) noexcept {
+  char path[64], text[4096];
   pid_t own = ::getpid();
+  Numbers numbers(children, room);
+  Fd file;
   (void)print(path, sizeof path, "/proc/%d/task/%d/children", own, own);
-  int size = read_text(path, text, sizeof text);
-  if (size < 0) // a kernel without CONFIG_PROC_CHILDREN
-    return each_process([&](pid_t pid) {
+  if (open_file(path, O_RDONLY, file) != 0) {
+    // A kernel without CONFIG_PROC_CHILDREN.
+    int error = each_process([&](pid_t pid) {
       Stat stat;
       if (read_stat(pid, stat) == 0 && stat.parent == own)
-        visit(pid, context);
+        numbers.add(pid);
     });
-  // The last number may be cut; it is listed when those before it are gone.
-  char *end = std::strrchr(text, ' ');
-  for (char *at = text; end != nullptr && at < end; ++at)
-    visit(static_cast<pid_t>(std::strtol(at, &at, 10)), context);
-  return 0;
+    return error != 0 ? error : numbers.finish();
+  }
+  ssize_t size;
+  while ((size = sys::retry("read", [&] {
+            return ::read(file.get(), text, sizeof text);
+          })) > 0)
+    numbers.read(text, static_cast<size_t>(size));
+  return size < 0 ? static_cast<int>(size) : numbers.finish();
 }
 
 bool is_child_of(pid_t pid, pid_t parent) noexcept {

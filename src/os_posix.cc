@@ -256,9 +256,7 @@ int remove_cgroup(const char *) noexcept { return -EOPNOTSUPP; }
 
 int become_subreaper() noexcept { return -EOPNOTSUPP; }
 
-int list_children(void (*)(pid_t, void *) noexcept, void *) noexcept {
-  return -EOPNOTSUPP;
-}
+int list_children(pid_t *, size_t) noexcept { return -EOPNOTSUPP; }
 
 int signal_descendants(pid_t, int) noexcept { return -EOPNOTSUPP; }
 

@@ -44,8 +44,11 @@ struct tree start_tree(bool program, int exit_code, const gipc_options *o) {
   return it;
 }
 
-/* Of a subreaper: those that nobody else has. */
-static void end_children(void) {
+void adopt_what_is_left(void) {
+  CHECK_OK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+}
+
+void end_children(void) {
   char path[64], text[4096];
   snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
   while (has_children()) {
@@ -129,7 +132,7 @@ bool only_way(int way) {
   if (way >= GIPC_TREE_SUBREAPER && !fail_mkdir(EROFS))
     return false;
   if (way >= GIPC_TREE_SESSION)
-    CHECK_OK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+    adopt_what_is_left();
   if (way >= GIPC_TREE_SESSION &&
       !fail_call_with(SYS_prctl, 0, PR_SET_CHILD_SUBREAPER, EPERM))
     return false;

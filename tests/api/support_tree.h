@@ -20,6 +20,10 @@ struct tree start_tree(bool program, int exit_code, const gipc_options *o);
 /* Waits until none of it is left, and closes the pipe.  What escaped from a
  * process group is ended here. */
 void tree_is_gone(struct tree *it);
+/* This process becomes the parent of what its descendants leave. */
+void adopt_what_is_left(void);
+/* Kills all children of this process, and their children, and waits. */
+void end_children(void);
 /* How many cgroups this process (or its forks) has made that are left. */
 int count_cgroups(pid_t maker);
 
