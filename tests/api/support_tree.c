@@ -107,7 +107,7 @@ int count_cgroups(pid_t maker) {
 
 /* ---- Ways --------------------------------------------------------------- */
 
-static bool fail_mkdir(int error) {
+bool fail_mkdir(int error) {
   bool done = fail_call(SYS_mkdirat, error);
 #ifdef SYS_mkdir
   done = done && fail_call(SYS_mkdir, error);
@@ -115,7 +115,7 @@ static bool fail_mkdir(int error) {
   return done;
 }
 
-static int way_of_a_tree(void) {
+int way_of_a_tree(void) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
   gipc_process *p = execute(o, "true", NULL);

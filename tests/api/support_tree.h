@@ -27,6 +27,10 @@ void end_children(void);
 /* How many cgroups this process (or its forks) has made that are left. */
 int count_cgroups(pid_t maker);
 
+/* The way in which one that ends at once was made. */
+int way_of_a_tree(void);
+/* For the rest of this process, no directory can be made. */
+bool fail_mkdir(int error);
 /* For the rest of this process, trees are made in this way, a gipc_tree.  False
  * where that cannot be. */
 bool only_way(int way);
