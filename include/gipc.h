@@ -385,7 +385,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_set_program(gipc_options *o,
 
 typedef enum gipc_group {
   GIPC_GROUP_INHERIT = 0,
-  GIPC_GROUP_NEW = 1,    /* its own process group */
+  GIPC_GROUP_NEW = 1,     /* its own process group */
   GIPC_GROUP_SESSION = 2, /* its own session, without a terminal */
   GIPC_GROUP_TREE = 3     /* the same, and the child ends with its tree */
 } gipc_group;

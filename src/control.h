@@ -11,16 +11,7 @@
 namespace gipc::control {
 
 struct Record {
-  enum Kind : int32_t {
-    none,
-    begun,
-    failed,
-    ended,
-    born,
-    root,
-    tree,
-    swept
-  };
+  enum Kind : int32_t { none, begun, failed, ended, born, root, tree, swept };
   int32_t kind;
   // failed: -errno; ended: the exit code; born: the process ID of a child of a
   // template, which the template and the child both send.  Of a tree, root: the

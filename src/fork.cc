@@ -175,8 +175,8 @@ int Fork::abandon_loops(int known) noexcept {
 Failure Fork::become_root() noexcept {
   if (!options_->is_tree())
     return {0, Part::none};
-  return {guard::become({child_end_.get(), process_->cgroup(),
-                         options_->death_signal}),
+  return {guard::become(
+              {child_end_.get(), process_->cgroup(), options_->death_signal}),
           Part::group};
 }
 

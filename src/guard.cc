@@ -9,8 +9,10 @@
 #include "sys.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 namespace gipc::guard {
@@ -24,6 +26,36 @@ constexpr int most_reaped = 256; // at a time
 struct Report {
   int32_t error, part;
 };
+
+// A child that has ended, without reaping it; 0: none has.
+int ended_child() noexcept {
+  siginfo_t info{};
+  int error = sys::retry_int("waitid", [&] {
+    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+  });
+  return error != 0 ? error : info.si_pid;
+}
+
+// Ends as a process with this status did, but without a core.
+[[noreturn]] void end_as(int wait_status) noexcept {
+  if (WIFEXITED(wait_status))
+    _exit(WEXITSTATUS(wait_status));
+  int signal = WTERMSIG(wait_status);
+  // To Linux, 1 means none for what a core is piped to, too.
+  for (rlim_t least : {1, 0}) {
+    const rlimit no_core{least, least};
+    if (sys::setrlimit(RLIMIT_CORE, &no_core) == 0)
+      break;
+  }
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  (void)::sigaction(signal, &standard, nullptr); // not for SIGKILL
+  sigset_t none;
+  sigemptyset(&none);
+  (void)sys::signal_mask(SIG_SETMASK, &none, nullptr);
+  (void)sys::kill(::getpid(), signal);
+  _exit(127);
+}
 
 class Guard {
 public:
@@ -90,8 +122,7 @@ void Guard::begin_root() noexcept {
 
 int Guard::split(bool is_program, int &report_fd) noexcept {
   prepare();
-  int error =
-      is_program ? os::pipe_pair(report_reader_, report_writer_) : 0;
+  int error = is_program ? os::pipe_pair(report_reader_, report_writer_) : 0;
   root_ = error != 0 ? error : fork();
   if (root_ > 0)
     run();
@@ -132,8 +163,7 @@ void Guard::tell_of_exec() noexcept {
   });
   report_reader_.reset();
   if (size == sizeof failure)
-    control::send(plan_.control,
-                  {Record::failed, failure.error, failure.part});
+    control::send(plan_.control, {Record::failed, failure.error, failure.part});
   else
     control::send(plan_.control, {Record::begun, 0, 0});
 }
@@ -142,7 +172,7 @@ void Guard::tell_of_exec() noexcept {
 // they may be made faster than one process can reap them.
 Guard::Look Guard::look() noexcept {
   for (int i = 0; i < most_reaped; ++i) {
-    int ended = os::ended_child();
+    int ended = ended_child();
     if (ended == root_ || ended == -ECHILD)
       return Look::root_ended;
     if (ended <= 0)
@@ -214,7 +244,7 @@ void Guard::end_tree() noexcept {
   control::send(plan_.control, {Record::tree, status, killed_ + spared_});
   control::send(plan_.control, {Record::swept, killed_,
                                 static_cast<int32_t>(usage.ru_maxrss)});
-  os::end_as(status);
+  end_as(status);
 }
 
 void Guard::run() noexcept {

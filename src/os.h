@@ -189,17 +189,14 @@ int remove_cgroup(const char *path) noexcept;
 // and can list_children().  An error where it cannot.
 int become_subreaper() noexcept;
 // The children of the calling process, which has one thread; also those that
-// have ended.  Their number, the newest last, and without the oldest where there
-// is no room; or an error.  It may miss some while others end.
+// have ended.  Their number, the newest last, and without the oldest where
+// there is no room; or an error.  It may miss some while others end.
 int list_children(pid_t *children, size_t room) noexcept;
 // Sends a signal to all that descend from a child of this process, but not to
 // that child: their number, or an error.
 int signal_descendants(pid_t child, int signal) noexcept;
 // Whether this process is a child of that one; true where that is not known.
 bool is_child_of(pid_t pid, pid_t parent) noexcept;
-// A child of the calling process that has ended, without reaping it; 0: none
-// has.  -ECHILD: there is no child.
-int ended_child() noexcept;
 // Waits, with SIGCHLD blocked and handled by nothing, until a child may have
 // ended (0), or the peer of the socket has closed it (1); -1: no socket.
 int wait_for_child(int socket, int milliseconds) noexcept;
@@ -207,8 +204,6 @@ int wait_for_child(int socket, int milliseconds) noexcept;
 void die_with_parent(pid_t parent) noexcept;
 // In a child that forks, which close_range() is to leave this open in.
 void keep_open(int fd) noexcept;
-// Ends the calling process with this status of wait(2), without a core.
-[[noreturn]] void end_as(int wait_status) noexcept;
 
 // ---- Templates -------------------------------------------------------------
 // A process that forks children for its parent.  -EOPNOTSUPP where that cannot

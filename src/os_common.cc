@@ -286,34 +286,6 @@ bool some_child_ended() noexcept {
   return result < 0 || info.si_pid != 0;
 }
 
-int ended_child() noexcept {
-  siginfo_t info{};
-  int error = sys::retry_int("waitid", [&] {
-    return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
-  });
-  return error != 0 ? error : info.si_pid;
-}
-
-void end_as(int wait_status) noexcept {
-  if (WIFEXITED(wait_status))
-    _exit(WEXITSTATUS(wait_status));
-  int signal = WTERMSIG(wait_status);
-  // To Linux, 1 means none for what a core is piped to, too.
-  for (rlim_t least : {1, 0}) {
-    const rlimit no_core{least, least};
-    if (sys::setrlimit(RLIMIT_CORE, &no_core) == 0)
-      break;
-  }
-  struct sigaction standard {};
-  standard.sa_handler = SIG_DFL;
-  (void)::sigaction(signal, &standard, nullptr); // not for SIGKILL
-  sigset_t none;
-  sigemptyset(&none);
-  (void)sys::signal_mask(SIG_SETMASK, &none, nullptr);
-  (void)sys::kill(::getpid(), signal);
-  _exit(127);
-}
-
 namespace {
 
 double seconds() noexcept {

@@ -150,9 +150,8 @@ int write_text(const char *folder, const char *name,
     error = open_file(path, O_WRONLY, file);
   if (error != 0)
     return error;
-  ssize_t size = sys::retry("write", [&] {
-    return ::write(file.get(), text, std::strlen(text));
-  });
+  ssize_t size = sys::retry(
+      "write", [&] { return ::write(file.get(), text, std::strlen(text)); });
   return size < 0 ? static_cast<int>(size) : 0;
 }
 
@@ -168,10 +167,11 @@ template <typename Visit> void each_below(const char *path, Visit &&visit) {
     return;
   char below[path_room];
   dirent *entry = nullptr;
-  while (sys::retry_int("readdir", [&] {
-           entry = ::readdir(folder);
-           return 0;
-         }) == 0 &&
+  while (sys::retry_int("readdir",
+                        [&] {
+                          entry = ::readdir(folder);
+                          return 0;
+                        }) == 0 &&
          entry != nullptr)
     if (entry->d_type == DT_DIR && entry->d_name[0] != '.' &&
         print(below, sizeof below, "%s/%s", path, entry->d_name) == 0)
@@ -201,8 +201,7 @@ bool is_at(int folder, const char *path) noexcept {
 }
 
 int make_one(const char *path, Fd &lock) noexcept {
-  int error =
-      sys::retry_int("mkdir", [&] { return ::mkdir(path, S_IRWXU); });
+  int error = sys::retry_int("mkdir", [&] { return ::mkdir(path, S_IRWXU); });
   if (error != 0)
     return error;
   error = lock_cgroup(path, lock);
@@ -255,8 +254,7 @@ int kill_cgroup(const char *path) noexcept {
   int error = write_text(path, "cgroup.kill", "1");
   if (error != 0)
     return error;
-  return size <= 0 ? 0
-                   : static_cast<int>(std::count(text, text + size, '\n'));
+  return size <= 0 ? 0 : static_cast<int>(std::count(text, text + size, '\n'));
 }
 
 int remove_cgroup(const char *path) noexcept {
@@ -334,10 +332,11 @@ template <typename Visit> int each_process(Visit &&visit) noexcept {
     return error;
   dirent *entry = nullptr;
   int count = 0;
-  while (sys::retry_int("readdir", [&] {
-           entry = ::readdir(folder);
-           return 0;
-         }) == 0 &&
+  while (sys::retry_int("readdir",
+                        [&] {
+                          entry = ::readdir(folder);
+                          return 0;
+                        }) == 0 &&
          entry != nullptr)
     if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') {
       ++count;
@@ -454,9 +453,8 @@ int signal_descendants(pid_t child, int signal) noexcept {
   auto *known = table;
   for (auto *parent = table; error == 0; ++parent) {
     pid_t number = parent == table ? child : parent[-1].pid;
-    known = std::partition(known, end, [&](const Stat &one) {
-      return one.parent == number;
-    });
+    known = std::partition(
+        known, end, [&](const Stat &one) { return one.parent == number; });
     if (parent == known)
       break;
   }

@@ -190,7 +190,7 @@ void Status::describe(gipc_exit_info &out) const noexcept {
   };
   out.user = seconds(usage_.ru_utime);
   out.system = seconds(usage_.ru_stime);
-  out.max_rss = !measured                ? -1
+  out.max_rss = !measured              ? -1
                 : records_.tree_status ? records_.max_rss
                                        : usage_.ru_maxrss;
   out.tree = records_.tree;

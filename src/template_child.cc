@@ -99,8 +99,8 @@ void Child::close_others() noexcept {
 Failure Child::become_root() noexcept {
   if (!request.options.is_tree())
     return {0, Part::none};
-  int error = guard::become({packet_.fds[0], request.cgroup.c_str(),
-                             request.options.death_signal});
+  int error = guard::become(
+      {packet_.fds[0], request.cgroup.c_str(), request.options.death_signal});
   if (error == 0)
     (void)registry::forget_in_child({});
   return {error, Part::group};

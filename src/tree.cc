@@ -38,8 +38,8 @@ void Tree::begin(pid_t guard, pid_t root) noexcept {
 int Tree::signal_root(int number) noexcept {
   if (root_ < 0)
     return GIPC_EDEAD;
-  int result = exit_fd_ ? os::signal_by_exit_fd(exit_fd_.get(), number)
-                        : -ENOSYS;
+  int result =
+      exit_fd_ ? os::signal_by_exit_fd(exit_fd_.get(), number) : -ENOSYS;
   // Without a descriptor: the guard reaps it when it has ended, and then its
   // number may mean another process.
   if (result < 0 && result != -ESRCH)

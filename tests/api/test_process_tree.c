@@ -102,8 +102,7 @@ static int ends_are_those_of_the_root(void *argument) {
     CHECK_OK(gipc_process_join(p, 60));
     gipc_exit_info info = info_of(p);
     CHECK_IS(info.how, GIPC_STATUS_FROM_WAIT);
-    CHECK_IS(info.ended,
-             ends[i] >= 0 ? GIPC_ENDED_RETURN : GIPC_ENDED_UNKNOWN);
+    CHECK_IS(info.ended, ends[i] >= 0 ? GIPC_ENDED_RETURN : GIPC_ENDED_UNKNOWN);
     CHECK_IS(info.left, 0);
     CHECK_IS(info.killed, 0);
     CHECK(info.user >= 0 && info.max_rss > 0);
