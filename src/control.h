@@ -32,8 +32,8 @@ int open_gate(int parent_end) noexcept;
 // Waits for it; false when the parent gave up or died.
 bool pass_gate(int child_end, const std::vector<int> &keep) noexcept;
 
-// Never raises SIGPIPE, never blocks.
-void send(int child_end, const Record &record) noexcept;
+// Never raises SIGPIPE, never blocks.  False: it was not sent.
+bool send(int child_end, const Record &record) noexcept;
 // Does not wait.  The number of records, up to count; -EAGAIN when there is
 // none yet, -EPIPE when none will come.
 int receive(int parent_end, Record *out, int count) noexcept;

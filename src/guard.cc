@@ -22,6 +22,7 @@ namespace {
 using control::Record;
 
 constexpr int most_reaped = 256; // at a time
+constexpr int interval = 20;     // ms, where no signal says when to look
 
 struct Report {
   int32_t error, part;
@@ -57,6 +58,11 @@ int ended_child() noexcept {
   _exit(127);
 }
 
+// The parent waits for the first two: without them the start would not end.
+bool tell(int control, const Record &record) noexcept {
+  return control::send(control, record) || control::send(control, record);
+}
+
 class Guard {
 public:
   explicit Guard(const Plan &plan) noexcept : plan_(plan) {}
@@ -70,7 +76,7 @@ private:
   [[noreturn]] void run() noexcept;
   void close_others() noexcept;
   void tell_of_exec() noexcept;
-  enum class Look { none_ended, more_ended, root_ended };
+  enum class Look { none_ended, more_ended, root_ended, unknown };
   Look look() noexcept;
   [[noreturn]] void end_tree() noexcept;
   int reap() noexcept;
@@ -85,6 +91,7 @@ private:
   pid_t root_ = -1;
   bool is_reaper_ = false;
   bool in_cgroup_ = false; // in the root: whether it was made there
+  int status_ = 0;         // of the root
   int killed_ = 0, spared_ = 0;
 };
 
@@ -117,7 +124,8 @@ void Guard::begin_root() noexcept {
   int way = in_cgroup_   ? GIPC_TREE_CGROUP
             : is_reaper_ ? GIPC_TREE_SUBREAPER
                          : GIPC_TREE_SESSION;
-  control::send(plan_.control, {Record::root, ::getpid(), way});
+  if (!tell(plan_.control, {Record::root, ::getpid(), way}))
+    _exit(127);
 }
 
 int Guard::split(bool is_program, int &report_fd) noexcept {
@@ -127,7 +135,7 @@ int Guard::split(bool is_program, int &report_fd) noexcept {
   if (root_ > 0)
     run();
   if (root_ < 0) {
-    control::send(plan_.control, {Record::root, own_, GIPC_TREE_NONE});
+    tell(plan_.control, {Record::root, own_, GIPC_TREE_NONE});
     return root_;
   }
   begin_root();
@@ -163,9 +171,9 @@ void Guard::tell_of_exec() noexcept {
   });
   report_reader_.reset();
   if (size == sizeof failure)
-    control::send(plan_.control, {Record::failed, failure.error, failure.part});
+    tell(plan_.control, {Record::failed, failure.error, failure.part});
   else
-    control::send(plan_.control, {Record::begun, 0, 0});
+    tell(plan_.control, {Record::begun, 0, 0});
 }
 
 // Reaps others on the way, which come after the root; a few at a time, because
@@ -176,7 +184,7 @@ Guard::Look Guard::look() noexcept {
     if (ended == root_ || ended == -ECHILD)
       return Look::root_ended;
     if (ended <= 0)
-      return Look::none_ended;
+      return ended == 0 ? Look::none_ended : Look::unknown;
     int status;
     (void)sys::waitpid(ended, &status, WNOHANG, nullptr);
   }
@@ -189,7 +197,9 @@ int Guard::reap() noexcept {
     int status, ended = sys::waitpid(-1, &status, WNOHANG, nullptr);
     if (ended <= 0)
       return ended;
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+    if (ended == root_)
+      status_ = status;
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
       ++killed_;
   }
   return 1;
@@ -209,7 +219,6 @@ int Guard::kill_children(pid_t *children, size_t room) noexcept {
 // of: what a killed process leaves is its child next.
 void Guard::sweep() noexcept {
   constexpr size_t most = 1 << 18, size = most * sizeof(pid_t);
-  constexpr int interval = 20;
   void *children;
   if (sys::map_memory(size, MAP_PRIVATE | MAP_NORESERVE, children) != 0)
     return;
@@ -223,28 +232,26 @@ void Guard::sweep() noexcept {
 }
 
 void Guard::remove_cgroup() noexcept {
-  constexpr int interval = 1;
   while (os::remove_cgroup(plan_.cgroup) == -EBUSY) {
     (void)os::kill_cgroup(plan_.cgroup);
-    (void)sys::poll(nullptr, 0, interval);
+    (void)sys::poll(nullptr, 0, 1);
   }
 }
 
 void Guard::end_tree() noexcept {
-  int status = 0;
   rusage usage{};
   // The root has not been reaped, so that no other group has its number.
   (void)sys::kill(-root_, SIGKILL);
   int listed = folder_ ? os::kill_cgroup(plan_.cgroup) : 0;
-  (void)sys::waitpid(root_, &status, 0, &usage);
+  (void)sys::waitpid(root_, &status_, 0, &usage);
   sweep();
   killed_ = std::max(killed_, listed);
   if (folder_)
     remove_cgroup();
-  control::send(plan_.control, {Record::tree, status, killed_ + spared_});
-  control::send(plan_.control, {Record::swept, killed_,
-                                static_cast<int32_t>(usage.ru_maxrss)});
-  end_as(status);
+  tell(plan_.control, {Record::tree, status_, killed_ + spared_});
+  tell(plan_.control,
+       {Record::swept, killed_, static_cast<int32_t>(usage.ru_maxrss)});
+  end_as(status_);
 }
 
 void Guard::run() noexcept {
@@ -254,13 +261,17 @@ void Guard::run() noexcept {
   if (report_reader_)
     tell_of_exec();
   int socket = plan_.control;
-  for (Look seen; (seen = look()) != Look::root_ended;)
-    if (os::wait_for_child(socket, seen == Look::more_ended ? 0 : -1) == 1) {
+  for (Look seen; (seen = look()) != Look::root_ended;) {
+    int patience = seen == Look::more_ended ? 0
+                   : seen == Look::unknown  ? interval
+                                            : -1;
+    if (os::wait_for_child(socket, patience) == 1) {
       // The parent has died, or freed what it knew of the tree.
       socket = -1;
       if (plan_.death_signal != 0)
         (void)sys::kill(root_, plan_.death_signal);
     }
+  }
   end_tree();
 }
 

@@ -10,8 +10,9 @@
 namespace gipc {
 
 Tree::~Tree() {
-  if (lock_)
-    (void)os::remove_cgroup(cgroup_.c_str()); // no process was ever in it
+  // No process was ever in it; or the guard has removed it, but for a failure.
+  if (!cgroup_.empty())
+    (void)os::remove_cgroup(cgroup_.c_str());
 }
 
 void Tree::prepare() {
@@ -80,6 +81,7 @@ void Tree::end_without_guard() noexcept {
 void Tree::forget() noexcept {
   lock_.forget();
   exit_fd_.forget();
+  cgroup_.clear();
 }
 
 } // namespace gipc
