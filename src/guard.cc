@@ -129,8 +129,11 @@ void Guard::begin_root() noexcept {
 }
 
 int Guard::split(bool is_program, int &report_fd) noexcept {
+  // Other threads would be lost; a program needs none.
+  int error = is_program ? os::pipe_pair(report_reader_, report_writer_)
+              : os::has_one_thread() ? 0
+                                     : -EBUSY;
   prepare();
-  int error = is_program ? os::pipe_pair(report_reader_, report_writer_) : 0;
   root_ = error != 0 ? error : fork();
   if (root_ > 0)
     run();

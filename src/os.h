@@ -195,6 +195,9 @@ int list_children(pid_t *children, size_t room) noexcept;
 // Sends a signal to all that descend from a child of this process, but not to
 // that child: their number, or an error.
 int signal_descendants(pid_t child, int signal) noexcept;
+// Whether the calling process has no other thread; true where that is not
+// known.
+bool has_one_thread() noexcept;
 // Whether this process is a child of that one; true where that is not known.
 bool is_child_of(pid_t pid, pid_t parent) noexcept;
 // Waits, with SIGCHLD blocked and handled by nothing, until a child may have

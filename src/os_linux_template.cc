@@ -120,16 +120,15 @@ int look_at_thread(Thread &out) noexcept {
   return 0;
 }
 
-// Where /proc is not mounted, that is not known: true.
-bool is_only_thread() noexcept {
+} // namespace
+
+bool has_one_thread() noexcept {
   struct stat info;
   int error =
       sys::retry_int("stat", [&] { return ::stat("/proc/self/task", &info); });
   constexpr nlink_t folders = 2; // "." and "..", beside one of each thread
   return error != 0 || info.st_nlink <= folders + 1;
 }
-
-} // namespace
 
 namespace {
 
@@ -146,7 +145,7 @@ template <typename Clone> int fork_by(Clone &&clone) noexcept {
   Thread thread;
   if (int error = look_at_thread(thread))
     return error;
-  if (!is_only_thread())
+  if (!has_one_thread())
     return -EBUSY;
   long child = clone();
   if (child != 0)

@@ -262,6 +262,8 @@ int signal_descendants(pid_t, int) noexcept { return -EOPNOTSUPP; }
 
 bool is_child_of(pid_t, pid_t) noexcept { return true; }
 
+bool has_one_thread() noexcept { return true; }
+
 // ppoll(2) is not everywhere: looks again and again.
 int wait_for_child(int socket, int milliseconds) noexcept {
   constexpr int interval = 20;
