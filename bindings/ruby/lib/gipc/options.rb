@@ -21,7 +21,7 @@ module Gipc
   # [map_fds:] a Hash: the child has a copy of each value (an IO or a number) under
   #   the number that is its key
   # [group:] :inherit, :new (a process group), :session, or :tree (a session, and all
-  #          that the child starts ends with it; programs only)
+  #          that the child starts ends with it; for programs and templates)
   # [terminal:] an IO or a number: the controlling terminal of a new session
   # [user:] [uid, gid, groups], numbers; usually needs the superuser
   # [uid:, gid:] a number: that one alone

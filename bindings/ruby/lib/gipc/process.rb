@@ -47,6 +47,8 @@ module Gipc
     def self.start(handles, options, &block)
       raise ArgumentError, "a block is needed, to call in the child" unless block
       raise ArgumentError, "option program: it is for exec_process" if options[:program]
+      # The root of a tree is forked once more, which Ruby would not know of.
+      raise ArgumentError, "option group: :tree is for exec_process and templates" if options[:group] == :tree
 
       native_options = Options.build(handles.map { |handle| [nil, handle] }, options)
       native = Options.naming(native_options, options) do
