@@ -12,9 +12,7 @@ TREE = (
 
 
 def tree_of_a_program(exec_process):
-    p = exec_process(
-        ["sh", "-c", TREE], stdout=PIPE, text=True, group="tree"
-    )
+    p = exec_process(["sh", "-c", TREE], stdout=PIPE, text=True, group="tree")
     return p, p.stdout
 
 
