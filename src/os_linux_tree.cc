@@ -206,7 +206,7 @@ int make_one(const char *path, Fd &lock) noexcept {
     return error;
   error = lock_cgroup(path, lock);
   char kill[path_room];
-  if (error == 0 && !is_at(lock.get(), path))
+  if (error == -EAGAIN || (error == 0 && !is_at(lock.get(), path)))
     error = -EEXIST; // taken for an abandoned one: another name
   if (error == 0)
     error = print(kill, sizeof kill, "%s/cgroup.kill", path);
