@@ -35,8 +35,9 @@ static int live(void *argument) {
   gipc_process *p = life->program ? execute(o, PROGRAM("child_tree"), NULL)
                                   : start(escape, INT(-1), o);
   pid_t pid = gipc_process_pid(p);
-  CHECK(write_all(life->pipe[1], "p", 1));
-  CHECK(write_all(life->pipe[1], &pid, sizeof pid));
+  char message[1 + sizeof pid] = "p"; /* at once: others write, too */
+  memcpy(message + 1, &pid, sizeof pid);
+  CHECK(write_all(life->pipe[1], message, sizeof message));
   return wait_for_signal(NULL, NULL);
 }
 

@@ -45,10 +45,10 @@ static void a_template_starts_trees(void **state) {
 }
 
 static void a_template_is_no_tree_itself(void **state) {
+  gipc_template_free(new_template(NULL)); /* or skips */
   gipc_options *o = new_options();
   gipc_template *t = NULL;
   const char *argv[] = {"true", NULL};
-  gipc_template_free(new_template(NULL)); /* or skips */
   CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
   CHECK_IS(gipc_template_new(o, &t), -EOPNOTSUPP);
   assert_string_equal(gipc_options_failed(o), "group");
