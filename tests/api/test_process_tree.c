@@ -21,8 +21,8 @@ static int stop_them(void *argument) {
     CHECK_IS(gipc_process_is_alive(it.p), 1);
     CHECK_OK(gipc_process_stop(it.p, 30));
     if (tested_way != GIPC_TREE_SESSION) {
-      CHECK_IS(info_of(it.p).left, 1);
-      CHECK_IS(info_of(it.p).killed, 1);
+      CHECK(info_of(it.p).left >= 1); /* or 2: what forked it may be there */
+      CHECK_IS(info_of(it.p).killed, info_of(it.p).left);
     }
     CHECK_IS(finish(&it), -SIGTERM);
 
@@ -227,7 +227,7 @@ static int reach_all(void *argument) {
   CHECK(read_all(it.alive, bytes, has_all ? 3 : 2));
   CHECK_OK(gipc_process_kill(it.p));
   if (has_all)
-    CHECK_IS(info_of(it.p).left, 2);
+    CHECK(info_of(it.p).left >= 2);
   CHECK_IS(finish(&it), -SIGKILL);
   return 0;
 }

@@ -28,6 +28,7 @@ struct life {
 static int live(void *argument) {
   struct life *life = argument;
   gipc_options *o = new_options();
+  CHECK_OK(setpgid(0, 0));
   CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
   CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_FD, life->pipe[1]));
   if (life->signal != 0)
@@ -64,9 +65,10 @@ static pid_t begin_life(struct life *life, pid_t *root) {
   return parent;
 }
 
+/* With all of its group, to which the tree does not belong. */
 static void end_life(pid_t parent) {
   int status;
-  CHECK_OK(kill(parent, SIGKILL));
+  CHECK_OK(kill(-parent, SIGKILL));
   CHECK_IS(waitpid(parent, &status, 0), parent);
 }
 
@@ -172,6 +174,7 @@ static int abandon(void *argument) {
   if (!only_way(GIPC_TREE_CGROUP))
     return 77;
   adopt_what_is_left();
+  struct tree other = start_tree(true, -1, NULL);
   pid_t root, parent = begin_life(&life, &root);
   /* The parent must not see the end of the guard. */
   CHECK_OK(kill(parent, SIGSTOP));
@@ -186,6 +189,11 @@ static int abandon(void *argument) {
   CHECK_IS(count_cgroups(parent), 0);
   CHECK_IS((long)read(life.pipe[0], &root, 1), 0);
   close(life.pipe[0]);
+  /* One that has its guard is left alone. */
+  CHECK_IS(gipc_process_is_alive(other.p), 1);
+  CHECK_OK(gipc_process_kill(other.p));
+  tree_is_gone(&other);
+  CHECK_IS(end_of(other.p), -SIGKILL);
   end_children();
   return 0;
 }

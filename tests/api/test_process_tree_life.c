@@ -3,6 +3,7 @@
 #include "support_tree.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 
 /* ---- Templates ---------------------------------------------------------- */
 
@@ -221,6 +222,31 @@ static int start_another(struct ev_loop *fresh, void *argument) {
   return wait_for_signal(fresh, NULL);
 }
 
+static void *wait_in_thread(void *argument) {
+  for (;;)
+    pause();
+}
+
+static void a_child_with_threads_is_no_tree(void **state) {
+  gipc_options *o = new_options();
+  gipc_fork_context *f = NULL;
+  gipc_process *p = NULL;
+  if (portable())
+    skip_because("it does not look for threads");
+  CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
+  CHECK_OK(gipc_fork_prepare(o, &f));
+  pid_t pid = fork();
+  if (pid == 0) {
+    pthread_t thread;
+    CHECK_OK(pthread_create(&thread, NULL, wait_in_thread, NULL));
+    gipc_exit(gipc_fork_child(f) == -EBUSY ? 0 : 1);
+  }
+  CHECK_IS(gipc_fork_parent(f, pid, &p), -EBUSY);
+  CHECK(p == NULL);
+  assert_string_equal(gipc_options_failed(o), "group");
+  gipc_options_free(o);
+}
+
 static int nest(void *argument) {
   char bytes[2];
   gipc_options *o = tree_options();
@@ -249,6 +275,7 @@ int main(void) {
       TEST(another_reaper_does_not_lose_the_status_of_a_tree),
       TEST(a_freed_tree_continues_to_run),
       TEST(a_tree_has_the_handles_that_it_was_passed),
+      TEST(a_child_with_threads_is_no_tree),
       TEST(a_tree_in_a_tree_ends_with_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
