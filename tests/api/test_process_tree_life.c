@@ -223,8 +223,8 @@ static int start_another(struct ev_loop *fresh, void *argument) {
 }
 
 static void *wait_in_thread(void *argument) {
-  for (;;)
-    pause();
+  pause();
+  return NULL;
 }
 
 static void a_child_with_threads_is_no_tree(void **state) {
