@@ -26,6 +26,14 @@ static void expect_whole(struct tree *it, int way) {
   gipc_process_free(it->p);
 }
 
+static void expect_in_cgroup(pid_t root, bool expected) {
+  char path[64], text[4096], own[4096];
+  snprintf(path, sizeof path, "/proc/%d/cgroup", (int)root);
+  read_file(path, text, sizeof text);
+  read_file("/proc/self/cgroup", own, sizeof own);
+  CHECK_IS(strcmp(text, own) != 0, expected);
+}
+
 static int live_without(void *argument) {
   const struct lack *lack = argument;
   int way = best == GIPC_TREE_CGROUP      ? lack->way
@@ -40,6 +48,7 @@ static int live_without(void *argument) {
   int fds = count_fds();
   for (int program = 0; program < 2; program++) {
     struct tree it = start_tree(program, -1, NULL);
+    expect_in_cgroup(gipc_process_pid(it.p), way == GIPC_TREE_CGROUP);
     CHECK_OK(gipc_process_stop(it.p, 30));
     expect_whole(&it, way);
     it = start_tree(program, -1, NULL);
