@@ -386,10 +386,15 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_set_program(gipc_options *o,
 
 typedef enum gipc_group {
   GIPC_GROUP_INHERIT = 0,
-  GIPC_GROUP_NEW = 1,    /* its own process group */
-  GIPC_GROUP_SESSION = 2 /* its own session, without a terminal */
+  GIPC_GROUP_NEW = 1,     /* its own process group */
+  GIPC_GROUP_SESSION = 2, /* its own session, without a terminal */
+  GIPC_GROUP_TREE = 3     /* the same, and the child ends with its tree */
 } gipc_group;
-/* The child's process group; group is a gipc_group. */
+/* The child's process group; group is a gipc_group.  With GIPC_GROUP_TREE the
+ * end of the child, whatever ends it, ends all that it has started, too, as far
+ * as the system can tell: gipc_tree.  A process of this library is the child's
+ * parent, and ends with the last of them.  -EBUSY of the start: a function
+ * child has several threads already. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_group(gipc_options *o, int group);
 /* The child leads a new session, whose controlling terminal is fd. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_terminal(gipc_options *o, int fd);
@@ -522,6 +527,14 @@ typedef enum gipc_ended {
   GIPC_ENDED_UNSENT = 6        /* returned or exited, messages not written */
 } gipc_ended;
 
+/* What ends with a child of GIPC_GROUP_TREE. */
+typedef enum gipc_tree {
+  GIPC_TREE_NONE = 0,      /* the child alone */
+  GIPC_TREE_CGROUP = 1,    /* all, at once: they are in a cgroup of their own */
+  GIPC_TREE_SUBREAPER = 2, /* all that this process may kill */
+  GIPC_TREE_SESSION = 3    /* its process group: there is no better way here */
+} gipc_tree;
+
 typedef struct gipc_exit_info {
   size_t size;   /* set by the caller: sizeof(gipc_exit_info) */
   int code;      /* exit code, or -1 */
@@ -532,6 +545,10 @@ typedef struct gipc_exit_info {
   double user;   /* processor seconds, or -1 where not known */
   double system; /* processor seconds, or -1 where not known */
   long max_rss;  /* KiB, or -1 where not known */
+  int tree;      /* a gipc_tree */
+  int left;      /* processes of the tree that were left when the child ended,
+                    or -1 where not known */
+  int killed;    /* those of them that were killed */
 } gipc_exit_info;
 /* Stores how the child ended.  -EAGAIN: it runs. */
 GIPC_API GIPC_MUST_CHECK int gipc_process_info(gipc_process *p,

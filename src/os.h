@@ -163,6 +163,52 @@ int set_no_new_privileges() noexcept;
 int signal_on_hangup(int fd, int signal) noexcept;
 void stop_signal_on_hangup(int fd) noexcept;
 
+// ---- Trees -----------------------------------------------------------------
+// A process and all that it starts, for the guard that is its parent, and for
+// the parent of the guard.
+
+// Makes a cgroup of version 2 below that of this process, which no process is
+// in yet.  lock says to others, while it is open here or in the guard, that the
+// cgroup is in use; what nobody uses any more is removed on the way.  An error
+// where there are no such cgroups, or none may be made or killed.
+int make_cgroup(char *path, size_t room, Fd &lock) noexcept;
+// In the guard: a lock of its own, which also is the folder of the cgroup.
+int lock_cgroup(const char *path, Fd &lock) noexcept;
+// Forks as fork(2) does, with the child in the cgroup from its birth.  Without
+// handlers of pthread_atfork(3), and for a process with one thread.  An error
+// where that cannot be done.
+int fork_into_cgroup(int folder) noexcept;
+// Moves the calling process, which has one thread, into it.
+int enter_cgroup(const char *path) noexcept;
+// Kills all in it, and in those below it.  The number of processes that were in
+// it, at most.
+int kill_cgroup(const char *path) noexcept;
+// -EBUSY: a process is in it.
+int remove_cgroup(const char *path) noexcept;
+
+// The calling process becomes the parent of what its descendants leave behind,
+// and can list_children().  An error where it cannot.
+int become_subreaper() noexcept;
+// The children of the calling process, which has one thread; also those that
+// have ended.  Their number, the newest last, and without the oldest where
+// there is no room; or an error.  It may miss some while others end.
+int list_children(pid_t *children, size_t room) noexcept;
+// Sends a signal to all that descend from a child of this process, but not to
+// that child: their number, or an error.
+int signal_descendants(pid_t child, int signal) noexcept;
+// Whether the calling process has no other thread; true where that is not
+// known.
+bool has_one_thread() noexcept;
+// Whether this process is a child of that one; true where that is not known.
+bool is_child_of(pid_t pid, pid_t parent) noexcept;
+// Waits, with SIGCHLD blocked and handled by nothing, until a child may have
+// ended (0), or the peer of the socket has closed it (1); -1: no socket.
+int wait_for_child(int socket, int milliseconds) noexcept;
+// The calling process is killed when its parent, this one, ends.
+void die_with_parent(pid_t parent) noexcept;
+// In a child that forks, which close_range() is to leave this open in.
+void keep_open(int fd) noexcept;
+
 // ---- Templates -------------------------------------------------------------
 // A process that forks children for its parent.  -EOPNOTSUPP where that cannot
 // be done.

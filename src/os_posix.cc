@@ -9,6 +9,7 @@
 
 #include "sys.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -237,6 +238,41 @@ int choose_hangup_signal(int, int signal) noexcept {
 }
 
 #endif
+
+// ---- Trees ------------------------------------------------------------------
+
+// A tree is a session here.
+int make_cgroup(char *, size_t, Fd &) noexcept { return -EOPNOTSUPP; }
+
+int lock_cgroup(const char *, Fd &) noexcept { return -EOPNOTSUPP; }
+
+int fork_into_cgroup(int) noexcept { return -EOPNOTSUPP; }
+
+int enter_cgroup(const char *) noexcept { return -EOPNOTSUPP; }
+
+int kill_cgroup(const char *) noexcept { return -EOPNOTSUPP; }
+
+int remove_cgroup(const char *) noexcept { return -EOPNOTSUPP; }
+
+int become_subreaper() noexcept { return -EOPNOTSUPP; }
+
+int list_children(pid_t *, size_t) noexcept { return -EOPNOTSUPP; }
+
+int signal_descendants(pid_t, int) noexcept { return -EOPNOTSUPP; }
+
+bool is_child_of(pid_t, pid_t) noexcept { return true; }
+
+bool has_one_thread() noexcept { return true; }
+
+// ppoll(2) is not everywhere: looks again and again.
+int wait_for_child(int socket, int milliseconds) noexcept {
+  constexpr int interval = 20;
+  pollfd peer{socket, 0, 0};
+  int left = milliseconds < 0 ? interval : std::min(milliseconds, interval);
+  return sys::poll(&peer, 1, left) > 0 ? 1 : 0;
+}
+
+void die_with_parent(pid_t) noexcept {}
 
 // ---- Templates --------------------------------------------------------------
 

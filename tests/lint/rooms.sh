@@ -17,8 +17,10 @@ push
 inherit notify
 options
 setup
+guard
 program
 status
+tree
 process detached
 wait fork exec
 launch

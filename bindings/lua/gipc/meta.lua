@@ -30,7 +30,7 @@
 ---@field clear_env? boolean
 ---@field cwd? string
 ---@field stderr? gipc.Stream
----@field group? "inherit"|"new"|"session"
+---@field group? "inherit"|"new"|"session"|"tree"
 ---@field keep_fds? (integer|file*)[]|"all"
 ---@field map_fds? table<integer, integer|file*> by the number in the child
 ---@field program? string the file that is run instead of argv[1]
@@ -78,6 +78,9 @@
 ---@field user? number seconds
 ---@field system? number seconds
 ---@field max_rss? integer KiB
+---@field tree? "cgroup"|"subreaper"|"session" of a child with group = "tree"
+---@field left? integer processes that it left when it ended
+---@field killed? integer those of them that were killed
 
 ---@class gipc.Loop
 ---@field wait fun(fd: integer, direction: "r"|"w", timeout: number?): boolean

@@ -22,6 +22,7 @@ ENDED_RETURN: Final[int]
 GROUP_INHERIT: Final[int]
 GROUP_NEW: Final[int]
 GROUP_SESSION: Final[int]
+GROUP_TREE: Final[int]
 STDIO_FD: Final[int]
 STDIO_NULL: Final[int]
 STDIO_PIPE: Final[int]
@@ -61,6 +62,9 @@ class ExitInfo:
     user: float
     system: float
     max_rss: int
+    tree: int
+    left: int
+    killed: int
 
 # ---- What a call holds while it waits: lock.i --------------------------------
 
