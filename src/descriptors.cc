@@ -92,6 +92,7 @@ void DescriptorQueue::push(std::unique_ptr<Descriptors> last,
     last_->next_ = std::move(last);
   last_ = pushed;
   ++size_;
+  count_ += pushed->count();
 }
 
 std::unique_ptr<Descriptors> DescriptorQueue::pop() noexcept {
@@ -99,6 +100,7 @@ std::unique_ptr<Descriptors> DescriptorQueue::pop() noexcept {
   first_ = std::move(first->next_);
   distance_ -= first->distance_;
   --size_;
+  count_ -= first->count();
   return first;
 }
 
@@ -110,6 +112,7 @@ void DescriptorQueue::drop_last() noexcept {
     link = &before->next_;
   }
   distance_ -= (*link)->distance_;
+  count_ -= (*link)->count();
   link->reset();
   last_ = before;
   --size_;

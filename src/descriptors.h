@@ -59,7 +59,9 @@ public:
   ~DescriptorQueue() { clear(); }
 
   bool empty() const noexcept { return first_ == nullptr; }
+  // Number of messages, and of their descriptors.
   size_t size() const noexcept { return size_; }
+  size_t count() const noexcept { return count_; }
   // distance: of messages to be written, the number of bytes before this one.
   void push(std::unique_ptr<Descriptors> last, size_t distance = 0) noexcept;
   std::unique_ptr<Descriptors> pop() noexcept;
@@ -85,7 +87,7 @@ public:
 private:
   std::unique_ptr<Descriptors> first_;
   Descriptors *last_ = nullptr;
-  size_t size_ = 0;
+  size_t size_ = 0, count_ = 0;
   size_t distance_ = 0; // sum of all
 };
 

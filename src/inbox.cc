@@ -56,11 +56,11 @@ int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
     header = GIPC_ETOOBIG;
   // Without a valid header the following bytes cannot be interpreted.
   if (header < 0)
-    fail(header);
+    fail_with(header);
   return header;
 }
 
-void Inbox::fail(int why) noexcept {
+void Inbox::fail_with(int why) noexcept {
   broken_ = why;
   begin_ = end_ = 0;
   end_descriptors();

@@ -60,7 +60,7 @@ public:
   // were not returned.
   size_t count_with_descriptors() const noexcept;
   // Every later call of next() returns this error.
-  void fail(int why) noexcept;
+  void fail_with(int why) noexcept;
   // Stores the size of the next message once its header is received.  Errors as
   // for next().
   int next_size(size_t limit, size_t &size) noexcept;

@@ -7,13 +7,6 @@
 
 namespace gipc {
 
-namespace {
-
-// Number of messages whose descriptors are received ahead.
-constexpr size_t most_waiting = 64;
-
-} // namespace
-
 // ---- State ------------------------------------------------------------------
 
 int Receiver::state_error() const noexcept {
@@ -160,7 +153,7 @@ void Receiver::look_for_ring() noexcept {
 size_t Receiver::wanted_ahead(bool view_in_use) noexcept {
   // So that a peer does not fill the table of descriptors.
   bool may = ahead_limit_ > 0 && is_open() && !view_in_use && end_ == 0 &&
-             inbox_.borrowed() == nullptr && waiting_.size() < most_waiting;
+             inbox_.borrowed() == nullptr && waiting_.count() < os::most_sent;
   return may ? inbox_.wanted(limit_, ahead_limit_) : 0;
 }
 
@@ -242,9 +235,9 @@ int Receiver::next_with(int result, View &out) noexcept {
 // A message with descriptors is returned.
 int Receiver::begin_taking() noexcept {
   size_t count = inbox_.descriptors();
-  // Those of a message behind the mark of a ring, where an offer may be, too.
-  std::unique_ptr<Descriptors> came =
-      waiting_.empty() ? channel_.take_descriptors() : waiting_.pop();
+  std::unique_ptr<Descriptors> came;
+  if (!waiting_.empty())
+    came = waiting_.pop();
   if (came != nullptr && (came->count() == count ||
                           (came->lost() && came->count() < count))) {
     current_ = std::move(came);
@@ -252,7 +245,7 @@ int Receiver::begin_taking() noexcept {
   }
   // One whose descriptors no memory was found for is not returned.
   end_ = end_ == -ENOMEM && came == nullptr ? end_ : GIPC_EPROTOCOL;
-  inbox_.fail(end_);
+  inbox_.fail_with(end_);
   waiting_.clear();
   return end_;
 }
