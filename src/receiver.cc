@@ -179,16 +179,25 @@ int Receiver::read_ahead(bool view_in_use) noexcept {
 
 // An invalid frame, and a message over the limit, are permanent errors.
 int Receiver::note_broken(int result) noexcept {
-  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
+  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG) {
     end_ = result;
+    waiting_.clear();
+  }
   return result;
+}
+
+// No whole message is buffered, and result is that of a read.
+int Receiver::note_end(ssize_t result) noexcept {
+  if (end_ != 0)
+    waiting_.clear();
+  return static_cast<int>(result);
 }
 
 int Receiver::no_message(int result, View &out) noexcept {
   if (result > 0)
     result = next_with(result, out);
   (void)note_broken(result);
-  return result == -EAGAIN && end_ != 0 ? end_ : result;
+  return result == -EAGAIN && end_ != 0 ? note_end(end_) : result;
 }
 
 // Called when no whole message is buffered: reads, unless result is permanent.
@@ -202,7 +211,7 @@ int Receiver::next_slow(int result, View &out) noexcept {
       return -EAGAIN;
     ssize_t got = receive();
     if (got < 0)
-      return static_cast<int>(got);
+      return note_end(got);
     moved += static_cast<size_t>(got);
     result = inbox_.next(limit_, out);
   }
@@ -246,8 +255,7 @@ int Receiver::begin_taking() noexcept {
   // One whose descriptors no memory was found for is not returned.
   end_ = end_ == -ENOMEM && came == nullptr ? end_ : GIPC_EPROTOCOL;
   inbox_.fail_with(end_);
-  waiting_.clear();
-  return end_;
+  return note_end(end_);
 }
 
 void Receiver::end_taking() noexcept {
@@ -298,7 +306,7 @@ int Receiver::next_into(void *buffer, size_t capacity, size_t &size) noexcept {
       return result;
     ssize_t got = receive();
     if (got < 0)
-      return static_cast<int>(got);
+      return note_end(got);
     moved += static_cast<size_t>(got);
   }
 }
@@ -310,12 +318,10 @@ int Receiver::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
     if (int error = gate())
       return error;
   int result = next_into(buffer, capacity, size);
-  if (result == GIPC_EPROTOCOL)
-    end_ = result;
   // Exceeding the message limit is a permanent error; exceeding the capacity of
   // the caller's buffer is not.
-  if (result == GIPC_ETOOBIG && inbox_.next_size(limit_, capacity) < 0)
-    end_ = result;
+  if (result != GIPC_ETOOBIG || inbox_.next_size(limit_, capacity) < 0)
+    (void)note_broken(result);
   if (result < 0 && result != -EAGAIN && inbox_.end_borrow() != 0) {
     inbox_.forget_borrowed();
     end_ = -ENOMEM;

@@ -131,6 +131,7 @@ private:
   ssize_t received(ssize_t size) noexcept;
   void look_for_ring() noexcept;
   int note_broken(int result) noexcept;
+  int note_end(ssize_t result) noexcept;
   int no_message(int result, View &out) noexcept;
   int next_with(int result, View &out) noexcept;
   int begin_taking() noexcept;
