@@ -177,7 +177,9 @@ int Handle::set_transport(int transport) noexcept {
   int error = 0;
   if (receiver_.is_open())
     error = receiver_.channel().set_transport(transport);
-  if (receiver_.is_open() && transport == GIPC_TRANSPORT_RING && error == 0)
+  // A peer that this library did not make waits for it.
+  if (receiver_.is_open() && transport == GIPC_TRANSPORT_RING && error == 0 &&
+      pair_ == 0)
     receiver_.channel().announce_now();
   if (error == 0 && sender_.is_open())
     error = sender_.channel().set_transport(transport);
