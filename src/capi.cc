@@ -231,11 +231,9 @@ static bool is_fd_list(const int *fds, size_t count) {
 
 int gipc_try_put_with(gipc_handle *h, const void *data, size_t size,
                       const int *fds, size_t count) {
-  return h == nullptr || !is_fd_list(fds, count)
-             ? -EINVAL
-             : guard([&] {
-                 return unwrap(h)->try_put_with(data, size, fds, count);
-               });
+  return h == nullptr || !is_fd_list(fds, count) ? -EINVAL : guard([&] {
+    return unwrap(h)->try_put_with(data, size, fds, count);
+  });
 }
 
 int gipc_take_fds(gipc_handle *h, int *fds, size_t room) {
@@ -269,8 +267,8 @@ int gipc_put(gipc_handle *h, const void *data, size_t size, double timeout) {
   return guard([&] { return unwrap(h)->put(data, size, deadline); });
 }
 
-int gipc_put_with(gipc_handle *h, const void *data, size_t size,
-                  const int *fds, size_t count, double timeout) {
+int gipc_put_with(gipc_handle *h, const void *data, size_t size, const int *fds,
+                  size_t count, double timeout) {
   Deadline deadline;
   if (h == nullptr || !is_fd_list(fds, count) ||
       Deadline::create(timeout, deadline) != 0)

@@ -89,7 +89,8 @@ public:
   // Of the reader, after each read: descriptors came with bytes since.  They
   // are those of a message, or an offer.
   bool has_descriptors() const noexcept {
-    return came_ != nullptr || starved_ || (in_ != nullptr && in_->has_descriptors());
+    return came_ != nullptr || starved_ ||
+           (in_ != nullptr && in_->has_descriptors());
   }
   // nullptr: there was no memory for them.
   std::unique_ptr<Descriptors> take_descriptors() noexcept;
@@ -240,7 +241,7 @@ private:
   std::unique_ptr<Incoming> in_;
   std::unique_ptr<Outgoing> out_;
   std::unique_ptr<Descriptors> came_; // with the last bytes
-  bool starved_ = false; // true if there was no memory for them
+  bool starved_ = false;              // true if there was no memory for them
   int wanted_;
   bool announced_ = false; // true after the reader has tried
   bool at_message_ = true;

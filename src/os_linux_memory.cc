@@ -111,7 +111,8 @@ namespace {
 
 // In the abstract namespace, which is no file.  The number of the socket makes
 // the name unique.
-constexpr char knows_rings[] = "\0gipc reader ", knows_no_rings[] = "\0gipc socket ";
+constexpr char knows_rings[] = "\0gipc reader ",
+               knows_no_rings[] = "\0gipc socket ";
 constexpr size_t announced_size = sizeof knows_rings - 1;
 static_assert(sizeof knows_no_rings == sizeof knows_rings, "one size for both");
 

@@ -85,8 +85,7 @@ public:
 
   // Queues a message without a copy: the caller's memory is borrowed until the
   // message is written, or withdrawn.
-  void borrow(const void *data, size_t size,
-              uint32_t descriptors = 0) noexcept;
+  void borrow(const void *data, size_t size, uint32_t descriptors = 0) noexcept;
   bool borrowing() const noexcept { return payload_ != nullptr; }
   // Returns the memory to the caller.  0: no byte of the message was written,
   // and it is removed.  1: the remaining bytes were copied to the queue.

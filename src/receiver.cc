@@ -247,8 +247,8 @@ int Receiver::begin_taking() noexcept {
   std::unique_ptr<Descriptors> came;
   if (!waiting_.empty())
     came = waiting_.pop();
-  if (came != nullptr && (came->count() == count ||
-                          (came->lost() && came->count() < count))) {
+  if (came != nullptr &&
+      (came->count() == count || (came->lost() && came->count() < count))) {
     current_ = std::move(came);
     return 0;
   }

@@ -7,8 +7,8 @@
 #include "gipc.h"
 #include "inbox.h"
 
-#include <atomic>
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <memory>
 

@@ -13,7 +13,8 @@ static gipc_options *passing(const char *name, gipc_handle *h) {
   return o;
 }
 
-/* ---- Function children ---------------------------------------------------- */
+/* ---- Function children ----------------------------------------------------
+ */
 
 static int echo(struct ev_loop *fresh, void *argument) {
   gipc_handle *h = argument;
@@ -22,8 +23,7 @@ static int echo(struct ev_loop *fresh, void *argument) {
   int fds[GIPC_MOST_FDS], result;
   while ((result = gipc_get(h, 60, &data, &size)) == 0) {
     int count = gipc_take_fds(h, fds, GIPC_MOST_FDS);
-    if (count < 0 ||
-        gipc_put_with(h, data, size, fds, (size_t)count, 60) != 0)
+    if (count < 0 || gipc_put_with(h, data, size, fds, (size_t)count, 60) != 0)
       return 1;
     while (count > 0)
       close(fds[--count]);
@@ -136,7 +136,8 @@ static void a_sender_that_is_killed_in_a_message_leaves_none(void **state) {
   close(watched);
 }
 
-/* ---- Program children ----------------------------------------------------- */
+/* ---- Program children -----------------------------------------------------
+ */
 
 static void a_program_gets_and_puts_them(void **state) {
   gipc_handle *to[2], *from[2];
@@ -176,8 +177,8 @@ static void a_program_that_inherits_no_handle_gets_none(void **state) {
     CHECK_OK(gipc_set_transport(w, GIPC_TRANSPORT_AUTO));
     gipc_options *o = as_stdin ? new_options() : passing("h", r);
     if (as_stdin)
-      CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_FD,
-                                      gipc_fd(r, GIPC_READ)));
+      CHECK_OK(
+          gipc_options_set_stdio(o, 0, GIPC_STDIO_FD, gipc_fd(r, GIPC_READ)));
     gipc_process *p = execute(o, PROGRAM("child_stubborn"), NULL);
     CHECK_IS(gipc_put_with(w, "a", 1, &fd, 1, 0), -EOPNOTSUPP);
     CHECK_IS(gipc_try_put_with(w, "a", 1, &fd, 1), -EOPNOTSUPP);
@@ -188,7 +189,8 @@ static void a_program_that_inherits_no_handle_gets_none(void **state) {
   }
 }
 
-/* ---- A listener, whose children get the accepted sockets ------------------ */
+/* ---- A listener, whose children get the accepted sockets ------------------
+ */
 
 enum { workers = 3 };
 

@@ -29,7 +29,8 @@ static void expect_get(gipc_handle *r, int expected) {
 
 #define BYTES(text) text, sizeof(text) - 1
 
-/* ---- What does not fit ---------------------------------------------------- */
+/* ---- What does not fit ----------------------------------------------------
+ */
 
 static void a_wrong_number_is_a_protocol_error(void **state) { /* H88, H89 */
   static const struct {

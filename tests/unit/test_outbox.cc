@@ -154,7 +154,8 @@ void every_change_but_a_quick_put_closes_the_quick_put(void **) {
       {"borrow", [](Outbox &o, const auto &m) { o.borrow(m.data(), 9); }},
       {"sent a part", [](Outbox &o, const auto &) { o.sent(2); }},
       {"sent all", [](Outbox &o, const auto &) { o.sent(o.bytes()); }},
-      {"remove_last", [](Outbox &o, const auto &) { o.remove_last(frame::short_header + 3); }},
+      {"remove_last",
+       [](Outbox &o, const auto &) { o.remove_last(frame::short_header + 3); }},
       {"clear", [](Outbox &o, const auto &) { o.clear(); }},
       {"close_quick", [](Outbox &o, const auto &) { o.close_quick(); }},
   };
