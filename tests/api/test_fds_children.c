@@ -136,6 +136,38 @@ static void a_sender_that_is_killed_in_a_message_leaves_none(void **state) {
   close(watched);
 }
 
+static int leave_queued(struct ev_loop *fresh, void *argument) {
+  static char block[4096];
+  gipc_handle *w = argument;
+  CHECK_OK(gipc_set_marks(w, 1, 64 << 20));
+  while (gipc_flush_step(w) == 0)
+    CHECK_OK(gipc_try_put(w, block, sizeof block));
+  for (uint32_t i = 0; i < 5; i++)
+    CHECK_OK(try_put_fds(w, i, small, i % 3));
+  return 0;
+}
+
+static void a_child_writes_its_queue_at_its_end(void **state) {
+  gipc_handle *r, *w;
+  const void *data;
+  size_t size;
+  uint32_t got = 0;
+  need_descriptors();
+  CHECK_OK(gipc_pipe(&r, &w));
+  gipc_options *o = passing("w", w);
+  gipc_process *p = start(leave_queued, w, o);
+  while (gipc_get(r, 60, &data, &size) == 0)
+    if (size == small) {
+      expect_fds(r, data, size, got, small, got % 3);
+      got++;
+    }
+  CHECK_IS(got, 5);
+  CHECK_IS(end_of(p), 0);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+  gipc_options_free(o);
+}
+
 /* ---- Program children -----------------------------------------------------
  */
 
@@ -259,6 +291,7 @@ int main(void) {
       TEST(a_handle_that_has_some_is_not_passed),
       TEST(a_child_has_none_that_was_not_taken),
       TEST(a_sender_that_is_killed_in_a_message_leaves_none),
+      TEST(a_child_writes_its_queue_at_its_end),
       TEST(a_program_gets_and_puts_them),
       TEST(a_program_that_inherits_no_handle_gets_none),
       TEST(children_get_the_sockets_of_a_listener),

@@ -119,6 +119,65 @@ static void other_control_data_does_no_harm(void **state) {
   gipc_handle_free(r);
 }
 
+static int get_without_stdin(void *unused) {
+  gipc_handle *r, *w;
+  CHECK_OK(gipc_pipe(&r, &w));
+  CHECK_OK(put_fds(w, 1, small, 2, 20));
+  close(0);
+  close(1);
+  get_fds(r, 1, small, 2);
+  return 0;
+}
+
+static void none_becomes_a_standard_stream(void **state) { /* H10 */
+  need_descriptors();
+  in_own_fork(get_without_stdin, NULL);
+}
+
+/* A header of which some bytes are missing. */
+static void the_read_limit_holds_within_a_header(void **state) { /* H79 */
+  static char more[10000];
+  size_t bytes;
+  int peer, fd = 0;
+  gipc_handle *r = reader(&peer);
+  need_descriptors();
+  CHECK_OK(gipc_set_read_limit(r, 1));
+  send_raw(peer, BYTES("\x80\0\0\1\xff\xff\xff\xff\0\0\0\0\0\0"), &fd, 1);
+  while (gipc_read_ahead(r) == 0)
+    ;
+  CHECK_OK(gipc_pending(r, GIPC_READ, &bytes));
+  CHECK_IS(bytes, 14);
+  send_raw(peer, BYTES("\0\1a"), NULL, 0);
+  send_raw(peer, more, sizeof more, NULL, 0);
+  while (gipc_read_ahead(r) == 0)
+    ;
+  CHECK_OK(gipc_pending(r, GIPC_READ, &bytes));
+  CHECK_IS(bytes, 17);
+  gipc_handle_free(r);
+  close(peer);
+}
+
+/* A peer that sends them and gets nothing does not fill the table. */
+static void few_are_received_ahead(void **state) { /* H79 */
+  gipc_handle *r, *w;
+  int before;
+  need_descriptors();
+  CHECK_OK(gipc_pipe(&r, &w));
+  for (uint32_t i = 0; i < 40; i++)
+    CHECK_OK(put_fds(w, i, small, 20, 20));
+  before = count_fds();
+  while (gipc_read_ahead(r) == 0)
+    ;
+  CHECK_IS(gipc_read_ahead(r), -ENOBUFS);
+  CHECK(count_fds() - before >= 20);
+  CHECK(count_fds() - before <= GIPC_MOST_FDS + 20);
+  for (uint32_t i = 0; i < 40; i++)
+    get_fds(r, i, small, 20);
+  CHECK_IS(count_fds(), before);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
 /* Not of an AF_UNIX socket. */
 static void no_descriptor_comes_through_a_pipe(void **state) {
   gipc_handle *r;
@@ -227,6 +286,9 @@ int main(void) {
       TEST(a_wrong_number_is_a_protocol_error),
       TEST(a_message_cut_anywhere_keeps_its_descriptors),
       TEST(other_control_data_does_no_harm),
+      TEST(none_becomes_a_standard_stream),
+      TEST(the_read_limit_holds_within_a_header),
+      TEST(few_are_received_ahead),
       TEST(no_descriptor_comes_through_a_pipe),
       TEST(a_reader_without_room_is_told),
       TEST(a_writer_without_room_queues_nothing),

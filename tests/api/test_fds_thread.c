@@ -10,7 +10,8 @@ static size_t count_of(uint32_t number) { return number % 3 == 0 ? 1 : 0; }
 
 static void *put_all(void *argument) {
   for (uint32_t i = 0; i < all; i++)
-    CHECK_OK(put_fds(argument, i, small + i % 1000, count_of(i), 60));
+    CHECK_OK(put_fds(argument, i, small + i % 1000, count_of(i),
+                     i % 2 == 0 ? 60 : -1));
   return NULL;
 }
 static void *get_all(void *argument) {
@@ -38,6 +39,45 @@ static void threads_exchange_them(void **state) {
     gipc_handle_free(r[i]);
     gipc_handle_free(w[i]);
   }
+}
+
+enum { size_of_view = 3000 };
+
+static void *get_to_the_view(void *argument) {
+  gipc_handle *h = argument;
+  const void *data;
+  size_t size;
+  int fds[2];
+  do
+    CHECK_OK(gipc_get(h, 60, &data, &size));
+  while (size != size_of_view);
+  CHECK(filled(data, size, 3));
+  CHECK_IS(gipc_take_fds(h, fds, 2), 2);
+  close(fds[0]);
+  close(fds[1]);
+  return NULL;
+}
+
+/* The put waits, and receives meanwhile into the memory of the message. */
+static void a_view_is_put_with_them(void **state) {
+  static char text[size_of_view], block[4096];
+  gipc_handle *a, *b;
+  pthread_t thread;
+  const void *data;
+  size_t size;
+  int fds[2] = {0, 0};
+  need_descriptors();
+  CHECK_OK(gipc_pipe_duplex(&a, &b));
+  fill(text, sizeof text, 3);
+  CHECK_OK(gipc_put(b, text, sizeof text, 20));
+  CHECK_OK(gipc_get(a, 20, &data, &size));
+  while (gipc_flush_step(a) == 0)
+    CHECK_OK(gipc_try_put(a, block, sizeof block));
+  CHECK_OK(pthread_create(&thread, NULL, get_to_the_view, b));
+  CHECK_OK(gipc_put_with(a, data, size, fds, 2, -1));
+  pthread_join(thread, NULL);
+  gipc_handle_free(a);
+  gipc_handle_free(b);
 }
 
 static void *put_until_cancelled(void *argument) {
@@ -79,6 +119,7 @@ static void a_cancelled_thread_leaves_the_stream_whole(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(threads_exchange_them),
+      TEST(a_view_is_put_with_them),
       TEST(a_cancelled_thread_leaves_the_stream_whole),
   };
   return cmocka_run_group_tests_name("fds thread", tests, NULL, NULL);
