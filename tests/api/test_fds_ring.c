@@ -67,8 +67,6 @@ static void they_come_in_order_among_10000_on_the_ring(void **state) {
         break;
   }
   CHECK(plan.in_ring > all / 10);
-  CHECK_OK(gipc_set_transport(r, GIPC_TRANSPORT_PLAIN));
-  CHECK_OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
   CHECK(count_fds() <= before);
   gipc_handle_free(r);
   gipc_handle_free(w);
