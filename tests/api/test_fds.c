@@ -221,8 +221,8 @@ static void a_message_in_part_written_keeps_its_descriptors(void **state) {
 }
 
 static void the_end_of_the_reader_closes_the_queue(void **state) { /* H77 */
-  int fd, watched = make_watched(&fd);
   need_descriptors();
+  int fd, watched = make_watched(&fd);
   fill_up();
   OK(gipc_try_put_with(w, "a", 1, &fd, 1));
   close(fd);
@@ -267,8 +267,8 @@ static void those_not_taken_are_closed_with_the_next_get(void **state) {
 }
 
 static void those_of_messages_not_got_are_closed_with_the_handle(void **state) {
-  int fd, watched = make_watched(&fd);
   need_descriptors();
+  int fd, watched = make_watched(&fd);
   for (int i = 0; i < 5; i++)
     OK(gipc_put_with(w, "a", 1, &fd, 1, 20));
   close(fd);

@@ -112,12 +112,12 @@ static int put_large(struct ev_loop *fresh, void *argument) {
 }
 
 static void a_sender_that_is_killed_in_a_message_leaves_none(void **state) {
+  need_descriptors();
   struct dying dying;
   gipc_handle *r;
   size_t size;
   const void *data;
   int watched = make_watched(&dying.fd);
-  need_descriptors();
   CHECK_OK(gipc_pipe(&r, &dying.w));
   CHECK_OK(put_fds(dying.w, 1, small, 1, 20));
   gipc_options *o = passing("w", dying.w);

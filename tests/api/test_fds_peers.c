@@ -99,9 +99,9 @@ static void a_message_cut_anywhere_keeps_its_descriptors(void **state) {
 }
 
 static void other_control_data_does_no_harm(void **state) {
+  need_descriptors();
   int peer, on = 1, fd = make_fd(3), got;
   gipc_handle *r = reader(&peer);
-  need_descriptors();
   CHECK_OK(setsockopt(gipc_fd(r, GIPC_READ), SOL_SOCKET, SO_PASSCRED, &on,
                       sizeof on));
   for (int i = 0; i < 20; i++) {
@@ -136,11 +136,11 @@ static void none_becomes_a_standard_stream(void **state) { /* H10 */
 
 /* A header of which some bytes are missing. */
 static void the_read_limit_holds_within_a_header(void **state) { /* H79 */
+  need_descriptors();
   static char more[10000];
   size_t bytes;
   int peer, fd = 0;
   gipc_handle *r = reader(&peer);
-  need_descriptors();
   CHECK_OK(gipc_set_read_limit(r, 1));
   send_raw(peer, BYTES("\x80\0\0\1\xff\xff\xff\xff\0\0\0\0\0\0"), &fd, 1);
   while (gipc_read_ahead(r) == 0)

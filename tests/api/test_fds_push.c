@@ -71,10 +71,10 @@ static void a_loop_delivers_and_writes_them(void **state) {
 
 /* While the descriptor is not writable the queue keeps duplicates. */
 static void a_queue_of_a_loop_keeps_them(void **state) {
+  need_descriptors();
   static char block[4096];
   struct log log = {.all = 0};
   int fd, watched = make_watched(&fd);
-  need_descriptors();
   OK(gipc_set_marks(w, 1, 64 << 20));
   OK(gipc_start(w, loop, &events, &log));
   while (gipc_flush_step(w) == 0)
@@ -99,9 +99,9 @@ static void a_queue_of_a_loop_keeps_them(void **state) {
 }
 
 static void a_callback_may_free_the_handle_with_them(void **state) { /* H95 */
+  need_descriptors();
   struct log log = {.frees = true};
   int fd, watched = make_watched(&fd);
-  need_descriptors();
   for (int i = 0; i < 3; i++)
     OK(gipc_put_with(w, "a", 1, &fd, 1, 20));
   close(fd);
