@@ -128,11 +128,58 @@ static void a_full_ring_is_left_when_there_is_room(void **state) {
   gipc_handle_free(w);
 }
 
+static void exchange(gipc_handle *a, gipc_handle *b) {
+  for (uint32_t i = 0; i < 200; i++) {
+    put_number(a, i);
+    get_number(b, i);
+    put_number(b, i);
+    get_number(a, i);
+  }
+}
+
+/* Which was in use, and has a ring. */
+static void a_handle_is_put_as_its_descriptors(void **state) {
+  gipc_handle *r, *w, *a, *b;
+  const void *data;
+  size_t size, pending;
+  int fds[2];
+  need_descriptors();
+  CHECK_OK(gipc_pipe(&r, &w));
+  CHECK_OK(gipc_pipe_duplex(&a, &b));
+  CHECK_OK(gipc_set_transport(a, GIPC_TRANSPORT_AUTO));
+  CHECK_OK(gipc_set_transport(b, GIPC_TRANSPORT_AUTO));
+  exchange(a, b);
+  for (int i = 0; i < 3; i++) {
+    while (gipc_set_transport(a, GIPC_TRANSPORT_PLAIN) == -EBUSY) {
+      put_number(b, 1); /* the mark comes with it */
+      get_number(a, 1);
+    }
+    CHECK_OK(gipc_pending(a, GIPC_READ, &pending));
+    CHECK_IS(pending, 0);
+    fds[0] = gipc_fd(a, GIPC_READ);
+    fds[1] = gipc_fd(a, GIPC_WRITE);
+    CHECK_OK(gipc_put_with(w, "handle", 6, fds, 2, 20));
+    gipc_handle_free(a);
+    CHECK_OK(gipc_get(r, 20, &data, &size));
+    CHECK_IS(gipc_take_fds(r, fds, 2), 2);
+    CHECK_OK(gipc_open(fds[0], fds[1], &a));
+    CHECK_OK(gipc_set_transport(a, GIPC_TRANSPORT_AUTO));
+    exchange(a, b);
+    CHECK_OK(put_fds(a, 1, small, 1, 20));
+    get_fds(b, 1, small, 1);
+  }
+  gipc_handle_free(a);
+  gipc_handle_free(b);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(they_come_in_order_among_10000_on_the_ring),
       TEST(a_message_with_descriptors_leaves_the_ring),
       TEST(a_full_ring_is_left_when_there_is_room),
+      TEST(a_handle_is_put_as_its_descriptors),
   };
   return cmocka_run_group_tests_name("fds ring", tests, NULL, NULL);
 }
