@@ -196,7 +196,6 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
         self,
         o: Put_contra,
         timeout: float | None = None,
-        *,
         fds: Iterable[Descriptor] = (),
     ) -> None:
         """Encodes an object and sends it.  Returns when all bytes of the

@@ -42,7 +42,6 @@ class Duplex(Block, AnyDuplex["Reader[Got]", "Writer[Put]"], Generic[Got, Put]):
             self,
             o: Put,
             timeout: float | None = None,
-            *,
             fds: Iterable[Descriptor] = (),
         ) -> None: ...
 

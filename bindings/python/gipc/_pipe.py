@@ -58,7 +58,6 @@ class _GIPCDuplexHandle(
             self,
             o: Put,
             timeout: Timeout = None,
-            *,
             fds: Iterable[Descriptor] = (),
         ) -> None: ...
 

@@ -27,7 +27,6 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
         self,
         o: Put_contra,
         timeout: Timeout = None,
-        *,
         fds: Iterable[Descriptor] = (),
     ) -> None:
         """Encodes an object and sends it.  Returns when all bytes of the
