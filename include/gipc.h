@@ -298,6 +298,36 @@ GIPC_API GIPC_MUST_CHECK int gipc_put_many(gipc_handle *h,
 /* Waits until the queue is written.  -ETIMEDOUT: bytes are still queued. */
 GIPC_API GIPC_MUST_CHECK int gipc_flush(gipc_handle *h, double timeout);
 
+/* ---- Messages with descriptors: gipc_put_with(3) ------------------------- */
+
+/* The most descriptors of a message. */
+#define GIPC_MOST_FDS 253
+/* As gipc_put(), with copies of count descriptors, which stay the caller's; he
+ * may close them when the call has returned.  The peer takes them with
+ * gipc_take_fds().  Such a message goes through the socket; a ring is left.
+ * -EOPNOTSUPP: the stream is not an AF_UNIX socket, or the peer does not say
+ * that it is a handle; gipc_put_with(3) describes when it does.  -EBADF: one is
+ * not open.  -ETOOMANYREFS: too many descriptors of this user were sent and not
+ * received.  After these nothing is put, and h can be used as before. */
+GIPC_API GIPC_MUST_CHECK int gipc_put_with(gipc_handle *h, const void *data,
+                                           size_t size, const int *fds,
+                                           size_t count, double timeout);
+/* As gipc_try_put(), with copies of count descriptors; errors also as for
+ * gipc_put_with().  A message that is queued keeps duplicates until they are
+ * sent: -EMFILE.  Step tier: never blocks. */
+GIPC_API GIPC_MUST_CHECK int gipc_try_put_with(gipc_handle *h, const void *data,
+                                               size_t size, const int *fds,
+                                               size_t count);
+/* Takes the descriptors of the message that was returned last, by a get or in
+ * on_message: stores them, close-on-exec, and returns their number; the caller
+ * closes them.  0: it has none, or they were taken.  Those that are not taken
+ * are closed with the next get, with h, or when h is passed on.  -EMSGSIZE:
+ * room is less than their number, and nothing changes; GIPC_MOST_FDS is always
+ * enough.  -EMFILE: this process had no room for them, and they are lost; the
+ * message is whole. */
+GIPC_API GIPC_MUST_CHECK int gipc_take_fds(gipc_handle *h, int *fds,
+                                           size_t room);
+
 /* ---- Push tier: on the program's libev loop: gipc_start(3) --------------- */
 
 struct ev_loop;

@@ -182,7 +182,7 @@ int start_program(const char *const argv[], const Options &options,
   for (int which = 0; which < 3; ++which)
     process->set_stdio(which, std::move(program.parent_stdio(which)));
   for (const Options::Passed &passed : options.passed)
-    passed.handle->give_away();
+    passed.handle->give_to_program();
   out = process.release();
   return 0;
 }

@@ -81,18 +81,21 @@ int send_waiting(int, const iovec *, int, volatile ssize_t *) {
   return -EAGAIN;
 }
 
-ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
-                               volatile int *) noexcept {
+ssize_t receive_descriptors_now(int fd, const iovec *parts, int count,
+                                Received &) noexcept {
   return receive_now(fd, parts, count);
 }
 
-int receive_descriptor_waiting(int, const iovec *, int, volatile ssize_t *,
-                               volatile int *) {
+int receive_descriptors_waiting(int, const iovec *, int, volatile ssize_t *,
+                                Received &) {
   return -EAGAIN;
 }
 
-ssize_t send_descriptor_now(int, const iovec *, int, int) noexcept {
-  return -ENOSYS;
+const bool sends_descriptors = false;
+
+ssize_t send_descriptors_now(int, const iovec *, int, const int *,
+                             size_t) noexcept {
+  return -EOPNOTSUPP;
 }
 
 // There is shm_open(3), but a peer could make that memory smaller, and then an
@@ -107,9 +110,9 @@ int map_shared_memory(int, size_t, void *&, size_t &) noexcept {
 
 int keep_at_fork(void *, size_t, bool) noexcept { return -ENOSYS; }
 
-int announce_reader(int) noexcept { return -ENOSYS; }
+int announce_reader(int, Knows) noexcept { return -ENOSYS; }
 
-bool has_announced_peer(int) noexcept { return false; }
+Knows announced_by_peer(int) noexcept { return Knows::nothing; }
 
 const char descriptor_folder[] = "/dev/fd";
 

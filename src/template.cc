@@ -225,7 +225,7 @@ int Launch::finish(const Template::Server &server, Process *&out) {
     return error;
   }
   for (const Options::Passed &passed : options_.passed)
-    passed.handle->give_away();
+    passed.handle->give_to_program();
   out = std::exchange(process_, nullptr);
   return 0;
 }

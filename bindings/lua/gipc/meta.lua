@@ -105,8 +105,13 @@ function Handle:messages() end
 
 ---@param value any
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
+---@param fds? integer[] descriptors, of which the peer takes copies
 ---@return true?, string?, integer?
-function Handle:put(value, timeout) end
+function Handle:put(value, timeout, fds) end
+
+---The descriptors of the message that the last get returned.
+---@return integer[]?, string?, integer?
+function Handle:take_fds() end
 
 ---@param list any[]
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
