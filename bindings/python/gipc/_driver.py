@@ -151,7 +151,6 @@ class Driver:
             try:
                 if condition():
                     break
-                self.check_waitable(backend)
                 if not await self.wait(event, backend, deadline):
                     return False
             finally:
@@ -172,7 +171,10 @@ class Driver:
         self, event: Event, backend: Backend, deadline: Deadline
     ) -> bool:
         """Waits for an event that the driver sets."""
-        if not backend.cooperative or self._driver == get_ident():
+        if self._driver == get_ident():
+            self.check_waitable(backend)
+            return await event.wait(deadline)
+        if not backend.cooperative:
             return await event.wait(deadline)
         with backend.waiting_for_thread():
             return await event.wait(deadline)
