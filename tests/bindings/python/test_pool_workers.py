@@ -1,6 +1,7 @@
 """Pools: how workers are started, prepared, retired and stopped."""
 
 import collections
+import errno
 import os
 import sys
 import time
@@ -112,6 +113,19 @@ def test_a_callback_of_a_future_that_would_wait_for_its_pool_is_an_error(way):
         blocker.result()
         way.wait_until(lambda: len(got) == 2)
     assert got == [2, 2]
+
+
+@pytest.mark.parametrize("method", ["__init__", "add"])
+def test_a_pool_that_cannot_be_made_leaves_no_descriptor(monkeypatch, method):
+    def fail(*arguments):
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr(gipc._poll.Poll, method, fail)
+    before = os.listdir("/proc/self/fd")
+    for make in gipc.Pool, lambda: gipc.keep([gipc.Service(print)]):
+        with pytest.raises(OSError, match="too many"):
+            make()
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_workers_retire_after_their_tasks(way):
