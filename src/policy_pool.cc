@@ -7,7 +7,8 @@
 namespace gipc::policy {
 
 const char *wrong(const PoolRules &rules) noexcept {
-  if (rules.most == 0)
+  constexpr size_t too_many = 1 << 20; // memory is reserved for each
+  if (rules.most == 0 || rules.most >= too_many)
     return "most";
   if (rules.least > rules.most)
     return "least";

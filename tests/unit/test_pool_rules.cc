@@ -45,6 +45,7 @@ void a_wrong_rule_is_named(void **) {
   };
   const Case cases[] = {
       {"most", [](PoolRules &r) { r.least = r.most = 0; }},
+      {"most", [](PoolRules &r) { r.most = 1 << 20; }},
       {"least", [](PoolRules &r) { r.least = 2; }},
       {"queue_limit", [](PoolRules &r) { r.queue_limit = r.queue_low = 0; }},
       {"queue_low", [](PoolRules &r) { r.queue_low = r.queue_limit; }},

@@ -170,8 +170,9 @@ def _named(services: Any) -> dict[str, Service]:
     named: dict[str, Service] = {}
     for service in sequence(services):
         _check(service)
-        if named.setdefault(service.name, service) is not service:
+        if service.name in named:
             raise ValueError("there are two services %r" % service.name)
+        named[service.name] = service
     if not named:
         raise ValueError("a keeper needs a service")
     return named

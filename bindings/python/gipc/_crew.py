@@ -151,7 +151,11 @@ class Crew(Driver):
         info = None if action[6] is None else exit_info_of(action[6])
         error = PoolBroken(
             "the pool gave up: its workers %s"
-            % ("cannot be started" if info is None else "end too often")
+            % (
+                "cannot be started: %s" % self._start_error
+                if action[5]
+                else "end too often"
+            )
         )
         error.exit_info = info
         if action[5]:

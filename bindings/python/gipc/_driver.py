@@ -73,18 +73,18 @@ class Driver:
 
     def __init__(self, make: Callable[[int, int], Any]):
         """make: of the policy, with the descriptors of a pipe that wakes."""
+        self._poll = Poll()
         self._wake = os.pipe()
         try:
             for fd in self._wake:
                 os.set_blocking(fd, False)
+            self._poll.add(self._wake[0])
             self.native = make(*self._wake)
         except BaseException:
             for fd in self._wake:
                 os.close(fd)
             raise
         self.is_over = False
-        self._poll = Poll()
-        self._poll.add(self._wake[0])
         self._seats: dict[int, Any] = {}
         self._to_check: set[Any] = set()  # those that have a check_at
         self._by_fd: dict[int, tuple[Callable[[Any], None], Seat]] = {}
@@ -155,7 +155,6 @@ class Driver:
             try:
                 if condition():
                     break
-                self.check_waitable(backend)
                 if not await self.wait(event, backend, deadline):
                     return False
             finally:
@@ -176,7 +175,10 @@ class Driver:
         self, event: Event, backend: Backend, deadline: Deadline
     ) -> bool:
         """Waits for an event that the driver sets."""
-        if not backend.cooperative or self._driver == get_ident():
+        if self._driver == get_ident():
+            self.check_waitable(backend)
+            return await event.wait(deadline)
+        if not backend.cooperative:
             return await event.wait(deadline)
         with backend.waiting_for_thread():
             return await event.wait(deadline)

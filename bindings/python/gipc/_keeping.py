@@ -33,6 +33,7 @@ _WHYS = {
     _native.WHY_GAVE_UP: "gave_up",
 }
 _STATES = "waiting", "starting", "ready", "silent", "stopping", "killed"
+_DATAGRAMS = 1000  # at a time: a process may send them faster than they are read
 
 
 class Change(NamedTuple):
@@ -212,7 +213,7 @@ class Keeping(Driver):
 
     def _notified(self, seat: _Seat) -> None:
         """Receives the datagrams of a service."""
-        while True:
+        for _ in range(_DATAGRAMS):
             try:
                 got = _native.notify_socket_receive(seat.socket, seat.pid)
             except OSError:

@@ -150,6 +150,18 @@ return function(test_anywhere)
     equal(table.concat(states, " "), "starting ready ended finished")
   end)
 
+  test("a_service_that_sends_without_end_does_not_stop_the_keeper", function()
+    local receive = native.notify_socket_receive
+    native.notify_socket_receive = function() -- there is always one more
+      return native.NOTIFY_READY
+    end
+    with_keeper({ { name = "web", notify = true, work = ready_and_runs }, { name = "other", work = runs } }, function(keeper)
+      until_state(keeper, "other", "ready")
+      assert(keeper:reload "other")
+    end)
+    native.notify_socket_receive = receive
+  end)
+
   test("a_program_that_speaks_sd_notify_is_understood", function()
     local program = [[
       test -n "$NOTIFY_SOCKET" -a "$WATCHDOG_USEC" = 60000000 -a -z "$WATCHDOG_PID" || exit 9

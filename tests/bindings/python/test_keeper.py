@@ -418,6 +418,20 @@ def test_on_change_may_raise_and_must_not_wait(way, monkeypatch):
     assert isinstance(shown[1], gipc.GIPCError) and "forever" in str(shown[1])
 
 
+def test_a_service_that_sends_without_end_does_not_stop_the_keeper(way, monkeypatch):
+    received = []
+
+    def receive(socket, pid):
+        received.append(pid)
+        return gipc._native.NOTIFY_READY  # there is always one more
+
+    monkeypatch.setattr(gipc._native, "notify_socket_receive", receive)
+    with gipc.keep([Service(child.run), Service(child.be_ready, notify=True)]) as keeper:
+        until(way, keeper, "be_ready")
+        keeper.reload("run")
+    assert received
+
+
 def test_a_keeper_belongs_to_one_process(way):
     with gipc.keep([Service(child.run, grace=60)]) as keeper:
         pid = until(way, keeper, "run")

@@ -132,6 +132,7 @@ def test_a_wrong_argument_of_keep_names_itself():
         (([5],), "gipc.Service"),
         ((service,), "list"),
         (([service, Service(child.run)],), "two services 'run'"),
+        (([service, service],), "two services 'run'"),
         (({5: service},), "name"),
         (([service], "one_for_all"), "strategy"),
         (([service], "one_for_one", 5), "on_change"),

@@ -1,6 +1,7 @@
 """Pools: how workers are started, prepared, retired and stopped."""
 
 import collections
+import errno
 import os
 import sys
 import time
@@ -90,10 +91,41 @@ def test_a_pool_whose_workers_cannot_be_prepared_gives_up(way):
 def test_a_pool_whose_workers_cannot_be_started_gives_up(way):
     argv = ["/nonexistent/program"]
     with gipc.Pool(argv=argv, workers=1, first_delay=0.001) as pool:
-        with pytest.raises(gipc.PoolBroken, match="cannot be started") as caught:
+        with pytest.raises(gipc.PoolBroken, match="started: .*nonexistent") as caught:
             pool.call(1)
         assert isinstance(caught.value.__cause__, FileNotFoundError)
         assert isinstance(caught.value, RuntimeError)
+
+
+def test_a_callback_of_a_future_that_would_wait_for_its_pool_is_an_error(way):
+    got = []
+
+    def call_again(future):
+        for wait in lambda: pool.call(abs, -1), pool.submit(abs, -1).result:
+            with pytest.raises(gipc.GIPCError, match="forever"):
+                wait()
+            got.append(future.result())
+
+    with gipc.Pool(workers=1) as pool:
+        blocker = pool.submit(time.sleep, 0.05)
+        future = pool.submit(abs, -2)
+        future.add_done_callback(call_again)
+        blocker.result()
+        way.wait_until(lambda: len(got) == 2)
+    assert got == [2, 2]
+
+
+@pytest.mark.parametrize("method", ["__init__", "add"])
+def test_a_pool_that_cannot_be_made_leaves_no_descriptor(monkeypatch, method):
+    def fail(*arguments):
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr(gipc._poll.Poll, method, fail)
+    before = os.listdir("/proc/self/fd")
+    for make in gipc.Pool, lambda: gipc.keep([gipc.Service(print)]):
+        with pytest.raises(OSError, match="too many"):
+            make()
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_workers_retire_after_their_tasks(way):

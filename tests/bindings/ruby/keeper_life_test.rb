@@ -25,6 +25,22 @@ class KeeperLifeTest < KeeperTest
     assert(keeper.services.all? { |service| service.state == :ready })
   end
 
+  def test_a_service_that_sends_without_end_does_not_stop_the_keeper
+    native = Gipc.const_get(:Native)
+    heard = native.method(:keeper_notified)
+    native.define_singleton_method(:keeper_notified) { |*all| heard.call(*all) || false } # there is always one more
+    keeper = open_keeper do |k|
+      k.service(:web, notify: true, **QUICK) { Gipc.ready && sleep }
+      k.program(:other, %w[sleep 1000], **QUICK)
+    end
+    keeper.wait_ready
+    keeper.reload(:other)
+    keeper.stop
+    assert_equal :stopped, keeper[:web].state
+  ensure
+    native.define_singleton_method(:keeper_notified, heard)
+  end
+
   def test_what_a_service_reports_before_its_end_is_heard
     names = Array.new(20) { |i| :"service #{i}" }
     keeper = open_keeper { |k| names.each { |name| k.service(name, notify: true, restart: :never) { Gipc.ready } } }

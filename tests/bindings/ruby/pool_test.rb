@@ -170,14 +170,14 @@ class PoolTasksTest < PoolTest
   end
 
   def test_an_option_that_is_wrong_is_named
-    {{poison: -1} => /option poison: -1/, {workers: 2} => /unknown option: workers/,
+    {{poison: -1} => /option poison: -1/, {workers: 2} => /unknown option: workers .*: least, .*silence, .*chdir/,
      {chdir: 5} => /option chdir/, {retries: -1} => /option retries/, {priority: 1.5} => /option priority/,
      {retry_for: :never} => /option retry_for: :never is none of :died/, {idle: "x"} => /option idle/,
      {codec: :none} => /no codec/, {timeout: 0} => /option timeout/, {stdio: true} => /unknown option: stdio/, {launch: ["x"]} => /a block, or argv: or launch/,
      {stdout: :pipe} => /option stdout: nothing/,
      {prepare: 5} => /option prepare/, {argv: ["x"]} => /a block, or argv: or launch/,
      {dump_signal: :NONE} => /option dump_signal: no signal/, {least: 3} => /option least/,
-     {restart: 1} => /unknown option: restart/, {notify: 1} => /unknown option: notify/,
+     {restart: 1} => /unknown option: restart/, {most: 1} => /unknown option: most/, {notify: 1} => /unknown option: notify/,
      {timeout: "x"} => /timeout is .* not "x"/, {stdin: 1.5} => /option stdin/}.each do |options, text|
       error = assert_raises(ArgumentError, TypeError, options.to_s) { open_pool(2, **options) { nil } }
       assert_match text, error.message
@@ -188,7 +188,7 @@ class PoolTasksTest < PoolTest
      {launch: ["x"], argv: ["x"]} => /a block, or argv/, {launch: ["x"], prepare: 5} => /option prepare/}.each do |options, text|
       assert_match text, assert_raises(ArgumentError, TypeError) { open_pool(1, **options) }.message
     end
-    {"1" => /workers is an Integer, not "1"/, 1.5 => /workers/, -1 => /workers/, 2**64 => /workers/}.each do |workers, text|
+    {"1" => /workers is an Integer, not "1"/, 1.5 => /workers/, -1 => /workers/, 0 => /workers is 1 or more, not 0/, 2**64 => /workers/}.each do |workers, text|
       assert_match text, assert_raises(ArgumentError, TypeError) { Gipc::Pool.open(workers) { nil } }.message
     end
     assert_raises(ArgumentError) { Gipc::Pool.open(1) }

@@ -156,9 +156,15 @@ local function has(mask, bit)
   return math.floor(mask / bit) % 2 == 1
 end
 
+-- So many at a time: a process may send them faster than they are read.
+local datagrams = 1000
+
 function Driver:member_ready(member)
-  local mask = member:take()
-  while mask do
+  for _ = 1, datagrams do
+    local mask = member:take()
+    if not mask then
+      return
+    end
     if has(mask, native.NOTIFY_READY) and member.service.notifies and not member.is_ready then
       member.is_ready = true
       failure.check(native.policy_ready(self.policy, member.id))
@@ -168,7 +174,6 @@ function Driver:member_ready(member)
       member.why = member.why ~= "silent" and member.why or nil
       failure.check(native.policy_alive(self.policy, member.id))
     end
-    mask = member:take()
   end
 end
 

@@ -119,6 +119,9 @@ function pool_options.of_pool(chosen, work)
   for name, value in pairs(chosen) do
     if rules.of_pool[name] then
       values[rules.of_pool[name]] = rules.check_number(value, name)
+      if name == "workers" and value == 0 then -- the default of the policy
+        failure.misuse "workers is not valid: 0"
+      end
     elseif task_options[name] then
       result[name] = task_options[name](value)
     elseif start_names[name] then

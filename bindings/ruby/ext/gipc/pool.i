@@ -66,11 +66,6 @@ static int set_rule(VALUE name, VALUE value, VALUE rules) {
   return ST_CONTINUE;
 }
 
-static VALUE is_rule(VALUE name) {
-  gipc_rules scratch = {sizeof(scratch)};
-  return gipc_rules_set(&scratch, StringValueCStr(name), 1) == -ENOENT ? Qfalse : Qtrue;
-}
-
 /* The rules of a Hash.  An error names the one that is wrong. */
 static void read_rules(VALUE hash, gipc_rules *rules) {
   memset(rules, 0, sizeof(*rules));
@@ -428,7 +423,6 @@ static VALUE notify_all(VALUE tickets) {
 %constant int ALIVE_MESSAGE = GIPC_MESSAGE_ALIVE;
 %constant int DONE_MESSAGE = GIPC_MESSAGE_DONE;
 %constant int FAILED_MESSAGE = GIPC_MESSAGE_FAILED;
-VALUE is_rule(VALUE name);
 VALUE check_rules(VALUE hash);
 VALUE crew_new(VALUE hash);
 VALUE crew_submit(VALUE self, VALUE tasks, VALUE task, VALUE rules);

@@ -139,11 +139,11 @@ module Gipc
         value.to_s
       end
 
-      # A size in bytes, for an argument of this name.
+      # A number of bytes, or of something else, for an argument of this name.
       # @private
-      def count(argument, value)
+      def count(argument, value, least = 0)
         raise TypeError, "#{argument} is an Integer, not #{value.inspect}" unless value.is_a?(Integer)
-        raise ArgumentError, "#{argument} is 0 or more, not #{value}" if value.negative?
+        raise ArgumentError, "#{argument} is #{least} or more, not #{value}" if value < least
         raise ArgumentError, "#{argument} is of 64 bits, not #{value}" if value.bit_length > 64
 
         value

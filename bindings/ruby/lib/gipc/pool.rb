@@ -72,8 +72,8 @@ module Gipc
     def self.open(workers = nil, argv: nil, launch: nil, codec: :marshal, prepare: nil,
                   timeout: nil, priority: 0, retries: 0, retry_for: :died, dump_signal: nil, **options, &work)
       codec = Codec.of(codec)
-      rules, start = Rules.split(options, Rules::SERVICE)
-      rules["most"] = Options.count(:workers, workers) if workers
+      rules, start = Rules.split(options, Rules::POOL)
+      rules["most"] = Options.count(:workers, workers, 1) if workers
       starter = Starter.new(argv, launch, codec, prepare, dump_signal, start, work)
       new(starter, codec, rules,
           timeout: timeout, priority: priority, retries: retries, retry_for: retry_for)
@@ -293,9 +293,7 @@ module Gipc
     end
 
     def each_task(jobs, ordered, ahead, options)
-      window = Options.count(:ahead, ahead || @ahead)
-      raise ArgumentError, "ahead is 1 or more, not 0" if window.zero?
-
+      window = Options.count(:ahead, ahead || @ahead, 1)
       open = []
       rules = task_rules(options)
       finished = Condition.new

@@ -5,20 +5,23 @@
 module Gipc
   # @private
   module Rules
-    POOL = %i[most least queue_limit queue_low retire_tasks retire_memory idle poison prepare_failures].freeze
-    SERVICE = %i[restart notify].freeze
+    COMMON = %i[ready_within silence dump grace first_delay longest_delay growth jitter healthy limit window seed].freeze
+    POOL = %i[least queue_limit queue_low retire_tasks retire_memory idle poison prepare_failures].concat(COMMON).freeze
+    SERVICE = %i[restart notify].concat(COMMON).freeze
+    private_constant :COMMON
 
     class << self
       # @param options [Hash{Symbol => Object}] nil is the default of each
-      # @param foreign [Array<Symbol>] rules that this kind does not have
+      # @param known [Array<Symbol>] the rules of this kind
       # @return [Array(Hash{String => Numeric}, Hash{Symbol => Object})] rules, and options
       #   of a start
       # @raise [ArgumentError, TypeError] which name the option
-      def split(options, foreign)
-        rules, start = options.compact.partition { |name, _| rule?(name, foreign) }.map(&:to_h)
-        unknown = start.keys - Options.names
-        raise ArgumentError, "unknown option: #{unknown.join(", ")} (not a rule, and not an option of a start, " \
-                             "which are: #{Options.names.join(", ")})" unless unknown.empty?
+      def split(options, known)
+        unknown = options.keys - known - Options.names
+        raise ArgumentError, "unknown option: #{unknown.join(", ")} (there are: #{known.join(", ")}, and those of " \
+                             "a start: #{Options.names.join(", ")})" unless unknown.empty?
+
+        rules, start = options.compact.partition { |name, _| known.include?(name) }.map(&:to_h)
 
         rules.each { |name, value| check_number(name, value) }
         Options.build([], start) # its errors are raised here, and not at each start
@@ -40,10 +43,6 @@ module Gipc
       end
 
       private
-
-      def rule?(name, foreign)
-        !foreign.include?(name) && Native.is_rule(name.to_s)
-      end
 
       def check_number(name, value)
         return if value.is_a?(Numeric) && value.real? && !value.to_f.nan?

@@ -6,6 +6,10 @@ module Gipc
   class Keeper
     # @private
     class Driver < Gipc::Driver
+      # So many at a time: a process may send them faster than they are read.
+      DATAGRAMS = 1000
+      private_constant :DATAGRAMS
+
       # @param services [Array<Service>]
       def initialize(crew, services)
         super(crew)
@@ -90,7 +94,10 @@ module Gipc
 
       # @return [Boolean] true: there may be more later
       def heard(worker, member, socket)
-        until (ready = Native.keeper_notified(@crew, worker, socket, member.process.pid)).nil?
+        DATAGRAMS.times do
+          ready = Native.keeper_notified(@crew, worker, socket, member.process.pid)
+          break if ready.nil?
+
           note(member, :ready) if ready
         end
         true

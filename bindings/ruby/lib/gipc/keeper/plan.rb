@@ -86,7 +86,7 @@ module Gipc
 
       def add(name, dump_signal, options)
         name = name_of(name)
-        rules, start = Rules.split({**options, **numbers(options)}, Rules::POOL)
+        rules, start = Rules.split({**options, **numbers(options)}, Rules::SERVICE)
         Native.check_rules(rules)
         Rules.check_signal(dump_signal)
         launch = yield({name: name, daemon: true, **start})
