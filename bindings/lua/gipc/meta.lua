@@ -30,7 +30,7 @@
 ---@field clear_env? boolean
 ---@field cwd? string
 ---@field stderr? gipc.Stream
----@field group? "inherit"|"new"|"session"
+---@field group? "inherit"|"new"|"session"|"tree"
 ---@field keep_fds? (integer|file*)[]|"all"
 ---@field map_fds? table<integer, integer|file*> by the number in the child
 ---@field program? string the file that is run instead of argv[1]
@@ -78,6 +78,9 @@
 ---@field user? number seconds
 ---@field system? number seconds
 ---@field max_rss? integer KiB
+---@field tree? "cgroup"|"subreaper"|"session" of a child with group = "tree"
+---@field left? integer processes that it left when it ended
+---@field killed? integer those of them that were killed
 
 ---@class gipc.Loop
 ---@field wait fun(fd: integer, direction: "r"|"w", timeout: number?): boolean
@@ -102,8 +105,13 @@ function Handle:messages() end
 
 ---@param value any
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
+---@param fds? integer[] descriptors, of which the peer takes copies
 ---@return true?, string?, integer?
-function Handle:put(value, timeout) end
+function Handle:put(value, timeout, fds) end
+
+---The descriptors of the message that the last get returned.
+---@return integer[]?, string?, integer?
+function Handle:take_fds() end
 
 ---@param list any[]
 ---@param timeout? number seconds; nil, or negative, waits indefinitely

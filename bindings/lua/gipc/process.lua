@@ -110,12 +110,12 @@ function Process:signal(signal)
   return signalled(done, message, code)
 end
 
---- Sends a signal to all processes of the process group, which needs `group = "new"` or "session".
+--- Sends a signal to all processes of the process group, which needs `group = "new"`, "session" or "tree".
 function Process:signal_group(signal)
   local number = argument.signal(signal, "signal")
   local done, message, code = native.process_signal_group(usable(self), number)
   if code == native.EINVAL then
-    failure.misuse 'the process has no group of its own: start it with group = "new" or "session"'
+    failure.misuse 'the process has no group of its own: start it with group = "new", "session" or "tree"'
   end
   return signalled(done, message, code)
 end
@@ -221,11 +221,19 @@ local ended = {
   [native.ENDED_UNSENT] = "unsent",
 }
 
+local trees = {
+  [native.TREE_CGROUP] = "cgroup",
+  [native.TREE_SUBREAPER] = "subreaper",
+  [native.TREE_SESSION] = "session",
+}
+
 --- The exit status.
 -- @return nil while the child runs; a table with code, signal, core, how (the source of
 -- the status: "wait", "kernel", "reported", "child" or "lost"), ended (for a function:
 -- "return", "exit", "error", "before_start", or "unsent": it returned or exited, and
--- queued messages could not be written), user, system (seconds) and max_rss (KiB); a
+-- queued messages could not be written), user, system (seconds) and max_rss (KiB); for
+-- `group = "tree"` also tree (what kept its processes together: "cgroup", "subreaper" or
+-- "session"), left (processes that the child left when it ended) and killed; a
 -- field that is not known is nil
 function Process:info()
   local info, message, code = native.process_info(usable(self))
@@ -244,6 +252,9 @@ function Process:info()
     user = known(info.user),
     system = known(info.system),
     max_rss = known(info.max_rss),
+    tree = trees[info.tree],
+    left = known(info.left),
+    killed = known(info.killed),
   }
 end
 

@@ -22,6 +22,7 @@ ENDED_RETURN: Final[int]
 GROUP_INHERIT: Final[int]
 GROUP_NEW: Final[int]
 GROUP_SESSION: Final[int]
+GROUP_TREE: Final[int]
 STDIO_FD: Final[int]
 STDIO_NULL: Final[int]
 STDIO_PIPE: Final[int]
@@ -61,6 +62,9 @@ class ExitInfo:
     user: float
     system: float
     max_rss: int
+    tree: int
+    left: int
+    killed: int
 
 # ---- What a call holds while it waits: lock.i --------------------------------
 
@@ -131,6 +135,8 @@ def get_into(handle: Handle, buffer: Buffer, /) -> int | None: ...
 def put(handle: Handle, data: Buffer, lock: FairLock, /) -> int: ...
 def begin_put(handle: Handle, data: Buffer, lock: FairLock, /) -> int: ...
 def put_step(handle: Handle, /) -> int: ...
+def put_with(handle: Handle, data: Buffer, fds: list[Any], /) -> int: ...
+def take_fds(handle: Handle, /) -> list[int]: ...
 def try_put_many(
     handle: Handle, messages: list[bytes], before: int, accepted: list[int], /
 ) -> int: ...

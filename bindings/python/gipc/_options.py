@@ -34,6 +34,7 @@ GROUPS = {
     "inherit": _native.GROUP_INHERIT,
     "new": _native.GROUP_NEW,
     "session": _native.GROUP_SESSION,
+    "tree": _native.GROUP_TREE,
 }
 
 
@@ -287,6 +288,7 @@ OPTIONS = {
     "group": Option(
         "``'new'``: the child leads a process group of its own; "
         "``'session'``: a session of its own, without a terminal; "
+        "``'tree'``: the same, and all that the child starts ends with it; "
         "``'inherit'``, the default.",
         _group,
     ),

@@ -65,7 +65,7 @@ class Options(TypedDict, total=False):
     errors: str | None
     map_fds: Mapping[int, Descriptor] | None
     keep_fds: Iterable[Descriptor] | Literal["all"] | None
-    group: Literal["inherit", "new", "session"] | None
+    group: Literal["inherit", "new", "session", "tree"] | None
     terminal: Descriptor | None
     umask: int | None
     nice: int | None

@@ -16,15 +16,18 @@ module Gipc
     # ended: :return; :exit, it called exit; :exception; :unsent, it returned or called
     # exit, and queued messages could not be written; :before_start, the child ended
     # before the block was called; :unknown, it was killed, called exit!, or is a
-    # program.
+    # program.  Of a child with <tt>group: :tree</tt>, +tree+ is what kept its processes
+    # together (:cgroup, :subreaper, :session; else nil), +left+ the number of those that
+    # it left when it ended, and +killed+ how many of them were killed.
     ExitInfo = Struct.new(:code, :signal, :core, :how, :ended, :user, :system,
-                          :max_rss, keyword_init: true)
+                          :max_rss, :tree, :left, :killed, keyword_init: true)
     HOW = %i[unknown wait kernel reported child lost].freeze
     ENDED = %i[unknown return exit exception unwound before_start unsent].freeze
     # Pauses in seconds, if the kernel has no pidfd.
     FIRST_PAUSE = 0.001
     LONGEST_PAUSE = 0.05
-    private_constant :HOW, :ENDED, :FIRST_PAUSE, :LONGEST_PAUSE
+    TREES = [nil, :cgroup, :subreaper, :session].freeze
+    private_constant :HOW, :ENDED, :TREES, :FIRST_PAUSE, :LONGEST_PAUSE
 
     # @return [Integer]
     attr_reader :pid
@@ -44,6 +47,8 @@ module Gipc
     def self.start(handles, options, &block)
       raise ArgumentError, "a block is needed, to call in the child" unless block
       raise ArgumentError, "option program: it is for exec_process" if options[:program]
+      # The root of a tree is forked once more, which Ruby would not know of.
+      raise ArgumentError, "option group: :tree is for exec_process and templates" if options[:group] == :tree
 
       native_options = Options.build(handles.map { |handle| [nil, handle] }, options)
       native = Options.naming(native_options, options) do
@@ -306,7 +311,8 @@ module Gipc
       ExitInfo.new(code: known(info.code), signal: info.signal.nonzero?,
                    core: info.core == 1, how: HOW[info.how],
                    ended: ENDED[info.ended], user: known(info.user),
-                   system: known(info.system), max_rss: known(info.max_rss))
+                   system: known(info.system), max_rss: known(info.max_rss),
+                   tree: TREES[info.tree], left: known(info.left), killed: known(info.killed))
     end
 
     def known(number)
