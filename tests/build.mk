@@ -279,12 +279,13 @@ check-valgrind:
 
 check-long:
 	@.ci/deps check
+	@.ci/deps long
 	+@$(build) check-programs $(long)
 	+@$(build) run-check-long
 
 run-check-long:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
-	  tests/run $(long) $(B)/tests/api/test_ring_ends $(binding_checks)
+	  tests/run $(long) $(B)/tests/api/test_ring_ends tests/launch/run $(binding_checks)
 
 # make fuzz SECONDS_EACH=600: new inputs stay under build/.
 SECONDS_EACH ?= 60

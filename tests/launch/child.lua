@@ -3,7 +3,11 @@
 
 local gipc = require "gipc"
 
-io.write "printed before\n" -- and still in a buffer, as print is not
+-- And still in a buffer, as print is not; but not on a terminal.
+local on_terminal = os.execute "test -t 1"
+if on_terminal ~= true and on_terminal ~= 0 then
+  io.write "printed before\n"
+end
 local handle = assert(gipc.stdio { codec = "raw" })
 for message in handle:messages() do
   print("printed with " .. #message .. " bytes in hand")

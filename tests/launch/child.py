@@ -6,7 +6,8 @@ import sys
 
 import gipc
 
-print("printed before")  # and still in a buffer
+if not sys.stdout.isatty():
+    print("printed before")  # and still in a buffer
 handle = gipc.stdio(encoder=None, decoder=None)
 for message in handle.messages():
     print("printed with", len(message), "bytes in hand", flush=True)

@@ -5,7 +5,7 @@
 
 require "gipc"
 
-puts "printed before" # and still in a buffer
+puts "printed before" unless $stdout.tty? # and still in a buffer
 Gipc.stdio(codec: :raw) do |handle|
   handle.each do |message|
     puts "printed with #{message.bytesize} bytes in hand"

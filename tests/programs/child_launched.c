@@ -5,13 +5,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int main(int argc, char **argv) {
   gipc_handle *h;
   const void *data;
   size_t size;
   int result;
-  printf("printed before\n"); /* and still in a buffer */
+  if (!isatty(1))               /* where it would be written at once */
+    printf("printed before\n"); /* and still in a buffer */
   result = gipc_stdio(&h);
   if (result < 0) {
     fprintf(stderr, "%s\n", gipc_strerror(result));

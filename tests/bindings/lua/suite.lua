@@ -14,7 +14,7 @@ local tests = {}
 for _, file in ipairs {
   "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "waits", "failures",
   "surface", "transport", "fds", "interruptions", "templates", "pools", "pool_workers", "keepers",
-  "documents",
+  "keeper_waits", "launchers", "documents",
 } do
   require("test_" .. file)(function(name, body)
     table.insert(tests, { name = name, body = body })
