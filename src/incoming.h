@@ -2,12 +2,14 @@
 // outgoing.h says how.
 #pragma once
 
+#include "descriptors.h"
 #include "fd.h"
 #include "ring.h"
 #include "this_process.h"
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -71,8 +73,11 @@ public:
   bool leave_idle() noexcept;
   // The reader is closed, so the writer's next write fails.
   void close() noexcept;
-  // A descriptor that came with bytes behind the mark.
-  registry::Held take_descriptor() noexcept { return std::move(descriptor_); }
+  // Descriptors that came with bytes behind the mark.
+  bool has_descriptors() const noexcept { return descriptors_ != nullptr; }
+  std::unique_ptr<Descriptors> take_descriptors() noexcept {
+    return std::move(descriptors_);
+  }
 
   uint64_t sleeps() const noexcept { return sleeps_; }
 
@@ -84,7 +89,8 @@ public:
   void arrive_in_child(bool kept) noexcept;
   void forget() noexcept {
     memory_.forget();
-    descriptor_.forget();
+    if (descriptors_ != nullptr)
+      descriptors_->forget();
     descriptor_of_memory_.forget();
   }
 
@@ -94,7 +100,7 @@ private:
   ssize_t look(int fd) noexcept;
   void drain(int fd) noexcept;
   void take_byte(int fd) noexcept;
-  void drained(ssize_t size, int descriptor) noexcept;
+  void drained(ssize_t size) noexcept;
   void parse(size_t size) noexcept;
   size_t behind() const noexcept { return door_end_ - door_begin_; }
   void end_ring(State next = State::plain) noexcept;
@@ -112,7 +118,7 @@ private:
   bool marked_ = false; // true after the mark
   int error_ = 0;       // with which the socket ended; 0: with its end
   int broken_ = 0;      // GIPC_EPROTOCOL after other bytes than those
-  registry::Held descriptor_; // came with bytes behind the mark
+  std::unique_ptr<Descriptors> descriptors_; // came with bytes behind the mark
   registry::Held descriptor_of_memory_;
   bool passed_on_ = false; // true if a program may read on
   uint64_t sleeps_ = 0;

@@ -175,7 +175,8 @@ int close_run(unsigned first, unsigned last) noexcept {
   return close_up_to_limit(first, last);
 }
 
-// In a child of spawn_by_fork(): what it tells its progress through.
+// In a child of spawn_by_fork() or of a guard: what it tells its progress
+// through.
 struct Progress {
   std::atomic<int> execs; // number of execve(2) calls begun
   int detail;             // of body, before its error
@@ -194,6 +195,8 @@ int close_range(unsigned first, unsigned last) noexcept {
   int error = kept > first ? close_run(first, kept - 1) : 0;
   return error != 0 || kept == last ? error : close_run(kept + 1, last);
 }
+
+void keep_open(int fd) noexcept { status_fd = fd; }
 
 // ---- Descriptors of signals and processes -----------------------------------
 

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../../src"
 # One room a line; every file (its name up to a dot or _) is in one of them.
 rooms='fd sys os
 buffer assembly deadline error frame this
-inbox outbox control membership waker live
+inbox outbox descriptors control membership waker live
 ring
 transfer incoming outgoing channel driver
 receiver sender
@@ -17,8 +17,10 @@ push
 inherit notify
 options
 setup
+guard
 program
 status
+tree
 process detached
 wait fork exec
 launch
