@@ -3,6 +3,7 @@ processes, as a policy in the library decides, and wait for them on any backend.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import weakref
@@ -33,6 +34,7 @@ _TAIL = 4096  # bytes of stderr that are kept
 
 Action = Any  # a tuple, whose first item is its kind; see pool.i
 _drivers: weakref.WeakSet[Driver] = weakref.WeakSet()
+_is_exiting = False
 
 
 class Seat:
@@ -94,7 +96,7 @@ class Driver:
         self._start_error: Exception | None = None
         self._pid = _handle._pid
         self._do: dict[int, Callable[[Action], None]] = {
-            ACTION_START: self._start,
+            ACTION_START: self._start_unless_exiting,
             ACTION_STOP: self._stop,
             ACTION_KILL: lambda action: self._signal(action[1], SIGKILL),
             ACTION_DUMP: self._dump,
@@ -237,6 +239,12 @@ class Driver:
 
     # ---- Processes ---------------------------------------------------------------
 
+    def _start_unless_exiting(self, action: Action) -> None:
+        if _is_exiting:
+            self._start_failed(action[1], GIPCError("the program ends"))
+        else:
+            self._start(action)
+
     def _start_failed(self, worker: int, error: Exception) -> None:
         self._start_error = error
         number = getattr(error, "errno", None) or errno.EIO
@@ -343,4 +351,12 @@ def _forget_in_child() -> None:
     _drivers.clear()
 
 
+def _exit() -> None:
+    """Before multiprocessing terminates its children and then joins them: one
+    that took the place of another in between would be joined forever."""
+    global _is_exiting
+    _is_exiting = True
+
+
+atexit.register(_exit)
 os.register_at_fork(after_in_child=_forget_in_child)
