@@ -33,6 +33,9 @@ typedef struct Pool {
   PoolTask *tasks;
   PyObject *todo; /* actions */
   double armed; /* when the driver returns from its wait */
+  /* Messages are received without what follows: a worker that has answered and
+   * ended must not be sent the next task in between. */
+  int only_receives;
   int is_woken, wake_read, wake_write, watches_memory;
   char *scratch;
   size_t room;
@@ -226,8 +229,6 @@ static PyObject *answer_of(const gipc_worker_message *m) {
       PyBytes_FromStringAndSize(m->data, (Py_ssize_t)m->data_size));
 }
 
-/* What follows is an action, at the next act(): a worker that has answered and
- * ended must not be sent the next task in between. */
 static int receive_message(Pool *self, Seat *seat, const void *data,
                            size_t size) {
   gipc_worker_message message;
@@ -237,7 +238,7 @@ static int receive_message(Pool *self, Seat *seat, const void *data,
   if (result < 0)
     return 0; /* the policy knows, and the message is dropped */
   if (message.kind != GIPC_MESSAGE_DONE && message.kind != GIPC_MESSAGE_FAILED)
-    return 0;
+    return self->only_receives ? 0 : act(self);
   seat->task = 0;
   PyObject *answer = answer_of(&message);
   if (answer == NULL)
@@ -248,7 +249,7 @@ static int receive_message(Pool *self, Seat *seat, const void *data,
     Py_XSETREF(seat->sent->answer, answer);
   else
     Py_DECREF(answer);
-  return 0;
+  return self->only_receives ? 0 : act(self);
 }
 
 static int written(Pool *self, Seat *seat) {

@@ -163,12 +163,16 @@ static PyObject *pool_ended(PyObject *object, PyObject *const *args,
     return NULL;
   }
   Seat *seat = seat_of(self, worker);
+  int result = 0;
+  self->only_receives = 1;
   while (seat != NULL && seat->worker == worker && seat->h != NULL) {
-    if (receive_all(self, seat) < 0)
-      return NULL;
-    if (!seat->again)
+    result = receive_all(self, seat);
+    if (result < 0 || !seat->again)
       break;
   }
+  self->only_receives = 0;
+  if (result < 0)
+    return NULL;
   if (seat != NULL && seat->worker == worker) {
     self->again -= seat->again != 0;
     PyObject *handle = seat->handle;
@@ -204,36 +208,49 @@ static PyObject *pool_stop(PyObject *object, PyObject *const *args,
   Py_RETURN_NONE;
 }
 
-/* 1: some are not those of workers, such as of processes that have ended. */
-static int receive_ready(Pool *self, PyObject *ready) {
-  int has_others = 0;
+/* The worker that one of the descriptors is of, or NULL. */
+static Seat *seat_at(Pool *self, PyObject *ready, Py_ssize_t index, int *fd) {
+  *fd = (int)PyLong_AsLong(PyTuple_GetItem(PyList_GET_ITEM(ready, index), 0));
+  for (size_t i = 0; i < self->most; ++i) {
+    Seat *seat = &self->seats[i];
+    if (seat->h != NULL && (seat->fd == *fd || seat->write_fd == *fd))
+      return seat;
+  }
+  return NULL;
+}
+
+/* Adds an action for each that is not that of a worker, such as of a process that
+ * has ended.  1: there were some. */
+static int tell_others(Pool *self, PyObject *ready) {
+  int fd, found = 0;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(ready); ++i) {
-    int fd = (int)PyLong_AsLong(
-        PyTuple_GetItem(PyList_GET_ITEM(ready, i), 0));
+    char bytes[64];
+    if (seat_at(self, ready, i, &fd) != NULL)
+      continue;
     if (PyErr_Occurred())
       return -1;
-    size_t at = 0;
-    while (at < self->most &&
-           (self->seats[at].h == NULL ||
-            (self->seats[at].fd != fd && self->seats[at].write_fd != fd)))
-      ++at;
-    int result = 0;
-    char bytes[64];
-    if (at < self->most)
-      result = receive_all(self, &self->seats[at]);
-    else if (fd == self->wake_read)
+    if (fd == self->wake_read) {
       (void)!read(fd, bytes, sizeof(bytes));
-    else {
-      has_others = 1;
-      result = add_action(self, Py_BuildValue("ii", ACTION_READY_FD, fd));
+      continue;
     }
-    if (result < 0)
+    found = 1;
+    if (add_action(self, Py_BuildValue("ii", ACTION_READY_FD, fd)) < 0)
+      return -1;
+  }
+  return found;
+}
+
+static int receive_ready(Pool *self, PyObject *ready) {
+  int fd;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(ready); ++i) {
+    Seat *seat = seat_at(self, ready, i, &fd);
+    if (seat != NULL && receive_all(self, seat) < 0)
       return -1;
   }
   for (size_t i = 0; self->again > 0 && i < self->most; ++i)
     if (self->seats[i].again && receive_all(self, &self->seats[i]) < 0)
       return -1;
-  return has_others;
+  return 0;
 }
 
 /* step(ready): receives from the descriptors of a list of (descriptor, events),
@@ -250,8 +267,11 @@ static PyObject *pool_step(PyObject *object, PyObject *const *args,
   PyObject *fresh = PyList_New(0);
   if (fresh == NULL)
     return NULL;
-  int result = receive_ready(self, args[0]);
-  if (result < 0 || (result == 0 && act(self) < 0)) {
+  int others = tell_others(self, args[0]);
+  self->only_receives = others != 0;
+  int result = others < 0 ? -1 : receive_ready(self, args[0]);
+  self->only_receives = 0;
+  if (result < 0 || (others == 0 && act(self) < 0)) {
     Py_DECREF(fresh);
     return NULL;
   }

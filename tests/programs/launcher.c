@@ -27,15 +27,9 @@ static void check(int result, int expected, const char *what) {
 }
 
 static gipc_process *start(char **command, gipc_handle **pipe) {
-  gipc_options *o;
   gipc_process *p;
-  check(gipc_options_new(&o), 0, "gipc_options_new");
-  for (int fd = 0; fd < 2; fd++)
-    check(gipc_options_set_stdio(o, fd, GIPC_STDIO_PIPE, -1), 0, "set_stdio");
-  check(gipc_exec_process((const char *const *)command, o, &p), 0, command[0]);
-  gipc_options_free(o);
-  int in = gipc_process_stdio(p, 0), out = gipc_process_stdio(p, 1);
-  check(gipc_open(out, in, pipe), 0, "gipc_open");
+  check(gipc_launch((const char *const *)command, NULL, &p, pipe), 0,
+        command[0]);
   return p;
 }
 

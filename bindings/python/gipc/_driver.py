@@ -222,7 +222,7 @@ class Driver:
         time: float | None = self.native.next_time()
         if not self._to_check:
             return time
-        times = [seat.check_at for seat in self._to_check]
+        times: list[float] = [seat.check_at for seat in self._to_check]
         return min(times if time is None else [time, *times])
 
     def _abandon(self) -> None:

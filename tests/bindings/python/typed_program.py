@@ -99,6 +99,9 @@ def annotated(
 
 program = gipc.exec_process(["cat", b"-"], handles={"in": raw_reader})
 program.join()
+launcher, behind = gipc.launch(["cat"], nice=1, encoder="json", decoder="json")
+with launcher, behind:
+    behind.put("typed", timeout=1)
 with gipc.exec_process(["cat"], program="/bin/cat", user="nobody") as cat:
     cat.communicate(b"input")
 assert_type(program.exitcode, Optional[int])
