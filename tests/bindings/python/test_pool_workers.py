@@ -11,6 +11,7 @@ import pool_child as child
 import pytest
 import support
 from gipc import _poll
+from gipc._blocking import current_backend
 from support import is_running
 
 
@@ -221,14 +222,18 @@ def test_a_launch_that_fails_is_a_start_that_failed(way):
         assert isinstance(caught.value.__cause__, KeyError)
 
 
-# It ends after its second answer, as soon as that is written.
+# It ends after its second answer, as soon as that is written.  Before that it waits
+# for a writer of the FIFO, if there is one.
 TWO_TASKS = """
+import os, sys
 import gipc
 from gipc import _native
 handle = gipc.inherit("worker", encoder=None, decoder=None)
 handle.put(_native.worker_ready())
-for _ in range(2):
+for number in range(2):
     task, _, data = _native.worker_task(handle.get())
+    if number and os.path.exists(sys.argv[1]):
+        open(sys.argv[1]).close()
     handle.put(_native.worker_done(task, data))
 """
 
@@ -236,19 +241,37 @@ for _ in range(2):
 class UntilTheEndOfItsWorker:
     """A task that keeps the driver until its worker has ended."""
 
+    def __init__(self, fifo):
+        self.fifo = fifo
+
     def finish(self, action):
+        open(self.fifo, "w").close()
+        os.unlink(self.fifo)
         os.waitid(os.P_PID, action[7], os.WEXITED | os.WNOWAIT)
 
 
-def test_a_worker_that_has_answered_and_ended_is_sent_no_task(way):
-    with gipc.Pool(argv=[sys.executable, "-c", TWO_TASKS], workers=1,
+def test_a_worker_that_has_answered_and_ended_is_sent_no_task(way, tmp_path):
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    with gipc.Pool(argv=[sys.executable, "-c", TWO_TASKS, fifo], workers=1,
                    first_delay=0.001, encoder=None, decoder=None) as pool:
-        # All are queued before the driver starts.
+        # All are queued before the driver starts: a submit receives, too.
         options = pool._options(None, None, None, None)
-        pool._crew.submit(b"1", UntilTheEndOfItsWorker(), options)
-        futures = [pool.submit(data) for data in (b"2", b"3", b"4")]
-        assert [future.result() for future in futures] == [b"2", b"3", b"4"]
+        pool._crew.submit(b"1", UntilTheEndOfItsWorker(fifo), options)
+        others = [Outcome(), Outcome()]
+        pool._crew.submit(b"2", others[0], options)
+        pool._crew.submit(b"3", others[1], options)
+        pool._crew.start(pool._driver_backend(current_backend()))
+        way.wait_until(lambda: others[1].action)
+        assert [outcome.action[3] for outcome in others] == [b"2", b"3"]
         assert pool.stats().starts == 2
+
+
+class Outcome:
+    action = None
+
+    def finish(self, action):
+        self.action = action
 
 
 def test_the_end_of_a_block_waits_and_an_error_stops(way, tmp_path):
