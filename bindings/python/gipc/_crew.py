@@ -127,6 +127,8 @@ class Crew(Driver):
         try:
             return self._start_worker(worker, passed), handle
         except BaseException:
+            # Now: the error, which may be kept, refers to this frame.
+            _native.discard(handle)
             if not passed.closed:
                 passed.abort()
             raise

@@ -197,6 +197,7 @@ class Keeping(Driver):
                 address = _native.notify_socket_address(socket)
             process = service.start(self._start_function, address)
         except Exception as error:
+            socket = None  # the error, which is kept, refers to this frame
             kept.start_error = error
             self._start_failed(worker, error)
             self._report(kept, "not_started", error=error)

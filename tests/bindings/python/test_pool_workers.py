@@ -91,11 +91,14 @@ def test_a_pool_whose_workers_cannot_be_prepared_gives_up(way):
 
 def test_a_pool_whose_workers_cannot_be_started_gives_up(way):
     argv = ["/nonexistent/program"]
+    before = support.descriptors()
     with gipc.Pool(argv=argv, workers=1, first_delay=0.001) as pool:
         with pytest.raises(gipc.PoolBroken, match="started: .*nonexistent") as caught:
             pool.call(1)
         assert isinstance(caught.value.__cause__, FileNotFoundError)
         assert isinstance(caught.value, RuntimeError)
+    # The error, which is still here, keeps no end of a worker's pipe open.
+    assert not support.left_since(before)
 
 
 def test_a_callback_of_a_future_that_would_wait_for_its_pool_is_an_error(way):
