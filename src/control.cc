@@ -14,6 +14,8 @@ constexpr int per_batch = 16; // few, so that it needs no page of stack more
 
 int send_all(int fd, const void *data, size_t size) noexcept {
   auto *at = static_cast<const char *>(data);
+  if (fd < 0)
+    return -EPIPE; // it was closed when the end of the child was seen
   while (size > 0) {
     ssize_t sent = sys::send(fd, at, size, 0);
     if (sent < 0)
