@@ -179,7 +179,7 @@ template <typename Visit> void each_below(const char *path, Visit &&visit) {
   ::closedir(folder);
 }
 
-// Those that a guard, killed together with its parent, has left.
+// What is there of trees whose guard was killed together with its parent.
 void remove_abandoned(const char *path) noexcept {
   each_below(path, [](const char *below, const char *name) {
     Fd folder;

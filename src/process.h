@@ -84,7 +84,7 @@ private:
   int usable() const noexcept {
     return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
   }
-  // As Status::reap_or_sleep(); what a killed guard has left is killed here.
+  // As Status::reap_or_sleep(); what a killed guard did not end is killed.
   bool has_ended() noexcept;
   void set_name(pid_t pid) noexcept;
   void detach() noexcept;
