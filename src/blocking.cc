@@ -173,6 +173,8 @@ int Handle::put(const void *data, size_t size, Deadline &deadline) {
 int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
                         int &why) {
   int result = sender_.begin_put(data, size);
+  if (trace::is_on())
+    note_put(result, size);
   if (result != -EAGAIN)
     return result;
   Putting until_end(sender_);
@@ -185,12 +187,16 @@ int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
     why = wait_to_put(deadline);
     if (why != 0) {
       int left = sender_.cancel_put();
+      if (trace::is_on() && left == 1)
+        note_put(0, size);
       return left == 1  ? -EINPROGRESS
              : left < 0 ? sender_.fail_with(left)
                         : why;
     }
     result = sender_.step_put();
   }
+  if (trace::is_on())
+    note_put(result, size);
   return result;
 }
 
@@ -199,6 +205,8 @@ int Handle::send_all(Deadline &deadline) {
     int result = sender_.send_some();
     if (result != -EAGAIN)
       return result;
+    if (trace::is_on())
+      note_put(-EAGAIN, 0);
     if (int error = wait_to_put(deadline))
       return error;
   }
@@ -221,7 +229,14 @@ int Handle::put_many(const gipc_message *messages, size_t count,
   if (error != 0)
     return error;
   Sender::TryLock lock(sender_);
-  return lock ? queue_many(messages, count, deadline, accepted) : GIPC_ELOCKED;
+  if (!lock)
+    return GIPC_ELOCKED;
+  int result = queue_many(messages, count, deadline, accepted);
+  if (trace::is_on())
+    for (size_t i = 0; i < accepted; ++i)
+      if (!Sender::is_large(messages[i].size)) // which has waited by itself
+        note_put(0, messages[i].size);
+  return result;
 }
 
 int Handle::queue_many(const gipc_message *messages, size_t count,

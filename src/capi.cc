@@ -236,6 +236,8 @@ int gipc_get(gipc_handle *h, double timeout, const void **data, size_t *size) {
     View view;
     int result = unwrap(h)->get(deadline, view);
     if (result == 0) {
+      if (trace::is_on())
+        unwrap(h)->note_get(0, view.size);
       *data = view.data;
       *size = view.size;
     }

@@ -12,8 +12,8 @@ namespace gipc {
 // Whether the other end of this pipe is a handle of this process, which will
 // not read any more.
 bool Handle::is_read_here() const noexcept {
-  for (auto *entry = registry::first_entry(); entry != nullptr && pair_ != 0;
-       entry = registry::next_entry(entry)) {
+  for (auto *entry = registry::first_entry(registry::Kind::handle);
+       entry != nullptr && pair_ != 0; entry = registry::next_entry(entry)) {
     auto *other = static_cast<const Handle *>(entry);
     if (other != this && other->pair_ == pair_ && other->receiver_.is_open())
       return true;
@@ -45,8 +45,8 @@ bool Handle::flush_all(double patience) noexcept {
     uint64_t others = 0;
     {
       registry::Lock hold;
-      for (auto *entry = registry::first_entry(); entry != nullptr;
-           entry = registry::next_entry(entry)) {
+      for (auto *entry = registry::first_entry(registry::Kind::handle);
+           entry != nullptr; entry = registry::next_entry(entry)) {
         auto *handle = static_cast<Handle *>(entry);
         Exit result = handle->flush_at_exit();
         const Channel &channel = handle->sender_.channel();

@@ -39,8 +39,8 @@ void Handle::end_pass() noexcept {
 }
 
 int Handle::make_plain(int fd) noexcept {
-  for (auto *entry = registry::first_entry(); entry != nullptr;
-       entry = registry::next_entry(entry)) {
+  for (auto *entry = registry::first_entry(registry::Kind::handle);
+       entry != nullptr; entry = registry::next_entry(entry)) {
     auto *handle = static_cast<Handle *>(entry);
     const Channel &in = handle->receiver_.channel();
     const Channel &out = handle->sender_.channel();
@@ -91,7 +91,7 @@ void Handle::arrive_in_child(registry::Held &read, registry::Held &write,
     waker_->forget(); // its descriptors were closed in the child
   waker_.reset();
   callbacks_ = 0;
-  enter();
+  enter_list();
 }
 
 void Handle::close_in_child() noexcept {

@@ -38,6 +38,25 @@ size_t unread_by_peer(int fd) noexcept {
 #endif
 }
 
+size_t readable(int fd) noexcept {
+  int bytes = 0;
+  int error =
+      sys::retry_int("ioctl", [&] { return ::ioctl(fd, FIONREAD, &bytes); });
+  return error == 0 ? static_cast<size_t>(bytes) : 0;
+}
+
+double coarse_now() noexcept {
+#ifdef CLOCK_MONOTONIC_COARSE
+  constexpr clockid_t clock = CLOCK_MONOTONIC_COARSE;
+#else
+  constexpr clockid_t clock = CLOCK_MONOTONIC;
+#endif
+  timespec now;
+  ::clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) +
+         static_cast<double>(now.tv_nsec) / 1e9;
+}
+
 int send_buffer(int fd, int &size) noexcept {
   socklen_t length = sizeof size;
   return sys::retry_int("getsockopt", [&] {

@@ -3,6 +3,7 @@
 
 #include "os.h"
 #include "sys.h"
+#include "trace.h"
 
 #include <algorithm>
 #include <charconv>
@@ -30,7 +31,8 @@ const ProcessWatch::Events Process::watch_events = {
     [](void *self) noexcept { static_cast<Process *>(self)->drop_watch(); },
 };
 
-Process::Process(const std::string &name) : name_(name) {
+Process::Process(const std::string &name)
+    : Entry(registry::Kind::process), name_(name) {
   // So that naming it after its pid needs no memory later.
   name_.reserve(sizeof "gipc-2147483647" - 1);
 }
@@ -44,6 +46,10 @@ void Process::started(pid_t pid, Fd exit_fd, bool leads) noexcept {
     name_.assign("gipc-").append(
         digits, std::to_chars(digits, digits + sizeof digits, pid).ptr);
   }
+  enter();
+  status_.set_id(id());
+  if (trace::is_on())
+    trace::started(id(), pid, name());
 }
 
 // ---- Its end ----------------------------------------------------------------
@@ -243,6 +249,7 @@ int Process::watch(struct ev_loop *loop, gipc_exit_callback callback,
   watch_ = std::make_unique<ProcessWatch>(
       loop, status_.pid(), status_.exit_fd(), watch_events, this);
   loop_ = loop;
+  is_watched_ = true;
   registry::enter_loop(loop);
   callback_ = callback;
   user_ = user;
@@ -279,6 +286,7 @@ void Process::on_end() noexcept {
 
 void Process::drop_watch() noexcept {
   watch_.reset();
+  is_watched_ = false;
   registry::leave_loop(loop_);
 }
 
@@ -311,6 +319,28 @@ void Process::free() noexcept {
 }
 
 // ---- The rest ---------------------------------------------------------------
+
+void Process::describe(gipc_process_entry &out) const noexcept {
+  out.process = reinterpret_cast<const gipc_process *>(this);
+  out.id = id();
+  out.name = name();
+  out.pid = status_.pid();
+  out.age = os::coarse_now() - since();
+  out.on_loop = is_watched_;
+  out.code = -1;
+  if (status_.is_known()) {
+    out.state = GIPC_PROCESS_REAPED;
+    gipc_exit_info info;
+    status_.describe_status(info);
+    out.code = info.code;
+    out.signal = info.signal;
+    return;
+  }
+  pollfd end_of_it{status_.exit_fd(), POLLIN, 0};
+  bool ended = status_.exit_fd() >= 0 ? sys::poll(&end_of_it, 1, 0) > 0
+                                      : os::has_ended(status_.pid());
+  out.state = ended ? GIPC_PROCESS_ENDED : GIPC_PROCESS_RUNNING;
+}
 
 int Process::pid() const noexcept {
   int error = usable();

@@ -6,6 +6,7 @@
 #include "gipc.h"
 #include "membership.h"
 #include "options.h"
+#include "relaxed.h"
 #include "status.h"
 #include "this_process.h"
 #include "watch.h"
@@ -15,7 +16,7 @@
 
 namespace gipc {
 
-class Process final {
+class Process final : public registry::Entry {
 public:
   // A child that is about to be started.  Throws bad_alloc.
   explicit Process(const std::string &name);
@@ -63,6 +64,8 @@ public:
     return error;
   }
   void *user() const noexcept { return own_pointer_; }
+  // For any thread, under the registry's lock.
+  void describe(gipc_process_entry &out) const noexcept;
   Memberships &memberships() noexcept { return memberships_; }
 
   // Reaps children whose Process was freed before they ended.
@@ -70,7 +73,7 @@ public:
 
 private:
   friend struct Detached;
-  ~Process() = default;
+  ~Process() { leave(); }
 
   int usable() const noexcept {
     return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
@@ -93,6 +96,7 @@ private:
   bool leads_group_ = false;
   bool stopping_group_ = false;    // begin_stop_group() was called
   struct ev_loop *loop_ = nullptr; // that it is watched on
+  Relaxed<bool> is_watched_ = false;
   std::unique_ptr<ProcessWatch> watch_;
   gipc_exit_callback callback_ = nullptr;
   void *user_ = nullptr;        // of the callback

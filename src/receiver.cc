@@ -145,7 +145,7 @@ int Receiver::read_ahead(bool view_in_use) noexcept {
   size_t moved = 0;
   while (result == 0 && !is_enough(moved)) {
     size_t most = wanted_ahead(view_in_use);
-    ssize_t got = most > 0 ? receive(most) : end_ != 0 ? end_ : -ENOBUFS;
+    ssize_t got = most > 0 ? receive(most) : end_ != 0 ? end() : -ENOBUFS;
     if (got < 0) // the next get returns an end as well
       result = static_cast<int>(got);
     else
@@ -165,7 +165,7 @@ int Receiver::note_broken(int result) noexcept {
 
 int Receiver::no_message(int result) noexcept {
   (void)note_broken(result);
-  return result == -EAGAIN && end_ != 0 ? end_ : result;
+  return result == -EAGAIN && end_ != 0 ? end() : result;
 }
 
 // Called when no whole message is buffered: reads, unless result is permanent.

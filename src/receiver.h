@@ -5,6 +5,7 @@
 #include "channel.h"
 #include "gipc.h"
 #include "inbox.h"
+#include "relaxed.h"
 
 #include <atomic>
 #include <cstddef>
@@ -48,6 +49,7 @@ public:
   void set_limit(size_t limit) noexcept { limit_ = limit; }
   void set_ahead_limit(size_t bytes) noexcept { ahead_limit_ = bytes; }
   size_t held() const noexcept { return inbox_.bytes(); }
+  size_t seen_held() const noexcept { return inbox_.seen_bytes(); }
   // The same; and if there are none, the bytes that can be read without waiting
   // for the descriptor.
   size_t pending() noexcept {
@@ -118,7 +120,7 @@ private:
   int next_into(void *buffer, size_t capacity, size_t &size) noexcept;
 
   std::atomic<State> state_{State::absent};
-  int end_ = 0;
+  Relaxed<int> end_ = 0;
   size_t limit_ = GIPC_DEFAULT_LIMIT;
   Inbox inbox_;
   Channel channel_;
