@@ -3,11 +3,11 @@
  * Each function of gipc.h becomes a function of the private module without its
  * prefix: gipc_pending() is native.pending().  A function returns its result >= 0,
  * or its outputs, in their order, if it has any.  -EAGAIN is not an error: it is
- * returned as none (None, nil), which no function returns otherwise.  Every other
- * result is an error of the language.
+ * returned as none (None, nil), which no function returns otherwise, but for one that
+ * starts a process.  Every other result is an error of the language.
  *
  * A language's own file includes this one after it has defined
- *   RESULT         the typemap of such a result, and of one with outputs
+ *   RESULT         the typemap of such a result, of one with outputs, and of a start
  *   APPEND_OBJECT, APPEND_INTEGER   one more output
  *   typemaps for (const void *data, size_t size), for the outputs
  *   (const void **data, size_t *size), and what waits (see `wait` there)
@@ -123,6 +123,10 @@ OUTPUT_STRUCT(gipc_exit_info, info, ExitInfo)
 /* Functions with outputs do not return their 0. */
 %define OUTPUTS_OF(FUNCTION)
 %typemap(out) int FUNCTION = int OUTPUTS;
+%enddef
+/* A start, which the system may refuse with -EAGAIN: it has too many processes. */
+%define OUTPUTS_OF_START(FUNCTION)
+%typemap(out) int FUNCTION = int STARTED;
 %enddef
 OUTPUTS_OF(gipc_pipe)
 OUTPUTS_OF(gipc_pipe_duplex)
@@ -251,6 +255,12 @@ static int exec_process(const gipc_words *argv, const gipc_options *options,
       argv ? (const char *const *)argv->items : NULL, options, process);
 }
 
+static int launch(const gipc_words *argv, const gipc_options *options,
+                  gipc_process **process, gipc_handle **handle) {
+  return gipc_launch(argv ? (const char *const *)argv->items : NULL, options,
+                     process, handle);
+}
+
 static int options_keep_fds(gipc_options *o, const gipc_numbers *fds) {
   return gipc_options_keep_fds(o, fds ? fds->items : NULL,
                                fds ? fds->count : 0);
@@ -264,13 +274,17 @@ static int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
                                groups ? groups->count : 0);
 }
 %}
-OUTPUTS_OF(exec_process)
+OUTPUTS_OF_START(exec_process)
 int exec_process(const gipc_words *argv, const gipc_options *options,
                  gipc_process **process);
+OUTPUTS_OF_START(launch)
+int launch(const gipc_words *argv, const gipc_options *options,
+           gipc_process **process, gipc_handle **handle);
 int options_keep_fds(gipc_options *o, const gipc_numbers *fds);
 int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
                      const gipc_numbers *groups);
 %ignore gipc_exec_process;
+%ignore gipc_launch;
 %ignore gipc_options_keep_fds;
 %ignore gipc_options_set_user;
 
@@ -472,6 +486,9 @@ STEP(shutdown, step_shutdown)
 %rename("$ignore", %$isfunction, regextarget=1) "^gipc_(policy|rules|worker)_";
 %rename("$ignore", regextarget=1)
     "^gipc_(policy|rules|task_rules|action|text|policy_stats|worker_(stats|message|change))$";
+/* Parts of what each language has of its own: messages with descriptors. */
+%rename("$ignore", %$isfunction, regextarget=1) "^gipc_((try_)?put_with|take_fds)$";
+%ignore GIPC_MOST_FDS;
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;

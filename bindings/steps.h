@@ -167,6 +167,17 @@ static inline int step_queue(gipc_handle *h, const void *data, size_t size) {
   return outcome_of_move(result, &size);
 }
 
+/* The same with descriptors. */
+static inline int step_queue_with(gipc_handle *h, const void *data, size_t size,
+                                  const int *fds, size_t count) {
+  if (budget_is_spent())
+    return step_yield();
+  int result = gipc_try_put_with(h, data, size, fds, count);
+  if (result == -EAGAIN)
+    return STEP_WAIT;
+  return outcome_of_move(result, &size);
+}
+
 /* Writes queued bytes.  STEP_DONE: the queue is empty. */
 static inline int step_flush(gipc_handle *h) {
   return outcome_of(gipc_flush_step(h));

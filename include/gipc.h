@@ -260,7 +260,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_put_start(gipc_handle *h, const void *data,
 GIPC_API GIPC_MUST_CHECK int gipc_put_step(gipc_handle *h);
 /* Returns the memory to the caller.  0: the put is cancelled, no byte of the
  * message was written.  1: a part was written; h keeps a copy of the remaining
- * bytes and writes them before anything else.  -EINVAL: no put in progress. */
+ * bytes and writes them before anything else.  -EPIPE: the reader is gone, and
+ * nothing more is written.  -EINVAL: no put in progress. */
 GIPC_API GIPC_MUST_CHECK int gipc_put_cancel(gipc_handle *h);
 /* Writes queued bytes.  0: the queue is empty.  -EAGAIN: wait until writable.
  * -EPIPE: the reader is gone, and the queue was dropped. */
@@ -300,6 +301,36 @@ GIPC_API GIPC_MUST_CHECK int gipc_put_many(gipc_handle *h,
                                            size_t *accepted);
 /* Waits until the queue is written.  -ETIMEDOUT: bytes are still queued. */
 GIPC_API GIPC_MUST_CHECK int gipc_flush(gipc_handle *h, double timeout);
+
+/* ---- Messages with descriptors: gipc_put_with(3) ------------------------- */
+
+/* The most descriptors of a message. */
+#define GIPC_MOST_FDS 253
+/* As gipc_put(), with copies of count descriptors, which stay the caller's; he
+ * may close them when the call has returned.  The peer takes them with
+ * gipc_take_fds().  Such a message goes through the socket; a ring is left.
+ * -EOPNOTSUPP: the stream is not an AF_UNIX socket, or the peer does not say
+ * that it is a handle; gipc_put_with(3) describes when it does.  -EBADF: one is
+ * not open.  -ETOOMANYREFS: too many descriptors of this user were sent and not
+ * received.  After these nothing is put, and h can be used as before. */
+GIPC_API GIPC_MUST_CHECK int gipc_put_with(gipc_handle *h, const void *data,
+                                           size_t size, const int *fds,
+                                           size_t count, double timeout);
+/* As gipc_try_put(), with copies of count descriptors; errors also as for
+ * gipc_put_with().  A message that is queued keeps duplicates until they are
+ * sent: -EMFILE.  Step tier: never blocks. */
+GIPC_API GIPC_MUST_CHECK int gipc_try_put_with(gipc_handle *h, const void *data,
+                                               size_t size, const int *fds,
+                                               size_t count);
+/* Takes the descriptors of the message that was returned last, by a get or in
+ * on_message: stores them, close-on-exec, and returns their number; the caller
+ * closes them.  0: it has none, or they were taken.  Those that are not taken
+ * are closed with the next get, with h, or when h is passed on.  -EMSGSIZE:
+ * room is less than their number, and nothing changes; GIPC_MOST_FDS is always
+ * enough.  -EMFILE: this process had no room for them, and they are lost; the
+ * message is whole. */
+GIPC_API GIPC_MUST_CHECK int gipc_take_fds(gipc_handle *h, int *fds,
+                                           size_t room);
 
 /* ---- Push tier: on the program's libev loop: gipc_start(3) --------------- */
 
@@ -389,10 +420,15 @@ GIPC_API GIPC_MUST_CHECK int gipc_options_set_program(gipc_options *o,
 
 typedef enum gipc_group {
   GIPC_GROUP_INHERIT = 0,
-  GIPC_GROUP_NEW = 1,    /* its own process group */
-  GIPC_GROUP_SESSION = 2 /* its own session, without a terminal */
+  GIPC_GROUP_NEW = 1,     /* its own process group */
+  GIPC_GROUP_SESSION = 2, /* its own session, without a terminal */
+  GIPC_GROUP_TREE = 3     /* the same, and the child ends with its tree */
 } gipc_group;
-/* The child's process group; group is a gipc_group. */
+/* The child's process group; group is a gipc_group.  With GIPC_GROUP_TREE the
+ * end of the child, whatever ends it, ends all that it has started, too, as far
+ * as the system can tell: gipc_tree.  A process of this library is the child's
+ * parent, and ends with the last of them.  -EBUSY of the start: a function
+ * child has several threads already. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_group(gipc_options *o, int group);
 /* The child leads a new session, whose controlling terminal is fd. */
 GIPC_API GIPC_MUST_CHECK int gipc_options_set_terminal(gipc_options *o, int fd);
@@ -525,6 +561,14 @@ typedef enum gipc_ended {
   GIPC_ENDED_UNSENT = 6        /* returned or exited, messages not written */
 } gipc_ended;
 
+/* What ends with a child of GIPC_GROUP_TREE. */
+typedef enum gipc_tree {
+  GIPC_TREE_NONE = 0,      /* the child alone */
+  GIPC_TREE_CGROUP = 1,    /* all, at once: they are in a cgroup of their own */
+  GIPC_TREE_SUBREAPER = 2, /* all that this process may kill */
+  GIPC_TREE_SESSION = 3    /* its process group: there is no better way here */
+} gipc_tree;
+
 typedef struct gipc_exit_info {
   size_t size;   /* set by the caller: sizeof(gipc_exit_info) */
   int code;      /* exit code, or -1 */
@@ -535,6 +579,10 @@ typedef struct gipc_exit_info {
   double user;   /* processor seconds, or -1 where not known */
   double system; /* processor seconds, or -1 where not known */
   long max_rss;  /* KiB, or -1 where not known */
+  int tree;      /* a gipc_tree */
+  int left;      /* processes of the tree that were left when the child ended,
+                    or -1 where not known */
+  int killed;    /* those of them that were killed */
 } gipc_exit_info;
 /* Stores how the child ended.  -EAGAIN: it runs. */
 GIPC_API GIPC_MUST_CHECK int gipc_process_info(gipc_process *p,

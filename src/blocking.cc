@@ -175,20 +175,24 @@ int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
   int result = sender_.begin_put(data, size);
   if (trace::is_on())
     note_put(result, size);
-  if (result != -EAGAIN)
-    return result;
+  return result == -EAGAIN ? finish_put(data, deadline, why) : result;
+}
+
+// The same for a put that has begun.
+int Handle::finish_put(const void *data, Deadline &deadline, int &why) {
   Putting until_end(sender_);
   // If the message is a view of this handle, bytes received during the wait
   // would overwrite it.
   if (receiver_.contains(data))
     if (int error = sender_.copy_put(data))
       return error;
+  int result = -EAGAIN;
   while (result == -EAGAIN) {
     why = wait_to_put(deadline);
     if (why != 0) {
       int left = sender_.cancel_put();
       if (trace::is_on() && left == 1)
-        note_put(0, size);
+        note_put(0, sender_.put_size());
       return left == 1  ? -EINPROGRESS
              : left < 0 ? sender_.fail_with(left)
                         : why;
@@ -196,8 +200,28 @@ int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
     result = sender_.step_put();
   }
   if (trace::is_on())
-    note_put(result, size);
+    note_put(result, sender_.put_size());
   return result;
+}
+
+int Handle::put_with(const void *data, size_t size, const int *fds,
+                     size_t count, Deadline &deadline) {
+  if (count == 0)
+    return put(data, size, deadline);
+  int error = is_owned() ? sender_.check_put(data, size) : GIPC_EWRONGPROC;
+  error = error != 0 ? error : check_put_with(fds, count);
+  error = error != 0 ? error : interrupted();
+  if (error != 0)
+    return error;
+  Sender::TryLock lock(sender_);
+  if (!lock)
+    return GIPC_ELOCKED;
+  int result =
+      sender_.begin_put_with(data, size, fds, static_cast<uint32_t>(count));
+  if (trace::is_on())
+    note_put(result, size);
+  int why;
+  return result == -EAGAIN ? finish_put(data, deadline, why) : result;
 }
 
 int Handle::send_all(Deadline &deadline) {

@@ -225,6 +225,23 @@ int gipc_flush_step(gipc_handle *h) {
                       : guard([&] { return unwrap(h)->flush_step(); });
 }
 
+static bool is_fd_list(const int *fds, size_t count) {
+  return count <= GIPC_MOST_FDS && (fds != nullptr || count == 0);
+}
+
+int gipc_try_put_with(gipc_handle *h, const void *data, size_t size,
+                      const int *fds, size_t count) {
+  return h == nullptr || !is_fd_list(fds, count) ? -EINVAL : guard([&] {
+    return unwrap(h)->try_put_with(data, size, fds, count);
+  });
+}
+
+int gipc_take_fds(gipc_handle *h, int *fds, size_t room) {
+  return h == nullptr || (fds == nullptr && room > 0)
+             ? -EINVAL
+             : guard([&] { return unwrap(h)->take_descriptors(fds, room); });
+}
+
 // ---- Blocking tier ----------------------------------------------------------
 
 int gipc_get(gipc_handle *h, double timeout, const void **data, size_t *size) {
@@ -250,6 +267,16 @@ int gipc_put(gipc_handle *h, const void *data, size_t size, double timeout) {
   if (h == nullptr || Deadline::create(timeout, deadline) != 0)
     return -EINVAL;
   return guard([&] { return unwrap(h)->put(data, size, deadline); });
+}
+
+int gipc_put_with(gipc_handle *h, const void *data, size_t size, const int *fds,
+                  size_t count, double timeout) {
+  Deadline deadline;
+  if (h == nullptr || !is_fd_list(fds, count) ||
+      Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard(
+      [&] { return unwrap(h)->put_with(data, size, fds, count, deadline); });
 }
 
 int gipc_put_many(gipc_handle *h, const gipc_message *messages, size_t count,

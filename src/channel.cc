@@ -134,6 +134,17 @@ int Channel::write_waiting(const iovec *parts, int count,
   return error == -ENOSYS || error == -EPERM ? -EAGAIN : error;
 }
 
+ssize_t Channel::write_with(const iovec *all, int all_count, const int *fds,
+                            size_t fd_count) noexcept {
+  Bounded bounded(all, all_count);
+  if (int error = leave_for_descriptors())
+    return error;
+  ssize_t size = os::send_descriptors_now(fd(), bounded.parts, bounded.count,
+                                          fds, fd_count);
+  at_message_ = at_message_ && size <= 0;
+  return size;
+}
+
 ssize_t Channel::write(const iovec *all, int all_count) noexcept {
   Bounded bounded(all, all_count);
   const iovec *parts = bounded.parts;
@@ -170,7 +181,7 @@ void Channel::close() noexcept {
   if (in_ != nullptr)
     in_->close();
   hand_over_ring();
-  offer_.reset();
+  came_.reset();
   fd_.reset();
 }
 
@@ -179,7 +190,8 @@ void Channel::forget() noexcept {
     in_->forget();
   if (out_ != nullptr)
     out_->forget();
-  offer_.forget();
+  if (came_ != nullptr)
+    came_->forget();
   fd_.forget();
 }
 
@@ -191,7 +203,9 @@ void Channel::arrive_in_child(registry::Held &moved,
   }
   fd_.keep_in_child();
   end_use();
-  offer_.forget(); // closed with all that was not passed
+  if (came_ != nullptr)
+    came_->forget(); // closed with all that was not passed
+  came_.reset();
   if (in_ != nullptr)
     in_->arrive_in_child(kept_memory);
   if (out_ != nullptr)

@@ -9,6 +9,7 @@
 // memory; the socket says then when to read or write (outgoing.h, incoming.h).
 #pragma once
 
+#include "descriptors.h"
 #include "fd.h"
 #include "incoming.h"
 #include "outgoing.h"
@@ -61,6 +62,10 @@ public:
   ssize_t write_small(const iovec *parts, int count) noexcept {
     return send(parts, count);
   }
+  // The same for bytes that begin a message with these descriptors, which goes
+  // through the socket.
+  ssize_t write_with(const iovec *parts, int count, const int *fds,
+                     size_t fd_count) noexcept;
   // The same, but waits in the kernel, where the thread may be cancelled.
   // -EAGAIN: this descriptor or system does not support that.  *moved as in
   // os.h.
@@ -82,6 +87,21 @@ public:
   int medium() const noexcept;
   size_t unread() const noexcept;
   void set_handle(uint64_t id) noexcept { handle_id = id; }
+
+  // ---- Descriptors
+  // Whether the peer takes descriptors.  is_ours: it is a handle of this
+  // library.
+  bool carries_descriptors(bool is_ours) const noexcept;
+  // Of the reader: says so to the peer now, and not after some reads.
+  void announce_now() noexcept;
+  // Of the reader, after each read: descriptors came with bytes since.  They
+  // are those of a message, or an offer.
+  bool has_descriptors() const noexcept {
+    return came_ != nullptr || starved_ ||
+           (in_ != nullptr && in_->has_descriptors());
+  }
+  // nullptr: there was no memory for them.
+  std::unique_ptr<Descriptors> take_descriptors() noexcept;
 
   // ---- The ring
   // gipc_set_transport(): -EOPNOTSUPP; -EBUSY: bytes are still in the ring.
@@ -208,7 +228,8 @@ private:
   ssize_t receive_plain(const iovec *parts, int count) noexcept;
   ssize_t send(const iovec *parts, int count) noexcept;
   int receive_waiting(const iovec *parts, int count, volatile ssize_t *moved);
-  void take_descriptor(int descriptor) noexcept;
+  void keep(const os::Received &came) noexcept;
+  int leave_for_descriptors() noexcept;
   void want(int transport) noexcept;
   void announce() noexcept;
   bool offers(const iovec *parts, int count, size_t &capacity) noexcept;
@@ -227,7 +248,8 @@ private:
   // Either is null until there is an offer.
   std::unique_ptr<Incoming> in_;
   std::unique_ptr<Outgoing> out_;
-  registry::Held offer_; // came with the last bytes
+  std::unique_ptr<Descriptors> came_; // with the last bytes
+  bool starved_ = false;              // true if there was no memory for them
   int wanted_;
   bool announced_ = false; // true after the reader has tried
   bool at_message_ = true;

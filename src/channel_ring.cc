@@ -66,12 +66,12 @@ ssize_t Channel::receive(const iovec *parts, int count) noexcept {
 }
 
 ssize_t Channel::receive_plain(const iovec *parts, int count) noexcept {
-  if (!local_ || wanted_ == GIPC_TRANSPORT_PLAIN)
+  if (!local_)
     return os::receive_now(fd(), parts, count);
   announce();
-  volatile int descriptor = -1;
-  ssize_t size = os::receive_descriptor_now(fd(), parts, count, &descriptor);
-  take_descriptor(descriptor);
+  os::Received came;
+  ssize_t size = os::receive_descriptors_now(fd(), parts, count, came);
+  keep(came);
   return size;
 }
 
@@ -101,37 +101,66 @@ int Channel::read_ring_waiting(const iovec *parts, int count,
 
 int Channel::receive_waiting(const iovec *parts, int count,
                              volatile ssize_t *moved) {
-  if (!local_ || wanted_ == GIPC_TRANSPORT_PLAIN)
+  if (!local_)
     return os::receive_waiting(fd(), parts, count, moved);
   announce();
   // A destructor, because the thread may be cancelled after the transfer.
   struct Taking {
-    ~Taking() { self.take_descriptor(descriptor); }
+    explicit Taking(Channel &channel) noexcept : self(channel) {}
+    ~Taking() { self.keep(came); }
     Channel &self;
-    volatile int descriptor;
-  } taking{*this, -1};
-  return os::receive_descriptor_waiting(fd(), parts, count, moved,
-                                        &taking.descriptor);
+    os::Received came;
+  } taking(*this);
+  return os::receive_descriptors_waiting(fd(), parts, count, moved,
+                                         taking.came);
 }
 
 // A handle that is read a few times and closed is not worth a name.
 void Channel::announce() noexcept {
-  if (announced_ || calls_ < reads_before)
+  if (announced_ || calls_ < reads_before || wanted_ == GIPC_TRANSPORT_PLAIN)
     return;
-  announced_ = true;
-  // If this fails, the writer stays plain.
-  (void)os::announce_reader(fd());
+  announce_now();
 }
 
-void Channel::take_descriptor(int descriptor) noexcept {
-  if (descriptor >= 0)
-    offer_ = Fd(descriptor);
+void Channel::announce_now() noexcept {
+  if (way_ != Way::socket || !local_ || announced_)
+    return;
+  announced_ = true;
+  // If this fails, the writer stays plain, and sends no descriptors.
+  (void)os::announce_reader(fd(), wanted_ == GIPC_TRANSPORT_PLAIN
+                                      ? os::Knows::descriptors
+                                      : os::Knows::descriptors_and_rings);
+}
+
+void Channel::keep(const os::Received &came) noexcept {
+  if (__builtin_expect(came.count == 0 && !came.lost, 1))
+    return;
+  came_ = Descriptors::own(came);
+  starved_ = came_ == nullptr;
+}
+
+bool Channel::carries_descriptors(bool is_ours) const noexcept {
+  return way_ == Way::socket && local_ && os::sends_descriptors &&
+         (is_ours || wanted_ == GIPC_TRANSPORT_RING ||
+          os::announced_by_peer(fd()) != os::Knows::nothing);
+}
+
+std::unique_ptr<Descriptors> Channel::take_descriptors() noexcept {
+  starved_ = false;
+  if (came_ == nullptr && in_ != nullptr)
+    return in_->take_descriptors();
+  return std::move(came_);
 }
 
 void Channel::look_at_offer() noexcept {
-  if (!offer_ || (in_ != nullptr && !awaits_control()))
+  if (!has_descriptors() || (in_ != nullptr && !awaits_control()))
     return;
-  registry::Held offer = std::move(offer_);
+  std::unique_ptr<Descriptors> came = take_descriptors();
+  registry::Held offer;
+  if (came != nullptr && wanted_ != GIPC_TRANSPORT_PLAIN)
+    offer = came->release_one();
+  if (!offer)
+    return;
   if (in_ == nullptr) {
     registry::Lock hold;
     in_.reset(new (std::nothrow) Incoming(this));
@@ -152,8 +181,8 @@ int Channel::enter_ring(const unsigned char *behind, size_t size) noexcept {
 // thread may be leaving the ring, or looks at it.
 void Channel::end_in() noexcept {
   registry::Lock hold;
-  if (registry::Held offer = in_->take_descriptor())
-    offer_ = std::move(offer);
+  if (in_->has_descriptors())
+    came_ = in_->take_descriptors();
   bells_ += in_->sleeps();
   in_.reset();
 }
@@ -180,7 +209,7 @@ bool Channel::offers(const iovec *parts, int count, size_t &capacity) noexcept {
   if (wanted_ == GIPC_TRANSPORT_RING)
     return true;
   next_look_ = calls_ + std::clamp(calls_, writes_before, longest_pause);
-  return os::has_announced_peer(fd());
+  return os::announced_by_peer(fd()) == os::Knows::descriptors_and_rings;
 }
 
 ssize_t Channel::send(const iovec *parts, int count) noexcept {
@@ -207,6 +236,19 @@ ssize_t Channel::send(const iovec *parts, int count) noexcept {
   }
   at_message_ = at_message_ && size <= 0;
   return size;
+}
+
+// A message with descriptors begins.  0, or an error.
+int Channel::leave_for_descriptors() noexcept {
+  if (out_ == nullptr || out_->state() == Outgoing::State::offered)
+    return 0;
+  if (int error = out_->leave(fd()))
+    return error;
+  if (out_->may_offer_again()) {
+    end_out();
+    next_look_ = calls_ + rest;
+  }
+  return 0;
 }
 
 int Channel::set_transport(int transport) noexcept {
@@ -280,7 +322,7 @@ int Channel::leave_ring() noexcept {
       return -EBUSY;
     end_in();
   }
-  offer_.reset();
+  came_.reset();
   return 0;
 }
 
@@ -296,7 +338,7 @@ int Channel::prepare_exec(int &memory) noexcept {
     if (int error = in_->prepare_exec(memory))
       return error;
   }
-  offer_.reset(); // of a ring that the program will not know
+  came_.reset(); // the offer of a ring that the program will not know
   return 0;
 }
 

@@ -95,8 +95,9 @@ bool pass_gate(int child_end, const std::vector<int> &keep) noexcept {
   return true;
 }
 
-void send(int child_end, const Record &record) noexcept {
-  (void)sys::send(child_end, &record, sizeof record, MSG_DONTWAIT);
+bool send(int child_end, const Record &record) noexcept {
+  return sys::send(child_end, &record, sizeof record, MSG_DONTWAIT) ==
+         sizeof record;
 }
 
 int receive(int parent_end, Record *out, int count) noexcept {

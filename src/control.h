@@ -11,12 +11,16 @@
 namespace gipc::control {
 
 struct Record {
-  enum Kind : int32_t { none, begun, failed, ended, born };
+  enum Kind : int32_t { none, begun, failed, ended, born, root, tree, swept };
   int32_t kind;
   // failed: -errno; ended: the exit code; born: the process ID of a child of a
-  // template, which the template and the child both send.
+  // template, which the template and the child both send.  Of a tree, root: the
+  // process ID of its root; at its end, tree: the wait status of the root, and
+  // swept: how many processes were killed.
   int32_t value;
-  int32_t how; // failed: a Part; ended: GIPC_ENDED_...
+  // failed: a Part; ended: GIPC_ENDED_...; root: GIPC_TREE_...; tree: how many
+  // processes were left; swept: the memory of the root.
+  int32_t how;
 };
 
 // The child must not end before its parent holds a descriptor of it: a reaper
@@ -28,8 +32,8 @@ int open_gate(int parent_end) noexcept;
 // Waits for it; false when the parent gave up or died.
 bool pass_gate(int child_end, const std::vector<int> &keep) noexcept;
 
-// Never raises SIGPIPE, never blocks.
-void send(int child_end, const Record &record) noexcept;
+// Never raises SIGPIPE, never blocks.  False: it was not sent.
+bool send(int child_end, const Record &record) noexcept;
 // Does not wait.  The number of records, up to count; -EAGAIN when there is
 // none yet, -EPIPE when none will come.
 int receive(int parent_end, Record *out, int count) noexcept;

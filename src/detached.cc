@@ -80,7 +80,7 @@ void Process::reap_detached() noexcept {
     return ended;
   };
   auto look_at = [&](Process *process) {
-    if (process->status_.reap_or_sleep()) {
+    if (process->has_ended()) {
       delete process;
     } else {
       process->next_detached_ = running;

@@ -1,11 +1,14 @@
 // A child that runs another program.
 #include "exec.h"
 
+#include "control.h"
+#include "guard.h"
 #include "handle.h"
 #include "inherit.h"
 #include "os.h"
 #include "process.h"
 #include "program.h"
+#include "sys.h"
 #include "this_process.h"
 
 #include <memory>
@@ -69,6 +72,87 @@ int start(Program &program, const Options &options, Process &process) noexcept {
   return 0;
 }
 
+// The start of a tree: this process forks its guard, and that the program.
+class TreeStart {
+public:
+  TreeStart(Program &program, const Options &options, Process &process)
+      : program_(program), options_(options), process_(process) {}
+  int prepare();
+  int start() noexcept;
+
+private:
+  int fork() noexcept;
+  [[noreturn]] void run_child() noexcept;
+
+  Program &program_;
+  const Options &options_;
+  Process &process_;
+  registry::Held child_end_;
+};
+
+int TreeStart::prepare() {
+  registry::Lock hold;
+  Fd parent_end, child_end;
+  if (int error = os::socket_pair(parent_end, child_end))
+    return error;
+  process_.set_control(registry::Held(std::move(parent_end)));
+  child_end_ = std::move(child_end);
+  process_.prepare_tree();
+  return 0;
+}
+
+void TreeStart::run_child() noexcept {
+  int control = child_end_.get(), report_fd = -1;
+  int error = guard::become_for_program(
+      {control, process_.cgroup(), options_.death_signal}, report_fd);
+  if (!control::pass_gate(control, {}))
+    _exit(127);
+  if (error != 0) {
+    control::send(control, {control::Record::failed, error,
+                            static_cast<int32_t>(Part::group)});
+    _exit(127);
+  }
+  Failure failure = program_.run();
+  guard::report(report_fd, failure.error, static_cast<int>(failure.part));
+}
+
+int TreeStart::fork() noexcept {
+  SignalBlock signals;
+  int pid = sys::fork_process();
+  if (pid == 0)
+    run_child();
+  return pid;
+}
+
+int TreeStart::start() noexcept {
+  int pid = fork();
+  if (pid < 0)
+    return pid;
+  {
+    registry::Lock hold;
+    child_end_.reset();
+    Fd exit_fd;
+    (void)os::open_exit_fd(pid, exit_fd);
+    process_.started(pid, std::move(exit_fd), true);
+  }
+  process_.find_root();
+  int error = control::open_gate(process_.control());
+  if (error == 0 || error == -EPIPE) // ended already, as its status says
+    error = options_.note(process_.wait_until_begun());
+  if (error != 0) {
+    Deadline never;
+    (void)process_.signal(SIGKILL);
+    (void)process_.join(never);
+  }
+  return error;
+}
+
+int start_tree(Program &program, const Options &options, Process &process) {
+  TreeStart tree(program, options, process);
+  int error = tree.prepare();
+  return error != 0 ? error : tree.start();
+}
+
 } // namespace
 
 int leave_rings(const Options &options) noexcept {
@@ -90,13 +174,15 @@ int start_program(const char *const argv[], const Options &options,
   if (int error = prepare(program, options, extra))
     return error;
   std::unique_ptr<Process, Freer> process(new Process(options.name));
-  if (int error = start(program, options, *process))
+  if (int error = options.is_tree() ? start_tree(program, options, *process)
+                                    : start(program, options, *process))
     return error;
-  process->set_control(std::move(program.lifeline()));
+  if (!options.is_tree())
+    process->set_control(std::move(program.lifeline()));
   for (int which = 0; which < 3; ++which)
     process->set_stdio(which, std::move(program.parent_stdio(which)));
   for (const Options::Passed &passed : options.passed)
-    passed.handle->give_away();
+    passed.handle->give_to_program();
   out = process.release();
   return 0;
 }

@@ -12,13 +12,8 @@ namespace gipc {
 // Whether the other end of this pipe is a handle of this process, which will
 // not read any more.
 bool Handle::is_read_here() const noexcept {
-  for (auto *entry = registry::first_entry(registry::Kind::handle);
-       entry != nullptr && pair_ != 0; entry = registry::next_entry(entry)) {
-    auto *other = static_cast<const Handle *>(entry);
-    if (other != this && other->pair_ == pair_ && other->receiver_.is_open())
-      return true;
-  }
-  return false;
+  const Handle *other = other_end();
+  return other != nullptr && other->receiver_.is_open();
 }
 
 Sender::Exit Handle::flush_at_exit() noexcept {

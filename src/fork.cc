@@ -3,6 +3,7 @@
 
 #include "control.h"
 #include "exec.h"
+#include "guard.h"
 #include "handle.h"
 #include "orphaned_loops.h"
 #include "os.h"
@@ -53,6 +54,8 @@ int Fork::prepare_all(int kept) {
     return error;
   child_end_ = std::move(child_end);
   process_->set_control(registry::Held(std::move(parent_end)));
+  if (options_->is_tree())
+    process_->prepare_tree();
   if (int error = prepare_handles())
     return error;
   for (int which = 0; which < 3; ++which)
@@ -125,6 +128,8 @@ int Fork::parent(int pid, Process *&out) noexcept {
   signals_.reset();
   if (options_->session.group == GIPC_GROUP_NEW)
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
+  if (options_->is_tree())
+    process->find_root();
   int error = control::open_gate(process->control(), *window_);
   window_.reset();
   if (error == -EPIPE)
@@ -166,10 +171,21 @@ int Fork::abandon_loops(int known) noexcept {
   return error == 0 ? inherited.abandon_default_loop() : error;
 }
 
+// Makes this process the guard of a tree, and returns in its root.
+Failure Fork::become_root() noexcept {
+  if (!options_->is_tree())
+    return {0, Part::none};
+  return {guard::become(
+              {child_end_.get(), process_->cgroup(), options_->death_signal}),
+          Part::group};
+}
+
 int Fork::become_child() noexcept {
+  Failure failure = become_root();
   int known = registry::forget_in_child(setup_.kept());
   window_.reset();
-  Failure failure{abandon_loops(known), Part::none};
+  if (failure.error == 0)
+    failure = {abandon_loops(known), Part::none};
   os::discard_stdio();
   if (failure.error == 0)
     failure = setup_.apply();
@@ -178,7 +194,7 @@ int Fork::become_child() noexcept {
     failure = {options_->change_environment(), Part::env};
   if (!control::pass_gate(child_end_.get(), setup_.kept()))
     _exit(127);
-  if (failure.error == 0 && options_->death_signal != 0)
+  if (failure.error == 0 && has_lifeline())
     failure = {os::signal_on_hangup(child_end_.get(), options_->death_signal),
                Part::death_signal};
   if (failure.error < 0) {
@@ -193,8 +209,7 @@ int Fork::become_child() noexcept {
     passed.handle->arrive_in_child(passed.read, passed.write,
                                    passed.kept_memory);
   int control = child_end_.release();
-  registry::set_child_control(registry::hold(Fd(control)),
-                              options_->death_signal != 0);
+  registry::set_child_control(registry::hold(Fd(control)), has_lifeline());
   control::send(control, {control::Record::begun, 0, 0});
   child::report_exit();
   setup_.unmask();

@@ -49,7 +49,12 @@ private:
 
   int prepare_all(int kept);
   int prepare_handles();
+  Failure become_root() noexcept;
   int become_child() noexcept;
+  // Of a tree, the guard notices the death of the parent.
+  bool has_lifeline() const noexcept {
+    return options_->death_signal != 0 && !options_->is_tree();
+  }
   int abandon_loops(int known) noexcept;
   void close_passed() noexcept;
 

@@ -14,6 +14,14 @@ constexpr size_t short_header = 4;
 constexpr size_t long_header = 12;
 constexpr uint64_t short_limit = 0x7fffffff;
 
+// Before the header of a message with descriptors: their number, with this bit.
+// Its first byte is that of no other header, so that a reader which has only a
+// part of it knows that the descriptors which came are those of a message.
+constexpr uint32_t with_descriptors = 0x80000000;
+constexpr size_t prefix_size = 4;
+constexpr uint32_t most_descriptors = 253;
+constexpr size_t longest_header = prefix_size + long_header;
+
 // A control frame: -2, a type, the length of a body.
 constexpr uint32_t control = 0xfffffffe;
 constexpr size_t control_size = 12;
@@ -55,6 +63,24 @@ inline size_t encode(uint64_t payload, unsigned char *out) noexcept {
   return long_header;
 }
 
+// The same for a message with `descriptors` descriptors; 0: without.
+inline size_t encode(uint64_t payload, uint32_t descriptors,
+                     unsigned char *out) noexcept {
+  if (descriptors == 0)
+    return encode(payload, out);
+  store32(out, with_descriptors | descriptors);
+  return prefix_size + encode(payload, out + prefix_size);
+}
+
+inline size_t header_size(uint64_t payload, uint32_t descriptors) noexcept {
+  return header_size(payload) + (descriptors > 0 ? prefix_size : 0);
+}
+
+// Whether data is the begin of the header of a message with descriptors.
+inline bool has_descriptors(const unsigned char *data) noexcept {
+  return data[0] == with_descriptors >> 24;
+}
+
 inline void encode_ring(unsigned char *out) noexcept {
   store32(out, control);
   store32(out + 4, control_ring);
@@ -66,5 +92,9 @@ inline void encode_ring(unsigned char *out) noexcept {
 // value.
 int decode(const unsigned char *data, size_t available,
            uint64_t *payload) noexcept;
+// Of a header that decode() has returned: the number of descriptors, or 0.
+inline uint32_t descriptors(const unsigned char *data) noexcept {
+  return has_descriptors(data) ? load32(data) & ~with_descriptors : 0;
+}
 
 } // namespace gipc::frame

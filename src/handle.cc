@@ -184,6 +184,10 @@ int Handle::set_transport(int transport) noexcept {
   int error = 0;
   if (receiver_.is_open())
     error = receiver_.channel().set_transport(transport);
+  // A peer that this library did not make waits for it.
+  if (receiver_.is_open() && transport == GIPC_TRANSPORT_RING && error == 0 &&
+      pair_ == 0)
+    receiver_.channel().announce_now();
   if (error == 0 && sender_.is_open())
     error = sender_.channel().set_transport(transport);
   if (driver() != nullptr)
@@ -317,6 +321,35 @@ int Handle::flush_step() noexcept {
   return error != 0 ? error : sender_.flush_step();
 }
 
+int Handle::check_put_with(const int *fds, size_t count) const noexcept {
+  for (size_t i = 0; i < count; ++i)
+    if (fds[i] < 0)
+      return -EBADF;
+  // The other end of a pipe of this library is a handle until a program gets
+  // it.
+  return sender_.channel().carries_descriptors(pair_ != 0) ? 0 : -EOPNOTSUPP;
+}
+
+int Handle::try_put_with(const void *data, size_t size, const int *fds,
+                         size_t count) noexcept {
+  if (count == 0)
+    return try_put(data, size);
+  int error = check_put();
+  error = error != 0 ? error : check_put_with(fds, count);
+  if (error != 0)
+    return error;
+  int result =
+      sender_.try_put_with(data, size, fds, static_cast<uint32_t>(count));
+  if (trace::is_on())
+    note_put(result, size);
+  return result;
+}
+
+int Handle::take_descriptors(int *fds, size_t room) noexcept {
+  int error = check_open();
+  return error != 0 ? error : receiver_.take_descriptors(fds, room);
+}
+
 // ---- Closing ----------------------------------------------------------------
 
 int Handle::close() noexcept {
@@ -420,8 +453,8 @@ void Handle::free() noexcept {
     if (waker_ != nullptr)
       waker_->forget();
     // The numbers may mean other files in this process.
-    receiver_.channel().forget();
-    sender_.channel().forget();
+    receiver_.forget();
+    sender_.forget();
     if (driver() != nullptr)
       driver()->forget();
     delete this;

@@ -98,10 +98,15 @@ public:
   int put_step() noexcept;
   int put_cancel() noexcept;
   int flush_step() noexcept;
+  int try_put_with(const void *data, size_t size, const int *fds,
+                   size_t count) noexcept;
+  int take_descriptors(int *fds, size_t room) noexcept;
 
   // ---- Blocking tier: unwound when the thread is cancelled
   int get(Deadline deadline, View &out);
   int put(const void *data, size_t size, Deadline &deadline);
+  int put_with(const void *data, size_t size, const int *fds, size_t count,
+               Deadline &deadline);
   int put_many(const gipc_message *messages, size_t count, Deadline deadline,
                size_t &accepted);
   int flush(Deadline deadline);
@@ -151,6 +156,7 @@ public:
   }
   // In the parent, once the child owns the handle.
   void give_away() noexcept;
+  void give_to_program() noexcept;
   // In the child: makes this process the owner.  read and write are the
   // descriptors to use instead, where they were moved to other numbers.
   // kept_memory: the child has kept descriptor_of_memory().
@@ -192,10 +198,14 @@ private:
   int wait_to_get(Deadline &deadline);
   int wait_to_put(Deadline &deadline);
   int put_waiting(const void *data, size_t size, Deadline &deadline, int &why);
+  int finish_put(const void *data, Deadline &deadline, int &why);
+  int check_put_with(const int *fds, size_t count) const noexcept;
   int queue_many(const gipc_message *messages, size_t count, Deadline &deadline,
                  size_t &accepted);
   int send_all(Deadline &deadline);
 
+  Handle *other_end() const noexcept;
+  void end_pair() noexcept;
   bool is_read_here() const noexcept;
   Sender::Exit flush_at_exit() noexcept;
 

@@ -12,6 +12,8 @@ int Handle::check_pass(bool exec) const noexcept {
     return GIPC_ELOCKED;
   if (sender_.state() == Sender::State::shutting)
     return GIPC_ECLOSED;
+  if (receiver_.has_descriptors() || sender_.has_descriptors())
+    return -EBUSY;
   return exec && (receiver_.held() > 0 || !sender_.is_empty()) ? -EBUSY : 0;
 }
 
@@ -38,6 +40,25 @@ void Handle::end_pass() noexcept {
   sender_.channel().end_use();
 }
 
+// The other end, if it is a handle of this process.  Under the lock.
+Handle *Handle::other_end() const noexcept {
+  for (auto *entry = registry::first_entry(registry::Kind::handle);
+       entry != nullptr && pair_ != 0; entry = registry::next_entry(entry)) {
+    auto *other = static_cast<Handle *>(entry);
+    if (other != this && other->pair_ == pair_)
+      return other;
+  }
+  return nullptr;
+}
+
+// This end may be read by another program from now on, which says itself what
+// it knows.
+void Handle::end_pair() noexcept {
+  registry::Lock hold;
+  if (Handle *other = other_end())
+    other->pair_ = 0;
+}
+
 int Handle::make_plain(int fd) noexcept {
   for (auto *entry = registry::first_entry(registry::Kind::handle);
        entry != nullptr; entry = registry::next_entry(entry)) {
@@ -46,6 +67,7 @@ int Handle::make_plain(int fd) noexcept {
     const Channel &out = handle->sender_.channel();
     if (!handle->is_owned() || (in.fd() != fd && out.fd() != fd))
       continue;
+    handle->end_pair();
     int error = handle->set_transport(GIPC_TRANSPORT_PLAIN);
     // One that another thread uses, and that is in no ring, does not matter.
     bool plain = !in.in_ring() && !out.in_ring();
@@ -62,6 +84,13 @@ int Handle::prepare_exec(int &memory) noexcept {
   int error = sender_.channel().prepare_exec(none);
   if (error != 0)
     return error;
+  {
+    // The program does not know who reads what it puts.
+    registry::Lock hold;
+    Handle *other = sender_.is_open() ? other_end() : nullptr;
+    if (other != nullptr && other->receiver_.is_open())
+      other->receiver_.channel().announce_now();
+  }
   error = receiver_.channel().prepare_exec(memory);
   // The control frame is on its way, maybe behind messages.
   if (error == -EBUSY && receiver_.channel().awaits_control()) {
@@ -70,6 +99,11 @@ int Handle::prepare_exec(int &memory) noexcept {
                                  : receiver_.channel().prepare_exec(memory);
   }
   return error;
+}
+
+void Handle::give_to_program() noexcept {
+  end_pair();
+  give_away();
 }
 
 void Handle::give_away() noexcept {
@@ -85,7 +119,7 @@ void Handle::arrive_in_child(registry::Held &read, registry::Held &write,
   if (driver() != nullptr)
     driver()->forget();
   set_driver(nullptr);
-  receiver_.channel().arrive_in_child(read, kept_memory);
+  receiver_.arrive_in_child(read, kept_memory);
   sender_.arrive_in_child(write);
   if (waker_ != nullptr)
     waker_->forget(); // its descriptors were closed in the child

@@ -54,31 +54,60 @@ int Inbox::open_frame(size_t limit, uint64_t &size) noexcept {
     return -EAGAIN;
   if (header > 0 && size > limit)
     header = GIPC_ETOOBIG;
-  if (header < 0) {
-    // Without a valid header the following bytes cannot be interpreted.
-    broken_ = header;
-    begin_ = end_ = 0;
-    settle();
-  }
+  // Without a valid header the following bytes cannot be interpreted.
+  if (header < 0)
+    fail_with(header);
   return header;
 }
 
-// Returns a whole message, or begins to assemble one apart.
+void Inbox::fail_with(int why) noexcept {
+  broken_ = why;
+  begin_ = end_ = 0;
+  end_descriptors();
+}
+
+size_t Inbox::count_with_descriptors() const noexcept {
+  size_t count = assembly_.active() && assembled_with_ != 0 ? 1 : 0;
+  for (size_t at = begin_; at < end_ && broken_ == 0;) {
+    count += frame::has_descriptors(ahead_.data() + at) ? 1 : 0;
+    uint64_t size = 0;
+    int header = frame::decode(ahead_.data() + at, end_ - at, &size);
+    if (header < 0 || size > end_ - at - static_cast<size_t>(header))
+      break;
+    at += static_cast<size_t>(header) + static_cast<size_t>(size);
+  }
+  return count;
+}
+
 int Inbox::next_slow(size_t limit, View &out) noexcept {
+  return descriptors_ != 0 ? after_descriptors : parse(limit, out);
+}
+
+// The result for a message that is returned.
+int Inbox::returned(uint32_t descriptors) noexcept {
+  ++messages_;
+  descriptors_ = descriptors;
+  settle();
+  return descriptors != 0 ? with_descriptors : 0;
+}
+
+// Returns a whole message, or begins to assemble one apart.
+int Inbox::parse(size_t limit, View &out) noexcept {
   if (!assembly_.active()) {
     uint64_t size = 0;
     int header = open_frame(limit, size);
     if (header < 0)
       return header;
     size_t there = end_ - begin_ - static_cast<size_t>(header);
+    uint32_t descriptors = frame::descriptors(ahead_.data() + begin_);
     if (size <= there) {
       out = {ahead_.data() + begin_ + header, static_cast<size_t>(size)};
       begin_ += static_cast<size_t>(header) + out.size;
-      ++messages_;
-      return 0;
+      return returned(descriptors);
     }
     if (size <= (direct_ ? apart_direct : apart))
       return -EAGAIN;
+    assembled_with_ = descriptors;
     begin_ += static_cast<size_t>(header);
     if (int error = assemble(static_cast<size_t>(size))) {
       begin_ -= static_cast<size_t>(header);
@@ -90,9 +119,7 @@ int Inbox::next_slow(size_t limit, View &out) noexcept {
   out = {assembly_.data(), assembly_.size()};
   assembly_.end();
   after_large_ = true;
-  settle();
-  ++messages_;
-  return 0;
+  return returned(assembled_with_);
 }
 
 // Begins to assemble a message of this size, with the bytes received of it.
@@ -128,11 +155,11 @@ int Inbox::next_into(size_t limit, void *buffer, size_t capacity,
     return GIPC_ETOOBIG;
   View view;
   int error = next(limit, view);
-  if (error == 0) {
+  if (error == 0 || error == with_descriptors) {
     if (view.data != buffer && view.size > 0)
       std::memcpy(buffer, view.data, view.size);
     size = view.size;
-    return 0;
+    return error;
   }
   if (error == -EAGAIN && assembly_.active() && borrowed() == nullptr)
     assembly_.borrow(buffer);
@@ -281,7 +308,7 @@ size_t Inbox::wanted(size_t limit, size_t bound) noexcept {
     uint64_t size = 0;
     int header = open_frame(limit, size);
     if (header == -EAGAIN)
-      return std::max(left, frame::long_header - held);
+      return std::max(left, frame::longest_header - held);
     if (header < 0)
       return 0;
     size_t there = held - static_cast<size_t>(header);
@@ -290,7 +317,7 @@ size_t Inbox::wanted(size_t limit, size_t bound) noexcept {
     // The message is not whole, so this does not remove it.  A long one is
     // assembled apart from now on, which makes room for more of it.
     View none;
-    if (next_slow(limit, none) != -EAGAIN)
+    if (parse(limit, none) != -EAGAIN)
       return 0;
     if (!assembly_.active())
       return std::max(left, static_cast<size_t>(size) - there);

@@ -31,8 +31,10 @@ public:
   static constexpr size_t least = 4 * 1024;
 
   // Message layer: stores the next whole message, valid until the next call,
-  // and returns 0.  -EAGAIN: more bytes are needed.  GIPC_EPROTOCOL and
-  // GIPC_ETOOBIG are permanent.
+  // and returns 0; or with_descriptors, and then, with the next call, nothing
+  // but after_descriptors until end_descriptors() is called.  -EAGAIN: more
+  // bytes are needed.  GIPC_EPROTOCOL and GIPC_ETOOBIG are permanent.
+  static constexpr int with_descriptors = 1, after_descriptors = 2;
   int next(size_t limit, View &out) noexcept {
     if (__builtin_expect(visible_ - begin_ >= 4, 1)) {
       const unsigned char *at = ahead_.data() + begin_;
@@ -49,6 +51,17 @@ public:
     }
     return next_slow(limit, out);
   }
+  // Number of descriptors of the message that was returned last.
+  uint32_t descriptors() const noexcept { return descriptors_; }
+  void end_descriptors() noexcept {
+    descriptors_ = 0;
+    settle();
+  }
+  // Number of messages with descriptors that begin in the received bytes, and
+  // were not returned.
+  size_t count_with_descriptors() const noexcept;
+  // Every later call of next() returns this error.
+  void fail_with(int why) noexcept;
   // Stores the size of the next message once its header is received.  Errors as
   // for next().
   int next_size(size_t limit, size_t &size) noexcept;
@@ -128,18 +141,22 @@ private:
   static constexpr size_t past_direct = 64;
   // A partial frame that is not assembled apart, moved to the front, leaves
   // half of the buffer free, so that such frames never make the buffer larger.
-  static_assert(apart + frame::long_header <= read_ahead / 2,
+  static_assert(apart + frame::longest_header <= read_ahead / 2,
                 "a frame that is not apart does not fit the read-ahead buffer");
   static_assert(apart_direct <= apart && past_direct <= past && past <= least,
                 "the smallest read-ahead buffer is smaller than past");
-  static_assert(frame::long_header <= past_direct,
+  static_assert(frame::longest_header <= past_direct,
                 "a header does not fit past_direct");
   size_t past_now() const noexcept { return direct_ ? past_direct : past; }
 
   int next_slow(size_t limit, View &out) noexcept;
+  int parse(size_t limit, View &out) noexcept;
+  int returned(uint32_t descriptors) noexcept;
   int open_frame(size_t limit, uint64_t &size) noexcept;
   bool is_part_of_control(size_t at) const noexcept;
-  void settle() noexcept { visible_ = assembly_.active() ? begin_ : end_; }
+  void settle() noexcept {
+    visible_ = assembly_.active() || descriptors_ != 0 ? begin_ : end_;
+  }
   int assemble(size_t size) noexcept;
   int make_room() noexcept;
   void release_memory() noexcept;
@@ -157,9 +174,11 @@ private:
 
   Buffer ahead_;
   Published<size_t> begin_ = 0, end_ = 0;
-  size_t visible_ = 0; // end_, or begin_ while assembly_ has a message
+  size_t visible_ = 0; // end_, or begin_ while next_slow() is to be called
   Growth growth_;
   Assembly assembly_;
+  uint32_t assembled_with_ = 0; // number of descriptors of that message
+  uint32_t descriptors_ = 0;    // of the one that was returned last
   int broken_ = 0;
   bool starved_ = false; // true if the last prepare() failed
   bool expects_control_ = false;

@@ -62,10 +62,8 @@ void Incoming::parse(size_t size) noexcept {
 }
 
 // Handles the result of a transfer from the socket.
-void Incoming::drained(ssize_t size, int descriptor) noexcept {
+void Incoming::drained(ssize_t size) noexcept {
   armed_ = false;
-  if (descriptor >= 0)
-    descriptor_ = Fd(descriptor);
   if (size > 0) {
     parse(static_cast<size_t>(size));
   } else if (!is_temporary(size)) {
@@ -78,20 +76,22 @@ void Incoming::drained(ssize_t size, int descriptor) noexcept {
 void Incoming::drain(int fd) noexcept {
   if (marked_ || ended_ || broken_ != 0)
     return;
-  // An offer may come behind the mark, so each transfer has room for it.
+  // Descriptors may come behind the mark, so each transfer has room for them.
   iovec part = door();
-  volatile int descriptor = -1;
-  ssize_t size = os::receive_descriptor_now(fd, &part, 1, &descriptor);
-  drained(size, descriptor);
+  os::Received came;
+  ssize_t size = os::receive_descriptors_now(fd, &part, 1, came);
+  if (came.count > 0 || came.lost)
+    descriptors_ = Descriptors::own(came);
+  drained(size);
 }
 
-// Without room for a descriptor, which comes with the first bytes of a message:
+// Without room for descriptors, which come with the first bytes of a message:
 // behind the mark.  That is 3 % of a round trip of 64 B.
 void Incoming::take_byte(int fd) noexcept {
   if (marked_ || ended_ || broken_ != 0)
     return;
   iovec part{door_, 1};
-  drained(os::receive_now(fd, &part, 1), -1);
+  drained(os::receive_now(fd, &part, 1));
 }
 
 void Incoming::end_ring(State next) noexcept {
@@ -187,7 +187,7 @@ int Incoming::wait(int fd) {
   struct Received {
     ~Received() {
       if (size >= 0)
-        self.drained(size, -1);
+        self.drained(size);
     }
     Incoming &self;
     volatile ssize_t size;
@@ -237,7 +237,9 @@ bool Incoming::take_back() noexcept {
 
 void Incoming::arrive_in_child(bool kept) noexcept {
   memory_.arrive_in_child();
-  descriptor_.forget(); // closed with all that was not passed
+  if (descriptors_ != nullptr)
+    descriptors_->forget(); // closed with all that was not passed
+  descriptors_.reset();
   if (kept)
     descriptor_of_memory_.keep_in_child();
   else

@@ -2,6 +2,7 @@
 // outgoing.h says how.
 #pragma once
 
+#include "descriptors.h"
 #include "fd.h"
 #include "relaxed.h"
 #include "ring.h"
@@ -9,6 +10,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -77,8 +79,11 @@ public:
   bool leave_idle() noexcept;
   // The reader is closed, so the writer's next write fails.
   void close() noexcept;
-  // A descriptor that came with bytes behind the mark.
-  registry::Held take_descriptor() noexcept { return std::move(descriptor_); }
+  // Descriptors that came with bytes behind the mark.
+  bool has_descriptors() const noexcept { return descriptors_ != nullptr; }
+  std::unique_ptr<Descriptors> take_descriptors() noexcept {
+    return std::move(descriptors_);
+  }
 
   uint64_t sleeps() const noexcept { return sleeps_; }
 
@@ -90,7 +95,8 @@ public:
   void arrive_in_child(bool kept) noexcept;
   void forget() noexcept {
     memory_.forget();
-    descriptor_.forget();
+    if (descriptors_ != nullptr)
+      descriptors_->forget();
     descriptor_of_memory_.forget();
   }
 
@@ -100,7 +106,7 @@ private:
   ssize_t look(int fd) noexcept;
   void drain(int fd) noexcept;
   void take_byte(int fd) noexcept;
-  void drained(ssize_t size, int descriptor) noexcept;
+  void drained(ssize_t size) noexcept;
   void parse(size_t size) noexcept;
   size_t behind() const noexcept { return door_end_ - door_begin_; }
   void end_ring(State next = State::plain) noexcept;
@@ -118,7 +124,7 @@ private:
   bool marked_ = false; // true after the mark
   int error_ = 0;       // with which the socket ended; 0: with its end
   int broken_ = 0;      // GIPC_EPROTOCOL after other bytes than those
-  registry::Held descriptor_; // came with bytes behind the mark
+  std::unique_ptr<Descriptors> descriptors_; // came with bytes behind the mark
   registry::Held descriptor_of_memory_;
   bool passed_on_ = false; // true if a program may read on
   uint64_t sleeps_ = 0;

@@ -67,7 +67,11 @@ bool is_same_file(const Entry &entry) noexcept {
 
 int open_handle(const Fds &fds, Handle *&out) noexcept {
   try {
-    return Handle::open(fds[0], fds[1], out, fds[2]);
+    int error = Handle::open(fds[0], fds[1], out, fds[2]);
+    // The parent does not know whether a handle reads what it puts.
+    if (error == 0 && fds[0] >= 0)
+      out->receiver().channel().announce_now();
+    return error;
   } catch (const std::bad_alloc &) { // as guard() of capi.h does
     return -ENOMEM;
   }

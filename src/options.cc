@@ -126,7 +126,8 @@ int Options::set_terminal(int fd) noexcept {
   if (fd < 0)
     return -EINVAL;
   session.terminal = fd;
-  session.group = GIPC_GROUP_SESSION; // no other process may get a terminal
+  if (!is_tree())
+    session.group = GIPC_GROUP_SESSION; // no other process may get a terminal
   return 0;
 }
 
@@ -146,8 +147,8 @@ int Options::set_nice(int increment) noexcept {
 }
 
 int Options::set_group(int value) noexcept {
-  if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_SESSION ||
-      (session.terminal >= 0 && value != GIPC_GROUP_SESSION))
+  if (value < GIPC_GROUP_INHERIT || value > GIPC_GROUP_TREE ||
+      (session.terminal >= 0 && value < GIPC_GROUP_SESSION))
     return -EINVAL;
   session.group = value;
   return 0;
@@ -263,6 +264,10 @@ int Options::change_environment() const noexcept {
       return error;
   }
   return 0;
+}
+
+bool Options::is_tree() const noexcept {
+  return session.group == GIPC_GROUP_TREE;
 }
 
 bool Options::can_fail_in_child() const noexcept {

@@ -153,6 +153,7 @@ struct Options {
   // Gives this process the environment that was asked for, in a function child.
   int change_environment() const noexcept;
   bool leads_group() const noexcept { return session.group != 0; }
+  bool is_tree() const noexcept;
   // Whether something that a function child does to itself can fail.
   bool can_fail_in_child() const noexcept;
 };

@@ -35,17 +35,25 @@ ssize_t send_now(int fd, const iovec *parts, int count) noexcept;
 extern const bool has_waiting_transfers;
 int receive_waiting(int fd, const iovec *parts, int count,
                     volatile ssize_t *moved);
-// As receive_now() and receive_waiting(), on a local socket, where a descriptor
-// may come with the bytes: *descriptor, close-on-exec and at 3 or above, is the
-// caller's then.  More than one are closed.
-ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
-                               volatile int *descriptor) noexcept;
-int receive_descriptor_waiting(int fd, const iovec *parts, int count,
-                               volatile ssize_t *moved,
-                               volatile int *descriptor);
-// As send_now(); a copy of the descriptor goes with the bytes.
-ssize_t send_descriptor_now(int fd, const iovec *parts, int count,
-                            int descriptor) noexcept;
+// Most descriptors of one transfer.
+constexpr int most_sent = 253; // Linux's SCM_MAX_FD
+// Descriptors that came with bytes, close-on-exec and at 3 or above, which are
+// the caller's.
+struct Received {
+  int count = 0;
+  bool lost = false; // true if more came, for which there was no room
+  int fds[most_sent];
+};
+// As receive_now() and receive_waiting(), on a local socket, where descriptors
+// may come with the bytes: those of one send, whose first byte is among these.
+ssize_t receive_descriptors_now(int fd, const iovec *parts, int count,
+                                Received &came) noexcept;
+int receive_descriptors_waiting(int fd, const iovec *parts, int count,
+                                volatile ssize_t *moved, Received &came);
+extern const bool sends_descriptors;
+// As send_now(); copies of the descriptors go with the first of the bytes.
+ssize_t send_descriptors_now(int fd, const iovec *parts, int count,
+                             const int *fds, size_t fd_count) noexcept;
 int send_waiting(int fd, const iovec *parts, int count,
                  volatile ssize_t *moved);
 // writev(2), which may wait, but does not raise SIGPIPE.
@@ -82,11 +90,13 @@ int make_shared_memory(size_t size, Fd &out) noexcept;
 int map_shared_memory(int fd, size_t most, void *&out, size_t &size) noexcept;
 // Whether children forked from now on have this mapping.
 int keep_at_fork(void *memory, size_t size, bool on) noexcept;
-// Gives an AF_UNIX socket a name that says to its peer that this library reads
-// from it.  No bytes are exchanged.  An error if it has a name already.
-int announce_reader(int fd) noexcept;
-// Whether the peer of this socket did that.
-bool has_announced_peer(int fd) noexcept;
+// What a reader of this library says to its peer by the name of its AF_UNIX
+// socket.  No bytes are exchanged.
+enum class Knows { nothing, descriptors, descriptors_and_rings };
+// An error if the socket has a name already.
+int announce_reader(int fd, Knows what) noexcept;
+// What the peer of this socket said.
+Knows announced_by_peer(int fd) noexcept;
 
 // The memory of a process that is in RAM, in bytes.  -EOPNOTSUPP: the system
 // does not say.
@@ -171,14 +181,58 @@ int set_no_new_privileges() noexcept;
 int signal_on_hangup(int fd, int signal) noexcept;
 void stop_signal_on_hangup(int fd) noexcept;
 
+// ---- Trees -----------------------------------------------------------------
+// A process and all that it starts, for the guard that is its parent, and for
+// the parent of the guard.
+
+// Makes a cgroup of version 2 below that of this process, which no process is
+// in yet.  lock says to others, while it is open here or in the guard, that the
+// cgroup is in use; what nobody uses any more is removed on the way.  An error
+// where there are no such cgroups, or none may be made or killed.
+int make_cgroup(char *path, size_t room, Fd &lock) noexcept;
+// In the guard: a lock of its own, which also is the folder of the cgroup.
+int lock_cgroup(const char *path, Fd &lock) noexcept;
+// Forks as fork(2) does, with the child in the cgroup from its birth.  Without
+// handlers of pthread_atfork(3), and for a process with one thread.  An error
+// where that cannot be done.
+int fork_into_cgroup(int folder) noexcept;
+// Moves the calling process, which has one thread, into it.
+int enter_cgroup(const char *path) noexcept;
+// Kills all in it, and in those below it.  The number of processes that were in
+// it, at most.
+int kill_cgroup(const char *path) noexcept;
+// -EBUSY: a process is in it.
+int remove_cgroup(const char *path) noexcept;
+
+// The calling process becomes the parent of what its descendants leave behind,
+// and can list_children().  An error where it cannot.
+int become_subreaper() noexcept;
+// The children of the calling process, which has one thread; also those that
+// have ended.  Their number, the newest last, and without the oldest where
+// there is no room; or an error.  It may miss some while others end.
+int list_children(pid_t *children, size_t room) noexcept;
+// Sends a signal to all that descend from a child of this process, but not to
+// that child: their number, or an error.
+int signal_descendants(pid_t child, int signal) noexcept;
+// Whether the calling process has no other thread; true where that is not
+// known.
+bool has_one_thread() noexcept;
+// Whether this process is a child of that one; true where that is not known.
+bool is_child_of(pid_t pid, pid_t parent) noexcept;
+// Waits, with SIGCHLD blocked and handled by nothing, until a child may have
+// ended (0), or the peer of the socket has closed it (1); -1: no socket.
+int wait_for_child(int socket, int milliseconds) noexcept;
+// The calling process is killed when its parent, this one, ends.
+void die_with_parent(pid_t parent) noexcept;
+// In a child that forks, which close_range() is to leave this open in.
+void keep_open(int fd) noexcept;
+
 // ---- Templates -------------------------------------------------------------
 // A process that forks children for its parent.  -EOPNOTSUPP where that cannot
 // be done.
 
 // A socket that keeps the boundaries of packets, as socket_pair() makes it.
 int packet_pair(Fd &a, Fd &b) noexcept;
-// Most descriptors of a packet.
-constexpr int most_sent = 253; // Linux's SCM_MAX_FD
 int send_packet(int socket, const iovec *parts, int count, const int *fds,
                 int fd_count) noexcept;
 // Waits for one; its size, or 0 at the end of the stream.  -EMFILE: there was

@@ -38,25 +38,6 @@ size_t unread_by_peer(int fd) noexcept {
 #endif
 }
 
-size_t readable(int fd) noexcept {
-  int bytes = 0;
-  int error =
-      sys::retry_int("ioctl", [&] { return ::ioctl(fd, FIONREAD, &bytes); });
-  return error == 0 ? static_cast<size_t>(bytes) : 0;
-}
-
-double coarse_now() noexcept {
-#ifdef CLOCK_MONOTONIC_COARSE
-  constexpr clockid_t clock = CLOCK_MONOTONIC_COARSE;
-#else
-  constexpr clockid_t clock = CLOCK_MONOTONIC;
-#endif
-  timespec now;
-  ::clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) +
-         static_cast<double>(now.tv_nsec) / 1e9;
-}
-
 int send_buffer(int fd, int &size) noexcept {
   socklen_t length = sizeof size;
   return sys::retry_int("getsockopt", [&] {
@@ -194,7 +175,8 @@ int close_run(unsigned first, unsigned last) noexcept {
   return close_up_to_limit(first, last);
 }
 
-// In a child of spawn_by_fork(): what it tells its progress through.
+// In a child of spawn_by_fork() or of a guard: what it tells its progress
+// through.
 struct Progress {
   std::atomic<int> execs; // number of execve(2) calls begun
   int detail;             // of body, before its error
@@ -213,6 +195,8 @@ int close_range(unsigned first, unsigned last) noexcept {
   int error = kept > first ? close_run(first, kept - 1) : 0;
   return error != 0 || kept == last ? error : close_run(kept + 1, last);
 }
+
+void keep_open(int fd) noexcept { status_fd = fd; }
 
 // ---- Descriptors of signals and processes -----------------------------------
 

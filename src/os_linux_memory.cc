@@ -105,24 +105,29 @@ int map_shared_memory(int fd, size_t most, void *&out, size_t &size) noexcept {
   return 0;
 }
 
-// ---- Who knows rings --------------------------------------------------------
+// ---- What a reader knows ----------------------------------------------------
 
 namespace {
 
 // In the abstract namespace, which is no file.  The number of the socket makes
 // the name unique.
-constexpr char announced[] = "\0gipc reader ";
-constexpr size_t announced_size = sizeof announced - 1;
+constexpr char knows_rings[] = "\0gipc reader ",
+               knows_no_rings[] = "\0gipc socket ";
+constexpr size_t announced_size = sizeof knows_rings - 1;
+static_assert(sizeof knows_no_rings == sizeof knows_rings, "one size for both");
 
 } // namespace
 
-int announce_reader(int fd) noexcept {
+int announce_reader(int fd, Knows what) noexcept {
   struct stat info;
   if (int error = sys::fstat(fd, &info))
     return error;
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
-  std::memcpy(name.sun_path, announced, announced_size);
+  std::memcpy(name.sun_path,
+              what == Knows::descriptors_and_rings ? knows_rings
+                                                   : knows_no_rings,
+              announced_size);
   int digits = std::snprintf(name.sun_path + announced_size, 20, "%llx",
                              static_cast<unsigned long long>(info.st_ino));
   auto size =
@@ -133,16 +138,20 @@ int announce_reader(int fd) noexcept {
   });
 }
 
-bool has_announced_peer(int fd) noexcept {
+Knows announced_by_peer(int fd) noexcept {
   sockaddr_un name;
   socklen_t size = sizeof name;
   int error = sys::retry_int("getpeername", [&] {
     return ::getpeername(fd, reinterpret_cast<sockaddr *>(&name), &size);
   });
-  return error == 0 &&
-         size > offsetof(sockaddr_un, sun_path) + announced_size &&
-         name.sun_family == AF_UNIX &&
-         std::memcmp(name.sun_path, announced, announced_size) == 0;
+  if (error != 0 || size <= offsetof(sockaddr_un, sun_path) + announced_size ||
+      name.sun_family != AF_UNIX)
+    return Knows::nothing;
+  if (std::memcmp(name.sun_path, knows_rings, announced_size) == 0)
+    return Knows::descriptors_and_rings;
+  return std::memcmp(name.sun_path, knows_no_rings, announced_size) == 0
+             ? Knows::descriptors
+             : Knows::nothing;
 }
 
 // ---- Forks ------------------------------------------------------------------

@@ -120,8 +120,9 @@ int look_at_thread(Thread &out) noexcept {
   return 0;
 }
 
-// Where /proc is not mounted, that is not known: true.
-bool is_only_thread() noexcept {
+} // namespace
+
+bool has_one_thread() noexcept {
   struct stat info;
   int error =
       sys::retry_int("stat", [&] { return ::stat("/proc/self/task", &info); });
@@ -129,22 +130,24 @@ bool is_only_thread() noexcept {
   return error != 0 || info.st_nlink <= folders + 1;
 }
 
-} // namespace
+namespace {
 
-int fork_sibling() noexcept {
+// clone_args of <linux/sched.h> with its first field of Linux 5.7 at the end.
+struct CloneArguments {
+  uint64_t flags, pidfd, child_tid, parent_tid, exit_signal;
+  uint64_t stack, stack_size, tls, set_tid, set_tid_size;
+  uint64_t cgroup;
+};
+constexpr uint64_t clone_into_cgroup = uint64_t{1} << 33;
+
+// A fork by this call, which gets nothing but flags.
+template <typename Clone> int fork_by(Clone &&clone) noexcept {
   Thread thread;
   if (int error = look_at_thread(thread))
     return error;
-  if (!is_only_thread())
+  if (!has_one_thread())
     return -EBUSY;
-    // All arguments but the flags are 0, so only this machine's order matters.
-#ifdef __s390__
-  long child =
-      call("clone", SYS_clone, 0L, static_cast<long>(CLONE_PARENT), 0L, 0L, 0L);
-#else
-  long child =
-      call("clone", SYS_clone, static_cast<long>(CLONE_PARENT), 0L, 0L, 0L, 0L);
-#endif
+  long child = clone();
   if (child != 0)
     return child == -EINVAL || child == -ENOSYS ? -EOPNOTSUPP
                                                 : static_cast<int>(child);
@@ -154,6 +157,35 @@ int fork_sibling() noexcept {
     (void)::syscall(SYS_set_robust_list, thread.robust_list,
                     thread.robust_size);
   return 0;
+}
+
+} // namespace
+
+int fork_sibling() noexcept {
+  return fork_by([] {
+    // All arguments but the flags are 0, so only this machine's order matters.
+    auto flags = static_cast<long>(CLONE_PARENT);
+#ifdef __s390__
+    return call("clone", SYS_clone, 0L, flags, 0L, 0L, 0L);
+#else
+    return call("clone", SYS_clone, flags, 0L, 0L, 0L, 0L);
+#endif
+  });
+}
+
+int fork_into_cgroup(int folder) noexcept {
+#ifdef SYS_clone3
+  return fork_by([folder] {
+    CloneArguments arguments{};
+    arguments.flags = clone_into_cgroup;
+    arguments.exit_signal = SIGCHLD;
+    arguments.cgroup = static_cast<uint64_t>(folder);
+    return call("clone3", SYS_clone3, &arguments, sizeof arguments);
+  });
+#else
+  (void)folder;
+  return -EOPNOTSUPP;
+#endif
 }
 
 } // namespace gipc::os

@@ -78,39 +78,60 @@ struct OneMessage {
   volatile ssize_t *moved;
 };
 
-// Room for one descriptor beside the bytes: CMSG_SPACE() would have room for
-// two on 64-bit systems.
+// Room for descriptors beside the bytes, and for what else a program may have
+// asked the socket for, such as SO_PASSCRED.
 struct Control {
-  static constexpr size_t size = CMSG_LEN(sizeof(int));
-  alignas(cmsghdr) unsigned char room[CMSG_SPACE(sizeof(int))];
+  static constexpr size_t others = 256;
+  static constexpr size_t most = CMSG_SPACE(most_sent * sizeof(int));
+  alignas(cmsghdr) unsigned char room[most + others];
 
   void attach(msghdr &header) noexcept {
     header.msg_control = room;
-    header.msg_controllen = size;
+    header.msg_controllen = sizeof room;
   }
-  void put(msghdr &header, int fd) noexcept {
-    std::memset(room, 0, sizeof room);
-    attach(header);
+  void put(msghdr &header, const int *fds, size_t count) noexcept {
+    size_t size = count * sizeof *fds;
+    std::memset(room, 0, CMSG_SPACE(size));
+    header.msg_control = room;
+    header.msg_controllen = CMSG_SPACE(size);
     cmsghdr *entry = CMSG_FIRSTHDR(&header);
     entry->cmsg_level = SOL_SOCKET;
     entry->cmsg_type = SCM_RIGHTS;
-    entry->cmsg_len = size;
-    std::memcpy(CMSG_DATA(entry), &fd, sizeof fd);
+    entry->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(entry), fds, size);
   }
-  static void take(msghdr &header, volatile int *fd) noexcept {
-    cmsghdr *entry = CMSG_FIRSTHDR(&header);
-    if (entry == nullptr || entry->cmsg_level != SOL_SOCKET ||
-        entry->cmsg_type != SCM_RIGHTS || entry->cmsg_len != size)
-      return;
-    int received;
-    std::memcpy(&received, CMSG_DATA(entry), sizeof received);
-    // The kernel chooses the lowest number, which is one of a closed standard
-    // stream.  Without another one it is as if no descriptor had come.
-    Fd above(received);
-    if (sys::above_stdio(above) == 0)
-      *fd = above.release();
+  // Called if the kernel has stored something.
+  static void take(msghdr &header, Received &came) noexcept {
+    // It closes those that it has no number for, or no room.
+    came.lost = (header.msg_flags & MSG_CTRUNC) != 0;
+    for (cmsghdr *entry = CMSG_FIRSTHDR(&header); entry != nullptr;
+         entry = CMSG_NXTHDR(&header, entry)) {
+      if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS)
+        continue;
+      size_t count = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      for (size_t i = 0; i < count; ++i) {
+        int received;
+        std::memcpy(&received, CMSG_DATA(entry) + i * sizeof received,
+                    sizeof received);
+        add(came, Fd(received));
+      }
+    }
+  }
+
+private:
+  // The kernel chooses the lowest number, which is one of a closed standard
+  // stream.
+  static void add(Received &came, Fd fd) noexcept {
+    if (came.count < most_sent && sys::above_stdio(fd) == 0)
+      came.fds[came.count++] = fd.release();
+    else
+      came.lost = true;
   }
 };
+
+bool has_control(const msghdr &header) noexcept {
+  return header.msg_controllen > 0 || (header.msg_flags & MSG_CTRUNC) != 0;
+}
 
 } // namespace
 
@@ -147,8 +168,8 @@ ssize_t send_now(int fd, const iovec *parts, int count) noexcept {
       "sendmsg", [&] { return ::syscall(SYS_sendmsg, fd, &header, flags); });
 }
 
-ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
-                               volatile int *descriptor) noexcept {
+ssize_t receive_descriptors_now(int fd, const iovec *parts, int count,
+                                Received &came) noexcept {
   constexpr int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
   msghdr header = to_header(parts, count);
   Control control;
@@ -160,16 +181,18 @@ ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
         name, [&] { return ::syscall(SYS_recvmsg, fd, &header, flags); });
   else
     size = sys::retry(name, [&] { return ::recvmsg(fd, &header, flags); });
-  if (size >= 0 && header.msg_controllen > 0)
-    Control::take(header, descriptor);
+  if (size >= 0 && has_control(header))
+    Control::take(header, came);
   return size;
 }
 
-ssize_t send_descriptor_now(int fd, const iovec *parts, int count,
-                            int descriptor) noexcept {
+const bool sends_descriptors = true;
+
+ssize_t send_descriptors_now(int fd, const iovec *parts, int count,
+                             const int *fds, size_t fd_count) noexcept {
   msghdr header = to_header(parts, count);
   Control control;
-  control.put(header, descriptor);
+  control.put(header, fds, fd_count);
   return sys::retry("sendmsg", [&] {
     return ::sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
   });
@@ -210,21 +233,21 @@ int receive_waiting(int fd, const iovec *parts, int count,
   return result < 0 ? static_cast<int>(result) : 0;
 }
 
-int receive_descriptor_waiting(int fd, const iovec *parts, int count,
-                               volatile ssize_t *moved,
-                               volatile int *descriptor) {
+int receive_descriptors_waiting(int fd, const iovec *parts, int count,
+                                volatile ssize_t *moved, Received &came) {
   OneMessage message(parts, count, moved);
   Control control;
   control.attach(message.header.msg_hdr);
   // A destructor, because the thread may be cancelled after the transfer.
   struct Taking {
     ~Taking() {
-      if (message.header.msg_len != OneMessage::none)
-        Control::take(message.header.msg_hdr, descriptor);
+      if (message.header.msg_len != OneMessage::none &&
+          has_control(message.header.msg_hdr))
+        Control::take(message.header.msg_hdr, came);
     }
     OneMessage &message;
-    volatile int *descriptor;
-  } taking{message, descriptor};
+    Received &came;
+  } taking{message, came};
   ssize_t result = sys::retry_cancellable("recvmmsg", [&] {
     return ::recvmmsg(fd, &message.header, 1, MSG_CMSG_CLOEXEC, nullptr);
   });

@@ -9,6 +9,7 @@
 
 #include "sys.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -80,18 +81,21 @@ int send_waiting(int, const iovec *, int, volatile ssize_t *) {
   return -EAGAIN;
 }
 
-ssize_t receive_descriptor_now(int fd, const iovec *parts, int count,
-                               volatile int *) noexcept {
+ssize_t receive_descriptors_now(int fd, const iovec *parts, int count,
+                                Received &) noexcept {
   return receive_now(fd, parts, count);
 }
 
-int receive_descriptor_waiting(int, const iovec *, int, volatile ssize_t *,
-                               volatile int *) {
+int receive_descriptors_waiting(int, const iovec *, int, volatile ssize_t *,
+                                Received &) {
   return -EAGAIN;
 }
 
-ssize_t send_descriptor_now(int, const iovec *, int, int) noexcept {
-  return -ENOSYS;
+const bool sends_descriptors = false;
+
+ssize_t send_descriptors_now(int, const iovec *, int, const int *,
+                             size_t) noexcept {
+  return -EOPNOTSUPP;
 }
 
 // There is shm_open(3), but a peer could make that memory smaller, and then an
@@ -106,9 +110,9 @@ int map_shared_memory(int, size_t, void *&, size_t &) noexcept {
 
 int keep_at_fork(void *, size_t, bool) noexcept { return -ENOSYS; }
 
-int announce_reader(int) noexcept { return -ENOSYS; }
+int announce_reader(int, Knows) noexcept { return -ENOSYS; }
 
-bool has_announced_peer(int) noexcept { return false; }
+Knows announced_by_peer(int) noexcept { return Knows::nothing; }
 
 const char descriptor_folder[] = "/dev/fd";
 
@@ -237,6 +241,41 @@ int choose_hangup_signal(int, int signal) noexcept {
 }
 
 #endif
+
+// ---- Trees ------------------------------------------------------------------
+
+// A tree is a session here.
+int make_cgroup(char *, size_t, Fd &) noexcept { return -EOPNOTSUPP; }
+
+int lock_cgroup(const char *, Fd &) noexcept { return -EOPNOTSUPP; }
+
+int fork_into_cgroup(int) noexcept { return -EOPNOTSUPP; }
+
+int enter_cgroup(const char *) noexcept { return -EOPNOTSUPP; }
+
+int kill_cgroup(const char *) noexcept { return -EOPNOTSUPP; }
+
+int remove_cgroup(const char *) noexcept { return -EOPNOTSUPP; }
+
+int become_subreaper() noexcept { return -EOPNOTSUPP; }
+
+int list_children(pid_t *, size_t) noexcept { return -EOPNOTSUPP; }
+
+int signal_descendants(pid_t, int) noexcept { return -EOPNOTSUPP; }
+
+bool is_child_of(pid_t, pid_t) noexcept { return true; }
+
+bool has_one_thread() noexcept { return true; }
+
+// ppoll(2) is not everywhere: looks again and again.
+int wait_for_child(int socket, int milliseconds) noexcept {
+  constexpr int interval = 20;
+  pollfd peer{socket, 0, 0};
+  int left = milliseconds < 0 ? interval : std::min(milliseconds, interval);
+  return sys::poll(&peer, 1, left) > 0 ? 1 : 0;
+}
+
+void die_with_parent(pid_t) noexcept {}
 
 // ---- Templates --------------------------------------------------------------
 

@@ -35,9 +35,25 @@ int Outbox::make_room(size_t needed) noexcept {
   return error == 0 ? 0 : queue_.reserve(tail() + needed);
 }
 
-void Outbox::borrow(const void *data, size_t size) noexcept {
+int Outbox::put_with(const void *data, size_t size,
+                     uint32_t descriptors) noexcept {
+  size_t header = frame::header_size(size, descriptors);
+  if (queue_.capacity() - tail() < header + size)
+    if (int error = make_room(header + size))
+      return error;
+  size_t at = tail();
+  (void)frame::encode(size, descriptors, queue_.data() + at);
+  if (size > 0)
+    std::memcpy(queue_.data() + at + header, data, size);
+  change(at + header + size);
+  ++messages_;
+  return 0;
+}
+
+void Outbox::borrow(const void *data, size_t size,
+                    uint32_t descriptors) noexcept {
   close_quick(); // a message appended now would be written before it
-  header_size_ = frame::encode(size, header_);
+  header_size_ = frame::encode(size, descriptors, header_);
   payload_ = size > 0 ? static_cast<const unsigned char *>(data) : &nothing;
   payload_size_ = size;
   payload_sent_ = 0;

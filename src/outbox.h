@@ -80,9 +80,13 @@ public:
     ++messages_;
   }
 
+  // The same for a message with so many descriptors, which go with its first
+  // byte.
+  int put_with(const void *data, size_t size, uint32_t descriptors) noexcept;
+
   // Queues a message without a copy: the caller's memory is borrowed until the
   // message is written, or withdrawn.
-  void borrow(const void *data, size_t size) noexcept;
+  void borrow(const void *data, size_t size, uint32_t descriptors = 0) noexcept;
   bool borrowing() const noexcept { return payload_ != nullptr; }
   // Returns the memory to the caller.  0: no byte of the message was written,
   // and it is removed.  1: the remaining bytes were copied to the queue.
@@ -96,10 +100,10 @@ public:
   int areas(iovec (&out)[max_areas]) const noexcept;
   void sent(size_t size) noexcept;
 
-  // Removes the last message of the queue, which has this size and of which no
-  // byte was written.
+  // Removes the last message of the queue, of this size with its header, of
+  // which no byte was written.
   void remove_last(size_t size) noexcept {
-    change(tail() - frame::header_size(size) - size);
+    change(tail() - size);
     --messages_;
   }
 
@@ -156,10 +160,10 @@ private:
   size_t last_used_ = 0; // size of the queue when it was released
   Published<const unsigned char *> payload_ = nullptr;
   Published<size_t> payload_size_ = 0;
-  Published<size_t> payload_sent_ =
-      0; // number of bytes written, with the header
+  // Number of bytes written, with the header.
+  Published<size_t> payload_sent_ = 0;
   Published<size_t> header_size_ = 0;
-  unsigned char header_[frame::long_header];
+  unsigned char header_[frame::longest_header];
   Relaxed<uint64_t> messages_ = 0;
 };
 

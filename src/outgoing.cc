@@ -43,7 +43,8 @@ ssize_t Outgoing::offer(int fd, const iovec *parts, int count,
   Fd memory;
   if (memory_.create(capacity, memory) != 0)
     return os::send_now(fd, parts, count);
-  ssize_t size = os::send_descriptor_now(fd, parts, count, memory.get());
+  int number = memory.get();
+  ssize_t size = os::send_descriptors_now(fd, parts, count, &number, 1);
   if (size > 0) {
     state_ = State::offered;
     return size;

@@ -7,6 +7,8 @@
 #include "pool.h"
 #include "push.h"
 
+#include <csignal>
+
 namespace gipc {
 
 int WorkerCommand::check() const noexcept {
@@ -21,6 +23,7 @@ int WorkerCommand::check() const noexcept {
 PoolWorker::~PoolWorker() {
   if (pool_.usable() != 0)
     lines_.forget();
+  signal(SIGKILL); // before it sees the end of its stream
   if (handle_ == nullptr)
     return;
   // Nothing is to be written to it any more.

@@ -24,7 +24,7 @@ const ProcessWatch::Events Process::watch_events = {
     },
     [](void *self) noexcept {
       auto *process = static_cast<Process *>(self);
-      if (!process->status_.reap_or_sleep())
+      if (!process->has_ended())
         (void)(process->stopping_group_ ? process->kill_group(SIGKILL)
                                         : process->kill(SIGKILL));
     },
@@ -37,26 +37,55 @@ Process::Process(const std::string &name)
   name_.reserve(sizeof "gipc-2147483647" - 1);
 }
 
+void Process::prepare_tree() {
+  tree_ = std::make_unique<Tree>();
+  tree_->prepare();
+}
+
 void Process::started(pid_t pid, Fd exit_fd, bool leads) noexcept {
   status_.set_started(pid, std::move(exit_fd));
   leads_group_ = leads;
+  if (tree_ == nullptr)
+    announce(pid);
+}
+
+void Process::find_root() noexcept {
+  pid_t root = status_.wait_for_root();
+  if (root > 0)
+    tree_->begin(status_.pid(), root);
+  announce(pid());
+}
+
+void Process::set_name(pid_t number) noexcept {
   if (name_.empty()) {
     // Not by printf(3), which needs pages of stack.
     char digits[sizeof "2147483647"];
     name_.assign("gipc-").append(
-        digits, std::to_chars(digits, digits + sizeof digits, pid).ptr);
+        digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
   }
+}
+
+void Process::announce(pid_t pid) noexcept {
+  set_name(pid);
   enter();
-  status_.set_id(id());
+  status_.set_shown(id(), pid);
   if (trace::is_on())
     trace::started(id(), pid, name());
 }
 
 // ---- Its end ----------------------------------------------------------------
 
+bool Process::has_ended() noexcept {
+  if (!status_.reap_or_sleep())
+    return false;
+  if (tree_ != nullptr && status_.has_lost_guard())
+    tree_->end_without_guard();
+  return true;
+}
+
 int Process::is_alive() noexcept {
   int error = usable();
-  return error != 0 ? error : status_.reap_or_sleep() ? 0 : 1;
+  return error != 0 ? error : has_ended() ? 0 : 1;
 }
 
 int Process::join(Deadline deadline) {
@@ -65,7 +94,7 @@ int Process::join(Deadline deadline) {
   reap_detached();
   // Without a descriptor to wait on: looks again, after longer and longer.
   int interval = 1;
-  while (!status_.reap_or_sleep()) {
+  while (!has_ended()) {
     int left = deadline.milliseconds();
     if (left == 0)
       return -ETIMEDOUT;
@@ -86,13 +115,13 @@ int Process::join(Deadline deadline) {
 int Process::exitcode(int &code) noexcept {
   if (int error = usable())
     return error;
-  return status_.reap_or_sleep() ? status_.exitcode(code) : -EAGAIN;
+  return has_ended() ? status_.exitcode(code) : -EAGAIN;
 }
 
 int Process::info(gipc_exit_info &out) noexcept {
   if (int error = usable())
     return error;
-  if (!status_.reap_or_sleep())
+  if (!has_ended())
     return -EAGAIN;
   status_.describe(out);
   return 0;
@@ -110,6 +139,8 @@ int Process::report(int wait_status) noexcept {
 // ---- Signals ----------------------------------------------------------------
 
 int Process::kill(int number) noexcept {
+  if (tree_ != nullptr)
+    return tree_->signal_root(number);
   // Without a descriptor: the pid cannot belong to another process before this
   // process, or another reaper in it, has reaped the child.
   int result = status_.exit_fd() >= 0
@@ -125,7 +156,7 @@ int Process::signal(int number) noexcept {
     return error;
   if (number < 0 || number >= NSIG)
     return -EINVAL;
-  return status_.reap_or_sleep() ? GIPC_EDEAD : kill(number);
+  return has_ended() ? GIPC_EDEAD : kill(number);
 }
 
 // A group keeps its number while its leader has not been reaped, also when it
@@ -133,6 +164,8 @@ int Process::signal(int number) noexcept {
 int Process::kill_group(int number) noexcept {
   if (status_.is_known())
     return GIPC_EDEAD;
+  if (tree_ != nullptr)
+    return tree_->signal_all(number, status_.tree() == GIPC_TREE_SESSION);
   int result = sys::kill(-status_.pid(), number);
   return result == -ESRCH ? GIPC_EDEAD : result;
 }
@@ -170,7 +203,7 @@ int Process::stop(double grace) {
     error = usable();
   if (error != 0)
     return error;
-  if (status_.reap_or_sleep())
+  if (has_ended())
     return 0;
   error = ask_to_end(false);
   if (error != 0)
@@ -221,7 +254,7 @@ int Process::begin_stop(double grace, bool group) noexcept {
     return error;
   if (!(grace >= 0) || watch_ == nullptr || (group && !leads_group_))
     return -EINVAL;
-  if (group ? was_reaped() : status_.reap_or_sleep())
+  if (group ? was_reaped() : has_ended())
     return 0;
   if (int error = ask_to_end(group))
     return error;
@@ -273,7 +306,7 @@ void Process::on_end() noexcept {
   // The rest of its group, before its number may mean another one.
   if (stopping_group_ && os::has_ended(status_.pid()))
     (void)kill_group(SIGKILL);
-  if (!status_.reap_or_sleep())
+  if (!has_ended())
     return;
   // The descriptor stays readable from then on.
   drop_watch();
@@ -297,6 +330,8 @@ void Process::free() noexcept {
   if (usable() != 0) {
     // The numbers may mean other files in this process.
     status_.forget();
+    if (tree_ != nullptr)
+      tree_->forget();
     for (registry::Held &fd : stdio_)
       fd.forget();
     if (watch_ != nullptr)
@@ -312,7 +347,7 @@ void Process::free() noexcept {
   // Its loop is this thread's, the thread that reaps it may be any.
   if (watch_ != nullptr)
     drop_watch();
-  if (status_.pid() < 0 || status_.reap_or_sleep())
+  if (status_.pid() < 0 || has_ended())
     delete this;
   else
     detach();
@@ -324,13 +359,13 @@ void Process::describe(gipc_process_entry &out) const noexcept {
   out.process = reinterpret_cast<const gipc_process *>(this);
   out.id = id();
   out.name = name();
-  out.pid = status_.pid();
+  out.pid = pid();
   out.age = os::coarse_now() - since();
   out.on_loop = is_watched_;
   out.code = -1;
   if (status_.is_known()) {
     out.state = GIPC_PROCESS_REAPED;
-    gipc_exit_info info;
+    gipc_exit_info info{};
     status_.describe_status(info);
     out.code = info.code;
     out.signal = info.signal;
@@ -344,6 +379,8 @@ void Process::describe(gipc_process_entry &out) const noexcept {
 
 int Process::pid() const noexcept {
   int error = usable();
+  if (error == 0 && tree_ != nullptr && tree_->root() > 0)
+    return tree_->root();
   return error != 0 ? error : status_.pid();
 }
 

@@ -9,6 +9,7 @@
 #include "relaxed.h"
 #include "status.h"
 #include "this_process.h"
+#include "tree.h"
 #include "watch.h"
 
 #include <memory>
@@ -29,8 +30,16 @@ public:
     stdio_[which] = std::move(fd);
   }
   int control() const noexcept { return status_.control(); }
+  // Before the start, under the registry's lock: the child will be the guard of
+  // a tree.  The path of its cgroup, which may be empty.  Throws bad_alloc.
+  void prepare_tree();
+  const char *cgroup() const noexcept {
+    return tree_ != nullptr ? tree_->cgroup() : "";
+  }
   // It runs.  exit_fd may be empty.  leads: a process group of its own.
   void started(pid_t pid, Fd exit_fd, bool leads) noexcept;
+  // Finds the root of a tree, before its gate is opened.
+  void find_root() noexcept;
   // Waits until a function child has begun or ended (0), or could not begin:
   // what it failed with.
   Failure wait_until_begun() noexcept { return status_.wait_until_begun(); }
@@ -78,6 +87,11 @@ private:
   int usable() const noexcept {
     return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
   }
+  // As Status::reap_or_sleep(); what a killed guard has left is killed here.
+  bool has_ended() noexcept;
+  // It has its name and its number: the others may see it.
+  void announce(pid_t pid) noexcept;
+  void set_name(pid_t pid) noexcept;
   void detach() noexcept;
   int kill(int number) noexcept;
   int kill_group(int number) noexcept;
@@ -92,6 +106,7 @@ private:
   uint32_t owner_ = generation::current();
   std::string name_;
   Status status_;
+  std::unique_ptr<Tree> tree_; // whose guard the status is of
   registry::Held stdio_[3];
   bool leads_group_ = false;
   bool stopping_group_ = false;    // begin_stop_group() was called

@@ -29,7 +29,7 @@ int Program::add(const std::string &name, int fd, int direction) {
 }
 
 int Program::finish() {
-  if (options_.death_signal != 0) {
+  if (options_.death_signal != 0 && !options_.is_tree()) {
     Fd parent, child;
     if (int error = os::socket_pair(parent, child))
       return error;
@@ -37,7 +37,7 @@ int Program::finish() {
     lifeline_child_ = std::move(child);
     setup_.keep(lifeline_child_.get(), true);
   }
-  if (os::spawn_forks()) {
+  if (os::spawn_forks() && !options_.is_tree()) {
     Fd reader, writer;
     if (int error = os::pipe_pair(reader, writer))
       return error;
@@ -130,17 +130,21 @@ bool is_of_the_folder(int error) noexcept {
 
 } // namespace
 
-int Program::in_child(void *pointer, int *part) noexcept {
-  auto *self = static_cast<Program *>(pointer);
-  Failure failure = self->setup_.apply();
-  if (failure.error == 0 && self->lifeline_child_)
-    failure = {os::signal_on_hangup(self->lifeline_child_.get(),
-                                    self->options_.death_signal),
-               Part::death_signal};
-  if (failure.error == 0)
-    failure = {self->execute(), Part::program};
+int Program::in_child(void *self, int *part) noexcept {
+  Failure failure = static_cast<Program *>(self)->run();
   *part = static_cast<int>(failure.part);
   return failure.error;
+}
+
+Failure Program::run() noexcept {
+  Failure failure = setup_.apply();
+  if (failure.error == 0 && lifeline_child_)
+    failure = {
+        os::signal_on_hangup(lifeline_child_.get(), options_.death_signal),
+        Part::death_signal};
+  if (failure.error == 0)
+    failure = {execute(), Part::program};
+  return failure;
 }
 
 // Returns if it fails.

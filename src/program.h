@@ -28,6 +28,9 @@ public:
 
   // Returns when the program runs.  *exit_fd as os::spawn() has it.
   int spawn(pid_t &pid, Fd &exit_fd) noexcept;
+  // In a process that was forked for it: executes the program, or returns why
+  // it cannot.
+  Failure run() noexcept;
   // The parent's ends of the stdio pipes, and of the lifeline of a daemon.
   registry::Held &parent_stdio(int which) { return setup_.parent_stdio(which); }
   registry::Held &lifeline() noexcept { return lifeline_parent_; }

@@ -34,7 +34,26 @@ void Receiver::open(Fd fd) noexcept {
 
 void Receiver::close() noexcept {
   channel_.close();
+  waiting_.clear();
+  current_.reset();
   set(State::closed);
+}
+
+void Receiver::forget() noexcept {
+  channel_.forget();
+  waiting_.forget();
+  if (current_ != nullptr)
+    current_->forget();
+}
+
+// Of the message that was returned last, descriptors are closed with all that
+// was not passed; others keep a handle from being passed.
+void Receiver::arrive_in_child(registry::Held &moved,
+                               bool kept_memory) noexcept {
+  channel_.arrive_in_child(moved, kept_memory);
+  if (current_ != nullptr)
+    current_->forget();
+  end_taking();
 }
 
 void Receiver::settle() noexcept {
@@ -126,13 +145,15 @@ void Receiver::look_for_ring() noexcept {
     if (result < 0)
       end_ = result;
   }
-  channel_.look_at_offer();
+  if (channel_.has_descriptors())
+    look_for_descriptors();
   inbox_.expect_control(channel_.awaits_control());
 }
 
 size_t Receiver::wanted_ahead(bool view_in_use) noexcept {
+  // So that a peer does not fill the table of descriptors.
   bool may = ahead_limit_ > 0 && is_open() && !view_in_use && end_ == 0 &&
-             inbox_.borrowed() == nullptr;
+             inbox_.borrowed() == nullptr && waiting_.count() < os::most_sent;
   return may ? inbox_.wanted(limit_, ahead_limit_) : 0;
 }
 
@@ -158,29 +179,104 @@ int Receiver::read_ahead(bool view_in_use) noexcept {
 
 // An invalid frame, and a message over the limit, are permanent errors.
 int Receiver::note_broken(int result) noexcept {
-  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG)
+  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG) {
     end_ = result;
+    waiting_.clear();
+  }
   return result;
 }
 
-int Receiver::no_message(int result) noexcept {
+// No whole message is buffered, and result is that of a read.
+int Receiver::note_end(ssize_t result) noexcept {
+  if (end_ != 0)
+    waiting_.clear();
+  return static_cast<int>(result);
+}
+
+int Receiver::no_message(int result, View &out) noexcept {
+  if (result > 0)
+    result = next_with(result, out);
   (void)note_broken(result);
-  return result == -EAGAIN && end_ != 0 ? end() : result;
+  return result == -EAGAIN && end_ != 0 ? note_end(end_) : result;
 }
 
 // Called when no whole message is buffered: reads, unless result is permanent.
 int Receiver::next_slow(int result, View &out) noexcept {
-  for (size_t moved = 0; result == -EAGAIN;) {
+  for (size_t moved = 0;;) {
+    if (result > 0)
+      result = next_with(result, out);
+    if (result != -EAGAIN)
+      return note_broken(result);
     if (is_enough(moved))
       return -EAGAIN;
     ssize_t got = receive();
     if (got < 0)
-      return static_cast<int>(got);
+      return note_end(got);
     moved += static_cast<size_t>(got);
     result = inbox_.next(limit_, out);
   }
-  return note_broken(result);
 }
+
+// ---- Descriptors ------------------------------------------------------------
+
+// Called after a read with which descriptors came.  They are those of a message
+// if one with descriptors has begun, and has none yet.
+void Receiver::look_for_descriptors() noexcept {
+  if (inbox_.count_with_descriptors() <= waiting_.size()) {
+    channel_.look_at_offer();
+    return;
+  }
+  if (std::unique_ptr<Descriptors> came = channel_.take_descriptors())
+    waiting_.push(std::move(came));
+  else
+    end_ = -ENOMEM; // the messages before it are returned first
+}
+
+// Called when next() of the inbox returned > 0.
+int Receiver::next_with(int result, View &out) noexcept {
+  if (result == Inbox::after_descriptors) {
+    end_taking();
+    result = inbox_.next(limit_, out);
+  }
+  return result == Inbox::with_descriptors ? begin_taking() : result;
+}
+
+// A message with descriptors is returned.
+int Receiver::begin_taking() noexcept {
+  size_t count = inbox_.descriptors();
+  std::unique_ptr<Descriptors> came;
+  if (!waiting_.empty())
+    came = waiting_.pop();
+  if (came != nullptr &&
+      (came->count() == count || (came->lost() && came->count() < count))) {
+    current_ = std::move(came);
+    return 0;
+  }
+  // One whose descriptors no memory was found for is not returned.
+  end_ = end_ == -ENOMEM && came == nullptr ? end() : GIPC_EPROTOCOL;
+  inbox_.fail_with(end_);
+  return note_end(end_);
+}
+
+void Receiver::end_taking() noexcept {
+  current_.reset();
+  if (inbox_.descriptors() != 0)
+    inbox_.end_descriptors();
+}
+
+int Receiver::take_descriptors(int *out, size_t room) noexcept {
+  if (current_ == nullptr)
+    return 0;
+  if (current_->lost())
+    return -EMFILE;
+  size_t count = current_->count();
+  if (count > room)
+    return -EMSGSIZE;
+  current_->release(out);
+  return static_cast<int>(count);
+}
+
+// ---- Sizes, and memory of the caller ----------------------------------------
 
 int Receiver::next_size(size_t &size) noexcept {
   for (;;) {
@@ -201,13 +297,16 @@ int Receiver::next_size(size_t &size) noexcept {
 }
 
 int Receiver::next_into(void *buffer, size_t capacity, size_t &size) noexcept {
+  end_taking();
   for (size_t moved = 0;;) {
     int result = inbox_.next_into(limit_, buffer, capacity, size);
+    if (result == Inbox::with_descriptors)
+      return begin_taking();
     if (result != -EAGAIN || is_enough(moved))
       return result;
     ssize_t got = receive();
     if (got < 0)
-      return static_cast<int>(got);
+      return note_end(got);
     moved += static_cast<size_t>(got);
   }
 }
@@ -219,12 +318,10 @@ int Receiver::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
     if (int error = gate())
       return error;
   int result = next_into(buffer, capacity, size);
-  if (result == GIPC_EPROTOCOL)
-    end_ = result;
   // Exceeding the message limit is a permanent error; exceeding the capacity of
   // the caller's buffer is not.
-  if (result == GIPC_ETOOBIG && inbox_.next_size(limit_, capacity) < 0)
-    end_ = result;
+  if (result != GIPC_ETOOBIG || inbox_.next_size(limit_, capacity) < 0)
+    (void)note_broken(result);
   if (result < 0 && result != -EAGAIN && inbox_.end_borrow() != 0) {
     inbox_.forget_borrowed();
     end_ = -ENOMEM;

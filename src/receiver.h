@@ -3,12 +3,15 @@
 #pragma once
 
 #include "channel.h"
+#include "descriptors.h"
 #include "gipc.h"
 #include "inbox.h"
 #include "relaxed.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <memory>
 
 namespace gipc {
 
@@ -40,6 +43,9 @@ public:
   // From now on calls return GIPC_ECLOSED; close() closes the descriptor.
   void refuse() noexcept { set(State::closed); }
   void close() noexcept;
+  // Of another process.
+  void forget() noexcept;
+  void arrive_in_child(registry::Held &moved, bool kept_memory) noexcept;
   // Called at the begin and the end of a wait in the blocking tier.
   void begin_wait() noexcept;
   void end_wait() noexcept;
@@ -47,7 +53,10 @@ public:
   void push(bool on) noexcept;
 
   void set_limit(size_t limit) noexcept { limit_ = limit; }
-  void set_ahead_limit(size_t bytes) noexcept { ahead_limit_ = bytes; }
+  // Below 2 GiB, so that no reserved length is one that the buffer can have.
+  void set_ahead_limit(size_t bytes) noexcept {
+    ahead_limit_ = std::min<size_t>(bytes, frame::short_limit);
+  }
   size_t held() const noexcept { return inbox_.bytes(); }
   size_t seen_held() const noexcept { return inbox_.seen_bytes(); }
   // The same; and if there are none, the bytes that can be read without waiting
@@ -72,6 +81,15 @@ public:
     return last_read >= Inbox::read_ahead / 2 || inbox_.full() ||
            channel_.reads_memory();
   }
+  // ---- Descriptors
+  // Whether there are some of a message that was not returned.
+  bool has_descriptors() const noexcept {
+    return !waiting_.empty() || channel_.has_descriptors();
+  }
+  // The number of those of the message that was returned last, which the caller
+  // owns from now on; or an error, and nothing changes.
+  int take_descriptors(int *out, size_t room) noexcept;
+
   // A read would have blocked.
   void note_idle() noexcept { inbox_.note_idle(); }
 
@@ -83,7 +101,7 @@ public:
   // Returns the next of the received messages; -EAGAIN; or end().
   int next_received(View &out) noexcept {
     int result = inbox_.next(limit_, out);
-    return __builtin_expect(result == 0, 1) ? 0 : no_message(result);
+    return __builtin_expect(result == 0, 1) ? 0 : no_message(result, out);
   }
   // The same, and reads if no whole message is buffered.
   int next(View &out) noexcept {
@@ -115,7 +133,12 @@ private:
   ssize_t received(ssize_t size) noexcept;
   void look_for_ring() noexcept;
   int note_broken(int result) noexcept;
-  int no_message(int result) noexcept;
+  int note_end(ssize_t result) noexcept;
+  int no_message(int result, View &out) noexcept;
+  int next_with(int result, View &out) noexcept;
+  int begin_taking() noexcept;
+  void end_taking() noexcept;
+  void look_for_descriptors() noexcept;
   int next_slow(int result, View &out) noexcept;
   int next_into(void *buffer, size_t capacity, size_t &size) noexcept;
 
@@ -125,6 +148,8 @@ private:
   Inbox inbox_;
   Channel channel_;
   size_t ahead_limit_ = GIPC_DEFAULT_READ_LIMIT;
+  DescriptorQueue waiting_;              // of messages that were not returned
+  std::unique_ptr<Descriptors> current_; // of the one returned last
 };
 
 } // namespace gipc

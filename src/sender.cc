@@ -46,6 +46,7 @@ void Sender::close() noexcept {
     channel_.close();
   }
   outbox_.clear();
+  descriptors_.reset();
   refused_ = false;
   set(State::closed);
 }
@@ -94,7 +95,7 @@ int Sender::send_some() noexcept {
       return -EAGAIN;
     iovec areas[Outbox::max_areas];
     int count = outbox_.areas(areas);
-    ssize_t size = channel_.write(areas, count);
+    ssize_t size = write(areas, count);
     if (int error = sent(size))
       return error;
     moved += static_cast<size_t>(size);
@@ -108,6 +109,8 @@ int Sender::send_waiting() {
   if (end_ != 0)
     return end_;
   while (!outbox_.empty()) {
+    if (descriptors_ != nullptr)
+      return -EAGAIN; // wait for writability
     iovec areas[Outbox::max_areas];
     int count = outbox_.areas(areas);
     volatile ssize_t moved = -1;
@@ -136,13 +139,18 @@ int Sender::sent(ssize_t size) noexcept {
   }
   if (size >= 0) {
     outbox_.sent(static_cast<size_t>(size));
+    if (descriptors_ != nullptr)
+      written(static_cast<size_t>(size));
     if (outbox_.empty())
       channel_.end_message();
     return 0;
   }
+  if (descriptors_ != nullptr && is_refusal(size))
+    return static_cast<int>(size);
   // The peer is gone, so the queue is dropped.
   end_ = size == -ECONNRESET ? -EPIPE : static_cast<int>(size);
   outbox_.clear();
+  descriptors_.reset();
   if (state() == State::idle || state() == State::waiting)
     set(State::failed);
   if (driver_ != nullptr)
@@ -174,6 +182,7 @@ int Sender::flush_step() noexcept {
 int Sender::fail_with(int why) noexcept {
   end_ = why;
   outbox_.clear();
+  descriptors_.reset();
   settle();
   return why;
 }
@@ -263,11 +272,13 @@ int Sender::begin_put(const void *data, size_t size) noexcept {
     return result;
   // If the whole copy is still queued, no byte of it was written, and the
   // caller's memory can be borrowed instead.
-  if (copy && outbox_.queued() >= frame::header_size(size) + size) {
-    outbox_.remove_last(size);
+  size_t whole = frame::header_size(size) + size;
+  if (copy && outbox_.queued() >= whole) {
+    outbox_.remove_last(whole);
     outbox_.borrow(data, size);
   }
   put_size_ = size;
+  put_with_ = 0;
   set(State::putting);
   if (driver_ != nullptr)
     driver_->send_later();
@@ -281,8 +292,10 @@ int Sender::copy_put(const void *data) noexcept {
   if (left < 0)
     return fail_with(left);
   if (left == 0)
-    left = outbox_.put(data, put_size_);
+    left = outbox_.put_with(data, put_size_, put_with_);
   if (left < 0) {
+    if (put_with_ > 0)
+      drop_last();
     settle();
     return left;
   }
@@ -300,7 +313,7 @@ int Sender::step_put() noexcept {
   int result = send_some();
   if (result != -EAGAIN)
     settle();
-  return result;
+  return put_with_ > 0 ? end_refused(result) : result;
 }
 
 int Sender::put_cancel() noexcept {
@@ -318,10 +331,15 @@ int Sender::cancel_put() noexcept {
     result = outbox_.withdraw();
     if (result < 0)
       return result;
-  } else if (outbox_.queued() >= frame::header_size(put_size_) + put_size_) {
-    outbox_.remove_last(put_size_);
-    result = 0;
+  } else {
+    size_t whole = frame::header_size(put_size_, put_with_) + put_size_;
+    if (outbox_.queued() >= whole) {
+      outbox_.remove_last(whole);
+      result = 0;
+    }
   }
+  if (result == 0 && put_with_ > 0)
+    drop_last();
   settle();
   return result;
 }
@@ -333,6 +351,12 @@ void Sender::forget_put() noexcept {
 }
 
 // ---- Passing to a child, and the end of this process ------------------------
+
+void Sender::forget() noexcept {
+  channel_.forget();
+  if (descriptors_ != nullptr)
+    descriptors_->forget();
+}
 
 void Sender::arrive_in_child(registry::Held &moved) noexcept {
   channel_.arrive_in_child(moved, false);
@@ -362,7 +386,7 @@ Sender::Exit Sender::begin_exit() noexcept {
 
 Sender::Exit Sender::send_at_exit() noexcept {
   iovec area = outbox_.exit_area();
-  ssize_t size = channel_.write(&area, 1);
+  ssize_t size = write(&area, 1);
   if (is_temporary(size))
     return Exit::blocked;
   if (size < 0) {
@@ -370,6 +394,8 @@ Sender::Exit Sender::send_at_exit() noexcept {
     return Exit::done;
   }
   outbox_.sent_at_exit(static_cast<size_t>(size));
+  if (descriptors_ != nullptr)
+    written(static_cast<size_t>(size));
   return Exit::moved;
 }
 

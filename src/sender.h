@@ -3,6 +3,7 @@
 #pragma once
 
 #include "channel.h"
+#include "descriptors.h"
 #include "driver.h"
 #include "gipc.h"
 #include "outbox.h"
@@ -12,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <pthread.h>
 
 namespace gipc {
@@ -81,6 +83,10 @@ public:
   int put_cancel() noexcept;
   // Of the message of the last put_start() that did not end at once.
   size_t put_size() const noexcept { return put_size_; }
+  // A copy of the message and of the descriptors is queued, if it cannot be
+  // written at once.
+  int try_put_with(const void *data, size_t size, const int *fds,
+                   uint32_t count) noexcept;
   // Writes queued bytes in every state, also while a put is in progress.
   int flush_step() noexcept;
   // Drops the put in progress: its memory is not read any more.
@@ -95,6 +101,8 @@ public:
     return size > PTRDIFF_MAX || (data == nullptr && size > 0) ? -EINVAL : 0;
   }
   int begin_put(const void *data, size_t size) noexcept;
+  int begin_put_with(const void *data, size_t size, const int *fds,
+                     uint32_t count) noexcept;
   // Copies the borrowed message, so that the caller's memory may change.
   int copy_put(const void *data) noexcept;
   int step_put() noexcept;
@@ -120,8 +128,13 @@ public:
   // The number of queued bytes at which a batch is written.
   static constexpr size_t batch = 256 * 1024;
 
+  // Whether the queue has messages with descriptors.
+  bool has_descriptors() const noexcept { return descriptors_ != nullptr; }
+
   // ---- Passing to a child
   void arrive_in_child(registry::Held &moved) noexcept;
+  // Of another process.
+  void forget() noexcept;
 
   // ---- The end of this process, while its other threads may still run
   enum class Exit {
@@ -163,8 +176,19 @@ private:
   int put_large(const void *data, size_t size) noexcept;
   int put_in_ring(const void *data, size_t size) noexcept;
   int queue_or_send(const void *data, size_t size) noexcept;
-
-  // The generation of the process that is ending.
+  int queue_with(const void *data) noexcept;
+  int borrow_with(const void *data, size_t size, const int *fds,
+                  uint32_t count) noexcept;
+  ssize_t write(const iovec *areas, int count) noexcept {
+    return __builtin_expect(descriptors_ == nullptr, 1)
+               ? channel_.write(areas, count)
+               : write_with(areas, count);
+  }
+  ssize_t write_with(const iovec *areas, int count) noexcept;
+  bool is_refusal(ssize_t size) noexcept;
+  void written(size_t size) noexcept;
+  void drop_last() noexcept;
+  int end_refused(int result) noexcept;
 
   // The members that every put reads come first.
   Outbox outbox_;
@@ -174,8 +198,11 @@ private:
   size_t low_ = 64 * 1024, high_ = 256 * 1024;
   size_t flush_at_ = flush_step_size; // queue length at which a put writes
   size_t put_size_ = 0;               // size of the message of put_start()
+  uint32_t put_with_ = 0;             // number of its descriptors
   Relaxed<Driver *> driver_ = nullptr;
   Channel channel_;
+  // Those of queued messages; nullptr: there are none.
+  std::unique_ptr<DescriptorQueue> descriptors_;
   bool refused_ = false; // true after a refused put, until on_drain
   bool exiting_ = false; // true while the queue is written at process end
 };

@@ -159,7 +159,7 @@ Failure Setup::apply() noexcept {
 int Setup::set_group() noexcept {
   if (options_->session.group == GIPC_GROUP_NEW)
     return sys::setpgid(0, 0);
-  return options_->session.group == GIPC_GROUP_SESSION ? sys::setsid() : 0;
+  return options_->session.group >= GIPC_GROUP_SESSION ? sys::setsid() : 0;
 }
 
 int Setup::set_terminal() noexcept {

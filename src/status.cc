@@ -32,6 +32,19 @@ Failure Status::wait_until_begun() noexcept {
   }
 }
 
+pid_t Status::wait_for_root() noexcept {
+  for (;;) {
+    int more = read_records();
+    if (records_.root > 0)
+      return records_.root;
+    if (more != -EAGAIN || reap_or_sleep())
+      return -1;
+    pollfd signs[2] = {{control_.get(), POLLIN, 0},
+                       {exit_fd_.get(), POLLIN, 0}};
+    (void)sys::poll(signs, 2, exit_fd_ ? -1 : 10);
+  }
+}
+
 // ---- The sources ------------------------------------------------------------
 
 bool Status::reap_or_sleep() noexcept {
@@ -97,12 +110,18 @@ bool Status::end(int wait_status, int from) noexcept {
   bool is_first = !is_known(); // a report may say more later
   wait_status_ = wait_status;
   from_ = from;
+  // A guard ends as the root of its tree did, but for a core.
+  if (records_.tree_status) {
+    wait_status_ = *records_.tree_status;
+    if (from == GIPC_STATUS_LOST)
+      from_ = GIPC_STATUS_FROM_CHILD;
+  }
   known_.store(true, std::memory_order_release);
   control_.reset();
-  if (trace::is_on() && is_first) {
-    gipc_exit_info info;
+  if (trace::is_on() && is_first && shown_id_ != 0) {
+    gipc_exit_info info{};
     describe(info);
-    trace::ended(id_, pid_, info);
+    trace::ended(shown_id_, shown_pid_, info);
   }
   return true;
 }
@@ -112,8 +131,9 @@ int Status::read_records() noexcept {
   // The lifeline of a program is not asked: it could tell anything.
   if (!function_ || !control_)
     return -EPIPE;
-  control::Record records[5]; // the most that a child sends
-  int count = control::receive(control_.get(), records, 5);
+  constexpr int most = 8; // more than a child and its guard send
+  control::Record records[most];
+  int count = control::receive(control_.get(), records, most);
   for (int i = 0; i < count; ++i) {
     const control::Record &record = records[i];
     records_.begun |= record.kind == control::Record::begun;
@@ -123,8 +143,22 @@ int Status::read_records() noexcept {
       records_.code = record.value & 0xff;
       records_.ended = record.how;
     }
+    note_tree(record);
   }
   return count > 0 ? -EAGAIN : count;
+}
+
+void Status::note_tree(const control::Record &record) noexcept {
+  if (record.kind == control::Record::root) {
+    records_.root = record.value;
+    records_.tree = record.how;
+  } else if (record.kind == control::Record::tree) {
+    records_.tree_status = record.value;
+    records_.left = record.how;
+  } else if (record.kind == control::Record::swept) {
+    records_.killed = record.value;
+    records_.max_rss = record.how;
+  }
 }
 
 void Status::report(int wait_status) noexcept {
@@ -167,7 +201,12 @@ void Status::describe(gipc_exit_info &out) const noexcept {
   };
   out.user = seconds(usage_.ru_utime);
   out.system = seconds(usage_.ru_stime);
-  out.max_rss = measured ? usage_.ru_maxrss : -1;
+  out.max_rss = !measured              ? -1
+                : records_.tree_status ? records_.max_rss
+                                       : usage_.ru_maxrss;
+  out.tree = records_.tree;
+  out.left = has_lost_guard() ? -1 : records_.left;
+  out.killed = has_lost_guard() ? -1 : records_.killed;
 }
 
 void Status::forget() noexcept {

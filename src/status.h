@@ -27,14 +27,25 @@ public:
   int control() const noexcept { return control_.get(); }
   // The child runs.  exit_fd may be empty.
   void set_started(pid_t pid, Fd exit_fd) noexcept;
-  // By which events name the process.
-  void set_id(uint64_t id) noexcept { id_ = id; }
+  // By which events name the process: its pid is that of the root of a tree.
+  void set_shown(uint64_t id, pid_t pid) noexcept {
+    shown_id_ = id;
+    shown_pid_ = pid;
+  }
   pid_t pid() const noexcept { return pid_; }
   // -1: there is none.
   int exit_fd() const noexcept { return exit_fd_.get(); }
   // Waits until a function child has begun or ended (0), or could not begin:
   // what it failed with.
   Failure wait_until_begun() noexcept;
+  // The child is the guard of a tree.  The number of its root, as soon as that
+  // is known; -1: the guard has ended before.
+  pid_t wait_for_root() noexcept;
+  int tree() const noexcept { return records_.tree; } // GIPC_TREE_...
+  // Whether the guard has ended and has not told how: it was killed.
+  bool has_lost_guard() const noexcept {
+    return known_ && records_.root > 0 && !records_.tree_status;
+  }
 
   // Whether the end of the child has been found.  Asks nobody.
   bool is_known() const noexcept {
@@ -65,6 +76,11 @@ private:
     Failure failure{0, Part::none}; // what it could not begin for
     int code = -1;                  // < 0: it has not told
     int ended = GIPC_ENDED_UNKNOWN;
+    // Of a guard.
+    pid_t root = -1;
+    int tree = GIPC_TREE_NONE;
+    std::optional<int> tree_status; // of wait(2), of the root
+    int left = 0, killed = 0, max_rss = 0;
   };
 
   int reap(int &wait_status, rusage &usage) noexcept;
@@ -72,9 +88,11 @@ private:
   bool find_kept_or_sleep() noexcept;
   bool end(int wait_status, int from) noexcept;
   int read_records() noexcept;
+  void note_tree(const control::Record &record) noexcept;
 
   pid_t pid_ = -1;
-  uint64_t id_ = 0;
+  uint64_t shown_id_ = 0; // 0: the others do not know it
+  pid_t shown_pid_ = -1;
   registry::Held exit_fd_, control_;
   bool function_ = false; // has, or had, a control socket that it tells through
   Records records_;

@@ -44,12 +44,14 @@ void Supervisor::wake() noexcept {
     watch_->want_turn_end(true);
 }
 
-void Supervisor::run() noexcept { run(budget); }
+void Supervisor::run() noexcept { carry_out(budget); }
 
-void Supervisor::run_all() noexcept { run(std::numeric_limits<size_t>::max()); }
+void Supervisor::run_all() noexcept {
+  carry_out(std::numeric_limits<int>::max());
+}
 
-void Supervisor::run(size_t most) noexcept {
-  for (; most > 0; --most) {
+void Supervisor::carry_out(int most) noexcept {
+  for (int left = most; left > 0; --left) {
     if (freed_ || watch_ == nullptr)
       return;
     if (!events_.next(object_)) {

@@ -37,10 +37,10 @@ public:
   bool is_freed() const noexcept { return freed_; }
   // After a call of the program: actions follow in the next loop iteration.
   void wake() noexcept;
-  // In a callback of the loop: carries out actions; if they are very many, some
-  // in the next iteration.
+  // In a callback of the loop: carries out the actions; some in the next
+  // iteration, if there are very many.
   void run() noexcept;
-  // All of them now: they need what is at hand only now.
+  // All of them now, because something that they need is not there later.
   void run_all() noexcept;
   // Leaves the loop: there is nothing more to do.
   void end() noexcept;
@@ -66,7 +66,7 @@ public:
   };
 
 private:
-  void run(size_t most) noexcept;
+  void carry_out(int most) noexcept;
   void expire() noexcept;
   void set_time() noexcept;
   static const TimeWatch::Events watch_events;

@@ -61,6 +61,10 @@ int Launch::prepare() {
   child_end_ = std::move(child_end);
   process_->set_control(registry::Held(std::move(parent_end)));
   add(child_end_.get()); // the first of all
+  if (options_.is_tree()) {
+    process_->prepare_tree();
+    request_.cgroup = process_->cgroup();
+  }
   if (int left = leave_rings(options_))
     return left;
   int error = 0;
@@ -207,6 +211,8 @@ int Launch::finish(const Template::Server &server, Process *&out) {
   born(pid);
   if (options_.session.group == GIPC_GROUP_NEW)
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
+  if (options_.is_tree())
+    process_->find_root();
   int error = control::open_gate(process_->control());
   if (error == 0)
     error = options_.note(process_->wait_until_begun());
@@ -219,7 +225,7 @@ int Launch::finish(const Template::Server &server, Process *&out) {
     return error;
   }
   for (const Options::Passed &passed : options_.passed)
-    passed.handle->give_away();
+    passed.handle->give_to_program();
   out = std::exchange(process_, nullptr);
   return 0;
 }
@@ -269,9 +275,22 @@ Template::Server::~Server() {
 
 // ---- Making -----------------------------------------------------------------
 
+namespace {
+
+// The children of a template would be those of its guard.
+int check_tree(const Options *options) {
+  return options != nullptr && options->is_tree()
+             ? options->note(Part::group, -EOPNOTSUPP)
+             : 0;
+}
+
+} // namespace
+
 int Template::create(const Options *options, Template *&out) {
   if (options != nullptr && !options->passed.empty())
     return options->note(Part::pass, -EINVAL);
+  if (int refused = check_tree(options))
+    return refused;
   struct Deleter {
     void operator()(Template *one) const { delete one; }
   };
@@ -309,6 +328,8 @@ int Template::fork_server(const Options *options) {
 
 int Template::execute(const char *const argv[], const Options *options,
                       Template *&out) {
+  if (int refused = check_tree(options))
+    return refused;
   auto server = std::make_shared<Server>();
   registry::Held child_end;
   if (int error = open_socket(server->socket, child_end))

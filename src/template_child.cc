@@ -3,6 +3,7 @@
 
 #include "control.h"
 #include "fork.h"
+#include "guard.h"
 #include "inherit.h"
 #include "os.h"
 #include "setup.h"
@@ -41,6 +42,7 @@ public:
   Request request;
 
 private:
+  Failure become_root() noexcept;
   Failure set_up();
   int place_descriptors();
   int keep(int &fd);
@@ -93,10 +95,23 @@ void Child::close_others() noexcept {
       Fd(packet_.fds[i]).reset();
 }
 
+// Makes this process the guard of a tree, and goes on in its root.
+Failure Child::become_root() noexcept {
+  if (!request.options.is_tree())
+    return {0, Part::none};
+  int error = guard::become(
+      {packet_.fds[0], request.cgroup.c_str(), request.options.death_signal});
+  if (error == 0)
+    (void)registry::forget_in_child({});
+  return {error, Part::group};
+}
+
 Failure Child::set_up() {
-  registry::Lock hold;
   if (!request.decode(packet_.data, static_cast<size_t>(packet_.size)))
     return {-EPROTO, Part::none};
+  if (Failure failure = become_root(); failure.error != 0)
+    return failure;
+  registry::Lock hold;
   if (!request.data.empty()) {
     request.argument = ::operator new(request.data.size());
     request.data.copy(static_cast<char *>(request.argument),
@@ -126,7 +141,10 @@ void Child::begin() noexcept {
   int control = packet_.fds[0];
   if (!control::pass_gate(control, {}))
     _exit(127);
-  if (failure.error == 0 && request.options.death_signal != 0)
+  // The guard of a tree notices the death of the parent.
+  bool has_lifeline =
+      request.options.death_signal != 0 && !request.options.is_tree();
+  if (failure.error == 0 && has_lifeline)
     failure = {os::signal_on_hangup(control, request.options.death_signal),
                Part::death_signal};
   if (failure.error < 0) {
@@ -136,8 +154,7 @@ void Child::begin() noexcept {
   }
   for (Fd &copy : copies_)
     (void)copy.release();
-  registry::set_child_control(registry::hold(Fd(control)),
-                              request.options.death_signal != 0);
+  registry::set_child_control(registry::hold(Fd(control)), has_lifeline);
   control::send(control, {control::Record::begun, 0, 0});
   child::report_exit();
   if (!is_twin())

@@ -120,6 +120,7 @@ void visit(Archive &to, Request &request) {
   to.value(request.argument);
   to.text(request.data);
   visit_options(to, request.options);
+  to.text(request.cgroup);
   to.list(request.handles, [&](auto &handle) {
     to.text(handle.name);
     to.value(handle.fd);

@@ -27,6 +27,7 @@ struct Request {
   // The child's options.  On the way, a descriptor is its index in fds.
   Options options;
   std::vector<Sent> handles;
+  std::string cgroup; // of a tree
 
   // Where a descriptor is wanted, in the child: its index becomes its number.
   void place(const int *numbers) noexcept;

@@ -143,6 +143,7 @@ gipc.map = codec.map
 
 gipc.start_process = process.start_process
 gipc.exec_process = process.exec_process
+gipc.launch = process.launch
 gipc.template = template.new
 
 gipc.wait = wait

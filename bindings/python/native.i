@@ -46,6 +46,13 @@ static void raise_error(PyObject *module, int code) {
     SWIG_fail;
   }
 }
+%typemap(out) int STARTED {
+  if ($1 < 0) {
+    raise_error(self, $1);
+    SWIG_fail;
+  }
+  $result = SWIG_Py_Void();
+}
 %typemap(out) int OUTPUTS {
   if ($1 < 0 && $1 != -EAGAIN) {
     raise_error(self, $1);
@@ -200,6 +207,50 @@ static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                                  : step_put_lent(h, data, size));
 }
 
+/* Appends a message with descriptors, a list of numbers, to the queue, or writes
+ * it.  With the lock.  WAIT: until the queue can take more. */
+static PyObject *put_with(PyObject *module, gipc_handle *h, PyObject *bytes,
+                          PyObject *numbers) {
+  int fds[GIPC_MOST_FDS];
+  const char *data;
+  size_t size;
+  if (!PyList_CheckExact(numbers) ||
+      PyList_GET_SIZE(numbers) > GIPC_MOST_FDS) {
+    PyErr_Format(PyExc_ValueError, "expected a list of at most %d descriptors",
+                 GIPC_MOST_FDS);
+    return NULL;
+  }
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(numbers); ++i) {
+    fds[i] = PyObject_AsFileDescriptor(PyList_GET_ITEM(numbers, i));
+    if (fds[i] < 0)
+      return NULL;
+  }
+  if (content_of(bytes, &data, &size) < 0)
+    return NULL;
+  return new_outcome(module, step_queue_with(h, data, size, fds,
+                                             (size_t)PyList_GET_SIZE(numbers)));
+}
+
+/* The descriptors of the message that was returned last, in a list. */
+static PyObject *take_fds(PyObject *module, gipc_handle *h) {
+  int fds[GIPC_MOST_FDS], count = gipc_take_fds(h, fds, GIPC_MOST_FDS);
+  if (count < 0) {
+    raise_error(module, count);
+    return NULL;
+  }
+  PyObject *list = PyList_New(count);
+  for (int i = 0; i < count && list != NULL; ++i) {
+    PyObject *number = PyLong_FromLong(fds[i]);
+    if (number == NULL)
+      Py_CLEAR(list);
+    else
+      PyList_SET_ITEM(list, i, number);
+  }
+  for (int i = 0; i < count && list == NULL; ++i)
+    close(fds[i]);
+  return list;
+}
+
 /* Whether the caller is to let others run, as it has spent its budget. */
 static PyObject *yields(void) {
   int spent = budget_is_spent();
@@ -303,6 +354,9 @@ PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
               PyObject *fair_lock);
 PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                     PyObject *fair_lock);
+PyObject *put_with(PyObject *module, gipc_handle *h, PyObject *bytes,
+                   PyObject *numbers);
+PyObject *take_fds(PyObject *module, gipc_handle *h);
 PyObject *yields(void);
 PyObject *close_unused(PyObject *module, gipc_handle *h, PyObject *fair_lock);
 int discard(gipc_handle *h);
@@ -417,8 +471,8 @@ static PyObject *template_serve(PyObject *module) {
 OBJECT(template, Template)
 %extend gipc_template { ~gipc_template() { gipc_template_free($self); } }
 OUTPUT(gipc_template, t, SWIG_POINTER_OWN)
-OUTPUTS_OF(template_exec)
-OUTPUTS_OF(template_start)
+OUTPUTS_OF_START(template_exec)
+OUTPUTS_OF_START(template_start)
 int template_exec(const gipc_words *argv, const gipc_options *options,
                   gipc_template **t);
 int template_start(gipc_template *t, const void *data, size_t size,

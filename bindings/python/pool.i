@@ -8,7 +8,7 @@
 %{
 typedef struct PoolTask PoolTask;
 struct PoolTask {
-  PyObject *user, *data;
+  PyObject *user, *data, *answer;
   uint64_t id;
   int is_running; /* it was sent, and may be queued again */
   PoolTask *previous, *next;
@@ -21,6 +21,7 @@ typedef struct Seat { /* of a worker */
   int fd, write_fd; /* two, if they are the streams of a launcher */
   int pid;
   uint64_t task; /* that it has, or 0 */
+  PoolTask *sent; /* the last one, until it has finished */
   int is_blocked, again;
 } Seat;
 
@@ -30,9 +31,7 @@ typedef struct Pool {
   Seat *seats;
   size_t most, turn, again;
   PoolTask *tasks;
-  PyObject *todo;   /* actions */
-  PyObject *answer; /* to the task `answered` */
-  uint64_t answered;
+  PyObject *todo; /* actions */
   double armed; /* when the driver returns from its wait */
   int is_woken, wake_read, wake_write, watches_memory;
   char *scratch;
@@ -72,11 +71,15 @@ static int add_worker_action(Pool *self, int kind, uint64_t worker) {
 /* ---- Tasks ------------------------------------------------------------------ */
 
 static void free_task(Pool *self, PoolTask *task) {
+  for (size_t i = 0; self->seats != NULL && i < self->most; ++i)
+    if (self->seats[i].sent == task)
+      self->seats[i].sent = NULL;
   *(task->previous != NULL ? &task->previous->next : &self->tasks) = task->next;
   if (task->next != NULL)
     task->next->previous = task->previous;
-  PyObject *user = task->user, *data = task->data;
+  PyObject *user = task->user, *data = task->data, *answer = task->answer;
   free(task);
+  Py_XDECREF(answer);
   Py_DECREF(data);
   Py_DECREF(user);
 }
@@ -105,6 +108,7 @@ static int send_task(Pool *self, const gipc_action *action) {
   if (seat == NULL || seat->h == NULL)
     return 0; /* its stream has ended, and so will it */
   seat->task = action->task;
+  seat->sent = task;
   gipc_worker_message message = {sizeof(message)};
   message.kind = GIPC_MESSAGE_TASK;
   message.task = action->task;
@@ -145,10 +149,9 @@ static PyObject *exit_of(const gipc_action *action) {
 static int finish_task(Pool *self, const gipc_action *action) {
   PoolTask *task = (PoolTask *)action->user;
   PyObject *user = task->user;
-  PyObject *answer = Py_None;
-  if (self->answer != NULL && self->answered == action->task)
-    answer = self->answer;
+  PyObject *answer = task->answer != NULL ? task->answer : Py_None;
   Py_INCREF(user);
+  Py_INCREF(answer);
   free_task(self, task);
   PyObject *exit = exit_of(action);
   int result = -1;
@@ -158,6 +161,7 @@ static int finish_task(Pool *self, const gipc_action *action) {
                             answer, (unsigned long long)action->task,
                             action->attempt, (unsigned long long)action->worker,
                             action->pid, action->error, exit));
+  Py_DECREF(answer);
   Py_DECREF(user);
   return result;
 }
@@ -222,6 +226,8 @@ static PyObject *answer_of(const gipc_worker_message *m) {
       PyBytes_FromStringAndSize(m->data, (Py_ssize_t)m->data_size));
 }
 
+/* What follows is an action, at the next act(): a worker that has answered and
+ * ended must not be sent the next task in between. */
 static int receive_message(Pool *self, Seat *seat, const void *data,
                            size_t size) {
   gipc_worker_message message;
@@ -231,19 +237,18 @@ static int receive_message(Pool *self, Seat *seat, const void *data,
   if (result < 0)
     return 0; /* the policy knows, and the message is dropped */
   if (message.kind != GIPC_MESSAGE_DONE && message.kind != GIPC_MESSAGE_FAILED)
-    return act(self);
+    return 0;
   seat->task = 0;
-  uint64_t task = message.task;
   PyObject *answer = answer_of(&message);
   if (answer == NULL)
     return -1;
   if (self->watches_memory)
     report_memory(self, seat);
-  Py_XSETREF(self->answer, answer);
-  self->answered = task;
-  result = act(self);
-  Py_CLEAR(self->answer);
-  return result;
+  if (seat->sent != NULL)
+    Py_XSETREF(seat->sent->answer, answer);
+  else
+    Py_DECREF(answer);
+  return 0;
 }
 
 static int written(Pool *self, Seat *seat) {

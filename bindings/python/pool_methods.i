@@ -147,7 +147,7 @@ static PyObject *pool_start_failed(PyObject *object, PyObject *const *args,
 }
 
 /* ended(worker, exit): receives what it has sent before.  exit is None if it is
- * not known. */
+ * not known.  Others may have ended, too, so what follows is left to step(). */
 static PyObject *pool_ended(PyObject *object, PyObject *const *args,
                             Py_ssize_t count) {
   WITH_POOL(2)
@@ -177,8 +177,6 @@ static PyObject *pool_ended(PyObject *object, PyObject *const *args,
   }
   (void)!gipc_policy_ended(self->policy, worker,
                            info != NULL ? info : &unknown, now());
-  if (act_and_wake(self) < 0)
-    return NULL;
   Py_RETURN_NONE;
 }
 
@@ -206,7 +204,9 @@ static PyObject *pool_stop(PyObject *object, PyObject *const *args,
   Py_RETURN_NONE;
 }
 
+/* 1: some are not those of workers, such as of processes that have ended. */
 static int receive_ready(Pool *self, PyObject *ready) {
+  int has_others = 0;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(ready); ++i) {
     int fd = (int)PyLong_AsLong(
         PyTuple_GetItem(PyList_GET_ITEM(ready, i), 0));
@@ -223,19 +223,22 @@ static int receive_ready(Pool *self, PyObject *ready) {
       result = receive_all(self, &self->seats[at]);
     else if (fd == self->wake_read)
       (void)!read(fd, bytes, sizeof(bytes));
-    else
+    else {
+      has_others = 1;
       result = add_action(self, Py_BuildValue("ii", ACTION_READY_FD, fd));
+    }
     if (result < 0)
       return -1;
   }
   for (size_t i = 0; self->again > 0 && i < self->most; ++i)
     if (self->seats[i].again && receive_all(self, &self->seats[i]) < 0)
       return -1;
-  return 0;
+  return has_others;
 }
 
 /* step(ready): receives from the descriptors of a list of (descriptor, events),
- * and returns a list of actions for Python. */
+ * and returns a list of actions for Python.  Those that tell of an end come alone:
+ * the policy decides in the next step. */
 static PyObject *pool_step(PyObject *object, PyObject *const *args,
                            Py_ssize_t count) {
   WITH_POOL(1)
@@ -247,7 +250,8 @@ static PyObject *pool_step(PyObject *object, PyObject *const *args,
   PyObject *fresh = PyList_New(0);
   if (fresh == NULL)
     return NULL;
-  if (receive_ready(self, args[0]) < 0 || act(self) < 0) {
+  int result = receive_ready(self, args[0]);
+  if (result < 0 || (result == 0 && act(self) < 0)) {
     Py_DECREF(fresh);
     return NULL;
   }

@@ -69,7 +69,6 @@ static void pool_dealloc(PyObject *object) {
     Py_XDECREF(self->seats[i].handle);
   free(self->seats);
   free(self->scratch);
-  Py_XDECREF(self->answer);
   Py_XDECREF(self->todo);
   free_object(object);
 }

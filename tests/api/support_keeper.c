@@ -35,8 +35,10 @@ typedef struct service {
 static service services[SERVICES];
 
 static void wait_for(const int *go) {
-  while (!__atomic_load_n(go, __ATOMIC_SEQ_CST))
+  while (!__atomic_load_n(go, __ATOMIC_SEQ_CST)) {
+    __atomic_add_fetch(&memory->waits, 1, __ATOMIC_SEQ_CST);
     usleep(1000);
+  }
 }
 
 static int follow(struct ev_loop *fresh, void *argument) {

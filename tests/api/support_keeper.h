@@ -9,6 +9,7 @@
 enum { SERVICES = 8 };
 typedef struct shared {
   int runs[SERVICES]; /* by the first letter of the name, from 'a' on */
+  int waits;          /* grows while a service waits */
   int dumps;          /* signals for a dump that a service got */
   int go;             /* see g */
   char environment[200];

@@ -37,6 +37,8 @@ static void services_stop_in_reverse_order(void **state) {
   add(keeper, "c", "srw", "notify=1");            /* is stopped */
   start_keeper(keeper);
   run_until_log("c started", 1);
+  while (state_of(service_stats(keeper, 2).pid) != 'T')
+    usleep(1000);
   OK(gipc_keeper_stop(keeper));
   OK(gipc_keeper_stop(keeper));
   CHECK_IS(times("c stopping stopped"), 0); /* no callback within a call */
@@ -149,6 +151,9 @@ static void readiness_counts_although_the_process_ends_at_once(void **state) {
   add(keeper, "a", "rx0", QUICK "notify=1 restart=2");
   add(keeper, "b", "x0", QUICK "restart=2");
   start_keeper(keeper);
+  run_until_log("a started", 1);
+  while (state_of(service_stats(keeper, 0).pid) != 'Z')
+    usleep(1000);
   run_to_end(GIPC_WHY_DONE);
   CHECK(place("a ready", 0) < place("a ended exit=0", 0));
   drop_keeper(keeper);

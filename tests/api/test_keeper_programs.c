@@ -170,6 +170,9 @@ static void services_that_are_no_daemons_run_on(void **state) {
   int pids[2];
   OK(gipc_options_set_daemon(options, 0));
   kill_keeper(options, pids);
+  int waits = __atomic_load_n(&memory->waits, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&memory->waits, __ATOMIC_SEQ_CST) < waits + 5)
+    usleep(1000);
   for (int i = 0; i < 2; i++) {
     CHECK_OK(kill(pids[i], 0));
     CHECK_OK(kill(pids[i], SIGKILL));
@@ -261,6 +264,38 @@ static void what_cannot_be_kept_is_refused(void **state) {
   ev_loop_destroy(loop);
 }
 
+/* Of a program that knows fewer members, or more (H137). */
+static void structs_may_have_other_sizes(void **state) {
+  struct {
+    gipc_service_stats now;
+    uint64_t later;
+  } stats;
+  struct {
+    gipc_keeper_events now;
+    void (*later)(void);
+  } events = {{sizeof events, NULL, NULL, NULL}, abort};
+  gipc_keeper *keeper = new_keeper(GIPC_ONE_FOR_ONE);
+  struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+  add(keeper, "a", "w", "");
+  for (size_t size = 0; size <= sizeof stats; size++) {
+    memset(&stats, 0xEE, sizeof stats);
+    stats.now.size = size;
+    bool is_enough = size >= offsetof(gipc_service_stats, pid);
+    RESULT(gipc_keeper_stats(keeper, 0, &stats.now), is_enough ? 0 : -EINVAL);
+    for (size_t i = size > sizeof size ? size : sizeof size; i < sizeof stats;
+         i++)
+      CHECK(((unsigned char *)&stats)[i] == 0xEE);
+  }
+  CHECK(stats.now.is_kept && stats.later == 0);
+  RESULT(gipc_keeper_start(keeper, loop, &events.now, NULL), -E2BIG);
+  events.now.size = sizeof events.now.size;
+  RESULT(gipc_keeper_start(keeper, loop, &events.now, NULL), -EINVAL);
+  events.now.size = offsetof(gipc_keeper_events, on_start);
+  OK(gipc_keeper_start(keeper, loop, &events.now, NULL));
+  gipc_keeper_free(keeper);
+  ev_loop_destroy(loop);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_program_that_does_not_exist_is_given_up),
@@ -273,6 +308,7 @@ int main(void) {
       TEST(services_that_are_no_daemons_run_on),
       TEST(memory_and_descriptors_stay_flat),
       TEST(what_cannot_be_kept_is_refused),
+      TEST(structs_may_have_other_sizes),
   };
   return cmocka_run_group_tests_name("keeper_programs", tests, share_memory,
                                      NULL);

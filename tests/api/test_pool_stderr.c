@@ -76,19 +76,21 @@ static struct {
   size_t result_size, change_size;
 } lines;
 
+static size_t copy_text(char *to, gipc_text text) {
+  CHECK(text.size <= 4096);
+  if (text.size > 0)
+    memcpy(to, text.data, text.size);
+  to[text.size] = '\0';
+  return text.size;
+}
+
 static void note_result(gipc_pool *pool, const gipc_result *result) {
-  lines.result_size = result->last_lines.size;
-  CHECK(lines.result_size <= 4096);
-  memcpy(lines.result, result->last_lines.data, lines.result_size);
-  lines.result[lines.result_size] = '\0';
+  lines.result_size = copy_text(lines.result, result->last_lines);
 }
 
 static void note_change(gipc_pool *pool, const gipc_worker_change *change) {
-  if (change->state != GIPC_WORKER_OFF)
-    return;
-  lines.change_size = change->last_lines.size;
-  memcpy(lines.change, change->last_lines.data, lines.change_size);
-  lines.change[lines.change_size] = '\0';
+  if (change->state == GIPC_WORKER_OFF)
+    lines.change_size = copy_text(lines.change, change->last_lines);
 }
 
 static gipc_pool *pool_with_stderr(int mode) {

@@ -36,6 +36,21 @@ size_t feed(Inbox &inbox, const uint8_t *data, size_t size) {
   return fed;
 }
 
+// Number of headers with descriptors that begin in these bytes.
+size_t count_with_descriptors(const uint8_t *data, size_t size) {
+  size_t count = 0;
+  while (size > 0) {
+    uint64_t payload = 0;
+    int header = gipc::frame::decode(data, size, &payload);
+    count += data[0] == 0x80 ? 1 : 0;
+    if (header < 0 || payload > size - static_cast<size_t>(header))
+      break;
+    data += static_cast<size_t>(header) + payload;
+    size -= static_cast<size_t>(header) + payload;
+  }
+  return count;
+}
+
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -51,6 +66,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     View view{};
     int result;
     if (into_callers_memory) {
+      if (inbox.descriptors() != 0)
+        inbox.end_descriptors();
       result = inbox.next_into(limit, memory.data(), limit, view.size);
       view.data = memory.data();
     } else {
@@ -61,6 +78,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         gipc::frame::decode(data + parsed, received - parsed, &expected);
     if (header > 0 && expected > limit)
       header = GIPC_ETOOBIG;
+    if (result == Inbox::after_descriptors) {
+      require(inbox.descriptors() != 0);
+      inbox.end_descriptors();
+      continue;
+    }
+    uint32_t descriptors =
+        header > 0 ? gipc::frame::descriptors(data + parsed) : 0;
+    if (result == Inbox::with_descriptors) {
+      require(descriptors != 0 && inbox.descriptors() == descriptors);
+      result = 0;
+    } else {
+      require(result != 0 || descriptors == 0);
+    }
     if (result == 0) {
       require(header > 0 && view.size == expected);
       parsed += static_cast<size_t>(header);
@@ -68,6 +98,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       require(view.size == 0 ||
               std::memcmp(view.data, data + parsed, view.size) == 0);
       parsed += view.size;
+      require(inbox.count_with_descriptors() ==
+              count_with_descriptors(data + parsed, received - parsed));
       continue;
     }
     if (result != -EAGAIN) {

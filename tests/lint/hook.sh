@@ -11,7 +11,7 @@ exempt='
 close munmap closedir: the descriptor or memory is gone, whatever they return
 umask on_exit __fpurge fpurge __fpending: nothing is lost if they do nothing
 # No failure with the arguments that they get here
-getpid getuid geteuid getgid getegid issetugid: they cannot fail
+getpid getppid getuid geteuid getgid getegid issetugid: they cannot fail
 sysconf clock_gettime pthread_setcancelstate pthread_sigmask: only for a bad name
 sigaction: only for a number that is no signal, which those loops ask about
 putenv unsetenv: they replace or remove an entry, which needs no memory
@@ -22,7 +22,7 @@ os_linux_transfer.cc/syscall os_linux_template.cc/syscall: of helpers that are c
 os_posix.cc/kill: of the process itself, in a signal handler
 # Not of the system
 strdup: memory, which tests fail by malloc
-strerrordesc_np secure_getenv: texts
+strerrordesc_np secure_getenv strtok_r: texts
 '
 allowed=$(sed -n 's/^\([a-z_][^#:]*\):.*/\1/p' <<<"$exempt" | tr ' ' '\n')
 

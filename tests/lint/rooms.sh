@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../../src"
 # One room a line; every file (its name up to a dot or _) is in one of them.
 rooms='relaxed fd sys os
 buffer assembly deadline error frame this
-inbox outbox control membership waker live
+inbox outbox descriptors control membership waker live
 json trace
 ring
 transfer incoming outgoing channel driver
@@ -18,8 +18,10 @@ push
 inherit notify
 options
 setup
+guard
 program
 status
+tree
 process detached
 overview
 wait fork exec

@@ -35,6 +35,7 @@ local function expect_failure(pool)
   assert(result == nil and err.class:match "[^.]*$" == "Refused", err.class)
   assert(err.message == "too groß", err.message)
   assert(err.traceback:find("worker.", 1, true), err.traceback)
+  assert(not err.traceback:find "^table", err.traceback)
 end
 
 local function expect_death(pool, word, facts)

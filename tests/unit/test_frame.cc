@@ -86,13 +86,46 @@ void every_other_negative_length_is_reserved(void **) { /* H64, H88 */
   is_reserved(0xfffffffe);
   is_reserved(0xfffffffb); // -5, which gipc for Python took for b''
   is_reserved(0x80000000);
-  is_reserved(0x80000001);
+  is_reserved(0x80000000 + frame::most_descriptors + 1);
   // A sample of all of them, each bit pattern at the ends.
   uint32_t step = slow() ? 0x00100001 : 0x00000201;
   for (uint32_t value = 0x80000000; value < 0xffffffff - step; value += step)
     is_reserved(value);
   for (int bit = 0; bit < 31; ++bit)
     is_reserved(0xffffffff & ~(UINT32_C(1) << bit));
+}
+
+void a_header_with_descriptors_is_decoded_when_it_is_whole(void **) {
+  for (uint64_t size : {UINT64_C(0), UINT64_C(5), UINT64_C(0x80000000)})
+    for (uint32_t count : {1u, 2u, frame::most_descriptors}) {
+      unsigned char out[frame::longest_header] = {};
+      size_t whole = frame::encode(size, count, out);
+      assert_int_equal(whole, frame::header_size(size, count));
+      assert_int_equal(frame::descriptors(out), count);
+      assert_true(frame::has_descriptors(out));
+      uint64_t payload = 77;
+      for (size_t part = 0; part < whole; ++part)
+        assert_int_equal(decode(out, part, &payload), -EAGAIN);
+      assert_int_equal(payload, 77);
+      assert_int_equal(decode(out, whole, &payload), whole);
+      assert_true(payload == size);
+    }
+}
+
+void a_header_with_descriptors_is_that_of_a_message(void **) {
+  for (uint32_t next : {0x80000001u, 0xfffffffeu, 0x80000000u}) {
+    unsigned char out[frame::longest_header] = {};
+    uint64_t payload = 77;
+    frame::store32(out, 0x80000001);
+    frame::store32(out + 4, next);
+    assert_int_equal(decode(out, 8, &payload), GIPC_EPROTOCOL);
+    assert_int_equal(decode(out, sizeof out, &payload), GIPC_EPROTOCOL);
+  }
+  for (uint64_t size : {UINT64_C(0), UINT64_C(0x7fffffff), UINT64_MAX}) {
+    unsigned char out[frame::long_header];
+    frame::encode(size, out);
+    assert_int_equal(frame::descriptors(out), 0);
+  }
 }
 
 void bytes_are_in_the_order_of_the_wire_format(void **) {
@@ -115,6 +148,8 @@ int main() {
       TEST(a_decoded_header_is_the_encoded_one),
       TEST(readers_accept_the_long_form_for_any_length),
       TEST(every_other_negative_length_is_reserved),
+      TEST(a_header_with_descriptors_is_decoded_when_it_is_whole),
+      TEST(a_header_with_descriptors_is_that_of_a_message),
       TEST(bytes_are_in_the_order_of_the_wire_format),
   };
   return cmocka_run_group_tests_name("frame", tests, nullptr, nullptr);

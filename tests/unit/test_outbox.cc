@@ -89,7 +89,7 @@ void the_last_put_can_be_removed(void **) {
   Outbox outbox;
   assert_int_equal(outbox.put("keep", 4), 0);
   assert_int_equal(outbox.put("back", 4), 0);
-  outbox.remove_last(4);
+  outbox.remove_last(frame::short_header + 4);
   assert_int_equal(outbox.messages(), 1);
   assert_true(drain_all(outbox, 5) == frame_of("keep"));
 }
@@ -154,7 +154,8 @@ void every_change_but_a_quick_put_closes_the_quick_put(void **) {
       {"borrow", [](Outbox &o, const auto &m) { o.borrow(m.data(), 9); }},
       {"sent a part", [](Outbox &o, const auto &) { o.sent(2); }},
       {"sent all", [](Outbox &o, const auto &) { o.sent(o.bytes()); }},
-      {"remove_last", [](Outbox &o, const auto &) { o.remove_last(3); }},
+      {"remove_last",
+       [](Outbox &o, const auto &) { o.remove_last(frame::short_header + 3); }},
       {"clear", [](Outbox &o, const auto &) { o.clear(); }},
       {"close_quick", [](Outbox &o, const auto &) { o.close_quick(); }},
   };

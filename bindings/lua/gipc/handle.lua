@@ -202,6 +202,18 @@ function Handle:get(timeout)
   return received(self, getting:exclusively(deadline, get_locked, self, deadline, outcome))
 end
 
+--- Takes the descriptors of the message that the last get returned.  Those that are not
+-- taken are closed with the next get, or with the handle.
+-- @return a list of numbers, which the caller closes; or nil, error text, error code
+-- (gipc.EMFILE: they were lost, because this process had no descriptors left)
+function Handle:take_fds()
+  local fds, message, code = native.take_fds(self.native)
+  if fds == nil then
+    return failed(self, message, code)
+  end
+  return fds
+end
+
 --- Iterates over the messages until the end of the stream.  A failure is raised as an
 -- error.
 function Handle:messages()
@@ -279,17 +291,53 @@ local function finish_put(self, deadline)
   return succeeded(sent, message, code)
 end
 
+local function put_with_locked(self, deadline, data, fds)
+  local outcome, message, code = native.queue_with(self.native, data, fds)
+  while outcome and outcome ~= DONE do
+    local sent = true
+    if outcome == YIELD then
+      loop.let_others_run()
+    else
+      sent, message, code = flush(self, deadline)
+    end
+    if not sent then
+      return nil, message, code
+    end
+    outcome, message, code = native.queue_with(self.native, data, fds)
+  end
+  if not outcome then
+    return nil, message, code
+  end
+  local sent
+  sent, message, code = flush(self, deadline)
+  if code == native.ETIMEDOUT then
+    flush_in_background(self)
+    return in_progress()
+  end
+  return sent, message, code
+end
+
 --- Puts a message.
 -- @tparam[opt] number timeout seconds for the whole message; nil, or a negative number,
 -- waits indefinitely
+-- @tparam[opt] table fds up to 253 descriptors, of which the peer takes copies with
+-- take_fds(); they can be closed when the call returns.  gipc.EOPNOTSUPP: the peer is not
+-- known to take descriptors
 -- @return true when all bytes are written (accepted by the kernel, or in a ring); or nil, error text,
 -- error code (gipc.ETIMEDOUT: nothing was written; gipc.EINPROGRESS: a part was written,
 -- and the remaining bytes are queued)
-function Handle:put(value, timeout)
+function Handle:put(value, timeout, fds)
   local data = encoded(self, value)
   local deadline = failure.deadline(timeout)
   local putting = self.putting
   local outcome, message, code
+  if fds then
+    outcome, message, code = putting:exclusively(deadline, put_with_locked, self, deadline, data, fds)
+    if outcome == nil then
+      return failed(self, message, code, #data)
+    end
+    return true
+  end
   if not putting.locked then
     outcome, message, code = put(self.native, data)
     if outcome == DONE then

@@ -141,6 +141,37 @@ function Keeper:services()
   return list
 end
 
+local is_up = { ready = true, silent = true, finished = true }
+
+local function are_ready(driver)
+  for _, service in ipairs(driver.services) do
+    if not is_up[describe(driver, service).state] then
+      return false
+    end
+  end
+  return true
+end
+
+--- Waits until each service is ready, or has finished.
+-- @tparam[opt] number timeout seconds; nil, or a negative number, waits indefinitely
+-- @return true; or nil, a ServiceError of the first service that was given up, its code;
+-- or nil, message, gipc.ECLOSED: the keeper is stopped; or nil, "timeout", code
+function Keeper:wait_ready(timeout)
+  local deadline = failure.deadline(timeout)
+  local driver = usable(self)
+  local is_over = driver:await(driver.readies, function()
+    return driver.stopped or driver.err or are_ready(driver)
+  end, deadline)
+  if not is_over then
+    return failure.timeout()
+  elseif driver.err then
+    return nil, driver.err, driver.err.code
+  elseif not are_ready(driver) then
+    return nil, "the keeper is stopped", native.ECLOSED
+  end
+  return true
+end
+
 --- Sends a signal to the process of a service.
 -- @return true; or nil, message, gipc.EDEAD
 function Keeper:signal(name, signal)

@@ -23,16 +23,14 @@
 
 ---@alias gipc.Limit integer|"unlimited"
 
----@class gipc.ProcessOptions
+---@class gipc.StartOptions
 ---@field name? string
 ---@field daemon? boolean the child is killed when its parent ends
 ---@field env? table<string, string|number|false> false removes a variable
 ---@field clear_env? boolean
 ---@field cwd? string
----@field stdin? gipc.Stream
----@field stdout? gipc.Stream
 ---@field stderr? gipc.Stream
----@field group? "inherit"|"new"|"session"
+---@field group? "inherit"|"new"|"session"|"tree"
 ---@field keep_fds? (integer|file*)[]|"all"
 ---@field map_fds? table<integer, integer|file*> by the number in the child
 ---@field program? string the file that is run instead of argv[1]
@@ -47,8 +45,16 @@
 ---@field rlimits? table<string, gipc.Limit|gipc.Limit[]> { nofile = 100, core = { soft, hard } }
 ---@field block_signals? gipc.Signal[]
 
+---@class gipc.ProcessOptions: gipc.StartOptions
+---@field stdin? gipc.Stream
+---@field stdout? gipc.Stream
+
 ---@class gipc.ExecOptions: gipc.ProcessOptions
 ---@field handles? table<string, gipc.Handle> passed to the child under these names
+
+---@class gipc.LaunchOptions: gipc.StartOptions
+---@field handles? table<string, gipc.Handle> passed to the child under these names
+---@field codec? gipc.Codec
 
 ---@class gipc.Stats
 ---@field messages_in integer
@@ -72,6 +78,9 @@
 ---@field user? number seconds
 ---@field system? number seconds
 ---@field max_rss? integer KiB
+---@field tree? "cgroup"|"subreaper"|"session" of a child with group = "tree"
+---@field left? integer processes that it left when it ended
+---@field killed? integer those of them that were killed
 
 ---@class gipc.Loop
 ---@field wait fun(fd: integer, direction: "r"|"w", timeout: number?): boolean
@@ -96,8 +105,13 @@ function Handle:messages() end
 
 ---@param value any
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
+---@param fds? integer[] descriptors, of which the peer takes copies
 ---@return true?, string?, integer?
-function Handle:put(value, timeout) end
+function Handle:put(value, timeout, fds) end
+
+---The descriptors of the message that the last get returned.
+---@return integer[]?, string?, integer?
+function Handle:take_fds() end
 
 ---@param list any[]
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
@@ -372,6 +386,11 @@ function gipc.start_process(f, ...) end
 ---@param options? gipc.ExecOptions
 ---@return gipc.Process?, string?, integer?
 function gipc.exec_process(argv, options) end
+
+---@param argv string[] the launcher, the program and their arguments
+---@param options? gipc.LaunchOptions
+---@return gipc.Process?, gipc.Handle|string|nil, integer?
+function gipc.launch(argv, options) end
 
 ---@class gipc.TemplateOptions
 ---@field preload? string[] names of modules that the template loads

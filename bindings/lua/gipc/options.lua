@@ -18,6 +18,7 @@ local groups = {
   inherit = native.GROUP_INHERIT,
   new = native.GROUP_NEW,
   session = native.GROUP_SESSION,
+  tree = native.GROUP_TREE,
 }
 local resources = native.rlimits()
 
@@ -127,7 +128,7 @@ function setters.clear_env(built, clear)
 end
 
 function setters.group(built, group)
-  check(native.options_set_group(built, groups[group] or failure.misuse 'group is "inherit", "new" or "session"'))
+  check(native.options_set_group(built, groups[group] or failure.misuse 'group is "inherit", "new", "session" or "tree"'))
 end
 
 function setters.keep_fds(built, list)

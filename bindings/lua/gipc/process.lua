@@ -110,12 +110,12 @@ function Process:signal(signal)
   return signalled(done, message, code)
 end
 
---- Sends a signal to all processes of the process group, which needs `group = "new"` or "session".
+--- Sends a signal to all processes of the process group, which needs `group = "new"`, "session" or "tree".
 function Process:signal_group(signal)
   local number = argument.signal(signal, "signal")
   local done, message, code = native.process_signal_group(usable(self), number)
   if code == native.EINVAL then
-    failure.misuse 'the process has no group of its own: start it with group = "new" or "session"'
+    failure.misuse 'the process has no group of its own: start it with group = "new", "session" or "tree"'
   end
   return signalled(done, message, code)
 end
@@ -221,11 +221,19 @@ local ended = {
   [native.ENDED_UNSENT] = "unsent",
 }
 
+local trees = {
+  [native.TREE_CGROUP] = "cgroup",
+  [native.TREE_SUBREAPER] = "subreaper",
+  [native.TREE_SESSION] = "session",
+}
+
 --- The exit status.
 -- @return nil while the child runs; a table with code, signal, core, how (the source of
 -- the status: "wait", "kernel", "reported", "child" or "lost"), ended (for a function:
 -- "return", "exit", "error", "before_start", or "unsent": it returned or exited, and
--- queued messages could not be written), user, system (seconds) and max_rss (KiB); a
+-- queued messages could not be written), user, system (seconds) and max_rss (KiB); for
+-- `group = "tree"` also tree (what kept its processes together: "cgroup", "subreaper" or
+-- "session"), left (processes that the child left when it ended) and killed; a
 -- field that is not known is nil
 function Process:info()
   local info, message, code = native.process_info(usable(self))
@@ -244,6 +252,9 @@ function Process:info()
     user = known(info.user),
     system = known(info.system),
     max_rss = known(info.max_rss),
+    tree = trees[info.tree],
+    left = known(info.left),
+    killed = known(info.killed),
   }
 end
 
@@ -361,22 +372,55 @@ local function start_process(first, ...)
   return start_prepared(nil, {}, first, ...)
 end
 
---- Runs a program; never a shell.
--- @tparam table argv the program and its arguments
--- @tparam[opt] table chosen options; handles = { name = handle } are passed
--- @treturn Process; or nil, message, code
-local function exec_process(argv, chosen)
+-- The native process, and what else the native call returns; or nil, message, code.
+local function run(call, argv, chosen)
   local words = options.words(argv)
   local native_options = options.build(chosen)
   chosen = chosen or {}
   for name, h in pairs(chosen.handles or {}) do
     options.pass(native_options, name, h)
   end
-  local process, message, code = failure.collecting(native.exec_process, words, native_options)
+  local process, other, code = failure.collecting(call, words, native_options)
+  if process then
+    return process, other
+  end
+  return failure.result(options.explain(native_options, chosen, tostring(argv[1]), other), code)
+end
+
+--- Runs a program; never a shell.
+-- @tparam table argv the program and its arguments
+-- @tparam[opt] table chosen options; handles = { name = handle } are passed
+-- @treturn Process; or nil, message, code
+local function exec_process(argv, chosen)
+  local process, message, code = run(native.exec_process, argv, chosen)
   if process then
     return wrap(process)
   end
-  return failure.result(options.explain(native_options, chosen, tostring(argv[1]), message), code)
+  return nil, message, code
+end
+
+local launch_options = options.names()
+launch_options.stdin, launch_options.stdout = nil, nil
+launch_options.codec = true
+
+--- Runs a program behind a launcher, such as ssh, srun or podman run -i, or without one, and
+-- makes a handle of its standard input and output, where the program uses gipc.stdio.
+-- @tparam table argv the launcher, the program and their arguments
+-- @tparam[opt] table chosen codec; and the options of exec_process, but not stdin and stdout
+-- @treturn Process; or nil, message, code
+-- @treturn Handle
+local function launch(argv, chosen)
+  local start = {}
+  for name, value in pairs(argument.options(chosen, "the second argument", launch_options)) do
+    start[name] = value
+  end
+  local of_handle = handle.check_options { codec = start.codec }
+  start.codec = nil
+  local process, native_handle, code = run(native.launch, argv, start)
+  if process then
+    return wrap(process), handle.wrap(native_handle, of_handle)
+  end
+  return nil, native_handle, code
 end
 
 return {
@@ -384,6 +428,7 @@ return {
   start_process = start_process,
   start_prepared = start_prepared,
   exec_process = exec_process,
+  launch = launch,
   wrap = wrap,
   options_of_call = options_of_call,
   be_child = be_child,

@@ -26,7 +26,7 @@ from ._process import _GProcess as Process
 from ._process import start_process
 from ._program import _GProgram as _GProgram
 from ._program import _GProgram as Program
-from ._program import exec_process, inherit, stdio
+from ._program import exec_process, inherit, launch, stdio
 from ._reader import _GIPCReader as _GIPCReader
 from ._reader import _GIPCReader as Reader
 from ._settings import Stats
@@ -113,6 +113,7 @@ __all__ = [
     "get_all_handles",
     "inherit",
     "keep",
+    "launch",
     "overview",
     "pipe",
     "ready",

@@ -15,7 +15,7 @@ from ._native import take as _take
 from ._reading import Reading
 from ._tasks import current_backend, running_backend, running_loop
 from ._threads import threads
-from ._types import Got_co, Put_contra
+from ._types import Descriptor, Got_co, Put_contra
 from ._writing import BatchBlock, Writing, lendable
 from .errors import GIPCError, timed_out
 
@@ -192,7 +192,12 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
     """The end of a pipe that messages are put into.  Any number of tasks may put
     into it; a fair lock lets one at a time."""
 
-    async def put(self, o: Put_contra, timeout: float | None = None) -> None:
+    async def put(
+        self,
+        o: Put_contra,
+        timeout: float | None = None,
+        fds: Iterable[Descriptor] = (),
+    ) -> None:
         """Encodes an object and sends it.  Returns when all bytes of the
         message are written, that is, accepted by the kernel, or in a ring,
         which outlives this process.
@@ -202,6 +207,9 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
             before a byte of the message is written, the put is cancelled.
             Otherwise the remaining bytes are written in the background, before
             the next message.  In both cases the stream stays valid.
+        :arg fds: up to 253 descriptors, or objects with a ``fileno()`` such as
+            sockets.  The peer takes copies of them with ``take_fds()``.  They
+            can be closed when the call returns.
 
         Raises:
             - :exc:`GIPCTimeout` if the timeout expires; its ``withdrawn`` is
@@ -214,6 +222,8 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
               sent
             - :exc:`GIPCClosed`; :exc:`GIPCError` in a process that does not own
               the handle
+            - :exc:`OSError` (EOPNOTSUPP) if the peer is not known to take
+              descriptors; nothing was sent
             - what the encoder raises; nothing was sent then
         """
         encode = self._codec
@@ -222,6 +232,9 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
             data = lendable(data)
         if timeout is not None:
             deadline_of(timeout)  # raises for a wrong one, before any message
+        if fds:
+            await self._put_with(data, list(fds), timeout)
+            return
         outcome: object = WAIT
         if running_loop() is not None:
             try:
@@ -231,6 +244,14 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
                 raise
         if outcome != DONE:
             await self._put_waiting(data, outcome, timeout)
+
+    async def _put_with(
+        self, data: Any, fds: list[Descriptor], timeout: float | None
+    ) -> None:
+        deadline = deadline_of(timeout)
+        self._validate()
+        backend = running_backend()
+        await backend.call(self._send_with, data, fds, backend, deadline)
 
     async def _put_waiting(
         self, data: Any, outcome: object, timeout: float | None

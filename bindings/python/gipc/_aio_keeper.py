@@ -30,6 +30,12 @@ class Keeper(AnyKeeper):
         backend = running_backend()
         await backend.call(self._wait, backend, timeout)
 
+    async def wait_ready(self, timeout: float | None = None) -> None:
+        """Waits until each service is ready, or has finished, as
+        :meth:`gipc.Keeper.wait_ready`."""
+        backend = running_backend()
+        await backend.call(self._wait_ready, backend, timeout)
+
     async def reload(self, name: str, timeout: float | None = None) -> None:
         """Replaces the process of a service, as :meth:`gipc.Keeper.reload`."""
         backend = running_backend()
@@ -78,8 +84,7 @@ def keep(
     ...     await asyncio.sleep(60)
     >>> async def main():
     ...     async with keep([Service(serve, grace=60)]) as keeper:
-    ...         while keeper["serve"].state != "ready":
-    ...             await asyncio.sleep(0.001)
+    ...         await keeper.wait_ready(timeout=20)
     ...         print(len(keeper))
     >>> asyncio.run(main())
     1

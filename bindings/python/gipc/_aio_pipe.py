@@ -10,7 +10,7 @@ from ._aio_handle import Block, Reader, Writer
 from ._deadline import deadline_of
 from ._handle import HandleClasses, close_limit
 from ._pair import AnyDuplex, _PairContext
-from ._types import First, Got, Put, Second
+from ._types import Descriptor, First, Got, Put, Second
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Never
@@ -38,7 +38,12 @@ class Duplex(Block, AnyDuplex["Reader[Got]", "Writer[Put]"], Generic[Got, Put]):
             self, buffer: Buffer, timeout: float | None = None
         ) -> int: ...
 
-        async def put(self, o: Put, timeout: float | None = None) -> None: ...
+        async def put(
+            self,
+            o: Put,
+            timeout: float | None = None,
+            fds: Iterable[Descriptor] = (),
+        ) -> None: ...
 
         async def put_many(
             self, objects: Iterable[Put], timeout: float | None = None

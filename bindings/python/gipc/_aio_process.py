@@ -8,16 +8,20 @@ from inspect import iscoroutine
 from signal import SIGINT, default_int_handler, signal
 from typing import IO, TYPE_CHECKING, Any, Callable, Literal
 
+from ._aio_pipe import Duplex, handle_classes
 from ._any_process import AnyProcess, ExitInfo
+from ._codec import find
 from ._deadline import deadline_of
 from ._handle import _GIPCHandle
 from ._options import STREAMS, takes_options
 from ._pair import AnyDuplex
+from ._pipe import adopt_handle
 from ._process import check_target
 from ._process import start_process as _start_process
 from ._program import exec_process as _exec_process
+from ._program import launched
 from ._tasks import current_backend, running_backend
-from ._types import Deadline, File, Signal, Text
+from ._types import Deadline, Decoder, Encoder, File, Signal, Text
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._template import Template
-    from ._types import FunctionOptions, ProgramOptions
+    from ._types import FunctionOptions, LaunchOptions, ProgramOptions
 
 
 class Process:
@@ -311,3 +315,36 @@ def exec_process(
             **options,
         )
     )
+
+
+@takes_options
+def launch(
+    argv: Sequence[Text],
+    *,
+    handles: Mapping[str, _GIPCHandle | AnyDuplex[Any, Any]] = {},
+    encoder: Encoder = "msgpack",
+    decoder: Decoder = "msgpack",
+    **options: Unpack[LaunchOptions],
+) -> tuple[Process, Duplex[Any, Any]]:
+    """Runs a program behind a launcher, and makes a handle of its standard input
+    and output, as :func:`gipc.launch`, and does not wait either.
+
+    :arg argv: the launcher, the program and their arguments.
+    :arg handles: the handles that pass into the child, by name.
+    :arg encoder, decoder: as for :func:`stdio`.
+    :options:
+
+    :returns: (process, handle): a :class:`Process` and a :class:`Duplex`.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     process, handle = launch(["cat"], encoder="json", decoder="json")
+    ...     async with process, handle:
+    ...         await handle.put("there and back")
+    ...         print(await handle.get(timeout=20))
+    >>> asyncio.run(main())
+    there and back
+    """
+    codecs = find(encoder, 0), find(decoder, 1)
+    process, native = launched(argv, handles, dict(options))
+    return Process(process), adopt_handle(handle_classes, native, *codecs)

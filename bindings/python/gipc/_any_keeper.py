@@ -106,6 +106,22 @@ class AnyKeeper:
         if keeping.gave_up is not None:
             raise _copy(keeping.gave_up)
 
+    async def _wait_ready(self, backend: Backend, timeout: float | None) -> None:
+        keeping = self._keeping
+        deadline = deadline_of(timeout)
+        keeping.check_process()
+        if not await keeping.wait_until(
+            lambda: keeping.is_over
+            or keeping.gave_up is not None
+            or keeping.are_ready(),
+            backend, deadline,
+        ):
+            raise timed_out("timed out: %r" % self)
+        if keeping.gave_up is not None:
+            raise _copy(keeping.gave_up)
+        if not keeping.are_ready():
+            raise GIPCError("the keeper was stopped")
+
     async def _reload(
         self, backend: Backend, name: str, timeout: float | None
     ) -> None:

@@ -20,7 +20,7 @@ from ._native import WHY_DONE, WHY_FAILED
 from ._options import Start, names_of, refuse
 from ._outcome import Call, result_of
 from ._process import _popen_class, start_process
-from ._program import _checked, exec_process
+from ._program import _checked, exec_process, launched
 from ._types import Decoder, Encoder, Text
 from ._values import integer, naming, sequence
 
@@ -74,10 +74,10 @@ class PoolStats(NamedTuple):
 
 
 def _split(
-    given: dict[str, Any], is_program: bool
+    given: dict[str, Any], caller: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The options of a start, and the rules."""
-    start = names_of("exec_process" if is_program else "start_process")
+    """The options of a start by this function, and the rules."""
+    start = names_of(caller)
     start.remove("name")
     own = [*signature(AnyPool).parameters, *_RULES, *start]
     own.remove("options")
@@ -87,6 +87,15 @@ def _split(
     given = {k: v for k, v in given.items() if v is not None}
     rules = {name: given.pop(name) for name in _RULES if name in given}
     return given, rules
+
+
+def _caller(argv: object, launch: object) -> str:
+    """The function that starts the workers."""
+    if launch is None:
+        return "start_process" if argv is None else "exec_process"
+    if argv is not None:
+        raise TypeError("argv, launch: one of them")
+    return "launch"
 
 
 class _Owner:
@@ -132,6 +141,7 @@ class AnyPool:
         workers: int | None = None,
         *,
         argv: Sequence[Text] | None = None,
+        launch: Sequence[Text] | Callable[[], Sequence[Text]] | None = None,
         method: Literal["fork", "spawn", "template"] | Template = "fork",
         prepare: Callable[[], object] | None = None,
         timeout: float | None = None,
@@ -142,14 +152,17 @@ class AnyPool:
         decoder: Decoder = "default",
         **options: Unpack[PoolOptions],
     ):
-        given, rules = _split(dict(options), argv is not None)
+        given, rules = _split(dict(options), _caller(argv, launch))
         for name, function in ("work", work), ("prepare", prepare):
             if function is not None and not callable(function):
                 raise TypeError(
                     "`%s` must be callable, not %r" % (name, function)
                 )
-        if argv is not None and (work is not None or prepare is not None):
-            raise TypeError("argv: the program has a work and prepare of its own")
+        is_program = argv is not None or launch is not None
+        if is_program and (work is not None or prepare is not None):
+            raise TypeError(
+                "argv, launch: the program has a work and prepare of its own"
+            )
         self._defaults = (
             _seconds("timeout", timeout),
             priority,
@@ -157,12 +170,12 @@ class AnyPool:
             _mask(retry_for),
         )
         self._check_defaults(self._defaults)
-        self._takes_calls = work is None and argv is None
+        self._takes_calls = work is None and not is_program
         self._encode = _codec.find(encoder, 0)
         self._decode = _codec.find(decoder, 1)
-        self._is_pickled = argv is None or decoder in ("default", "pickle")
+        self._is_pickled = not is_program or decoder in ("default", "pickle")
         given.setdefault("daemon", True)
-        start = _Starter(work, prepare, argv, method, given, rules)
+        start = _Starter(work, prepare, argv, launch, method, given, rules)
         start.codecs = self._encode, self._decode
         if workers is None:
             workers = os.cpu_count() or 1
@@ -379,9 +392,8 @@ def _crew(start: _Starter, rules: dict[str, Any], most: int) -> Crew:
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise TypeError("expected a number, not %r" % (value,))
     try:
-        return Crew(
-            start, rules, most, start.dump_signal, start.is_launcher
-        )
+        launch = None if start.launch is None else start.launched
+        return Crew(start, launch, rules, most, start.dump_signal)
     except (KeyError, ValueError) as error:
         name = error.args[0]
         raise ValueError(
@@ -399,6 +411,7 @@ class _Starter:
         work: Any,
         prepare: Any,
         argv: Any,
+        launch: Any,
         method: Any,
         options: dict[str, Any],
         rules: dict[str, Any],
@@ -406,25 +419,28 @@ class _Starter:
         self._work, self._prepare = work, prepare
         if argv is not None:
             argv = _checked(argv)
+        if launch is not None and not callable(launch):
+            with naming("launch"):
+                launch = _checked(launch)
         self._argv, self._method, self._options = argv, method, options
-        caller = "start_process" if argv is None else "exec_process"
-        checked = Start(caller, options)
-        pipes = checked.is_pipe("stdin"), checked.is_pipe("stdout")
-        #: The program is behind one, and uses its standard streams.
-        self.is_launcher = argv is not None and all(pipes)
-        if any(pipes) and not self.is_launcher:
+        self.launch = launch
+        checked = Start(_caller(argv, launch), options)
+        if checked.is_pipe("stdin") or checked.is_pipe("stdout"):
             raise ValueError(
-                "stdin, stdout: nothing would use this pipe; with argv, both "
-                "are pipes, for a program behind a launcher"
+                "stdin, stdout: nothing would use this pipe; a program behind a "
+                "launcher is the option launch"
             )
         _popen_class(method)
         self.dump_signal = int(signal.SIGUSR1) if "silence" in rules else 0
 
+    def launched(self) -> tuple[AnyProcess, _native.Handle]:
+        argv = self.launch() if callable(self.launch) else self.launch
+        return launched(argv, {}, self._options)
+
     def __call__(self, worker: int, handle: Any) -> AnyProcess:
         options = self._options
         if self._argv is not None:
-            handles = {} if handle is None else {"worker": handle}
-            return exec_process(self._argv, handles, **options)
+            return exec_process(self._argv, {"worker": handle}, **options)
         arguments = (
             handle, self._work, self._prepare, *self.codecs, self.dump_signal
         )

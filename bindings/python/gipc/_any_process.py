@@ -35,6 +35,7 @@ _ENDED = (
     "before_start",
     "unsent",
 )
+_TREES = (None, "cgroup", "subreaper", "session")
 
 
 class ExitInfo(NamedTuple):
@@ -62,6 +63,14 @@ class ExitInfo(NamedTuple):
     system: Optional[float]
     #: The largest resident set, in KiB.
     max_rss: Optional[int]
+    #: What kept the processes of a tree (option ``group='tree'``) together:
+    #: ``'cgroup'``, ``'subreaper'`` or ``'session'``, from the best to a
+    #: process group; see gipc_options(3).  None: it was not a tree.
+    tree: Optional[str]
+    #: The processes that the child of a tree left when it ended.
+    left: Optional[int]
+    #: Those of them that were killed.
+    killed: Optional[int]
 
 
 def _known(number: Any) -> Any:
@@ -78,6 +87,9 @@ def exit_info_of(info: _native.ExitInfo) -> ExitInfo:
         _known(info.user),
         _known(info.system),
         _known(info.max_rss),
+        _TREES[info.tree],
+        _known(info.left),
+        _known(info.killed),
     )
 
 
@@ -164,7 +176,7 @@ class AnyProcess:
                 raise
             raise ValueError(
                 "signal %r cannot be sent to a group: the process was not "
-                "started with group='new' or 'session'" % (number,)
+                "started with group='new', 'session' or 'tree'" % (number,)
             ) from None
 
     def stop(self, grace: float | None = 5.0) -> None:
@@ -327,4 +339,9 @@ def _has_ended(pid: int) -> bool:
         what = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, pid, what) is not None
     except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)  # that of a tree is the child of its guard
+    except OSError:
         return True
+    return False

@@ -6,7 +6,6 @@ from signal import SIGCONT, SIGTERM
 from typing import Any, Callable
 
 from . import _handle, _native
-from ._adopt import adopted
 from ._any_process import AnyProcess, exit_info_of
 from ._driver import Action, Driver, Seat
 from ._native import (
@@ -58,19 +57,18 @@ class Crew(Driver):
     def __init__(
         self,
         start_worker: Callable[[int, Any], AnyProcess],
+        launch: Callable[[], tuple[AnyProcess, _native.Handle]] | None,
         rules: dict[str, float],
         most: int,
         dump_signal: int,
-        is_launcher: bool,
     ):
         super().__init__(
             lambda read, write: _native.Pool(rules, most, read, write)
         )
         self.most = most
         self.broken: PoolBroken | None = None
-        self._start_worker = start_worker
+        self._start_worker, self._launch = start_worker, launch
         self._dump_signal = dump_signal
-        self._is_launcher = is_launcher
         self._tails: dict[int, str] = {}
         self._do.update({
             ACTION_DRAINED: lambda action: self._set_events(),
@@ -108,8 +106,10 @@ class Crew(Driver):
     def _start(self, action: Action) -> None:
         worker = action[1]
         try:
-            start = self._launch if self._is_launcher else self._start_with_handle
-            process, handle = start(worker)
+            if self._launch is not None:
+                process, handle = self._launch()
+            else:
+                process, handle = self._start_with_handle(worker)
         except Exception as error:
             self._start_failed(worker, error)
             return
@@ -130,19 +130,6 @@ class Crew(Driver):
             if not passed.closed:
                 passed.abort()
             raise
-
-    def _launch(self, worker: int) -> tuple[AnyProcess, _native.Handle]:
-        process = self._start_worker(worker, None)
-        try:
-            # It closes the files.
-            handle = adopted(process.stdout, process.stdin, -1)
-        except BaseException:
-            process._get_popen().kill()
-            process.join()
-            process._close_streams()
-            raise
-        process.stdout = process.stdin = None
-        return process, handle
 
     def _stop(self, action: Action) -> None:
         seat = self._seats.get(action[1])

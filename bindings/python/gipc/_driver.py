@@ -124,7 +124,11 @@ class Driver:
         self.check_process()
         if self._driver is None and not self.is_over:
             self._driver = 0
-            backend.start_driver(self.drive)
+            try:
+                backend.start_driver(self.drive)
+            except BaseException:
+                self._driver = None  # so that a stop does not wait for it
+                raise
 
     def check_process(self) -> None:
         if self._pid != _handle._pid:
@@ -196,6 +200,8 @@ class Driver:
 
     def _step(self, ready: list[tuple[int, int]]) -> None:
         step, do = self.native.step, self._do
+        if self._to_check:
+            self._check()
         actions = step(ready)
         while actions:
             for action in actions:
@@ -207,8 +213,6 @@ class Driver:
             if self.is_over:
                 return
             actions = step([])
-        if self._to_check:
-            self._check()
 
     def _next_time(self) -> float | None:
         time: float | None = self.native.next_time()

@@ -37,6 +37,18 @@ class Keeper(AnyKeeper):
         """
         run(self._wait, current_backend(), timeout)
 
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Waits until each service is ready, or has finished.
+
+        :arg timeout: as for :meth:`wait`.
+
+        Raises:
+            - :exc:`GaveUp` when a service is given up
+            - :exc:`GIPCError` if the keeper is stopped
+            - :exc:`GIPCTimeout` if the timeout expires
+        """
+        run(self._wait_ready, current_backend(), timeout)
+
     def reload(self, name: str, timeout: float | None = None) -> None:
         """Replaces the process of a service: starts another one, and when that
         is ready, stops the first one.  Returns when the new one is ready.
@@ -91,11 +103,10 @@ def keep(
 
     Raises :exc:`TypeError` or :exc:`ValueError` if an argument is not valid.
 
-    >>> import gevent, time
+    >>> import time
     >>> web = Service(time.sleep, (60,), name="web", grace=60)
     >>> with keep([web]) as keeper:
-    ...     while keeper["web"].state != "ready":
-    ...         gevent.sleep(0.001)
+    ...     keeper.wait_ready(timeout=20)
     ...     keeper["web"].restarts
     0
     >>> keeper["web"].state, keeper["web"].exit_info.signal

@@ -150,6 +150,11 @@ class Keeping(Driver):
             kept.exit_info, kept.why,
         )
 
+    def are_ready(self) -> bool:
+        """Whether each service is ready, or was and is silent, or has finished."""
+        states = (self.stats(index).state for index in range(len(self.kept)))
+        return all(state in ("ready", "silent", "finished") for state in states)
+
     def send_signal(self, index: int, number: int) -> bool:
         """False if no process of the service runs."""
         worker, *_ = self.native.worker_stats(index)
@@ -224,6 +229,7 @@ class Keeping(Driver):
         if not seat.is_ready:
             seat.is_ready = True
             self._report(seat.kept, "ready", "", seat.pid)
+            self._set_events()
 
     def _stop(self, action: Action) -> None:
         seat = self._seats.get(action[1])
@@ -265,6 +271,7 @@ class Keeping(Driver):
         kept = self.kept[action[7]]
         kept.over = "finished"
         self._report(kept, "finished", kept.why, None, kept.exit_info)
+        self._set_events()
 
     def _gave_up(self, action: Action) -> None:
         kept = self.kept[action[7]]

@@ -1,5 +1,5 @@
-"""The options of a start: one table, for start_process and exec_process, in
-:mod:`gipc` and in :mod:`gipc.aio`."""
+"""The options of a start: one table, for start_process, exec_process and launch,
+in :mod:`gipc` and in :mod:`gipc.aio`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ GROUPS = {
     "inherit": _native.GROUP_INHERIT,
     "new": _native.GROUP_NEW,
     "session": _native.GROUP_SESSION,
+    "tree": _native.GROUP_TREE,
 }
 
 
@@ -287,6 +288,7 @@ OPTIONS = {
     "group": Option(
         "``'new'``: the child leads a process group of its own; "
         "``'session'``: a session of its own, without a terminal; "
+        "``'tree'``: the same, and all that the child starts ends with it; "
         "``'inherit'``, the default.",
         _group,
     ),
@@ -348,12 +350,10 @@ class Start:
         if name is not None:
             with naming("name"):
                 call_setter(_native.options_set_name, self.native, path(name))
+        names = names_of(caller)
         for name in given:
-            option = OPTIONS.get(name)
-            if option is None or (
-                option.programs_only and caller != "exec_process"
-            ):
-                refuse(name, caller, names_of(caller))
+            if name not in names:
+                refuse(name, caller, names)
         self.given: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         if self.given.get("keep_fds", "all") != "all":
             with naming("keep_fds"):
@@ -402,11 +402,12 @@ class Start:
 
 
 def names_of(caller: str) -> list[str]:
-    """The options of start_process, or of exec_process."""
+    """The options of start_process, exec_process or launch."""
     return [
         name
         for name, option in OPTIONS.items()
-        if caller == "exec_process" or not option.programs_only
+        if not (option.programs_only and caller == "start_process")
+        and not (name in ("stdin", "stdout") and caller == "launch")
     ]
 
 

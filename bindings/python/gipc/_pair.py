@@ -66,6 +66,7 @@ class AnyDuplex(
             _writer=writer,
             get=reader.get,
             get_into=reader.get_into,
+            take_fds=reader.take_fds,
             put=writer.put,
             put_many=writer.put_many,
             batch=writer.batch,
@@ -79,6 +80,8 @@ class AnyDuplex(
     if TYPE_CHECKING:
 
         def fileno(self) -> int: ...
+
+        def take_fds(self) -> list[int]: ...
 
         def set_limit(self, size: int | None) -> None: ...
 

@@ -24,6 +24,7 @@ from ._types import (
     Codec,
     CodecName,
     Decoder,
+    Descriptor,
     Encoder,
     Got,
     Put,
@@ -53,7 +54,12 @@ class _GIPCDuplexHandle(
 
         def get_into(self, buffer: Buffer, timeout: Timeout = None) -> int: ...
 
-        def put(self, o: Put, timeout: Timeout = None) -> None: ...
+        def put(
+            self,
+            o: Put,
+            timeout: Timeout = None,
+            fds: Iterable[Descriptor] = (),
+        ) -> None: ...
 
         def put_many(
             self, objects: Iterable[Put], timeout: Timeout = None

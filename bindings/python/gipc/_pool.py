@@ -153,9 +153,10 @@ class Pool(AnyPool, Executor):
     :arg workers: how many at most; the default is the number of processors.
         They are started when there are tasks for them.
     :arg argv: instead of functions: a program and its arguments, whose main
-        function is :func:`gipc.serve`, or the same of another language.  With
-        ``stdin=subprocess.PIPE, stdout=subprocess.PIPE`` it is behind a
-        launcher: ``["ssh", "-T", "host", "worker"]``.
+        function is :func:`gipc.serve`, or the same of another language.
+    :arg launch: the same behind a launcher, as for :func:`launch`:
+        ``["ssh", "-T", "host", "worker"]``; or a function that returns this
+        list, and is called at each start of a worker: it chooses the host.
     :arg method: how workers are started, as for :func:`start_process`.  Use
         ``'spawn'`` or a :class:`Template` in a program with threads.
     :arg prepare: called once in each worker, before its first task.
@@ -181,7 +182,7 @@ class Pool(AnyPool, Executor):
         gipc_policy(3).
 
     All other options are those of :func:`start_process`, or of
-    :func:`exec_process` with argv; ``daemon`` is True by default: then tasks
+    :func:`exec_process` with argv, :func:`launch` with launch; ``daemon`` is True by default: then tasks
     cannot use :mod:`multiprocessing` to start children.
 
     >>> with Pool(workers=2) as pool:

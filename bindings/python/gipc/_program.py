@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _native
 from ._any_process import AnyProcess, open_pipes
+from ._codec import find
 from ._handle import _GIPCHandle
 from ._options import Start, argument_vector, takes_options
 from ._pair import AnyDuplex
@@ -24,7 +25,9 @@ from .errors import GIPCError
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._types import ProgramOptions
+    from ._types import LaunchOptions, ProgramOptions
+
+Result = TypeVar("Result")
 
 
 class _GProgram(AnyProcess):
@@ -153,25 +156,89 @@ def exec_process(
     >>> p.exitcode
     3
     """
-    argv = _checked(argv)
-    native_argv = argument_vector(argv)
     given: dict[str, Any] = dict(options)
     given.update(env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
-    given["name"] = name or os.path.basename(os.fsdecode(argv[0])) or None
-    start = Start("exec_process", {**given, "daemon": daemon or None})
+    given.update(name=name, daemon=daemon or None)
+    native, start = _start(
+        _native.exec_process, "exec_process", argv, handles, given
+    )
+    return _GProgram(native, start)
+
+
+@takes_options
+def launch(
+    argv: Sequence[Text],
+    *,
+    handles: Mapping[str, _GIPCHandle | AnyDuplex[Any, Any]] = {},
+    encoder: Encoder = "msgpack",
+    decoder: Decoder = "msgpack",
+    **options: Unpack[LaunchOptions],
+) -> tuple[_GProgram, _GIPCDuplexHandle[Any, Any]]:
+    """Runs a program behind a launcher, such as ssh, srun or podman run -i, or
+    without one, and makes a handle of its standard input and output, where the
+    program uses :func:`stdio`.
+
+    :arg argv: the launcher, the program and their arguments, as for
+        :func:`exec_process`.
+    :arg handles: as for :func:`exec_process`; few launchers pass them on.
+    :arg encoder, decoder: as for :func:`pipe`, with the defaults of
+        :func:`stdio`.
+    :options:
+
+    :returns: (process, handle): a :class:`Program`, which is the launcher, and
+        a :class:`Duplex`.
+
+    Raises the errors of :func:`exec_process`, and :exc:`GIPCError` if an encoder
+    or decoder is not valid.  In each case there is no child.
+
+    >>> process, handle = launch(["env", "-i", "/bin/cat"], encoder="json",
+    ...                          decoder="json")
+    >>> with handle:
+    ...     handle.put("there and back")
+    ...     handle.get(timeout=20)
+    'there and back'
+    >>> process.wait()
+    0
+    """
+    codecs = find(encoder, 0), find(decoder, 1)
+    process, native = launched(argv, handles, dict(options))
+    return process, adopt_handle(handle_classes, native, *codecs)
+
+
+def launched(
+    argv: Any, handles: object, given: dict[str, Any]
+) -> tuple[_GProgram, _native.Handle]:
+    """The same with a native handle."""
+    (native, handle), start = _start(
+        _native.launch, "launch", argv, handles, given
+    )
+    return _GProgram(native, start), handle
+
+
+def _start(
+    call: Callable[[_native.Words, _native.Options], Result],
+    caller: str,
+    argv: Any,
+    handles: object,
+    given: dict[str, Any],
+) -> tuple[Result, Start]:
+    argv = _checked(argv)
+    words = argument_vector(argv)
+    name = given.get("name") or os.path.basename(os.fsdecode(argv[0])) or None
+    start = Start(caller, {**given, "name": name})
     with naming("handles"):
         passed = _pass(handles, start.native)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
             stream.flush()
     try:
-        native = _native.exec_process(native_argv, start.native)
+        result = call(words, start.native)
     except OSError as error:
         start.name_failure(error, argv)
         raise
     for handle in passed:
         handle._disown()
-    return _GProgram(native, start)
+    return result, start
 
 
 def _checked(argv: Any) -> list[Any]:

@@ -40,6 +40,19 @@ class Reading(_GIPCHandle):
             message: bytes = data
             return message
 
+    def take_fds(self) -> list[int]:
+        """The descriptors of the message that the last get returned, which the
+        caller closes.
+
+        They are in the order of the put, and not inheritable.  Those that are
+        not taken are closed with the next get, or with the handle.
+
+        Raises :exc:`OSError` (EMFILE) if they were lost, because this process
+        had no descriptors left when they came.
+        """
+        self._validate()
+        return _native.take_fds(self._h)
+
     async def _receive_into(
         self, buffer: Buffer, backend: Backend, deadline: Deadline
     ) -> int:

@@ -65,7 +65,7 @@ class Options(TypedDict, total=False):
     errors: str | None
     map_fds: Mapping[int, Descriptor] | None
     keep_fds: Iterable[Descriptor] | Literal["all"] | None
-    group: Literal["inherit", "new", "session"] | None
+    group: Literal["inherit", "new", "session", "tree"] | None
     terminal: Descriptor | None
     umask: int | None
     nice: int | None
@@ -97,6 +97,17 @@ class FunctionOptions(Options, total=False):
 class ProgramOptions(Options, total=False):
     """Those of exec_process."""
 
+    program: Text | None
+
+
+class LaunchOptions(Options, total=False):
+    """Those of launch."""
+
+    env: Mapping[str, str] | None
+    cwd: Text | None
+    stderr: File
+    name: str | None
+    daemon: bool | None
     program: Text | None
 
 

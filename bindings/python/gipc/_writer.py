@@ -12,7 +12,7 @@ from ._deadline import check_timeout, limit
 from ._handle import BlockingHandle
 from ._native import DONE
 from ._native import put as _put
-from ._types import Put_contra, Timeout
+from ._types import Descriptor, Put_contra, Timeout
 from ._writing import BatchBlock, Writing, lendable
 from .errors import GIPCError
 
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
     """The end of a pipe that messages are put into."""
 
-    def put(self, o: Put_contra, timeout: Timeout = None) -> None:
+    def put(
+        self,
+        o: Put_contra,
+        timeout: Timeout = None,
+        fds: Iterable[Descriptor] = (),
+    ) -> None:
         """Encodes an object and sends it.  Returns when all bytes of the
         message are written, that is, accepted by the kernel, or in a ring,
         which outlives this process.
@@ -33,6 +38,9 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
             before a byte of the message is written, the put is cancelled.
             Otherwise the remaining bytes are written before the next message.
             In both cases the stream stays valid.
+        :arg fds: up to 253 descriptors, or objects with a ``fileno()`` such as
+            sockets.  The peer takes copies of them with ``take_fds()``.  They
+            can be closed when the call returns.
 
         Raises:
             - :exc:`GIPCTimeout` if the timeout in seconds expires; its
@@ -46,6 +54,8 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
               the handle
             - :exc:`GIPCLocked` in a signal handler, a generator or a finalizer
               that runs inside a put of this handle; nothing was sent
+            - :exc:`OSError` (EOPNOTSUPP) if the peer is not known to take
+              descriptors; nothing was sent
             - what the encoder raises; nothing was sent then
 
         The handle stays usable whatever exception ends the call, also one that
@@ -57,6 +67,9 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
             data = lendable(data)
         if timeout is not None:
             check_timeout(timeout)
+        if fds:
+            self._put_with(data, list(fds), timeout)
+            return
         try:
             outcome = _put(self._h, data, self._lock)
         except (GIPCError, OSError):
@@ -76,6 +89,13 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
             return
         with limit(timeout) as deadline:
             run(self._send, data, outcome, backend, deadline)
+
+    def _put_with(
+        self, data: Any, fds: list[Descriptor], timeout: Timeout
+    ) -> None:
+        backend = current_backend()
+        with limit(timeout) as deadline:
+            run(self._send_with, data, fds, backend, deadline)
 
     def flush(self, timeout: Timeout = None) -> None:
         """Waits until all that was put in a batch is written.

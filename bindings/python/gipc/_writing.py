@@ -25,7 +25,7 @@ from ._native import (
 )
 from ._reading import shut_down
 from ._settings import WriterSettings
-from ._types import Codec, Deadline
+from ._types import Codec, Deadline, Descriptor
 from .errors import GIPCError, GIPCTimeout, timed_out
 
 
@@ -128,6 +128,33 @@ class Writing(WriterSettings, _GIPCHandle):
             if _native.put_step(self._h) == DONE:
                 return
         raise _not_accepted()
+
+    async def _send_with(
+        self,
+        data: bytes | memoryview,
+        fds: list[Descriptor],
+        backend: Backend,
+        deadline: Deadline,
+    ) -> None:
+        """Puts a message with descriptors."""
+        withdrawn = True
+        with Locked(self._lock, backend.new_event) as event:
+            if event is not None:
+                await wait_for_lock(self, event, deadline)
+            self._validate()
+            try:
+                while (outcome := _native.put_with(self._h, data, fds)) != DONE:
+                    if outcome == WAIT:
+                        await self._drain_queue(backend, deadline)
+                    else:
+                        await backend.yield_()
+                withdrawn = False
+                await self._write_queue(backend, deadline)
+            except BaseException as error:
+                if isinstance(error, (GIPCTimeout, backend.cancelled)):
+                    set_withdrawn(error, withdrawn)
+                self._flush_remaining(backend)
+                raise
 
     async def _drain_queue(self, backend: Backend, deadline: Deadline) -> None:
         """Waits until the queue can accept more."""

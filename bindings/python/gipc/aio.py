@@ -45,7 +45,7 @@ from ._aio_pipe import Duplex
 from ._aio_pipe import Pair as _Pair
 from ._aio_pipe import handle_classes as _handle_classes
 from ._aio_pool import Pool
-from ._aio_process import Process, exec_process, start_process
+from ._aio_process import Process, exec_process, launch, start_process
 from ._deadline import deadline_of as _deadline_of
 from ._handle import get_all_handles
 from ._native import stdio as _stdio
@@ -102,6 +102,7 @@ __all__ = [
     "get_all_handles",
     "inherit",
     "keep",
+    "launch",
     "pipe",
     "start_process",
     "stdio",

@@ -172,6 +172,31 @@ module Gipc
       Process.exec(argv, handles, options)
     end
 
+    # Runs a program behind a launcher, such as ssh, srun or podman run -i, or without one,
+    # and makes a handle of its standard input and output, where the program uses {stdio}.
+    #
+    #   process, handle = Gipc.launch(%w[ssh -T host worker])
+    #   Gipc.launch(%w[ssh -T host worker]) { |process, handle| ... }   # handle closed after it
+    #
+    # @param argv [Array<String>] the launcher, the program and their arguments, as for
+    #   {exec_process}
+    # @param handles [Hash{String, Symbol => Handle}] see {exec_process}; few launchers pass
+    #   them on
+    # @param codec (see pipe)
+    # @param options [Hash] see {Options}; but not +stdin+ and +stdout+
+    # @yield [Process, Handle] the handle is closed at the end of the block, unless it is
+    #   closed already; the process is not waited for
+    # @return [Array(Process, Handle)], or what the block returns
+    # @raise (see exec_process)
+    def launch(argv, handles: {}, codec: :marshal, **options)
+      codec = Codec.of(codec)
+      process, native = Process.launch(argv, handles, options)
+      handle = Handle.new(native, codec)
+      return [process, handle] unless block_given?
+
+      Handle.lend_to_block([handle]) { yield process, handle }
+    end
+
     # Kernel features that work on this system, as probed by the library.  Without
     # :kept_status another reaper in the program can lose a status ({StatusLost}).
     #

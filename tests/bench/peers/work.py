@@ -164,7 +164,10 @@ POOLS = {
              "parallel": (RUBY, "tasks", {"peer": "parallel"})},
     "Lua": {"gipc": (LUA, "tasks", {"peer": "gipc_pool"})},
 }
+# In C both with a byte or a task that the worker answers first.
 RECOVERIES = {
+    "C": {"gipc": (C, "actions", {"peer": "kill_pool_worker"}),
+          "kill, waitpid, fork": (C, "actions", {"peer": "kill_bare_worker"})},
     "Python": {name: (python(command, "pool_jobs"), "recovery", {"peer": peer})
                for name, command, peer in (
                    ("gipc", OURS, "gipc"), ("gipc child", OURS, "child"),
@@ -178,11 +181,6 @@ RECOVERIES = {
     "Lua": {"gipc": (LUA, "recovery", {"peer": "recovering_gipc", "size": 1}),
             "gipc child": (LUA, "recovery",
                            {"peer": "recovering_child", "size": 1})},
-}
-# Both with a byte or a task that the worker answers first.
-RECOVERIES = {
-    "C": {"gipc": (C, "actions", {"peer": "kill_pool_worker"}),
-          "kill, waitpid, fork": (C, "actions", {"peer": "kill_bare_worker"})},
 }
 C_STARTS = {"gipc function": "gipc", "fork, waitpid": "fork",
             "gipc template": "gipc_template",
@@ -255,7 +253,6 @@ def tables(quick):
     works += [("pipe + close", "us", pipes()),
               ("pipe + close, 10,000 handles", "us", pipes(handles=10000)),
               ("start + join, 10,000 handles", "ms", starts(handles=10000))]
-    works += [("pool, recovery from a killed worker", "ms", RECOVERIES)]
     works += [(f"pool, {name}", "thousand/s", with_arguments(POOLS, size=size))
               for name, size in (("small tasks", 64), ("100 KiB", 102400))
               if not (quick and size > 64)]

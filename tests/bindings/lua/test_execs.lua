@@ -118,6 +118,44 @@ return function(test)
     raises("closed", child.stdio, child, 1)
   end)
 
+  test("a_program_behind_a_launcher_has_a_handle", function()
+    local script = [[
+      local gipc = require "gipc"
+      local peer = gipc.stdio()
+      print "not a message"
+      local got = peer:get()
+      while got ~= nil do
+        peer:put { "you said", got }
+        got = peer:get()
+      end
+      os.exit(3)]]
+    local program = { support.interpreter, "-e", script }
+    local behind = { "sh", "-c", 'cat | "$@" | cat; exit 4', "sh", support.interpreter, "-e", script }
+    for code, argv in pairs { [3] = program, [4] = behind } do
+      local child, peer = assert(gipc.launch(argv, { stderr = "null", name = "talk" }))
+      equal(child.name, "talk")
+      for _, word in ipairs { "hello", "again" } do
+        peer:put(word)
+        equal(peer:get(20)[2], word)
+      end
+      peer:shutdown()
+      fails(gipc.EOF, "end", peer:get(20))
+      peer:close()
+      assert(child:join(20))
+      equal(child:exitcode(), code)
+    end
+    local child, peer = gipc.launch({ "cat" }, { codec = "raw" })
+    peer:put "there and back"
+    equal(peer:get(20), "there and back")
+    peer:close()
+    assert(child:join(20))
+    raises('there is no option "stdin"', gipc.launch, { "cat" }, { stdin = "pipe" })
+    raises('there is no option "stdout"', gipc.launch, { "cat" }, { stdout = "null" })
+    raises("codec", gipc.launch, { "cat" }, { codec = "xml" })
+    raises("a program and its arguments", gipc.launch, "ssh host")
+    fails(gipc.ENOENT, "/no/such", gipc.launch { "/no/such" })
+  end)
+
   test("each_standard_stream_goes_to_its_option", function()
     local path = os.tmpname()
     local file = assert(io.open(path, "w"))

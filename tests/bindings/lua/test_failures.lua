@@ -224,6 +224,8 @@ return function(test)
     local child = gipc.start_process(options, function()
       for _, start in ipairs { function() return gipc.start_process(os.exit, 1) end, function()
         return gipc.exec_process { "true" }
+      end, function()
+        return gipc.launch { "true" }
       end } do
         local process, message, code = start()
         if process or type(message) ~= "string" or code ~= gipc.EAGAIN then

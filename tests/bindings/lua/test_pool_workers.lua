@@ -81,8 +81,9 @@ return function(test)
   ]]
 
   once("a_program_is_a_worker", function()
-    for _, options in ipairs { { stdout = "null" }, { stdin = "pipe", stdout = "pipe", stderr = "null" } } do
-      options.argv, options.workers, options.env = { support.interpreter, "-e", program }, 2, { WHO = "me" }
+    local argv = { support.interpreter, "-e", program }
+    for _, options in ipairs { { argv = argv, stdout = "null" }, { launch = argv, stderr = "null" } } do
+      options.workers, options.env = 2, { WHO = "me" }
       with_pool(options, nil, function(pool)
         local list = collect(pool:map { 1, "print", 3 })
         equal(list[1][1], 1)
@@ -116,18 +117,31 @@ return function(test)
 
   -- As ssh does, a launcher starts the program, has its stdin and stdout, and may fail.
   once("a_launcher_starts_workers", function()
-    local options = { argv = { "sh", "-c", [[
+    local argv = { "sh", "-c", [[
       echo "the launcher starts $1" >&2
       "$@" | cat
-    ]], "sh", support.interpreter, "-e", program }, workers = 2, env = { WHO = "launched" } }
-    options.stdin, options.stdout, options.stderr = "pipe", "pipe", "pipe"
+    ]], "sh", support.interpreter, "-e", program }
+    local options, starts = { workers = 2, env = { WHO = "launched" }, stderr = "pipe" }, 0
+    for _, launch in ipairs { argv, function()
+      starts = starts + 1
+      return argv
+    end } do
+      options.launch = launch
+      with_pool(options, nil, function(pool)
+        local list = collect(pool:map { 1, "print", 3 })
+        equal(list[1][2], "launched")
+        equal(list[2][1], "print")
+        equal(list[3][1], 3)
+      end)
+    end
+    assert(starts >= 1)
+    options.first_delay, options.launch = 0.001, function()
+      error "no host"
+    end
     with_pool(options, nil, function(pool)
-      local list = collect(pool:map { 1, "print", 3 })
-      equal(list[1][2], "launched")
-      equal(list[2][1], "print")
-      equal(list[3][1], 3)
+      failed("PoolBroken", "no host", gipc.ECLOSED, pool:call(1))
     end)
-    options.argv, options.first_delay = { "sh", "-c", "echo cannot reach the machine >&2; exit 255" }, 0.001
+    options.launch = { "sh", "-c", "echo cannot reach the machine >&2; exit 255" }
     with_pool(options, nil, function(pool)
       local err = failed("PoolBroken", "ended with exit code 255: cannot reach the machine$", gipc.ECLOSED, pool:call(1))
       equal(err.stderr, "cannot reach the machine\n")
@@ -137,7 +151,7 @@ return function(test)
 
   once("a_program_in_another_language_is_a_worker", function()
     local path = assert(os.getenv "GIPC_TEST_PROGRAMS", "GIPC_TEST_PROGRAMS") .. "/child_worker"
-    for _, options in ipairs { { argv = { path, "worker" } }, { argv = { path, "stdio" }, stdin = "pipe", stdout = "pipe" } } do
+    for _, options in ipairs { { argv = { path, "worker" } }, { launch = { path, "stdio" } } } do
       options.codec, options.workers = "raw", 2
       with_pool(options, nil, function(pool)
         local list = collect(pool:map { "abc", "die", "xyz", ("x"):rep(65) })
@@ -292,9 +306,14 @@ return function(test)
     refused("prepare is a function, not 5", { prepare = 5 }, square)
     refused('stdout of a worker is not "pipe"', { stdout = "pipe" }, square)
     refused('stdin of a worker is not "pipe"', { stdin = "pipe", argv = { "true" } })
+    refused("stdout of a worker behind a launcher is its handle", { stdout = "null", launch = { "true" } })
+    refused("argv and launch", { argv = { "true" }, launch = { "true" } })
+    refused("argv and launch", { launch = { "true" } }, square)
+    refused("not an empty one", { launch = {} })
+    refused("prepare", { launch = { "true" }, prepare = print })
     refused("cwd is a string without NUL, not 5", { cwd = 5 }, square)
-    refused("either a function for its workers, or the option argv", {})
-    refused("either a function for its workers, or the option argv", { argv = { "true" } }, square)
+    refused("either a function for its workers, or one of the options argv and launch", {})
+    refused("either a function for its workers, or one of the options argv and launch", { argv = { "true" } }, square)
     refused("prepare is an option of gipc.serve", { argv = { "true" }, prepare = square })
     refused('no codec "x"', { codec = "x" }, square)
     raises("there is no option", gipc.serve, square, { workers = 1 })

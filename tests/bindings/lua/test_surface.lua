@@ -327,6 +327,32 @@ return function(test)
     out:close()
   end)
 
+  local tree = "trap '' TERM; (setsid sh -c 'echo $$; exec sleep 60' &); trap - TERM; echo up; exec sleep 60"
+
+  test("a_tree_ends_with_its_child", function()
+    local child = gipc.exec_process({ "sh", "-c", tree }, { stdout = "pipe", group = "tree" })
+    local fd = child:stdio(1)
+    local file = assert(io.open("/proc/self/fd/" .. fd))
+    native.close_fd(fd)
+    local lines = file:read "*l" .. " " .. file:read "*l"
+    local escaped = tonumber(lines:match "%d+")
+    equal(escaped ~= child.pid, true)
+    assert(child:stop(60))
+    equal(child:exitcode(), -15)
+    local info = child:info()
+    if info.tree == "session" then -- a process group does not have it
+      os.execute("kill -9 " .. escaped)
+    else
+      equal(info.tree == "cgroup" or info.tree == "subreaper", true)
+      equal(info.left >= 1 and info.left == info.killed, true)
+    end
+    equal(file:read "*a", "") -- the end comes when nobody has the pipe
+    file:close()
+    child = gipc.exec_process { "true" }
+    assert(child:join(60))
+    equal(child:info().tree, nil)
+  end)
+
   local function error_quietly()
     error "on purpose"
   end

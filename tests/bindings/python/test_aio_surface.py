@@ -13,6 +13,7 @@ import support
 from aio_support import result_of, under_all
 from gipc import GIPCTimeout, aio
 from subprocess import DEVNULL, PIPE
+from tree_support import check_tree, read_escaped, tree_of_a_program
 
 STUBBORN = "trap '' TERM; echo up; while :; do sleep 0.01; done"
 GENTLE = "trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done"
@@ -177,6 +178,15 @@ async def test_a_process_is_stopped_with_a_grace_period(tasks):
     p = shell(leader, group="new")
     await p.stop_group(1e6)
     assert p.stdout.read() == "" and not p.is_alive()
+
+
+@under_all
+async def test_a_tree_ends_with_its_child(tasks):
+    p, out = tree_of_a_program(aio.exec_process)
+    escaped = read_escaped(out)
+    await p.stop(1e6)
+    assert p.returncode == -signal.SIGTERM
+    check_tree(p.exit_info, out, escaped)
 
 
 @under_all

@@ -22,6 +22,18 @@ async def ready(tasks, keeper, name):
 
 
 @under_all
+async def test_a_wait_returns_when_each_service_is_ready(tasks, tmp_path):
+    path = tmp_path / "go"
+    services = [Service(child.be_ready_when_told, (path,), notify=True), Service(child.run)]
+    async with aio.keep(services) as keeper:
+        with pytest.raises(gipc.GIPCTimeout):
+            await keeper.wait_ready(timeout=0.01)
+        path.touch()
+        await keeper.wait_ready(timeout=60)
+        assert keeper["run"].state == "ready"
+
+
+@under_all
 async def test_a_service_is_restarted_and_given_up(tasks, tmp_path):
     path = tmp_path / "starts"
     service = Service(child.crash, (path, 7), first_delay=0.01, jitter=-1, limit=2)

@@ -162,13 +162,11 @@ LAUNCHERS = {
 
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_workers_behind_a_launcher(way, name):
-    import subprocess
-
     module = "import sys; sys.path[:0] = %r; " % sys.path
     program = module + PROGRAM % ("bytes.upper", None, None)
-    with gipc.Pool(argv=[*LAUNCHERS[name], sys.executable, "-c", program],
-                   workers=2, encoder=None, decoder=None, grace=60,
-                   stdin=subprocess.PIPE, stdout=subprocess.PIPE) as pool:
+    argv = [*LAUNCHERS[name], sys.executable, "-c", program]
+    with gipc.Pool(launch=argv if name == "sh" else lambda: argv,
+                   workers=2, encoder=None, decoder=None, grace=60) as pool:
         tasks = [b"%d a" % number for number in range(30)]
         assert list(pool.map(tasks)) == [b"%d A" % n for n in range(30)]
         # More than the pipe has room for: it is written as it is read.
@@ -179,6 +177,46 @@ def test_workers_behind_a_launcher(way, name):
         way.wait_until(lambda: not is_running(pid))
         assert list(pool.map(tasks, retries=1)) == [
             b"%d A" % n for n in range(30)]
+
+
+def test_a_launch_that_fails_is_a_start_that_failed(way):
+    def no_host():
+        raise KeyError("no host")
+
+    with gipc.Pool(launch=no_host, workers=1, first_delay=0.001) as pool:
+        with pytest.raises(gipc.PoolBroken, match="cannot be started") as caught:
+            pool.call(b"x")
+        assert isinstance(caught.value.__cause__, KeyError)
+
+
+# It ends after its second answer, as soon as that is written.
+TWO_TASKS = """
+import gipc
+from gipc import _native
+handle = gipc.inherit("worker", encoder=None, decoder=None)
+handle.put(_native.worker_ready())
+for _ in range(2):
+    task, _, data = _native.worker_task(handle.get())
+    handle.put(_native.worker_done(task, data))
+"""
+
+
+class UntilTheEndOfItsWorker:
+    """A task that keeps the driver until its worker has ended."""
+
+    def finish(self, action):
+        os.waitid(os.P_PID, action[7], os.WEXITED | os.WNOWAIT)
+
+
+def test_a_worker_that_has_answered_and_ended_is_sent_no_task(way):
+    with gipc.Pool(argv=[sys.executable, "-c", TWO_TASKS], workers=1,
+                   first_delay=0.001, encoder=None, decoder=None) as pool:
+        # All are queued before the driver starts.
+        options = pool._options(None, None, None, None)
+        pool._crew.submit(b"1", UntilTheEndOfItsWorker(), options)
+        futures = [pool.submit(data) for data in (b"2", b"3", b"4")]
+        assert [future.result() for future in futures] == [b"2", b"3", b"4"]
+        assert pool.stats().starts == 2
 
 
 def test_the_end_of_a_block_waits_and_an_error_stops(way, tmp_path):
@@ -262,6 +300,12 @@ def test_more_workers_than_processors(way):
     ({"prepare": 5}, "prepare"),
     ({"stdin": -1}, "stdin, stdout: nothing"),
     ({"argv": ["x"], "stdout": -1}, "stdin, stdout: nothing"),
+    ({"argv": ["x"], "stdin": -1, "stdout": -1}, "stdin, stdout: nothing"),
+    ({"launch": ["x"], "stdin": -1}, r"Pool\(\) has no option 'stdin'"),
+    ({"launch": ["x"], "argv": ["x"]}, "argv, launch"),
+    ({"launch": ["x"], "work": abs}, "argv, launch"),
+    ({"launch": "ssh host"}, "launch"),
+    ({"launch": []}, "launch"),
     ({"workers": -1}, "workers"),
     ({"workers": 0}, "workers"),
     ({"workers": 1.5}, "workers"),

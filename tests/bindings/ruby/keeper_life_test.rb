@@ -33,6 +33,17 @@ class KeeperLifeTest < KeeperTest
     assert_equal [0], keeper.services.map { |service| service.exit_info.code }.uniq
   end
 
+  def test_a_process_that_has_ended_holds_no_descriptor
+    keeper = open_keeper { |k| k.service(:web, notify: true, stderr: :pipe, **QUICK) { Gipc.ready && sleep } }
+    keeper.wait_ready
+    before = descriptors.size
+    5.times do |i|
+      keeper.reload(:web)
+      until_event(keeper, :web, :ended, i + 1)
+    end
+    assert_equal before, descriptors.size
+  end
+
   def test_a_silent_service_shows_its_stacks
     reader, writer = line
     keeper = open_keeper do |k|

@@ -44,8 +44,8 @@ class PoolTest < GipcTest
   end
 
   # A pool whose workers run this program.
-  def program_pool(script, workers: 1, **options)
-    open_pool(workers, argv: [*RUBY, "-rgipc", "-e", script], **options)
+  def program_pool(script, workers: 1, launched: false, **options)
+    open_pool(workers, (launched ? :launch : :argv) => [*RUBY, "-rgipc", "-e", script], **options)
   end
 
   def pid_of(pool)

@@ -173,8 +173,9 @@ class PoolTasksTest < PoolTest
     {{poison: -1} => /option poison: -1/, {workers: 2} => /unknown option: workers/,
      {chdir: 5} => /option chdir/, {retries: -1} => /option retries/, {priority: 1.5} => /option priority/,
      {retry_for: :never} => /option retry_for: :never is none of :died/, {idle: "x"} => /option idle/,
-     {codec: :none} => /no codec/, {timeout: 0} => /option timeout/, {stdio: true} => /option stdio/,
-     {prepare: 5} => /option prepare/, {argv: ["x"]} => /a block, or argv/,
+     {codec: :none} => /no codec/, {timeout: 0} => /option timeout/, {stdio: true} => /unknown option: stdio/, {launch: ["x"]} => /a block, or argv: or launch/,
+     {stdout: :pipe} => /option stdout: nothing/,
+     {prepare: 5} => /option prepare/, {argv: ["x"]} => /a block, or argv: or launch/,
      {dump_signal: :NONE} => /option dump_signal: no signal/, {least: 3} => /option least/,
      {restart: 1} => /unknown option: restart/, {notify: 1} => /unknown option: notify/,
      {timeout: "x"} => /timeout is .* not "x"/, {stdin: 1.5} => /option stdin/}.each do |options, text|
@@ -182,7 +183,9 @@ class PoolTasksTest < PoolTest
       assert_match text, error.message
     end
     {{argv: []} => /argv: it is empty/, {argv: [5]} => /argv: a String is needed/, {argv: "x"} => /an Array/,
-     {argv: ["x"], stdio: true, stdin: :null} => /option stdin: /}.each do |options, text|
+     {launch: ["x"], stdin: :null} => /option stdin: /, {argv: ["x"], stdin: :pipe, stdout: :pipe} => /option stdin: /,
+     {launch: []} => /launch: it is empty/, {launch: "x"} => /launch: an Array/,
+     {launch: ["x"], argv: ["x"]} => /a block, or argv/, {launch: ["x"], prepare: 5} => /option prepare/}.each do |options, text|
       assert_match text, assert_raises(ArgumentError, TypeError) { open_pool(1, **options) }.message
     end
     {"1" => /workers is an Integer, not "1"/, 1.5 => /workers/, -1 => /workers/, 2**64 => /workers/}.each do |workers, text|

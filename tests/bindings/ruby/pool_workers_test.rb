@@ -155,23 +155,27 @@ class PoolWorkersTest < PoolTest
     assert_equal [2, 4, 6], pool.map(1..3).to_a
     error = assert_raises(ZeroDivisionError) { pool.call(0) }
     assert_match(/\A-e:1:in/, error.backtrace.first)
-    pool = program_pool("$stdout.sync = true; puts 'printed'; Gipc.serve(stdio: true) { |job| job }", stdio: true)
+    pool = program_pool("$stdout.sync = true; puts 'printed'; Gipc.serve { |job| job }", launched: true)
     assert_raises(Gipc::PoolBroken) { pool.call(1) }
-    pool = program_pool("Gipc.serve(stdio: true) { |job| puts 'printed'; job * 2 }", stdio: true, stderr: :null)
+    pool = program_pool("Gipc.serve { |job| puts 'printed'; job * 2 }", launched: true, stderr: :null)
     assert_equal ["x" * 2_000_000, 4], [pool.call("x" * 1_000_000), pool.call(2)]
     pool = open_pool(1, argv: ["/nonexistent/program"])
     assert_match(%r{could not be started: No such file.*/nonexistent/program},
                  assert_raises(Gipc::PoolBroken) { pool.call(1) }.message)
-    assert_raises(Errno::ENOENT) { Gipc.serve { nil } }
+    process = Gipc.exec_process([*RUBY, "-rgipc", "-e", "Gipc.serve { nil } rescue exit(Errno::ENOENT === $! ? 5 : 6)"],
+                                stdin: :null)
+    assert_equal 5, process.join.exitcode
     refute Gipc.alive
   end
 
   # It carries the standard streams and the exit code, and nothing else.
   def test_workers_may_be_behind_a_launcher
     launcher = ["sh", "-c", 'echo launched >&2; "$@"', "sh"]
-    script = "Gipc.serve(codec: :json, stdio: true) { |job| job == 0 ? (warn 'last words'; exit!(7)) : job * 2 }"
-    [{stdio: true}, {stdin: :pipe, stdout: :pipe}].each do |way|
-      pool = open_pool(2, argv: [*launcher, *RUBY, "-rgipc", "-e", script], codec: :json, stderr: :pipe, **way)
+    script = "Gipc.serve(codec: :json) { |job| job == 0 ? (warn 'last words'; exit!(7)) : job * 2 }"
+    argv = [*launcher, *RUBY, "-rgipc", "-e", script]
+    starts = 0
+    [argv, -> { (starts += 1) && argv }].each do |launch|
+      pool = open_pool(2, launch: launch, codec: :json, stderr: :pipe)
       assert_equal [2, 4, 6], pool.map(1..3).to_a
       error = assert_raises(Gipc::WorkerDied) { pool.call(0) }
       assert_equal [7, ["launched\n", "last words\n"]], [error.exit_info.code, error.stderr]
@@ -179,13 +183,16 @@ class PoolWorkersTest < PoolTest
       assert_nil pool.close
       assert_equal 1, pool.stats[:failures]
     end
+    assert_operator starts, :>=, 2
+    pool = open_pool(1, launch: -> { raise KeyError, "no host" }, first_delay: 0.001)
+    assert_match(/no host/, assert_raises(Gipc::PoolBroken) { pool.call(1) }.message)
   end
 
   # child_worker.c answers with the bytes in reverse.
   def test_workers_may_be_programs_in_c
     program = "#{ENV.fetch("GIPC_TEST_PROGRAMS", "#{BUILD}/programs")}/child_worker"
-    {"worker" => false, "stdio" => true}.each do |argument, stdio|
-      pool = open_pool(2, argv: [program, argument], stdio: stdio, codec: :raw)
+    {"worker" => :argv, "stdio" => :launch}.each do |argument, way|
+      pool = open_pool(2, way => [program, argument], codec: :raw)
       assert_equal %w[cba fed ihg], pool.map(%w[abc def ghi]).to_a
       error = assert_raises(Gipc::WorkerDied) { pool.call("die") }
       assert_equal 4, error.exit_info.code

@@ -80,6 +80,53 @@ class ProgramsTest < GipcTest
                  printed.lines(chomp: true).flat_map { |line| line.split(/(?<=flushed)/) }.sort
   end
 
+  def test_a_program_behind_a_launcher_has_a_handle
+    script = 'require "gipc"; Gipc.stdio { |h| puts "not a message"; h.each { |n| h << n + 1 } }; exit 3'
+    passes_on = ["sh", "-c", 'cat | "$@" | cat; exit 4', "sh"]
+    {[*RUBY, "-e", script] => 3, [*passes_on, *RUBY, "-e", script] => 4}.each do |argv, code|
+      process, handle = Gipc.launch(argv, stderr: :null, name: "sum")
+      keep(process)
+      @handles << handle
+      assert_equal [nil, nil, "sum"], [process.stdin, process.stdout, process.name]
+      assert_equal [42, 2], [41, 1].map { |n| handle.put(n).get }
+      handle.close
+      assert_equal code, process.join.exitcode
+    end
+    process, handle = Gipc.launch(["cat"], codec: :json) do |child, lent|
+      assert_equal [1], lent.put([1]).get
+      [child, lent]
+    end
+    assert_predicate handle, :closed?
+    assert_equal 0, keep(process).join.exitcode
+  end
+
+  def test_a_launch_that_is_not_valid_names_why
+    assert_match(/option stdin/, assert_raises(ArgumentError) { Gipc.launch(["cat"], stdin: :pipe) }.message)
+    assert_match(/option stdout/, assert_raises(ArgumentError) { Gipc.launch(["cat"], stdout: :null) }.message)
+    assert_match(/unknown option: nmae/, assert_raises(ArgumentError) { Gipc.launch(["cat"], nmae: 1) }.message)
+    assert_match(/codec/, assert_raises(ArgumentError) { Gipc.launch(["cat"], codec: :xml) }.message)
+    assert_match(/argv/, assert_raises(TypeError) { Gipc.launch("ssh host") }.message)
+    assert_match(%r{/no/such}, assert_raises(Errno::ENOENT) { Gipc.launch(["/no/such"]) }.message)
+    assert_raises(Errno::ECHILD) { Process.wait(-1, Process::WNOHANG) }
+  end
+
+  # A user who may have no process more.
+  def test_a_process_that_cannot_be_started_is_an_error_and_no_child
+    options = {rlimits: {nproc: 0}}
+    options[:user] = [65_534, 65_534] if Process.uid.zero? # which has no such limit
+    child = keep(Gipc.start_process(**options) do
+      pid = Process.pid
+      [-> { Gipc.start_process { nil } }, -> { Gipc.exec_process(["true"]) }, -> { Gipc.launch(["true"]) }].each do |start|
+        start.call
+        exit!(5)
+      rescue Errno::EAGAIN
+        exit!(6) unless Process.pid == pid
+      end
+      exit!(7)
+    end)
+    assert_equal 7, child.join.exitcode
+  end
+
   def test_standard_streams_can_be_pipes
     child = exec(["sh", "-c", "cat; echo error >&2; exit 1"], stdin: :pipe, stdout: :pipe, stderr: :pipe)
     @streams.push(child.stdin, child.stdout, child.stderr)

@@ -239,6 +239,28 @@ class SurfaceTest < GipcTest
     assert_raises(Errno::EINVAL) { other.signal_group("SIGTERM") }
   end
 
+  TREE = "trap '' TERM; (setsid sh -c 'echo $$; exec sleep 60' &); trap - TERM; echo up; exec sleep 60"
+
+  def test_a_tree_ends_with_its_child
+    child = exec(["sh", "-c", TREE], stdout: :pipe, group: :tree)
+    escaped = ([child.stdout.gets, child.stdout.gets] - ["up\n"]).first.to_i
+    refute_includes [0, child.pid], escaped
+    assert_equal(-15, child.stop(grace: 60).exitcode)
+    info = child.exit_info
+    if info.tree == :session # a process group does not have it
+      Process.kill(:KILL, escaped)
+    else
+      assert_includes %i[cgroup subreaper], info.tree
+      assert_operator info.left, :>=, 1
+      assert_equal info.left, info.killed
+    end
+    assert_empty child.stdout.read # the end comes when nobody has the pipe
+    child.stdout.close
+    assert_nil exec(%w[true]).join.exit_info.tree
+    error = assert_raises(ArgumentError) { start(group: :tree) { nil } }
+    assert_match(/:tree is for exec_process/, error.message)
+  end
+
   def test_exit_info_says_how_the_status_is_known
     info = start { exit 3 }.join.exit_info
     assert_includes %i[wait kernel child], info.how

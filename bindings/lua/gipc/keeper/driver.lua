@@ -24,6 +24,7 @@ function Driver.new(setup)
     by_name = setup.by_name,
     on_change = setup.on_change,
     changes = {}, -- those of which the program does not know yet
+    readies = {}, -- signal: a service is ready, or is not to be any more
   })
 end
 
@@ -37,6 +38,11 @@ local function changed(self, service, state, facts)
     end
     table.insert(self.changes, change)
   end
+end
+
+local function is_ready(self, member)
+  changed(self, member.service, "ready", { pid = member.pid })
+  Waiting.wake(self.readies)
 end
 
 local function tell(self, change)
@@ -76,7 +82,7 @@ actions[native.ACTION_START] = function(self, id, _, _, _, _, index)
   self:add(member)
   changed(self, service, "starting", { pid = member.pid })
   if not service.notifies then
-    changed(self, service, "ready", { pid = member.pid })
+    is_ready(self, member)
   end
 end
 
@@ -106,6 +112,7 @@ actions[native.ACTION_FINISHED] = function(self, _, _, _, _, _, index)
   local service = self.services[index]
   service.outcome = "finished"
   changed(self, service, "finished", service.last)
+  Waiting.wake(self.readies)
 end
 
 actions[native.ACTION_GAVE_UP] = function(self, _, _, _, _, _, index)
@@ -115,6 +122,7 @@ actions[native.ACTION_GAVE_UP] = function(self, _, _, _, _, _, index)
   self.err = self.err or service.err
   changed(self, service, "gave_up", service.last)
   Waiting.wake(self.stops) -- a wait ends
+  Waiting.wake(self.readies)
 end
 
 local function end_reload(self, service, outcome, err)
@@ -135,6 +143,7 @@ end
 
 actions[native.ACTION_STOPPED] = function(self)
   self:all_stopped()
+  Waiting.wake(self.readies)
   for _, service in ipairs(self.services) do
     service.outcome = service.outcome or "stopped"
     Waiting.wake(service.reloads)
@@ -152,8 +161,8 @@ function Driver:member_ready(member)
   while mask do
     if has(mask, native.NOTIFY_READY) and member.service.notifies and not member.is_ready then
       member.is_ready = true
-      changed(self, member.service, "ready", { pid = member.pid })
       failure.check(native.policy_ready(self.policy, member.id))
+      is_ready(self, member)
     end
     if has(mask, native.NOTIFY_ALIVE) then
       member.why = member.why ~= "silent" and member.why or nil

@@ -68,6 +68,10 @@ local Keeper = {}
 ---@return true?, gipc.ServiceError|string|nil, integer?
 function Keeper:wait(timeout) end
 
+---@param timeout? number seconds; nil, or negative, waits indefinitely
+---@return true?, gipc.ServiceError|string|nil, integer?
+function Keeper:wait_ready(timeout) end
+
 ---@return true
 function Keeper:stop() end
 

@@ -1,6 +1,7 @@
 --- A worker, as its pool has it: a process and a handle.
 -- @module gipc.pool.member
 local Base = require "gipc.policy.member"
+local argument = require "gipc.argument"
 local failure = require "gipc.failure"
 local handle = require "gipc.handle"
 local native = require "gipc.native"
@@ -53,28 +54,25 @@ local function start_with_pipe(launch)
   return started, mine
 end
 
--- A handle of the stdin and stdout of a launcher.
+-- What the program of the pool does wrong in its function is a start that failed.
 local function start_launcher(launch)
-  local started, message, code = process.exec_process(launch.argv, launch.start)
-  if not started then
-    return nil, message, code
+  local options = copy(launch.start)
+  options.codec = "raw"
+  local ok, started, h, code = pcall(function()
+    local argv = launch.launcher
+    return process.launch(argument.is_callable(argv) and argv() or argv, options)
+  end)
+  if not ok then
+    return nil, failure.text(started), native.EINVAL
   end
-  local out, input = started:stdio(1), started:stdio(0)
-  local opened, text, failed = native.open(out, input, -1)
-  if not opened then
-    native.close_fd(out)
-    native.close_fd(input)
-    started:kill()
-    return nil, text, failed
-  end
-  return started, handle.wrap(opened, { codec = "raw" })
+  return started, h, code
 end
 
 --- Starts a worker.
--- @tparam table launch argv or work, start: the options, is_launcher
+-- @tparam table launch argv, launcher or work; start: the options
 -- @return a member; or nil, message, code
 function Member.start(id, launch, epoll)
-  local started, h, code = (launch.is_launcher and start_launcher or start_with_pipe)(launch)
+  local started, h, code = (launch.launcher and start_launcher or start_with_pipe)(launch)
   if not started then
     return nil, h, code
   end

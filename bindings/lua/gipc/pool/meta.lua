@@ -38,6 +38,7 @@
 ---@field prepare? fun()
 ---@field codec? gipc.Codec
 ---@field argv? string[]
+---@field launch? string[]|fun(): string[]
 
 ---Why a task has no result.
 ---@class gipc.TaskError

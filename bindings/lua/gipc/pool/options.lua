@@ -57,33 +57,37 @@ function pool_options.of_task(chosen, defaults)
   return result
 end
 
-local own = { prepare = true, codec = true, argv = true, dump_signal = true }
+local own = { prepare = true, codec = true, argv = true, launch = true, dump_signal = true }
 
--- A launcher is a program whose stdin and stdout are pipes.
 local function check_start(start, launch)
-  local stdin, stdout = start.stdin == "pipe", start.stdout == "pipe"
-  launch.is_launcher = stdin and stdout
-  if stdin ~= stdout or stdin and not launch.argv then
-    failure.misuse(('%s of a worker is not "pipe": only those of a launcher, both stdin and stdout, are')
-      :format(stdin and "stdin" or "stdout"))
-  elseif start.program and not launch.argv then
-    failure.misuse "the option program needs argv"
+  for _, name in ipairs { "stdin", "stdout" } do
+    if launch.launcher and start[name] then
+      failure.misuse(name .. " of a worker behind a launcher is its handle")
+    elseif start[name] == "pipe" then
+      failure.misuse(name .. ' of a worker is not "pipe": a program behind a launcher is the option launch')
+    end
+  end
+  if start.program and launch.work then
+    failure.misuse "the option program needs argv or launch"
   end
   rules.check_start(start)
 end
 
 -- What is to be started, and how.
 local function launch_of(chosen, work, start)
-  local launch = { work = work, argv = chosen.argv, start = start }
+  local launch = { work = work, argv = chosen.argv, launcher = chosen.launch, start = start }
   launch.prepare = argument.callable(chosen.prepare, "prepare")
-  if (work == nil) == (launch.argv == nil) then
-    failure.misuse "a pool has either a function for its workers, or the option argv: a program"
+  local program = launch.argv or launch.launcher
+  if (work == nil) == (program == nil) or launch.argv and launch.launcher then
+    failure.misuse "a pool has either a function for its workers, or one of the options argv and launch: a program"
   end
   argument.callable(work, "the work of a pool")
-  if launch.argv then
-    options.words(launch.argv)
+  if program then
+    if not argument.is_callable(program) or launch.argv then
+      options.words(program)
+    end
     if launch.prepare then
-      failure.misuse "prepare is an option of gipc.serve in the program that argv starts"
+      failure.misuse "prepare is an option of gipc.serve in the program of the workers"
     end
   end
   check_start(start, launch)

@@ -80,9 +80,12 @@ local function answer(chosen, work, assignment, data)
   local ok, value, message, code = running:join()
   if not ok then
     local thrown = running.failure
-    local text = class_of(thrown) ~= "error" and rawget(thrown, "message")
-    return failed(assignment.task, class_of(thrown), failure.text(text or thrown), running.trace,
-      value_of(chosen, thrown))
+    local text = failure.text(class_of(thrown) ~= "error" and rawget(thrown, "message") or thrown)
+    -- The traceback begins with the text of the error, which a table has not.
+    local trace = running.trace and running.trace:gsub("^table: %w+", function()
+      return text
+    end)
+    return failed(assignment.task, class_of(thrown), text, trace, value_of(chosen, thrown))
   elseif value == nil and message ~= nil then
     return failed(assignment.task, "failure", failure.text(message), nil, value_of(chosen, code))
   end

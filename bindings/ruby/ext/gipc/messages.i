@@ -83,6 +83,34 @@ static VALUE put(gipc_handle *h, VALUE message) {
   return new_outcome(result);
 }
 
+/* Appends a message with descriptors, an Array of numbers, to the queue, or writes
+ * it.  WAIT: until the queue can take more. */
+static VALUE put_with(gipc_handle *h, VALUE message, VALUE numbers) {
+  int fds[GIPC_MOST_FDS];
+  Check_Type(message, T_STRING);
+  Check_Type(numbers, T_ARRAY);
+  long count = RARRAY_LEN(numbers);
+  if (count > GIPC_MOST_FDS)
+    rb_raise(rb_eArgError, "at most %d descriptors are possible", GIPC_MOST_FDS);
+  for (long i = 0; i < count; ++i)
+    fds[i] = NUM2INT(RARRAY_AREF(numbers, i));
+  return new_outcome(step_queue_with(h, RSTRING_PTR(message),
+                                     (size_t)RSTRING_LEN(message), fds,
+                                     (size_t)count));
+}
+
+/* The descriptors of the message that was returned last. */
+static VALUE take_fds(gipc_handle *h) {
+  int fds[GIPC_MOST_FDS];
+  VALUE numbers = rb_ary_new_capa(GIPC_MOST_FDS); /* before they are taken */
+  int count = gipc_take_fds(h, fds, GIPC_MOST_FDS);
+  if (count < 0)
+    raise_error(count);
+  for (int i = 0; i < count; ++i)
+    rb_ary_push(numbers, INT2FIX(fds[i]));
+  return numbers;
+}
+
 static VALUE lend_body(VALUE argument) {
   transfer *t = (transfer *)argument;
   int result = STEP_YIELD;
@@ -210,6 +238,8 @@ static VALUE queue(gipc_handle *h, VALUE messages, long first) {
 VALUE take(gipc_handle *h);
 VALUE receive(gipc_handle *h, VALUE buffer);
 VALUE put(gipc_handle *h, VALUE message);
+VALUE put_with(gipc_handle *h, VALUE message, VALUE numbers);
+VALUE take_fds(gipc_handle *h);
 VALUE lend(gipc_handle *h, VALUE message);
 VALUE ready(VALUE objects);
 int polled_together(VALUE readable, VALUE writable);

@@ -49,6 +49,11 @@ void set_error_classes(VALUE classes);
   else
     raise_error($1);
 }
+%typemap(out) int STARTED {
+  if ($1 < 0)
+    raise_error($1);
+  $result = Qnil;
+}
 %typemap(out) int OUTPUTS {
   if ($1 < 0 && $1 != -EAGAIN)
     raise_error($1);

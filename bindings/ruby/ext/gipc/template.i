@@ -62,7 +62,7 @@ static VALUE template_serve(void) {
 OBJECT(template, Template)
 %extend gipc_template { ~gipc_template() { gipc_template_free($self); } }
 OUTPUT(gipc_template, t, SWIG_POINTER_OWN)
-OUTPUTS_OF(template_exec)
+OUTPUTS_OF_START(template_exec)
 int template_exec(const gipc_words *argv, const gipc_options *options,
                   gipc_template **t);
 VALUE template_start(gipc_template *t, VALUE call, const gipc_options *options);

@@ -104,6 +104,18 @@ module Gipc
       raise IO::EAGAINWaitReadable, "no message yet"
     end
 
+    # Takes the descriptors of the message that the last get returned.  Those that are not
+    # taken are closed with the next get, or with the handle.
+    #
+    #   socket = Socket.for_fd(reader.take_fds.first)
+    #
+    # @return [Array<Integer>] which the caller closes
+    # @raise [Errno::EMFILE] if they were lost, because this process had no descriptors left
+    #   when they came
+    def take_fds
+      Native.take_fds(@native)
+    end
+
     # Yields the objects until the end of the stream.
     #
     # @yield [Object]
@@ -133,8 +145,13 @@ module Gipc
     #   Timeout.timeout(5) { writer.put(job) { jobs.delete(job) } }
     #
     # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely
+    # @param ios [Array<IO, Integer>, nil] up to 253 open files or descriptors, such as
+    #   sockets, of which the peer takes copies with {#take_fds}; they can be closed when
+    #   the call returns
     # @yield []
     # @return [self]
+    # @raise [Errno::EOPNOTSUPP] if the peer is not known to take descriptors; nothing was
+    #   sent
     # @raise [Timeout] see {Timeout#withdrawn?}
     # @raise [Errno::EPIPE] if the peer has closed its end
     # @raise [TooBig] if the message exceeds the limit
@@ -142,8 +159,10 @@ module Gipc
     # @raise [TypeError, ArgumentError, JSON::GeneratorError] and others of the codec, if
     #   it cannot encode the object; the text says which part
     # @raise [Locked] in a trap or a hook that interrupts a put on this handle
-    def put(object, timeout: nil, &accepted)
+    def put(object, timeout: nil, ios: nil, &accepted)
       message = Codec.encode(@codec, object)
+      return put_with(message, ios, timeout, &accepted) if ios
+
       if accepted
         masked(timeout) do |deadline|
           confirm(accepted) { send_message(message, deadline) }

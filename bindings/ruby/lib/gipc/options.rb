@@ -3,7 +3,7 @@
 # Converts keywords to the options of a start.
 
 module Gipc
-  # The keywords of {Gipc.start_process} and {Gipc.exec_process}.  nil is the
+  # The keywords of {Gipc.start_process}, {Gipc.exec_process} and {Gipc.launch}.  nil is the
   # default of each.  An unknown name is an ArgumentError; a value of a wrong type is a
   # TypeError, and an invalid value an ArgumentError; both name the option.  An error of
   # the start is an Errno::* that names the program, the directory, or the option.
@@ -20,7 +20,8 @@ module Gipc
   #   :stdout, for stderr only
   # [map_fds:] a Hash: the child has a copy of each value (an IO or a number) under
   #   the number that is its key
-  # [group:] :inherit, :new (a process group) or :session
+  # [group:] :inherit, :new (a process group), :session, or :tree (a session, and all
+  #          that the child starts ends with it; for programs and templates)
   # [terminal:] an IO or a number: the controlling terminal of a new session
   # [user:] [uid, gid, groups], numbers; usually needs the superuser
   # [uid:, gid:] a number: that one alone
@@ -37,7 +38,7 @@ module Gipc
     STDIO = {inherit: Native::STDIO_INHERIT, null: Native::STDIO_NULL,
              pipe: Native::STDIO_PIPE, stdout: Native::STDIO_STDOUT}.freeze
     GROUPS = {inherit: Native::GROUP_INHERIT, new: Native::GROUP_NEW,
-              session: Native::GROUP_SESSION}.freeze
+              session: Native::GROUP_SESSION, tree: Native::GROUP_TREE}.freeze
     # How each option is set.
     SETTERS = {
       name: ->(o, name) { Native.options_set_name(o, text(name)) },

@@ -55,8 +55,9 @@ module Gipc
     # @param workers [Integer, nil] most workers; default: the number of processors
     # @param argv [Array<String>, nil] a program for the workers, which calls
     #   {Gipc.serve}, or does the same in another language
-    # @param stdio [Boolean] the program's handle is its standard input and output, as
-    #   behind a launcher (ssh)
+    # @param launch [Array<String>, #call, nil] the same behind a launcher (ssh), see
+    #   {Gipc.launch}; or what returns this array and is called at each start of a worker, in
+    #   the thread of the pool: it chooses the host
     # @param codec (see Gipc.pipe) of tasks and results
     # @param prepare [#call, nil] is called once in each worker, before its first task
     # @param timeout [Numeric, nil] seconds of each task, then its worker is ended
@@ -68,12 +69,12 @@ module Gipc
     # @return [Pool]
     # @raise [ArgumentError, TypeError] which name the option
     # @yield [job] in a worker
-    def self.open(workers = nil, argv: nil, stdio: false, codec: :marshal, prepare: nil,
+    def self.open(workers = nil, argv: nil, launch: nil, codec: :marshal, prepare: nil,
                   timeout: nil, priority: 0, retries: 0, retry_for: :died, dump_signal: nil, **options, &work)
       codec = Codec.of(codec)
       rules, start = Rules.split(options, Rules::SERVICE)
       rules["most"] = Options.count(:workers, workers) if workers
-      starter = Starter.new(argv, stdio, codec, prepare, dump_signal, start, work)
+      starter = Starter.new(argv, launch, codec, prepare, dump_signal, start, work)
       new(starter, codec, rules,
           timeout: timeout, priority: priority, retries: retries, retry_for: retry_for)
     end

@@ -3,7 +3,7 @@
 # A child process: starting it, signals, and its exit status.
 
 module Gipc
-  # A child process, made by {Gipc.start_process} or {Gipc.exec_process}.  Its owner is
+  # A child process, made by {Gipc.start_process}, {Gipc.exec_process} or {Gipc.launch}.  Its owner is
   # the process that started it.  The child runs on if the object is collected.
   #
   # A wait lets other fibers run if there is a Fiber::Scheduler, and other threads in any
@@ -16,15 +16,18 @@ module Gipc
     # ended: :return; :exit, it called exit; :exception; :unsent, it returned or called
     # exit, and queued messages could not be written; :before_start, the child ended
     # before the block was called; :unknown, it was killed, called exit!, or is a
-    # program.
+    # program.  Of a child with <tt>group: :tree</tt>, +tree+ is what kept its processes
+    # together (:cgroup, :subreaper, :session; else nil), +left+ the number of those that
+    # it left when it ended, and +killed+ how many of them were killed.
     ExitInfo = Struct.new(:code, :signal, :core, :how, :ended, :user, :system,
-                          :max_rss, keyword_init: true)
+                          :max_rss, :tree, :left, :killed, keyword_init: true)
     HOW = %i[unknown wait kernel reported child lost].freeze
     ENDED = %i[unknown return exit exception unwound before_start unsent].freeze
     # Pauses in seconds, if the kernel has no pidfd.
     FIRST_PAUSE = 0.001
     LONGEST_PAUSE = 0.05
-    private_constant :HOW, :ENDED, :FIRST_PAUSE, :LONGEST_PAUSE
+    TREES = [nil, :cgroup, :subreaper, :session].freeze
+    private_constant :HOW, :ENDED, :TREES, :FIRST_PAUSE, :LONGEST_PAUSE
 
     # @return [Integer]
     attr_reader :pid
@@ -44,6 +47,8 @@ module Gipc
     def self.start(handles, options, &block)
       raise ArgumentError, "a block is needed, to call in the child" unless block
       raise ArgumentError, "option program: it is for exec_process" if options[:program]
+      # The root of a tree is forked once more, which Ruby would not know of.
+      raise ArgumentError, "option group: :tree is for exec_process and templates" if options[:group] == :tree
 
       native_options = Options.build(handles.map { |handle| [nil, handle] }, options)
       native = Options.naming(native_options, options) do
@@ -56,18 +61,31 @@ module Gipc
 
     # @private
     def self.exec(argv, handles, options)
+      run(:exec_process, argv, handles, options).first
+    end
+
+    # @return [Array(Process, Native::Handle)]
+    # @private
+    def self.launch(argv, handles, options)
+      taken = %i[stdin stdout].find { |name| options[name] }
+      raise ArgumentError, "option #{taken}: the handle of Gipc.launch takes its place" if taken
+
+      run(:launch, argv, handles, options)
+    end
+
+    def self.run(call, argv, handles, options)
       native_options = Options.build(named(handles), options)
       words = words(argv)
-      native = Options.naming(native_options, options, argv.first) do
-        Native.exec_process(words, native_options)
+      native, *others = Options.naming(native_options, options, argv.first) do
+        Native.public_send(call, words, native_options)
       end
       process = new(native, options)
       handles.each_value(&:disown)
-      process
+      [process, *others]
     end
 
     # @private
-    def self.words(argv)
+    def self.words(argv, name = :argv)
       raise TypeError, "an Array of Strings is needed, not #{argv.inspect}" unless argv.is_a?(Array)
       raise ArgumentError, "it is empty: its first word is the program" if argv.empty?
 
@@ -75,7 +93,7 @@ module Gipc
       argv.each { |word| Native.words_add(words, Options.text(word)) }
       words
     rescue TypeError, ArgumentError => e
-      raise e.class, "argv: #{e.message}"
+      raise e.class, "#{name}: #{e.message}"
     end
 
     def self.named(handles)
@@ -100,8 +118,10 @@ module Gipc
         end
         Fiber.new(blocking: true) { thread.value }.resume
       end
+    rescue ThreadError => e # the system has no room for the thread, nor for a process
+      raise Errno::EAGAIN, e.message
     end
-    private_class_method :fork, :named
+    private_class_method :fork, :named, :run
 
     # @private
     def initialize(native, options)
@@ -291,7 +311,8 @@ module Gipc
       ExitInfo.new(code: known(info.code), signal: info.signal.nonzero?,
                    core: info.core == 1, how: HOW[info.how],
                    ended: ENDED[info.ended], user: known(info.user),
-                   system: known(info.system), max_rss: known(info.max_rss))
+                   system: known(info.system), max_rss: known(info.max_rss),
+                   tree: TREES[info.tree], left: known(info.left), killed: known(info.killed))
     end
 
     def known(number)

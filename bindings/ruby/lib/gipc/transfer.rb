@@ -66,6 +66,27 @@ module Gipc
       finish_put(message, result, deadline) unless result == Native::DONE
     end
 
+    # Puts a message with descriptors; calls the block once it is accepted.
+    def put_with(message, ios, timeout)
+      fds = ios.map { |io| io.is_a?(Integer) ? io : io.to_io.fileno }
+      message = unchanging(message)
+      accepted = false
+      masked(timeout) do |deadline|
+        writing(deadline) do |fd|
+          until (result = Native.put_with(@native, message, fds)) == Native::DONE
+            result == Native::YIELD ? Gipc.let_others_run : send_queued(fd, deadline)
+          end
+          accepted = true
+          yield if block_given?
+          send_queued(fd, deadline)
+        end
+      end
+      self
+    rescue Exception => e # rubocop:disable Lint/RescueException
+      e.instance_variable_set(:@in_progress, true) if accepted && !e.frozen?
+      raise
+    end
+
     # Completes a put whose first step had this outcome.
     def finish_put(message, result, deadline)
       message = unchanging(message)

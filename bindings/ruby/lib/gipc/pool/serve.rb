@@ -6,7 +6,8 @@ module Gipc
   class << self
     # In a program that a pool runs as its worker, in whatever language the pool is: calls
     # the block with each task, and puts its value as the result.  Returns when the pool
-    # wants no more of this worker.
+    # wants no more of this worker.  Behind a launcher, where no handle was passed, the
+    # worker uses {stdio}.
     #
     #   Gipc.serve(codec: :msgpack) { |job| job.upcase }
     #
@@ -14,21 +15,30 @@ module Gipc
     # worker.
     #
     # @param codec (see Gipc.pipe) that of the pool
-    # @param stdio [Boolean] standard input and output are the handle, as for {stdio}: for
-    #   a pool with +stdio+
     # @param prepare [#call, nil] is called before the first task
     # @param dump_signal [Symbol, nil] prints the stacks of all threads
     # @yield [job]
     # @return [nil]
     # @raise [Errno::ENOENT] if no pool started this program
-    def serve(codec: :marshal, stdio: false, prepare: nil, dump_signal: nil, &work)
+    def serve(codec: :marshal, prepare: nil, dump_signal: nil, &work)
       raise ArgumentError, "a block is needed, which does a task" unless work
 
       codec = Codec.of(codec)
       Child.dump_on(dump_signal) if dump_signal
-      handle = stdio ? self.stdio(codec: :raw) : inherit("worker", codec: :raw)
-      Worker.serve(handle, codec, prepare, &work)
+      Worker.serve(handle_of_worker, codec, prepare, &work)
       nil
+    end
+
+    private
+
+    def handle_of_worker
+      inherit("worker", codec: :raw)
+    rescue Errno::ENOENT
+      begin
+        stdio(codec: :raw)
+      rescue Closed
+        raise Errno::ENOENT, "no pool started this program"
+      end
     end
   end
 end

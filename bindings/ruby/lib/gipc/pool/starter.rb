@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Starts the workers of a pool: a fork that calls a block, or a program.
+# Starts the workers of a pool: a fork that calls a block, or a program, also behind a launcher.
 
 module Gipc
   class Pool
@@ -15,15 +15,14 @@ module Gipc
       attr_reader :dump_signal
 
       # @param options [Hash] of the start
-      def initialize(argv, stdio, codec, prepare, dump_signal, options, work)
-        piped = options.values_at(:stdin, :stdout) == %i[pipe pipe]
-        check(argv, stdio || piped, prepare, work)
-        check_streams(options) if stdio && !piped
+      def initialize(argv, launch, codec, prepare, dump_signal, options, work)
+        check(argv, launch, prepare, work)
+        check_streams(launch, options)
         @argv = argv
-        @stdio = stdio || piped
+        @launch = launch
         @codec = codec
         @prepare = prepare
-        @dump_signal = dump_signal || (DUMP unless argv)
+        @dump_signal = dump_signal || (DUMP if work)
         @options = {daemon: true, **options}
         @work = work
         Rules.check_signal(@dump_signal)
@@ -31,29 +30,31 @@ module Gipc
 
       # @return [Array(Handle, Process)]
       def start
-        return start_behind_launcher if @stdio
+        return start_behind_launcher if @launch
 
         ours, theirs = Gipc.pipe(duplex: true, codec: :raw)
         process = @argv ? exec(theirs) : fork(theirs)
         [ours, process]
       ensure
-        [ours, theirs].each { |handle| handle&.abort unless process } unless @stdio
+        [ours, theirs].each { |handle| handle&.abort unless process } unless @launch
       end
 
       private
 
-      def check(argv, stdio, prepare, work)
-        raise ArgumentError, "a pool has a block, or argv:, which is a program" unless argv.nil? ^ work.nil?
+      def check(argv, launch, prepare, work)
+        raise ArgumentError, "a pool has a block, or argv: or launch:, which is a program" unless
+          [argv, launch, work].one?
         Process.words(argv) if argv
-        raise ArgumentError, "option stdio: it is for argv:" if stdio && argv.nil?
-        raise ArgumentError, "option prepare: a program prepares itself in Gipc.serve" if prepare && argv
+        Process.words(launch, :launch) if launch && !launch.respond_to?(:call)
+        raise ArgumentError, "option prepare: a program prepares itself in Gipc.serve" if prepare && !work
         raise TypeError, "option prepare: #{prepare.inspect} has no call" unless
           prepare.nil? || prepare.respond_to?(:call)
       end
 
-      def check_streams(options)
+      def check_streams(launch, options)
         %i[stdin stdout].each do |name|
-          raise ArgumentError, "option #{name}: with stdio: true it is the handle of the worker" if options[name]
+          raise ArgumentError, "option #{name}: with launch: it is the handle of the worker" if launch && options[name]
+          raise ArgumentError, "option #{name}: nothing would use this pipe" if options[name] == :pipe
         end
       end
 
@@ -70,8 +71,8 @@ module Gipc
 
       # Its handle is its standard input and output.
       def start_behind_launcher
-        process = Gipc.exec_process(@argv, **@options, stdin: :pipe, stdout: :pipe)
-        [Gipc.open(process.stdout, process.stdin, codec: :raw), process]
+        argv = @launch.respond_to?(:call) ? @launch.call : @launch
+        Gipc.launch(argv, codec: :raw, **@options).reverse
       end
     end
     private_constant :Starter

@@ -1,0 +1,94 @@
+-- Messages with descriptors.
+local gipc = require "gipc"
+local native = require "gipc.native"
+local support = require "support"
+local equal, fails = support.equal, support.fails
+
+local function raw()
+  if os.getenv "GIPC_TEST_OS" == "posix" then
+    support.not_here "messages have descriptors on Linux only"
+  end
+  return gipc.pipe { codec = "raw" }
+end
+
+-- In a child: what comes with a message is a pipe, to which the message is put.
+local function answer(h)
+  for message in h:messages() do
+    local fds = h:take_fds()
+    assert(#fds == 1 and #h:take_fds() == 0)
+    local to = assert(gipc.open(nil, fds[1], { codec = "raw" }))
+    assert(to:put(message))
+    to:close()
+  end
+end
+
+return function(test)
+  test("descriptors_come_with_their_message", function()
+    local r, w = raw()
+    for i = 0, 19 do
+      local a, b = gipc.pipe { codec = "raw" }
+      local fds = {}
+      for n = 1, i % 3 do
+        fds[n] = b:getfd()
+      end
+      equal(w:put(tostring(i), 10, fds), true)
+      b:close()
+      equal(r:get(10), tostring(i))
+      local taken = r:take_fds()
+      equal(#taken, i % 3)
+      equal(#r:take_fds(), 0)
+      for _, fd in ipairs(taken) do
+        local copy = gipc.open(nil, fd, { codec = "raw" })
+        equal(copy:put "x", true)
+        copy:close()
+        equal(a:get(10), "x")
+      end
+      fails(gipc.EOF, ".", a:get(10)) -- no copy is left
+      a:close()
+    end
+  end)
+
+  test("a_child_gets_descriptors", function()
+    local r, w = raw()
+    local child = gipc.start_process(answer, r)
+    for i = 1, 10 do
+      local a, b = gipc.pipe { codec = "raw" }
+      equal(w:put(tostring(i), 10, { b:getfd() }), true)
+      b:close()
+      equal(a:get(10), tostring(i))
+      fails(gipc.EOF, ".", a:get(10))
+      a:close()
+    end
+    w:close()
+    child:join()
+    equal(child:exitcode(), 0)
+  end)
+
+  test("those_not_taken_are_closed_with_the_next_get", function()
+    local r, w = raw()
+    local a, b = gipc.pipe { codec = "raw" }
+    w:put("a", 10, { b:getfd() })
+    w:put "b"
+    b:close()
+    equal(r:get(10), "a")
+    fails(gipc.ETIMEDOUT, ".", a:get(0))
+    equal(r:get(10), "b")
+    fails(gipc.EOF, ".", a:get(10))
+    a:close()
+  end)
+
+  test("wrong_descriptors_are_refused_and_nothing_is_sent", function()
+    local r, w = raw()
+    fails(native.EBADF, ".", w:put("a", 10, { 999 }))
+    support.raises("at most 253", w.put, w, "a", 10, (function()
+      local many = {}
+      for i = 1, 254 do
+        many[i] = 0
+      end
+      return many
+    end)())
+    support.raises("a list of descriptors", w.put, w, "a", 10, { "file" })
+    equal(w:put "b", true)
+    equal(r:get(10), "b")
+  end)
+end

@@ -1,0 +1,154 @@
+// Every system call of a tree's start and end fails once, in the parent, in the
+// guard and in the root: it is not started, or it ends whole.
+#include "support_fault.h"
+#include "support_process.h"
+
+#include "sys.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <set>
+#include <string>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+namespace {
+
+// In memory that all of them share.
+struct Fault {
+  pid_t parent;
+  bool in_child;
+  int countdown, error, failed;
+  char name[32];
+};
+Fault *shared;
+
+int on_call(const char *name) noexcept {
+  if ((getpid() != shared->parent) != shared->in_child ||
+      shared->countdown == 0 || --shared->countdown > 0)
+    return 0;
+  ++shared->failed;
+  std::snprintf(shared->name, sizeof shared->name, "%s", name);
+  return shared->error;
+}
+
+int make_shared(void **) {
+  void *memory = mmap(nullptr, sizeof(Fault), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  shared = static_cast<Fault *>(memory);
+  return memory == MAP_FAILED ? -1 : 0;
+}
+
+constexpr int as_asked = 7;
+
+// Leaves one that has left its session.
+int leave_one(struct ev_loop *, void *) {
+  if (fork() == 0) {
+    setsid();
+    for (;;)
+      pause();
+  }
+  return as_asked;
+}
+
+int start(bool program, gipc_options *o, gipc_process **p) {
+  const char *argv[] = {"sh", "-c", "setsid sleep 300 & exit 7", nullptr};
+  return program ? gipc_exec_process(argv, o, p)
+                 : gipc_start_process(leave_one, nullptr, o, p);
+}
+
+void end_leftovers() {
+  char text[4096];
+  std::string path =
+      "/proc/self/task/" + std::to_string(getpid()) + "/children";
+  while (has_children()) {
+    read_file(path.c_str(), text, sizeof text);
+    for (char *at = text; *at >= '0' && *at <= '9'; ++at)
+      kill(static_cast<pid_t>(std::strtol(at, &at, 10)), SIGKILL);
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+  }
+}
+
+// False when there was no Nth call to fail.
+bool fail_one(bool program, bool in_child, int nth, int error,
+              std::set<std::string> &names) {
+  gipc_options *o = new_options();
+  gipc_process *p = nullptr;
+  CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
+  int fds = count_fds();
+  *shared = Fault{getpid(), in_child, nth, error, 0, ""};
+  gipc::sys::fault = on_call;
+  int result = start(program, o, &p);
+  gipc_exit_info info{};
+  info.size = sizeof info;
+  if (result == 0) {
+    int joined = -EAGAIN;
+    for (int i = 0; i < 3 && joined != 0; ++i)
+      joined = gipc_process_join(p, 60);
+    gipc::sys::fault = nullptr;
+    CHECK_OK(gipc_process_join(p, 60));
+    CHECK_OK(gipc_process_info(p, &info));
+    gipc_process_free(p);
+  }
+  gipc::sys::fault = nullptr;
+  std::string what = std::string(shared->name) + " is call " +
+                     std::to_string(nth) +
+                     (in_child ? " of the child" : " of the parent") + ", " +
+                     gipc_strerror(-error);
+  auto check = [&](bool holds, const char *condition) {
+    check_at(holds, (what + ": " + condition).c_str(), __FILE__, __LINE__);
+  };
+  if (result == 0)
+    check(info.code == as_asked || info.how == GIPC_STATUS_LOST ||
+              (in_child && info.code == 127),
+          ("code " + std::to_string(info.code)).c_str());
+  else
+    check(result == -error || result == -ECHILD, gipc_strerror(result));
+  while (waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
+  if (result == 0 && info.tree != GIPC_TREE_SESSION && info.left >= 0)
+    check(!has_children(), "it is whole");
+  // What a tree without a subreaper left comes here.
+  end_leftovers();
+  check(count_fds() == fds, "descriptors");
+  gipc_options_free(o);
+  bool failed = shared->failed > 0;
+  if (failed)
+    names.insert(shared->name);
+  return failed;
+}
+
+void each_call(bool in_child, const std::set<std::string> &expected) {
+  CHECK_OK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+  for (bool program : {false, true}) {
+    std::set<std::string> names;
+    int error = program ? EMFILE : EPERM;
+    for (int nth = 1; fail_one(program, in_child, nth, error, names); ++nth)
+      CHECK(nth < 400);
+    for (const std::string &name : expected)
+      if (!portable())
+        check_at(names.count(name) == 1, name.c_str(), __FILE__, __LINE__);
+  }
+  CHECK_OK(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0));
+}
+
+void a_failed_call_of_the_parent_starts_no_tree_or_a_whole_one(void **) {
+  each_call(false, {"socketpair", "open", "fork", "pidfd_open", "poll"});
+}
+
+void a_failed_call_of_the_guard_or_root_leaves_nothing(void **) {
+  each_call(true, {"setsid", "prctl", "open", "ppoll", "waitid", "wait4",
+                   "kill", "send"});
+}
+
+} // namespace
+
+int main() {
+  const struct CMUnitTest tests[] = {
+      TEST(a_failed_call_of_the_parent_starts_no_tree_or_a_whole_one),
+      TEST(a_failed_call_of_the_guard_or_root_leaves_nothing),
+  };
+  return cmocka_run_group_tests(tests, make_shared, nullptr);
+}
