@@ -173,13 +173,13 @@ int Handle::put(const void *data, size_t size, Deadline &deadline) {
 int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
                         int &why) {
   int result = sender_.begin_put(data, size);
-  if (trace::is_on())
-    note_put(result, size);
   return result == -EAGAIN ? finish_put(data, deadline, why) : result;
 }
 
 // The same for a put that has begun.
 int Handle::finish_put(const void *data, Deadline &deadline, int &why) {
+  if (trace::is_on())
+    note_put(-EAGAIN, sender_.put_size());
   Putting until_end(sender_);
   // If the message is a view of this handle, bytes received during the wait
   // would overwrite it.
@@ -191,16 +191,12 @@ int Handle::finish_put(const void *data, Deadline &deadline, int &why) {
     why = wait_to_put(deadline);
     if (why != 0) {
       int left = sender_.cancel_put();
-      if (trace::is_on() && left == 1)
-        note_put(0, sender_.put_size());
       return left == 1  ? -EINPROGRESS
              : left < 0 ? sender_.fail_with(left)
                         : why;
     }
     result = sender_.step_put();
   }
-  if (trace::is_on())
-    note_put(result, sender_.put_size());
   return result;
 }
 
@@ -218,8 +214,6 @@ int Handle::put_with(const void *data, size_t size, const int *fds,
     return GIPC_ELOCKED;
   int result =
       sender_.begin_put_with(data, size, fds, static_cast<uint32_t>(count));
-  if (trace::is_on())
-    note_put(result, size);
   int why;
   return result == -EAGAIN ? finish_put(data, deadline, why) : result;
 }
@@ -258,8 +252,7 @@ int Handle::put_many(const gipc_message *messages, size_t count,
   int result = queue_many(messages, count, deadline, accepted);
   if (trace::is_on())
     for (size_t i = 0; i < accepted; ++i)
-      if (!Sender::is_large(messages[i].size)) // which has waited by itself
-        note_put(0, messages[i].size);
+      note_put(0, messages[i].size);
   return result;
 }
 

@@ -198,7 +198,9 @@ private:
   int wait_to_get(Deadline &deadline);
   int wait_to_put(Deadline &deadline);
   int put_waiting(const void *data, size_t size, Deadline &deadline, int &why);
-  int finish_put(const void *data, Deadline &deadline, int &why);
+  // It waits: the usual put needs none of its registers.
+  __attribute__((noinline)) int finish_put(const void *data, Deadline &deadline,
+                                           int &why);
   int check_put_with(const int *fds, size_t count) const noexcept;
   int queue_many(const gipc_message *messages, size_t count, Deadline &deadline,
                  size_t &accepted);

@@ -177,13 +177,10 @@ int Receiver::read_ahead(bool view_in_use) noexcept {
 
 // ---- Messages ---------------------------------------------------------------
 
-// An invalid frame, and a message over the limit, are permanent errors.
-int Receiver::note_broken(int result) noexcept {
-  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG) {
-    end_ = result;
-    waiting_.clear();
-  }
-  return result;
+int Receiver::end_with(int error) noexcept {
+  end_ = error;
+  waiting_.clear();
+  return error;
 }
 
 // No whole message is buffered, and result is that of a read.
@@ -196,7 +193,8 @@ int Receiver::note_end(ssize_t result) noexcept {
 int Receiver::no_message(int result, View &out) noexcept {
   if (result > 0)
     result = next_with(result, out);
-  (void)note_broken(result);
+  if (is_broken(result))
+    return end_with(result);
   return result == -EAGAIN && end_ != 0 ? note_end(end_) : result;
 }
 

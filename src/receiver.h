@@ -132,7 +132,15 @@ private:
   bool is_enough(size_t moved) const noexcept;
   ssize_t received(ssize_t size) noexcept;
   void look_for_ring() noexcept;
-  int note_broken(int result) noexcept;
+  // An invalid frame, and a message over the limit, are permanent errors.
+  static bool is_broken(int result) noexcept {
+    return __builtin_expect(result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG,
+                            0);
+  }
+  int note_broken(int result) noexcept {
+    return is_broken(result) ? end_with(result) : result;
+  }
+  int end_with(int error) noexcept;
   int note_end(ssize_t result) noexcept;
   int no_message(int result, View &out) noexcept;
   int next_with(int result, View &out) noexcept;
