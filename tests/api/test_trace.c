@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 /* The lines that a trace has written to a file. */
@@ -110,6 +111,27 @@ static void each_way_to_put_and_to_get_is_traced_once(void **state) {
   gipc_handle_free(r);
   gipc_handle_free(w);
   free(text);
+}
+
+static void deliver(gipc_handle *h, const void *data, size_t size, void *user) {
+  ev_break(user, EVBREAK_ALL);
+}
+
+static void a_message_that_a_loop_delivers_is_a_get(void **state) {
+  gipc_handle *r, *w;
+  struct ev_loop *loop = ev_loop_new(0);
+  gipc_events events = {sizeof events, deliver, NULL, NULL};
+  OK(gipc_pipe(&r, &w));
+  OK(gipc_start(r, loop, &events, loop));
+  trace_to_file();
+  OK(gipc_put(w, "123", 3, 60));
+  ev_run(loop, 0);
+  const char *all = end_trace();
+  assert_int_equal(count(all, "\"event\":\"get\""), 1);
+  assert_int_equal(value(all, "get", "size"), 3);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+  ev_loop_destroy(loop);
 }
 
 static void a_put_that_waits_is_a_stall(void **state) {
@@ -276,6 +298,55 @@ static void expect_drops(int reader, int writer) {
   memset(text, 0, sizeof text);
 }
 
+/* Which takes parts of a line, unlike a local one. */
+static void tcp_pair(int both[2]) {
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  socklen_t size = sizeof address;
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 4096;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  CHECK_OK(bind(listener, (struct sockaddr *)&address, size));
+  CHECK_OK(listen(listener, 1));
+  CHECK_OK(getsockname(listener, (struct sockaddr *)&address, &size));
+  both[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  setsockopt(both[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  CHECK_OK(connect(both[1], (struct sockaddr *)&address, size));
+  both[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+  CHECK(both[0] >= 0);
+  close(listener);
+}
+
+/* The end of a line that was cut comes before the next one. */
+static void a_line_that_was_cut_is_completed(void **state) {
+  static char text[1 << 20];
+  gipc_handle *r, *w;
+  size_t size = 0;
+  ssize_t part;
+  int both[2];
+  tcp_pair(both);
+  OK(gipc_pipe(&r, &w));
+  OK(gipc_trace(both[1]));
+  for (int i = 0; i < 200; i++) {
+    exchange(r, w, 100);
+    if ((part = recv(both[0], text + size, 1000, MSG_DONTWAIT)) > 0)
+      size += (size_t)part;
+  }
+  OK(gipc_trace(-1));
+  shutdown(both[1], SHUT_WR);
+  while ((part = read(both[0], text + size, sizeof text - 1 - size)) > 0)
+    size += (size_t)part;
+  text[size] = 0;
+  /* Only the last one may lack its end. */
+  assert_true(count(text, "\n") > 10);
+  size_t begun = count(text, "{\"time\":");
+  assert_true(begun - count(text, "}\n") <= 1);
+  assert_int_equal(count(text, "}\n{\"time\":") + 1, begun);
+  gipc_handle_free(r);
+  gipc_handle_free(w);
+  close(both[0]);
+  close(both[1]);
+}
+
 static void a_full_pipe_or_socket_never_blocks(void **state) {
   int both[2], small = 4096;
   assert_int_equal(pipe2(both, O_CLOEXEC), 0);
@@ -327,6 +398,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(each_message_is_a_line),
       TEST(each_way_to_put_and_to_get_is_traced_once),
+      TEST(a_message_that_a_loop_delivers_is_a_get),
       TEST(a_put_that_waits_is_a_stall),
       TEST(a_ring_tells_its_bells),
       TEST(names_are_escaped_and_cut),
@@ -334,6 +406,7 @@ int main(void) {
       TEST(a_child_writes_only_if_it_asks),
       TEST(nothing_is_written_without_a_trace),
       TEST(a_full_pipe_or_socket_never_blocks),
+      TEST(a_line_that_was_cut_is_completed),
       TEST(a_reader_that_is_gone_ends_the_trace),
       TEST(tasks_and_restarts_of_a_pool_are_traced),
   };
