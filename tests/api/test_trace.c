@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 /* The lines that a trace has written to a file. */
@@ -302,9 +303,11 @@ static void expect_drops(int reader, int writer) {
 static void tcp_pair(int both[2]) {
   struct sockaddr_in address = {.sin_family = AF_INET};
   socklen_t size = sizeof address;
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 4096;
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), small = 4096,
+      segment = 88;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  setsockopt(listener, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
   CHECK_OK(bind(listener, (struct sockaddr *)&address, size));
   CHECK_OK(listen(listener, 1));
   CHECK_OK(getsockname(listener, (struct sockaddr *)&address, &size));
