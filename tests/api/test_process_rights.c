@@ -329,7 +329,7 @@ static void a_child_has_the_group_and_session_that_was_asked_for(void **state) {
   }
   gipc_options *o = new_options();
   CHECK_IS(gipc_options_set_group(o, -1), -EINVAL);
-  CHECK_IS(gipc_options_set_group(o, 3), -EINVAL);
+  CHECK_IS(gipc_options_set_group(o, 4), -EINVAL);
   gipc_options_free(o);
 }
 
