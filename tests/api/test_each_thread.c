@@ -34,7 +34,8 @@ static void use_pipe(size_t messages, int transport) {
   size_t size;
   char text[100] = "";
   CHECK_OK(gipc_pipe(&r, &w));
-  CHECK_OK(gipc_set_transport(w, transport));
+  int result = gipc_set_transport(w, transport);
+  CHECK(result == 0 || result == -EOPNOTSUPP); /* elsewhere than on Linux */
   for (size_t i = 0; i < messages; i++) {
     CHECK_OK(gipc_put(w, text, i % sizeof text, 60));
     CHECK_OK(gipc_get(r, 60, &data, &size));
