@@ -172,7 +172,11 @@ GIPC_API GIPC_MUST_CHECK int gipc_set_budget(gipc_handle *h, size_t messages,
 enum {
   GIPC_TRANSPORT_AUTO = 0,  /* the default */
   GIPC_TRANSPORT_PLAIN = 1, /* never a ring; one in use is left */
-  GIPC_TRANSPORT_RING = 2 /* offered with the first message, and kept offered */
+  GIPC_TRANSPORT_RING = 2,  /* offered with the first message, kept offered */
+  /* Instead of GIPC_TRANSPORT_PLAIN in gipc_handle_entry only: */
+  GIPC_TRANSPORT_SOCKET = 3,  /* a local socket */
+  GIPC_TRANSPORT_NETWORK = 4, /* another socket */
+  GIPC_TRANSPORT_PIPE = 5     /* a pipe, a terminal or a file */
 };
 /* Chooses the transport of h.  GIPC_TRANSPORT_PLAIN needs to be chosen before
  * the descriptor of a handle that was in use is used by anything but h; a child
@@ -980,7 +984,8 @@ typedef struct gipc_action {
   uint64_t task;
   void *user;          /* of the task */
   size_t service;      /* of a keeper: its index */
-  int attempt;         /* of the task: 1 for the first */
+  int attempt;         /* of the task, or start of the worker in its place;
+                          1 for the first */
   int pid;             /* of the worker */
   int error;           /* why it could not be started, or 0 */
   int has_info;        /* 1: the worker has ended, as info says */
@@ -1314,6 +1319,80 @@ GIPC_API GIPC_MUST_CHECK int gipc_keeper_stats(const gipc_keeper *keeper,
 /* Kills the processes, and frees keeper; no callback is called any more.
  * keeper may be NULL. */
 GIPC_API void gipc_keeper_free(gipc_keeper *keeper);
+
+/* ---- What a program has, and what it does: gipc_trace(3) ----------------- */
+
+typedef enum gipc_handle_state {
+  GIPC_HANDLE_OPEN = 1,
+  GIPC_HANDLE_ENDED = 2,   /* open; a direction has ended, or has failed */
+  GIPC_HANDLE_CLOSING = 3, /* closed or shut down; its loop writes the queue */
+  GIPC_HANDLE_CLOSED = 4   /* not freed yet */
+} gipc_handle_state;
+
+typedef struct gipc_handle_entry {
+  size_t size;               /* set by the library: what it knows */
+  const gipc_handle *handle; /* to compare: another thread may have freed it */
+  uint64_t id;    /* no other object of this process has it, or had */
+  uint64_t pair;  /* the same at both ends of a pipe made here; else 0 */
+  int state;      /* a gipc_handle_state */
+  int directions; /* those that are open: GIPC_READ, GIPC_WRITE */
+  int read_fd;    /* or -1 */
+  int write_fd;
+  int transport_in; /* GIPC_TRANSPORT_RING, _SOCKET, _NETWORK, _PIPE; or 0 */
+  int transport_out;
+  int on_loop; /* 1: it is started on a loop */
+  int busy;    /* 1: an operation on it is in progress */
+  int end_in;  /* why no more messages come, as a get returns it; or 0 */
+  int end_out; /* why none can be put */
+  double age;  /* seconds */
+  double idle; /* seconds since a message was put or got; -1: not known */
+  uint64_t messages_in;
+  uint64_t messages_out;
+  uint64_t bytes_in;
+  uint64_t bytes_out;
+  uint64_t queued; /* bytes not yet written, as gipc_pending() has it */
+  uint64_t unread; /* bytes sent here and not yet got, also in the kernel */
+} gipc_handle_entry;
+
+/* Calls each(entry, user) for each handle of this process, also those of other
+ * threads, the oldest first.  All are looked at before the first call, which
+ * may call any function.  A result other than 0 ends it, and is returned.
+ * `idle` is known from the first call on.  -ENOMEM. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_each_handle(int (*each)(const gipc_handle_entry *entry, void *user),
+                 void *user);
+
+typedef enum gipc_process_state {
+  GIPC_PROCESS_RUNNING = 1,
+  GIPC_PROCESS_ENDED = 2, /* not reaped yet */
+  GIPC_PROCESS_REAPED = 3
+} gipc_process_state;
+
+typedef struct gipc_process_entry {
+  size_t size;                 /* set by the library: what it knows */
+  const gipc_process *process; /* as the handle of gipc_handle_entry */
+  uint64_t id;                 /* as that of a handle */
+  const char *name;            /* valid until the callback returns */
+  int pid;
+  int state;   /* a gipc_process_state */
+  int on_loop; /* 1: it is watched */
+  int code;    /* of a reaped one, as those of gipc_exit_info; else -1 */
+  int signal;
+  double age; /* seconds */
+} gipc_process_entry;
+
+/* The same for the children of this process, also those that were freed and
+ * still run. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_each_process(int (*each)(const gipc_process_entry *entry, void *user),
+                  void *user);
+
+/* From now on writes a line of JSON for each event of this process to a copy of
+ * fd: gipc_trace(3) lists them.  -1 ends that.  Never waits: what cannot be
+ * written is counted, and a later line says how many lines were dropped.  A
+ * forked child writes none unless it calls this, too.  -EBADF.  -EINVAL: not a
+ * stream, or not open for writing. */
+GIPC_API GIPC_MUST_CHECK int gipc_trace(int fd);
 
 /* ---- Runtimes that fork by themselves: gipc_fork(3) ---------------------- */
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "buffer.h"
+#include "relaxed.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -17,7 +18,10 @@ public:
   bool active() const noexcept { return active_; }
   bool complete() const noexcept { return filled_ == size_; }
   size_t size() const noexcept { return size_; }
-  size_t filled() const noexcept { return active_ ? filled_ : 0; }
+  size_t filled() const noexcept { return active_ ? size_t{filled_} : 0; }
+  size_t seen_filled() const noexcept {
+    return active_.seen() ? filled_.seen() : 0;
+  }
   size_t missing() const noexcept { return size_ - filled_; }
   const unsigned char *data() const noexcept {
     return into_ != nullptr ? into_ : own_.data();
@@ -95,9 +99,10 @@ public:
 
 private:
   Buffer own_;
-  size_t size_ = 0, filled_ = 0;
+  size_t size_ = 0;
+  Published<size_t> filled_ = 0;
   unsigned char *into_ = nullptr; // the caller's memory, or nullptr
-  bool active_ = false;
+  Published<bool> active_ = false;
   bool used_ = false; // true if a message began since the last idle time
   Habit habit_;
 };

@@ -178,6 +178,8 @@ int Handle::put_waiting(const void *data, size_t size, Deadline &deadline,
 
 // The same for a put that has begun.
 int Handle::finish_put(const void *data, Deadline &deadline, int &why) {
+  if (trace::is_on())
+    note_put(-EAGAIN, sender_.put_size());
   Putting until_end(sender_);
   // If the message is a view of this handle, bytes received during the wait
   // would overwrite it.
@@ -221,6 +223,8 @@ int Handle::send_all(Deadline &deadline) {
     int result = sender_.send_some();
     if (result != -EAGAIN)
       return result;
+    if (trace::is_on())
+      note_put(-EAGAIN, 0);
     if (int error = wait_to_put(deadline))
       return error;
   }
@@ -243,7 +247,13 @@ int Handle::put_many(const gipc_message *messages, size_t count,
   if (error != 0)
     return error;
   Sender::TryLock lock(sender_);
-  return lock ? queue_many(messages, count, deadline, accepted) : GIPC_ELOCKED;
+  if (!lock)
+    return GIPC_ELOCKED;
+  int result = queue_many(messages, count, deadline, accepted);
+  if (trace::is_on())
+    for (size_t i = 0; i < accepted; ++i)
+      note_put(0, messages[i].size);
+  return result;
 }
 
 int Handle::queue_many(const gipc_message *messages, size_t count,

@@ -253,6 +253,8 @@ int gipc_get(gipc_handle *h, double timeout, const void **data, size_t *size) {
     View view;
     int result = unwrap(h)->get(deadline, view);
     if (result == 0) {
+      if (trace::is_on())
+        unwrap(h)->note_get(0, view.size);
       *data = view.data;
       *size = view.size;
     }
@@ -260,11 +262,19 @@ int gipc_get(gipc_handle *h, double timeout, const void **data, size_t *size) {
   });
 }
 
+// -EINPROGRESS: the remaining bytes are queued.
+static int note_put(gipc_handle *h, size_t size, int result) {
+  if (trace::is_on() && (result == 0 || result == -EINPROGRESS))
+    unwrap(h)->note_put(0, size);
+  return result;
+}
+
 int gipc_put(gipc_handle *h, const void *data, size_t size, double timeout) {
   Deadline deadline;
   if (h == nullptr || Deadline::create(timeout, deadline) != 0)
     return -EINVAL;
-  return guard([&] { return unwrap(h)->put(data, size, deadline); });
+  return guard(
+      [&] { return note_put(h, size, unwrap(h)->put(data, size, deadline)); });
 }
 
 int gipc_put_with(gipc_handle *h, const void *data, size_t size, const int *fds,
@@ -273,8 +283,10 @@ int gipc_put_with(gipc_handle *h, const void *data, size_t size, const int *fds,
   if (h == nullptr || !is_fd_list(fds, count) ||
       Deadline::create(timeout, deadline) != 0)
     return -EINVAL;
-  return guard(
-      [&] { return unwrap(h)->put_with(data, size, fds, count, deadline); });
+  return guard([&] {
+    return note_put(h, size,
+                    unwrap(h)->put_with(data, size, fds, count, deadline));
+  });
 }
 
 int gipc_put_many(gipc_handle *h, const gipc_message *messages, size_t count,

@@ -1,6 +1,7 @@
 // extern "C": policies and the messages of workers.  Check, guard, forward.
 #include "capi_policy.h"
 
+#include "action.h"
 #include "policy_message.h"
 
 #include <cmath>
@@ -228,6 +229,8 @@ int gipc_policy_next(gipc_policy *policy, double now, gipc_action *action) {
   policies::Action next;
   if (!with(*policy, [&](auto &it) { return it.next(now, next); }))
     return 0;
+  if (trace::is_on())
+    report_action(next);
   gipc_action described;
   describe(next, described);
   copy_out(described, action);

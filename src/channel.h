@@ -13,6 +13,7 @@
 #include "fd.h"
 #include "incoming.h"
 #include "outgoing.h"
+#include "relaxed.h"
 #include "this_process.h"
 
 #include <atomic>
@@ -79,6 +80,13 @@ public:
   // An AF_UNIX socket, pipe or file.  A reset by a closing AF_UNIX peer is
   // reported after all that the peer sent.
   bool is_local() const noexcept { return local_; }
+
+  // For any thread, under the registry's lock: GIPC_TRANSPORT_RING, _SOCKET,
+  // _NETWORK or _PIPE, or 0; and the bytes that a read would return, as far as
+  // that can be asked.
+  int medium() const noexcept;
+  size_t unread() const noexcept;
+  void set_handle(uint64_t id) noexcept { handle_id = id; }
 
   // ---- Descriptors
   // Whether the peer takes descriptors.  is_ours: it is a handle of this
@@ -230,7 +238,7 @@ private:
 
   std::atomic<pthread_t> user_{};
   registry::Held fd_;
-  Way way_ = Way::socket;
+  Relaxed<Way> way_ = Way::socket;
   bool local_ = true;
   // The error that read() returns when no more bytes are there.
   int early_error_ = 0;

@@ -161,8 +161,10 @@ void Channel::look_at_offer() noexcept {
     offer = came->release_one();
   if (!offer)
     return;
-  if (in_ == nullptr)
+  if (in_ == nullptr) {
+    registry::Lock hold;
     in_.reset(new (std::nothrow) Incoming(this));
+  }
   if (in_ != nullptr && !in_->accept(std::move(offer)))
     end_in();
 }
@@ -175,7 +177,8 @@ int Channel::enter_ring(const unsigned char *behind, size_t size) noexcept {
   return awaits_control() ? in_->enter(behind, size) : GIPC_EPROTOCOL;
 }
 
-// These two under the lock, because another thread may be leaving the ring.
+// These two, and the making of what they end, under the lock, because another
+// thread may be leaving the ring, or looks at it.
 void Channel::end_in() noexcept {
   registry::Lock hold;
   if (in_->has_descriptors())
@@ -215,7 +218,10 @@ ssize_t Channel::send(const iovec *parts, int count) noexcept {
   if (out_ != nullptr) {
     size = out_->write(fd(), parts, count, at_message_);
   } else if (offers(parts, count, capacity)) {
-    out_.reset(new (std::nothrow) Outgoing(this));
+    {
+      registry::Lock hold;
+      out_.reset(new (std::nothrow) Outgoing(this));
+    }
     if (out_ == nullptr)
       return os::send_now(fd(), parts, count);
     if (wanted_ == GIPC_TRANSPORT_RING)
@@ -262,6 +268,20 @@ int Channel::set_transport(int transport) noexcept {
 
 int Channel::transport() const noexcept {
   return in_ring() ? GIPC_TRANSPORT_RING : GIPC_TRANSPORT_PLAIN;
+}
+
+int Channel::medium() const noexcept {
+  return !is_open()            ? 0
+         : in_ring()           ? GIPC_TRANSPORT_RING
+         : way_ != Way::socket ? GIPC_TRANSPORT_PIPE
+         : local_              ? GIPC_TRANSPORT_SOCKET
+                               : GIPC_TRANSPORT_NETWORK;
+}
+
+size_t Channel::unread() const noexcept {
+  size_t bytes = in_ != nullptr ? in_->unread() : 0;
+  // The socket has no bytes of messages then.
+  return in_ring() || !is_open() ? bytes : bytes + os::readable(fd());
 }
 
 uint64_t Channel::bells() const noexcept {

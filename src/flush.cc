@@ -40,8 +40,8 @@ bool Handle::flush_all(double patience) noexcept {
     uint64_t others = 0;
     {
       registry::Lock hold;
-      for (auto *entry = registry::first_entry(); entry != nullptr;
-           entry = registry::next_entry(entry)) {
+      for (auto *entry = registry::first_entry(registry::Kind::handle);
+           entry != nullptr; entry = registry::next_entry(entry)) {
         auto *handle = static_cast<Handle *>(entry);
         Exit result = handle->flush_at_exit();
         const Channel &channel = handle->sender_.channel();

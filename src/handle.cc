@@ -4,6 +4,7 @@
 #include "os.h"
 #include "sys.h"
 
+#include <algorithm>
 #include <fcntl.h>
 
 namespace gipc {
@@ -34,7 +35,13 @@ void own(int fd) noexcept {
 
 // ---- Making -----------------------------------------------------------------
 
-Handle::Handle() noexcept { enter(); }
+Handle::Handle() noexcept : Entry(registry::Kind::handle) { enter_list(); }
+
+void Handle::enter_list() noexcept {
+  enter();
+  receiver_.channel().set_handle(id());
+  sender_.channel().set_handle(id());
+}
 
 int Handle::pipe(bool duplex, Handle *&a, Handle *&b) {
   // Under the lock, so that a concurrently forked child finds each descriptor
@@ -266,8 +273,12 @@ int Handle::next_size(size_t &size) noexcept {
 }
 
 int Handle::get_into(void *buffer, size_t capacity, size_t &size) noexcept {
-  return is_owned() ? receiver_.get_into(buffer, capacity, size)
-                    : GIPC_EWRONGPROC;
+  if (!is_owned())
+    return GIPC_EWRONGPROC;
+  int result = receiver_.get_into(buffer, capacity, size);
+  if (trace::is_on())
+    note_get(result, size);
+  return result;
 }
 
 int Handle::get_cancel() noexcept {
@@ -281,17 +292,28 @@ int Handle::read_ahead() noexcept {
 }
 
 int Handle::put_start(const void *data, size_t size) noexcept {
-  return is_owned() ? sender_.put_start(data, size) : GIPC_EWRONGPROC;
+  int result = is_owned() ? sender_.put_start(data, size) : GIPC_EWRONGPROC;
+  if (trace::is_on())
+    note_put(result, size);
+  return result;
 }
 
 int Handle::put_step() noexcept {
-  int error = check_open();
-  return error != 0 ? error : sender_.put_step();
+  int result = check_open();
+  if (result == 0)
+    result = sender_.put_step();
+  if (trace::is_on() && result == 0)
+    note_put(0, sender_.put_size());
+  return result;
 }
 
 int Handle::put_cancel() noexcept {
-  int error = check_open();
-  return error != 0 ? error : sender_.put_cancel();
+  int result = check_open();
+  if (result == 0)
+    result = sender_.put_cancel();
+  if (trace::is_on() && result == 1)
+    note_put(0, sender_.put_size());
+  return result;
 }
 
 int Handle::flush_step() noexcept {
@@ -314,9 +336,13 @@ int Handle::try_put_with(const void *data, size_t size, const int *fds,
     return try_put(data, size);
   int error = check_put();
   error = error != 0 ? error : check_put_with(fds, count);
-  return error != 0 ? error
-                    : sender_.try_put_with(data, size, fds,
-                                           static_cast<uint32_t>(count));
+  if (error != 0)
+    return error;
+  int result =
+      sender_.try_put_with(data, size, fds, static_cast<uint32_t>(count));
+  if (trace::is_on())
+    note_put(result, size);
+  return result;
 }
 
 int Handle::take_descriptors(int *fds, size_t room) noexcept {

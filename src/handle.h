@@ -7,8 +7,10 @@
 #include "gipc.h"
 #include "membership.h"
 #include "receiver.h"
+#include "relaxed.h"
 #include "sender.h"
 #include "this_process.h"
+#include "trace.h"
 #include "waker.h"
 
 #include <atomic>
@@ -49,6 +51,8 @@ public:
   int set_transport(int transport) noexcept;
   int pending(int direction, size_t &bytes) noexcept;
   int stats(gipc_stats &out) const noexcept;
+  // For any thread, under the registry's lock.
+  void describe(gipc_handle_entry &out) const noexcept;
   int set_user(void *user) noexcept;
   void *user() const noexcept { return user_; }
 
@@ -66,7 +70,12 @@ public:
   // ---- Step tier
   int try_get(View &out) noexcept {
     int error = is_owned() ? receiver_.gate() : GIPC_EWRONGPROC;
-    return __builtin_expect(error != 0, 0) ? error : receiver_.next(out);
+    if (__builtin_expect(error != 0, 0))
+      return error;
+    int result = receiver_.next(out);
+    if (trace::is_on())
+      note_get(result, out.size);
+    return result;
   }
   int next_size(size_t &size) noexcept;
   int get_into(void *buffer, size_t capacity, size_t &size) noexcept;
@@ -75,9 +84,14 @@ public:
     // Other messages are queued, and this one is written together with them.
     if (__builtin_expect(sender_.is_quick(data, size) && is_owned(), 1)) {
       sender_.put_quickly(data, size);
+      if (trace::is_on())
+        note_put(0, size);
       return 0;
     }
-    return is_owned() ? sender_.try_put(data, size) : GIPC_EWRONGPROC;
+    int result = is_owned() ? sender_.try_put(data, size) : GIPC_EWRONGPROC;
+    if (trace::is_on())
+      note_put(result, size);
+    return result;
   }
   int put_start(const void *data, size_t size) noexcept;
   int read_ahead() noexcept;
@@ -96,6 +110,11 @@ public:
   int put_many(const gipc_message *messages, size_t count, Deadline deadline,
                size_t &accepted);
   int flush(Deadline deadline);
+
+  // ---- While trace::is_on(): the result of a call
+  __attribute__((cold)) void note_get(int result, size_t size) noexcept;
+  // -EAGAIN: the put has to wait, or is refused.
+  __attribute__((cold)) void note_put(int result, size_t size) noexcept;
 
   // ---- For the push tier
   Receiver &receiver() noexcept { return receiver_; }
@@ -162,6 +181,7 @@ private:
   Handle() noexcept;
   ~Handle();
 
+  void enter_list() noexcept;
   void close_now() noexcept;
   void shutdown_now() noexcept;
   int check_get() const noexcept {
@@ -178,7 +198,9 @@ private:
   int wait_to_get(Deadline &deadline);
   int wait_to_put(Deadline &deadline);
   int put_waiting(const void *data, size_t size, Deadline &deadline, int &why);
-  int finish_put(const void *data, Deadline &deadline, int &why);
+  // It waits: the usual put needs none of its registers.
+  __attribute__((noinline)) int finish_put(const void *data, Deadline &deadline,
+                                           int &why);
   int check_put_with(const int *fds, size_t count) const noexcept;
   int queue_many(const gipc_message *messages, size_t count, Deadline &deadline,
                  size_t &accepted);
@@ -191,13 +213,14 @@ private:
 
   // The members that every call reads come first.
   uint32_t owner_ = generation::current();
-  Life life_ = Life::open;
+  Relaxed<Life> life_ = Life::open;
   Sender sender_;
   Receiver receiver_;
   bool freed_ = false;
   int callbacks_ = 0; // number of callbacks that are running
   uint64_t pair_ = 0; // the same at both ends of a pipe of this library
   void *user_ = nullptr;
+  Relaxed<double> used_at_ = -1; // -1: not since that is noted
   Memberships memberships_;
   std::unique_ptr<Waker> waker_; // set if the handle can be interrupted
   size_t budget_messages_ = 4096, budget_bytes_ = 256 * 1024;

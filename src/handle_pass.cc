@@ -42,8 +42,8 @@ void Handle::end_pass() noexcept {
 
 // The other end, if it is a handle of this process.  Under the lock.
 Handle *Handle::other_end() const noexcept {
-  for (auto *entry = registry::first_entry(); entry != nullptr && pair_ != 0;
-       entry = registry::next_entry(entry)) {
+  for (auto *entry = registry::first_entry(registry::Kind::handle);
+       entry != nullptr && pair_ != 0; entry = registry::next_entry(entry)) {
     auto *other = static_cast<Handle *>(entry);
     if (other != this && other->pair_ == pair_)
       return other;
@@ -60,8 +60,8 @@ void Handle::end_pair() noexcept {
 }
 
 int Handle::make_plain(int fd) noexcept {
-  for (auto *entry = registry::first_entry(); entry != nullptr;
-       entry = registry::next_entry(entry)) {
+  for (auto *entry = registry::first_entry(registry::Kind::handle);
+       entry != nullptr; entry = registry::next_entry(entry)) {
     auto *handle = static_cast<Handle *>(entry);
     const Channel &in = handle->receiver_.channel();
     const Channel &out = handle->sender_.channel();
@@ -125,7 +125,7 @@ void Handle::arrive_in_child(registry::Held &read, registry::Held &write,
     waker_->forget(); // its descriptors were closed in the child
   waker_.reset();
   callbacks_ = 0;
-  enter();
+  enter_list();
 }
 
 void Handle::close_in_child() noexcept {

@@ -338,4 +338,9 @@ size_t Inbox::bytes() const noexcept {
   return end_ - begin_ + assembly_.filled();
 }
 
+size_t Inbox::seen_bytes() const noexcept {
+  size_t begin = begin_.seen(), end = end_.seen();
+  return (end > begin ? end - begin : 0) + assembly_.seen_filled();
+}
+
 } // namespace gipc

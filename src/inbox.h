@@ -9,6 +9,7 @@
 #include "assembly.h"
 #include "buffer.h"
 #include "frame.h"
+#include "relaxed.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -119,6 +120,8 @@ public:
   // returned.
   bool contains(const void *data) const noexcept;
   size_t bytes() const noexcept;
+  // The same for any thread: of two moments, if it changes meanwhile.
+  size_t seen_bytes() const noexcept;
   uint64_t messages() const noexcept { return messages_; }
   // Bytes of memory allocated, whether in use or not.
   size_t memory() const noexcept {
@@ -170,7 +173,7 @@ private:
   };
 
   Buffer ahead_;
-  size_t begin_ = 0, end_ = 0;
+  Published<size_t> begin_ = 0, end_ = 0;
   size_t visible_ = 0; // end_, or begin_ while next_slow() is to be called
   Growth growth_;
   Assembly assembly_;
@@ -181,7 +184,7 @@ private:
   bool expects_control_ = false;
   bool direct_ = false;      // true after a next_into()
   bool after_large_ = false; // true if the last message was assembled
-  uint64_t messages_ = 0;
+  Relaxed<uint64_t> messages_ = 0;
 };
 
 } // namespace gipc

@@ -4,6 +4,7 @@
 
 #include "descriptors.h"
 #include "fd.h"
+#include "relaxed.h"
 #include "ring.h"
 #include "this_process.h"
 
@@ -64,6 +65,11 @@ public:
   }
   // Number of bytes that can be read without the socket.
   size_t held() const noexcept;
+  // The same, and what it has not seen yet.  For any thread, under the
+  // registry's lock.
+  size_t unread() const noexcept {
+    return behind() + (memory_.is_mapped() ? memory_.unread() : 0);
+  }
   // Goes back to the socket.  0: there is no ring any more.  -EBUSY: bytes are
   // in it, or the socket has to be read up to the mark, which comes with the
   // writer's next message.
@@ -123,7 +129,7 @@ private:
   bool passed_on_ = false; // true if a program may read on
   uint64_t sleeps_ = 0;
   // Bytes of the stream that were received together with the mark.
-  size_t door_begin_ = 0, door_end_ = 0;
+  Relaxed<size_t> door_begin_ = 0, door_end_ = 0;
   unsigned char door_[most_behind];
 };
 

@@ -1,6 +1,7 @@
 // A keeper of services on a loop.
 #include "keeper.h"
 
+#include "action.h"
 #include "deadline.h"
 
 #include <algorithm>
@@ -175,6 +176,8 @@ bool Keeper::next() noexcept {
   policy::Action action;
   if (!policy_->next(monotonic_now(), action))
     return false;
+  if (trace::is_on())
+    report_action(action);
   carry_out(action);
   return true;
 }

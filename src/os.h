@@ -61,6 +61,8 @@ ssize_t write_quietly(int fd, const iovec *parts, int count) noexcept;
 // How many bytes a socket holds that its peer has not read; 0 where that cannot
 // be asked.
 size_t unread_by_peer(int fd) noexcept;
+// How many bytes can be read from a descriptor; 0 where that cannot be asked.
+size_t readable(int fd) noexcept;
 // Closes every descriptor of first..last, or fails: nothing is left open in
 // silence.  Runs between vfork and exec.
 int close_range(unsigned first, unsigned last) noexcept;
@@ -104,6 +106,12 @@ int resident_memory(pid_t pid, uint64_t &bytes) noexcept;
 
 // Asks that the page at this address reads as zeroes in every forked child.
 bool wipe_on_fork(void *page, size_t size) noexcept;
+
+// ---- Time ------------------------------------------------------------------
+
+// Seconds on the monotonic clock, as of some milliseconds ago, where such a
+// clock is cheaper to read.
+double coarse_now() noexcept;
 
 // ---- Processes -------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 
 #include "buffer.h"
 #include "frame.h"
+#include "relaxed.h"
 
 #include <atomic>
 #include <cassert>
@@ -112,6 +113,15 @@ public:
     return queued() +
            (borrowing() ? header_size_ + payload_size_ - payload_sent_ : 0);
   }
+  // The same for any thread: of two moments, if it changes meanwhile.
+  size_t seen_bytes() const noexcept {
+    size_t head = head_.seen(), end = tail();
+    size_t sent = payload_sent_.seen();
+    size_t whole = header_size_.seen() + payload_size_.seen();
+    size_t borrowed =
+        payload_.seen() != nullptr && whole > sent ? whole - sent : 0;
+    return (end > head ? end - head : 0) + borrowed;
+  }
   uint64_t messages() const noexcept { return messages_; }
   // A message was written that was never queued.
   void note_written() noexcept { ++messages_; }
@@ -144,16 +154,17 @@ private:
 
   size_t quick_size_ = 0, quick_tail_ = 0;
   Buffer queue_;
-  size_t head_ = 0;
+  Published<size_t> head_ = 0;
   std::atomic<size_t> tail_{0};
   size_t exit_at_ = 0, exit_end_ = 0;
   size_t last_used_ = 0; // size of the queue when it was released
-  const unsigned char *payload_ = nullptr;
-  size_t payload_size_ = 0;
-  size_t payload_sent_ = 0; // number of bytes written, with the header
-  size_t header_size_ = 0;
+  Published<const unsigned char *> payload_ = nullptr;
+  Published<size_t> payload_size_ = 0;
+  // Number of bytes written, with the header.
+  Published<size_t> payload_sent_ = 0;
+  Published<size_t> header_size_ = 0;
   unsigned char header_[frame::longest_header];
-  uint64_t messages_ = 0;
+  Relaxed<uint64_t> messages_ = 0;
 };
 
 } // namespace gipc

@@ -5,6 +5,7 @@
 #include "gipc.h"
 #include "os.h"
 #include "sys.h"
+#include "trace.h"
 #include "transfer.h"
 
 #include <algorithm>
@@ -156,6 +157,8 @@ ssize_t Outgoing::write_ring(int fd, const iovec *parts, int count) noexcept {
 // Unread bytes wake the reader as well as one that could not be sent.
 int Outgoing::ring_bell(int fd) noexcept {
   ++bells_;
+  if (trace::is_on())
+    trace::rang(user_ != nullptr ? user_->handle_id : 0);
   ssize_t size = 0;
   for (int i = 0; i < most_bells; ++i) {
     size = send_bytes(fd, &bell, 1);

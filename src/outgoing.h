@@ -10,6 +10,7 @@
 #pragma once
 
 #include "fd.h"
+#include "relaxed.h"
 #include "ring.h"
 
 #include <atomic>
@@ -29,7 +30,8 @@ public:
     plain    // on the socket
   };
 
-  explicit Outgoing(RingUser *user = nullptr) noexcept : memory_(user) {}
+  explicit Outgoing(RingUser *user = nullptr) noexcept
+      : user_(user), memory_(user) {}
   // Writes bytes, the first of which begin a message, and offers a ring of this
   // capacity with them.  A number of bytes or an error; state() is plain if no
   // ring could be offered.
@@ -77,6 +79,7 @@ private:
 
   // Another thread may leave the ring.
   std::atomic<State> state_{State::plain};
+  const RingUser *user_;
   RingMemory memory_;
   RingWriter writer_{memory_};
   uint32_t patience_ = usual_patience;
@@ -85,7 +88,7 @@ private:
   int send_buffer_ = 0; // size to restore
   bool bell_due_ = false;
   bool refused_ = false; // true after the reader has left for good
-  uint64_t bells_ = 0, stalls_ = 0;
+  Relaxed<uint64_t> bells_ = 0, stalls_ = 0;
 };
 
 } // namespace gipc

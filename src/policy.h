@@ -107,7 +107,8 @@ struct Action {
   Id worker = no_id;
   Id task = no_id;
   void *user = nullptr;  // of the task
-  unsigned attempt = 0;  // of the task: 1 for the first
+  unsigned attempt = 0;  // of the task, or start of the worker in its place:
+                         // 1 for the first
   size_t service = 0;    // of a keeper
   int pid = 0;           // of the worker
   int error = 0;         // why the worker could not be started, or 0

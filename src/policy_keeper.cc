@@ -303,6 +303,7 @@ bool Keeper::next_start(Action &out) noexcept {
     out.kind = Action::Kind::start;
     out.service = i;
     out.worker = lives_.start(slot);
+    out.attempt = lives_.start_of(out.worker);
     s.in_order = false;
     return true;
   }

@@ -96,6 +96,10 @@ public:
     return id != no_id && life.running() && life.id() == id ? &life : nullptr;
   }
   Id start(size_t slot) noexcept;
+  // Which start of its slot that was: 1 for the first.
+  unsigned start_of(Id id) const noexcept {
+    return static_cast<unsigned>((id - 1) / lives_.size() + 1);
+  }
 
   // Call it after each change of a life.
   void changed(const Life &life) noexcept {

@@ -366,6 +366,7 @@ bool Pool::next_start(Action &out) noexcept {
   out = Action();
   out.kind = Action::Kind::start;
   out.worker = workers_.lives()[slot].id();
+  out.attempt = workers_.lives().start_of(out.worker);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // A pool of workers on a loop.
 #include "pool.h"
 
+#include "action.h"
 #include "deadline.h"
 #include "os.h"
 #include "policy_message.h"
@@ -204,6 +205,8 @@ bool Pool::next() noexcept {
   policy::Action action;
   if (!policy_.next(monotonic_now(), action))
     return false;
+  if (trace::is_on())
+    report_action(action);
   carry_out(action);
   return true;
 }

@@ -3,6 +3,7 @@
 
 #include "os.h"
 #include "sys.h"
+#include "trace.h"
 
 #include <algorithm>
 #include <charconv>
@@ -30,7 +31,8 @@ const ProcessWatch::Events Process::watch_events = {
     [](void *self) noexcept { static_cast<Process *>(self)->drop_watch(); },
 };
 
-Process::Process(const std::string &name) : name_(name) {
+Process::Process(const std::string &name)
+    : Entry(registry::Kind::process), name_(name) {
   // So that naming it after its pid needs no memory later.
   name_.reserve(sizeof "gipc-2147483647" - 1);
 }
@@ -44,14 +46,14 @@ void Process::started(pid_t pid, Fd exit_fd, bool leads) noexcept {
   status_.set_started(pid, std::move(exit_fd));
   leads_group_ = leads;
   if (tree_ == nullptr)
-    set_name(pid);
+    announce(pid);
 }
 
 void Process::find_root() noexcept {
   pid_t root = status_.wait_for_root();
   if (root > 0)
     tree_->begin(status_.pid(), root);
-  set_name(pid());
+  announce(pid());
 }
 
 void Process::set_name(pid_t number) noexcept {
@@ -61,6 +63,14 @@ void Process::set_name(pid_t number) noexcept {
     name_.assign("gipc-").append(
         digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
   }
+}
+
+void Process::announce(pid_t pid) noexcept {
+  set_name(pid);
+  enter();
+  status_.set_shown(id(), pid);
+  if (trace::is_on())
+    trace::started(id(), pid, name());
 }
 
 // ---- Its end ----------------------------------------------------------------
@@ -272,6 +282,7 @@ int Process::watch(struct ev_loop *loop, gipc_exit_callback callback,
   watch_ = std::make_unique<ProcessWatch>(
       loop, status_.pid(), status_.exit_fd(), watch_events, this);
   loop_ = loop;
+  is_watched_ = true;
   registry::enter_loop(loop);
   callback_ = callback;
   user_ = user;
@@ -308,6 +319,7 @@ void Process::on_end() noexcept {
 
 void Process::drop_watch() noexcept {
   watch_.reset();
+  is_watched_ = false;
   registry::leave_loop(loop_);
 }
 
@@ -342,6 +354,28 @@ void Process::free() noexcept {
 }
 
 // ---- The rest ---------------------------------------------------------------
+
+void Process::describe(gipc_process_entry &out) const noexcept {
+  out.process = reinterpret_cast<const gipc_process *>(this);
+  out.id = id();
+  out.name = name();
+  out.pid = pid();
+  out.age = os::coarse_now() - since();
+  out.on_loop = is_watched_;
+  out.code = -1;
+  if (status_.is_known()) {
+    out.state = GIPC_PROCESS_REAPED;
+    gipc_exit_info info{};
+    status_.describe_status(info);
+    out.code = info.code;
+    out.signal = info.signal;
+    return;
+  }
+  pollfd end_of_it{status_.exit_fd(), POLLIN, 0};
+  bool ended = status_.exit_fd() >= 0 ? sys::poll(&end_of_it, 1, 0) > 0
+                                      : os::has_ended(status_.pid());
+  out.state = ended ? GIPC_PROCESS_ENDED : GIPC_PROCESS_RUNNING;
+}
 
 int Process::pid() const noexcept {
   int error = usable();

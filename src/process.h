@@ -6,6 +6,7 @@
 #include "gipc.h"
 #include "membership.h"
 #include "options.h"
+#include "relaxed.h"
 #include "status.h"
 #include "this_process.h"
 #include "tree.h"
@@ -16,7 +17,7 @@
 
 namespace gipc {
 
-class Process final {
+class Process final : public registry::Entry {
 public:
   // A child that is about to be started.  Throws bad_alloc.
   explicit Process(const std::string &name);
@@ -72,6 +73,8 @@ public:
     return error;
   }
   void *user() const noexcept { return own_pointer_; }
+  // For any thread, under the registry's lock.
+  void describe(gipc_process_entry &out) const noexcept;
   Memberships &memberships() noexcept { return memberships_; }
 
   // Reaps children whose Process was freed before they ended.
@@ -79,13 +82,15 @@ public:
 
 private:
   friend struct Detached;
-  ~Process() = default;
+  ~Process() { leave(); }
 
   int usable() const noexcept {
     return owner_ == generation::current() ? 0 : GIPC_EWRONGPROC;
   }
   // As Status::reap_or_sleep(); what a killed guard did not end is killed.
   bool has_ended() noexcept;
+  // It has its name and its number: the others may see it.
+  void announce(pid_t pid) noexcept;
   void set_name(pid_t pid) noexcept;
   void detach() noexcept;
   int kill(int number) noexcept;
@@ -106,6 +111,7 @@ private:
   bool leads_group_ = false;
   bool stopping_group_ = false;    // begin_stop_group() was called
   struct ev_loop *loop_ = nullptr; // that it is watched on
+  Relaxed<bool> is_watched_ = false;
   std::unique_ptr<ProcessWatch> watch_;
   gipc_exit_callback callback_ = nullptr;
   void *user_ = nullptr;        // of the callback

@@ -122,6 +122,8 @@ void Push::deliver(bool may_read) noexcept {
     View view;
     int result = handle.receiver().next_received(view);
     if (__builtin_expect(result == 0, 1)) {
+      if (trace::is_on())
+        handle.note_get(0, view.size);
       events_.on_message(reinterpret_cast<gipc_handle *>(&handle), view.data,
                          view.size, user_);
       if (__builtin_expect(scope.interrupted, 0))

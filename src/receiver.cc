@@ -166,7 +166,7 @@ int Receiver::read_ahead(bool view_in_use) noexcept {
   size_t moved = 0;
   while (result == 0 && !is_enough(moved)) {
     size_t most = wanted_ahead(view_in_use);
-    ssize_t got = most > 0 ? receive(most) : end_ != 0 ? end_ : -ENOBUFS;
+    ssize_t got = most > 0 ? receive(most) : end_ != 0 ? end() : -ENOBUFS;
     if (got < 0) // the next get returns an end as well
       result = static_cast<int>(got);
     else
@@ -177,13 +177,10 @@ int Receiver::read_ahead(bool view_in_use) noexcept {
 
 // ---- Messages ---------------------------------------------------------------
 
-// An invalid frame, and a message over the limit, are permanent errors.
-int Receiver::note_broken(int result) noexcept {
-  if (result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG) {
-    end_ = result;
-    waiting_.clear();
-  }
-  return result;
+int Receiver::end_with(int error) noexcept {
+  end_ = error;
+  waiting_.clear();
+  return error;
 }
 
 // No whole message is buffered, and result is that of a read.
@@ -196,7 +193,8 @@ int Receiver::note_end(ssize_t result) noexcept {
 int Receiver::no_message(int result, View &out) noexcept {
   if (result > 0)
     result = next_with(result, out);
-  (void)note_broken(result);
+  if (is_broken(result))
+    return end_with(result);
   return result == -EAGAIN && end_ != 0 ? note_end(end_) : result;
 }
 
@@ -253,7 +251,7 @@ int Receiver::begin_taking() noexcept {
     return 0;
   }
   // One whose descriptors no memory was found for is not returned.
-  end_ = end_ == -ENOMEM && came == nullptr ? end_ : GIPC_EPROTOCOL;
+  end_ = end_ == -ENOMEM && came == nullptr ? end() : GIPC_EPROTOCOL;
   inbox_.fail_with(end_);
   return note_end(end_);
 }

@@ -6,6 +6,7 @@
 #include "descriptors.h"
 #include "gipc.h"
 #include "inbox.h"
+#include "relaxed.h"
 
 #include <algorithm>
 #include <atomic>
@@ -57,6 +58,7 @@ public:
     ahead_limit_ = std::min<size_t>(bytes, frame::short_limit);
   }
   size_t held() const noexcept { return inbox_.bytes(); }
+  size_t seen_held() const noexcept { return inbox_.seen_bytes(); }
   // The same; and if there are none, the bytes that can be read without waiting
   // for the descriptor.
   size_t pending() noexcept {
@@ -130,7 +132,15 @@ private:
   bool is_enough(size_t moved) const noexcept;
   ssize_t received(ssize_t size) noexcept;
   void look_for_ring() noexcept;
-  int note_broken(int result) noexcept;
+  // An invalid frame, and a message over the limit, are permanent errors.
+  static bool is_broken(int result) noexcept {
+    return __builtin_expect(result == GIPC_EPROTOCOL || result == GIPC_ETOOBIG,
+                            0);
+  }
+  int note_broken(int result) noexcept {
+    return is_broken(result) ? end_with(result) : result;
+  }
+  int end_with(int error) noexcept;
   int note_end(ssize_t result) noexcept;
   int no_message(int result, View &out) noexcept;
   int next_with(int result, View &out) noexcept;
@@ -141,7 +151,7 @@ private:
   int next_into(void *buffer, size_t capacity, size_t &size) noexcept;
 
   std::atomic<State> state_{State::absent};
-  int end_ = 0;
+  Relaxed<int> end_ = 0;
   size_t limit_ = GIPC_DEFAULT_LIMIT;
   Inbox inbox_;
   Channel channel_;

@@ -50,6 +50,8 @@ public:
   // The ring has been idle, and another one needs its place.  Called under the
   // registry's lock, by any thread.  False: it is in use.
   virtual bool leave_idle() noexcept = 0;
+  // The handle that reads or writes it.
+  uint64_t handle_id = 0;
 
 protected:
   ~RingUser() = default;
@@ -83,6 +85,12 @@ public:
     return static_cast<unsigned char *>(memory_) + header;
   }
   uint32_t capacity() const noexcept { return capacity_; }
+  // The number of bytes in it, if the peer is right.
+  uint32_t unread() const noexcept {
+    uint32_t bytes = page().head.load(std::memory_order_relaxed) -
+                     page().tail.load(std::memory_order_relaxed);
+    return bytes <= capacity_ ? bytes : 0;
+  }
 
   void unmap() noexcept;
   // In a process that does not have the mapping.

@@ -7,6 +7,7 @@
 #include "driver.h"
 #include "gipc.h"
 #include "outbox.h"
+#include "relaxed.h"
 #include "this_process.h"
 
 #include <atomic>
@@ -60,6 +61,7 @@ public:
   void set_marks(size_t low, size_t high) noexcept;
   bool is_empty() const noexcept { return outbox_.empty(); }
   size_t queued() const noexcept { return outbox_.bytes(); }
+  size_t seen_queued() const noexcept { return outbox_.seen_bytes(); }
   uint64_t messages() const noexcept { return outbox_.messages(); }
   // Whether a put was refused, and the queue has reached the low water mark.
   bool is_drained() const noexcept {
@@ -79,6 +81,8 @@ public:
   int put_start(const void *data, size_t size) noexcept;
   int put_step() noexcept;
   int put_cancel() noexcept;
+  // Of the message of the last put_start() that did not end at once.
+  size_t put_size() const noexcept { return put_size_; }
   // A copy of the message and of the descriptors is queued, if it cannot be
   // written at once.
   int try_put_with(const void *data, size_t size, const int *fds,
@@ -189,13 +193,13 @@ private:
   // The members that every put reads come first.
   Outbox outbox_;
   std::atomic<State> state_{State::absent};
-  int end_ = 0;
+  Relaxed<int> end_ = 0;
   size_t limit_ = GIPC_DEFAULT_LIMIT;
   size_t low_ = 64 * 1024, high_ = 256 * 1024;
   size_t flush_at_ = flush_step_size; // queue length at which a put writes
   size_t put_size_ = 0;               // size of the message of put_start()
   uint32_t put_with_ = 0;             // number of its descriptors
-  Driver *driver_ = nullptr;
+  Relaxed<Driver *> driver_ = nullptr;
   Channel channel_;
   // Those of queued messages; nullptr: there are none.
   std::unique_ptr<DescriptorQueue> descriptors_;

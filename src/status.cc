@@ -3,6 +3,7 @@
 
 #include "os.h"
 #include "sys.h"
+#include "trace.h"
 
 #include <sys/wait.h>
 
@@ -106,7 +107,7 @@ bool Status::find_kept_or_sleep() noexcept {
 
 bool Status::end(int wait_status, int from) noexcept {
   (void)read_records();
-  known_ = true;
+  bool is_first = !is_known(); // a report may say more later
   wait_status_ = wait_status;
   from_ = from;
   // A guard ends as the root of its tree did, but for a core.
@@ -115,7 +116,13 @@ bool Status::end(int wait_status, int from) noexcept {
     if (from == GIPC_STATUS_LOST)
       from_ = GIPC_STATUS_FROM_CHILD;
   }
+  known_.store(true, std::memory_order_release);
   control_.reset();
+  if (trace::is_on() && is_first && shown_id_ != 0) {
+    gipc_exit_info info{};
+    describe(info);
+    trace::ended(shown_id_, shown_pid_, info);
+  }
   return true;
 }
 
@@ -173,13 +180,17 @@ int Status::exitcode(int &code) const noexcept {
   return 0;
 }
 
-void Status::describe(gipc_exit_info &out) const noexcept {
+void Status::describe_status(gipc_exit_info &out) const noexcept {
   bool lost = from_ == GIPC_STATUS_LOST;
   bool killed = !lost && WIFSIGNALED(wait_status_);
   out.code = lost || killed ? -1 : WEXITSTATUS(wait_status_);
   out.signal = killed ? WTERMSIG(wait_status_) : 0;
   out.core = killed && WCOREDUMP(wait_status_) ? 1 : 0;
   out.how = from_;
+}
+
+void Status::describe(gipc_exit_info &out) const noexcept {
+  describe_status(out);
   out.ended =
       function_ && !records_.begun ? GIPC_ENDED_BEFORE_START : records_.ended;
   bool measured = from_ == GIPC_STATUS_FROM_WAIT;

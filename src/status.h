@@ -7,8 +7,10 @@
 #include "fd.h"
 #include "gipc.h"
 #include "options.h"
+#include "relaxed.h"
 #include "this_process.h"
 
+#include <atomic>
 #include <optional>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -25,6 +27,11 @@ public:
   int control() const noexcept { return control_.get(); }
   // The child runs.  exit_fd may be empty.
   void set_started(pid_t pid, Fd exit_fd) noexcept;
+  // By which events name the process: its pid is that of the root of a tree.
+  void set_shown(uint64_t id, pid_t pid) noexcept {
+    shown_id_ = id;
+    shown_pid_ = pid;
+  }
   pid_t pid() const noexcept { return pid_; }
   // -1: there is none.
   int exit_fd() const noexcept { return exit_fd_.get(); }
@@ -41,7 +48,9 @@ public:
   }
 
   // Whether the end of the child has been found.  Asks nobody.
-  bool is_known() const noexcept { return known_; }
+  bool is_known() const noexcept {
+    return known_.load(std::memory_order_acquire);
+  }
   // Looks for the end of the child where it may be found, the surest place
   // first, which reaps the child; true when it is known.  Sleeps a millisecond
   // at most, while another thread reaps it.
@@ -54,6 +63,8 @@ public:
   // Of a known end: 0, or GIPC_ESTATUSLOST.
   int exitcode(int &code) const noexcept;
   void describe(gipc_exit_info &out) const noexcept;
+  // Only code, signal, core and how: for any thread.
+  void describe_status(gipc_exit_info &out) const noexcept;
 
   // In a process that is not the owner: the descriptors may be other files.
   void forget() noexcept;
@@ -80,14 +91,17 @@ private:
   void note_tree(const control::Record &record) noexcept;
 
   pid_t pid_ = -1;
+  uint64_t shown_id_ = 0; // 0: the others do not know it
+  pid_t shown_pid_ = -1;
   registry::Held exit_fd_, control_;
   bool function_ = false; // has, or had, a control socket that it tells through
   Records records_;
   std::optional<int> reported_; // a wait status
-  bool known_ = false;
-  int wait_status_ = 0;
-  int from_ = 0;   // GIPC_STATUS_...
-  rusage usage_{}; // where it is from wait
+  // The end, if it is known.  What it was is stored before.
+  std::atomic<bool> known_{false};
+  Relaxed<int> wait_status_ = 0;
+  Relaxed<int> from_ = 0; // GIPC_STATUS_...
+  rusage usage_{};        // where it is from wait
 };
 
 } // namespace gipc

@@ -256,11 +256,13 @@ bool holds(int fd) noexcept {
 struct List {
   static void link(Entry *entry) noexcept {
     entry->generation_ = lists.owner();
+    entry->id_ = ++lists->newest_id;
+    entry->since_ = os::coarse_now();
     entry->previous_ = nullptr;
-    entry->next_ = lists->first;
+    entry->next_ = first(entry->kind_);
     if (entry->next_ != nullptr)
       entry->next_->previous_ = entry;
-    lists->first = entry;
+    first(entry->kind_) = entry;
   }
 
   static void unlink(Entry *entry) noexcept {
@@ -271,11 +273,14 @@ struct List {
     if (entry->previous_ != nullptr)
       entry->previous_->next_ = entry->next_;
     else
-      lists->first = entry->next_;
+      first(entry->kind_) = entry->next_;
     if (entry->next_ != nullptr)
       entry->next_->previous_ = entry->previous_;
   }
 
+  static Entry *&first(Kind kind) noexcept {
+    return lists->first[static_cast<unsigned>(kind)];
+  }
   static Entry *next(const Entry *entry) noexcept { return entry->next_; }
 };
 
@@ -289,7 +294,7 @@ void Entry::leave() noexcept {
   List::unlink(this);
 }
 
-Entry *first_entry() noexcept { return lists->first; }
+Entry *first_entry(Kind kind) noexcept { return List::first(kind); }
 
 Entry *next_entry(const Entry *entry) noexcept { return List::next(entry); }
 

@@ -122,12 +122,21 @@ void note_made(int fd) noexcept;
 // Whether a child would close this descriptor.
 bool holds(int fd) noexcept;
 
-// An object that has something to flush: a handle.
+// An object that others ask for: a handle, which has something to flush, or a
+// process.
+enum class Kind : unsigned char { handle, process };
+constexpr unsigned kinds = 2;
+
 class Entry {
 public:
-  Entry() noexcept = default;
+  explicit Entry(Kind kind) noexcept : kind_(kind) {}
   Entry(const Entry &) = delete;
   Entry &operator=(const Entry &) = delete;
+
+  // A number that no other object of this process has, or had.
+  uint64_t id() const noexcept { return id_; }
+  // When it was entered, on the monotonic clock.
+  double since() const noexcept { return since_; }
 
 protected:
   ~Entry() = default;
@@ -139,11 +148,14 @@ protected:
 private:
   friend struct List;
   Entry *previous_ = nullptr, *next_ = nullptr;
+  uint64_t id_ = 0;
+  double since_ = 0;
   uint32_t generation_ = 0;
+  const Kind kind_;
 };
 
-// The entries one after the other, under the lock.
-Entry *first_entry() noexcept;
+// The entries of a kind one after the other, under the lock.
+Entry *first_entry(Kind kind) noexcept;
 Entry *next_entry(const Entry *entry) noexcept;
 
 // An object is on this loop from now on, or no more.

@@ -30,7 +30,8 @@ namespace gipc::registry {
 constexpr unsigned most_makings = 64;
 
 struct Lists {
-  Entry *first;
+  Entry *first[kinds];
+  uint64_t newest_id; // of the entries
   uint64_t makings[most_makings];
   uint64_t newest_making;
   // The changes while forks are under way, from those that the oldest of them

@@ -11,6 +11,7 @@ local handle = require "gipc.handle"
 local keeper = require "gipc.keeper"
 local loop = require "gipc.loop"
 local native = require "gipc.native"
+local overview = require "gipc.overview"
 local pool = require "gipc.pool"
 local pool_worker = require "gipc.pool.worker"
 local process = require "gipc.process"
@@ -169,6 +170,9 @@ function gipc.features()
   end
   return features
 end
+
+gipc.overview = overview.overview
+gipc.trace = overview.trace
 
 -- ---- Loops ------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ set -eu
 cd "$(dirname "$0")/../../src"
 
 # One room a line; every file (its name up to a dot or _) is in one of them.
-rooms='fd sys os
+rooms='relaxed fd sys os
 buffer assembly deadline error frame this
 inbox outbox descriptors control membership waker live
+json trace
 ring
 transfer incoming outgoing channel driver
 receiver sender
@@ -22,11 +23,12 @@ program
 status
 tree
 process detached
+overview
 wait fork exec
 launch
 template
 policy
-supervisor supervised
+supervisor supervised action
 pool worker keeper
 capi'
 

@@ -428,6 +428,38 @@ function gipc.set_exit_timeout(seconds) end
 ---@return table<string, boolean>
 function gipc.features() end
 
+---@class gipc.Record of a handle or a process; see gipc.overview in the manual
+---@field kind "handle"|"process"
+---@field id integer
+---@field name? string
+---@field pid? integer
+---@field state string
+---@field age number
+---@field idle? number
+---@field on_loop boolean
+---@field busy? boolean
+---@field directions? { read: boolean, write: boolean }
+---@field transport_in? string
+---@field transport_out? string
+---@field read_fd? integer
+---@field write_fd? integer
+---@field pair? integer
+---@field queued? integer
+---@field unread? integer
+---@field messages_in? integer
+---@field messages_out? integer
+---@field bytes_in? integer
+---@field bytes_out? integer
+---@field code? integer
+---@field signal? integer
+
+---@return gipc.Record[] all handles and processes; tostring() makes a table of them
+function gipc.overview() end
+
+---@param fd? integer a line of JSON for each event is written to it; nil ends the trace
+---@return boolean? done, string?, integer?
+function gipc.trace(fd) end
+
 ---@param f function
 ---@return function
 function gipc.wrap(f) end

@@ -16,6 +16,7 @@ from ._handle import get_all_handles
 from ._library import features, set_exit_timeout, version_of_library
 from ._native import VERSION_MAJOR, VERSION_MINOR, VERSION_PATCH
 # Two names: that of upstream gipc, and one for annotations.
+from ._overview import Overview, overview, trace
 from ._pipe import _GIPCDuplexHandle as _GIPCDuplexHandle
 from ._pipe import _GIPCDuplexHandle as Duplex
 from ._pipe import open as open
@@ -89,6 +90,7 @@ __all__ = [
     "GIPCTruncated",
     "GaveUp",
     "Keeper",
+    "Overview",
     "Pool",
     "PoolBroken",
     "PoolClosed",
@@ -112,12 +114,14 @@ __all__ = [
     "inherit",
     "keep",
     "launch",
+    "overview",
     "pipe",
     "ready",
     "serve",
     "set_exit_timeout",
     "start_process",
     "stdio",
+    "trace",
     "version",
     "wait",
 ]

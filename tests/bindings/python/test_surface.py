@@ -92,9 +92,9 @@ def test_no_line_of_the_surface_table_is_empty():
 
 def test_tasks_have_what_threads_have():
     assert set(gipc.__all__) - set(aio.__all__) == {
-        "Change", "ExitInfo", "PoolStats", "Program", "ServiceStats", "Stats",
-        "Template", "WorkerStats", "alive", "features", "ready", "serve",
-        "set_exit_timeout", "version"}
+        "Change", "ExitInfo", "Overview", "PoolStats", "Program", "ServiceStats",
+        "Stats", "Template", "WorkerStats", "alive", "features", "overview",
+        "ready", "serve", "set_exit_timeout", "trace", "version"}
     public = {n for n in dir(gipc.Program) if not n.startswith("_")}
     p = exec_process(["true"])
     asynchronous = aio.Process(p)
