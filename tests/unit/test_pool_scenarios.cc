@@ -80,6 +80,7 @@ PoolRules pool_rules(const std::string &text) {
   setters["retire_tasks"] = number(rules.retire_tasks);
   setters["retire_memory"] = number(rules.retire_memory);
   setters["idle"] = number(rules.idle);
+  setters["ahead"] = number(rules.ahead);
   add(setters, rules.life);
   add(setters, rules.restarts);
   set(setters, split(text, ' '));
@@ -260,6 +261,9 @@ int event(Pool &pool, const std::vector<std::string> &words, double now) {
     return pool.answered(id, words.size() == 2, now);
   if (words[0] == "misbehaved")
     return pool.misbehaved(id, now);
+  if (words[0] == "refused")
+    return pool.refused(id, static_cast<Id>(argument(words, 2)),
+                        words.size() == 3 ? -EPIPE : -EAGAIN, now);
   if (words[0] == "memory")
     return pool.memory(id, static_cast<uint64_t>(argument(words, 2)), now);
   fail_msg("no such event of a pool: %s", words[0].c_str());
