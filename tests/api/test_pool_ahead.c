@@ -3,7 +3,6 @@
 #include "support_workers.h"
 
 #include <poll.h>
-#include <sys/wait.h>
 
 static void only_the_task_that_it_had_begun_dies_with_a_worker(void **state) {
   gipc_pool *pool = new_pool("most=1 ahead=4 first_delay=0.001");
@@ -74,58 +73,62 @@ static void a_launcher_is_sent_no_task_ahead(void **state) {
 /* ---- A worker that ends after its answer ----------------------------------
  */
 
-/* Pipes: the worker has the last task; it may answer. */
-static int has_last[2], may_answer[2];
+/* Pipes, of the worker and of the test, for a step each. */
+static int from_worker[2], from_test[2];
 
-static int answer_and_exit(struct ev_loop *fresh, gipc_handle *h,
-                           void *argument) {
+static void step(int tell, int await) {
+  char byte = 0;
+  CHECK(write(tell, &byte, 1) == 1 && read(await, &byte, 1) == 1);
+}
+
+/* It closes its stream after its answer to the last task, and ends after that.
+ */
+static int answer_and_close(struct ev_loop *fresh, gipc_handle *h,
+                            void *argument) {
   const void *data;
   size_t size;
-  char answer[9] = "D", byte;
+  char answer[9] = "D";
   CHECK_OK(gipc_put(h, "R\1", 2, -1));
   for (int left = *(int *)argument; left > 0; left--) {
     CHECK_OK(gipc_get(h, -1, &data, &size));
     memcpy(answer + 1, (const char *)data + 1, 8);
     if (left == 1)
-      CHECK(write(has_last[1], "", 1) == 1 &&
-            read(may_answer[0], &byte, 1) == 1);
+      step(from_worker[1], from_test[0]);
     CHECK_OK(gipc_put(h, answer, sizeof answer, -1));
   }
+  CHECK_OK(gipc_close(h));
+  step(from_worker[1], from_test[0]);
   return 0;
 }
 
-static pid_t worker;
-static void note_start(gipc_pool *pool, const gipc_worker_change *change) {
-  if (change->state == GIPC_WORKER_STARTING)
-    worker = change->pid;
-}
-
-/* Its answer and its end are there before the pool reads; at first through the
- * socket, then through a ring. */
+/* Its answer and the end of its stream are there before the pool reads; at
+ * first in the socket, then in a ring. */
 static void a_worker_that_ends_after_its_answer_costs_no_task(void **state) {
-  CHECK(pipe(has_last) == 0 && pipe(may_answer) == 0);
+  CHECK(pipe(from_worker) == 0 && pipe(from_test) == 0);
   for (int tasks = 1; tasks <= 41; tasks += 40) {
-    gipc_pool *pool = pool_of(answer_and_exit, &tasks, "most=1");
-    struct pollfd last = {.fd = has_last[0], .events = POLLIN};
-    siginfo_t info;
+    gipc_pool *pool = pool_of(answer_and_close, &tasks, "most=1");
+    struct pollfd last = {.fd = from_worker[0], .events = POLLIN};
     char byte;
     start_pool(pool);
-    got.on_worker = note_start;
     for (int i = 0; i < 2 * tasks; i++)
       put(pool, "e");
-    for (int round = 0; round < 2; round++) {
-      while (poll(&last, 1, 0) == 0)
+    for (int round = 1; round <= 2; round++) {
+      while (poll(&last, 1, 0) == 0) {
         ev_run(got.loop, EVRUN_NOWAIT);
-      CHECK(read(has_last[0], &byte, 1) == 1);
-      CHECK(write(may_answer[1], "", 1) == 1);
-      CHECK_OK(waitid(P_PID, (id_t)worker, &info, WEXITED | WNOWAIT));
+        CHECK_IS((long)got.by_why[GIPC_WHY_DIED], 0);
+      }
+      CHECK(read(from_worker[0], &byte, 1) == 1);
+      step(from_test[1], from_worker[0]);
+      run_until((size_t)(tasks * round));
+      ev_run(got.loop, EVRUN_NOWAIT);
+      CHECK(write(from_test[1], "", 1) == 1);
     }
     run_until((size_t)tasks * 2);
     CHECK_IS((long)got.by_why[GIPC_WHY_DONE], tasks * 2);
     end_pool(pool);
   }
   for (int i = 0; i < 2; i++)
-    CHECK(close(has_last[i]) == 0 && close(may_answer[i]) == 0);
+    CHECK(close(from_worker[i]) == 0 && close(from_test[i]) == 0);
 }
 
 int main(void) {
