@@ -195,33 +195,15 @@ static void a_wrong_rule_is_named(void **state) {
 }
 
 static void every_rule_has_its_name(void **state) {
-  static const char *const names[] = {"most",
-                                      "least",
-                                      "queue_limit",
-                                      "queue_low",
-                                      "retire_tasks",
-                                      "idle",
-                                      "retire_memory",
-                                      "poison",
-                                      "grace",
-                                      "restart",
-                                      "prepare_failures",
-                                      "ready_within",
-                                      "silence",
-                                      "dump",
-                                      "first_delay",
-                                      "longest_delay",
-                                      "growth",
-                                      "jitter",
-                                      "healthy",
-                                      "window",
-                                      "limit",
-                                      "seed",
-                                      "notify",
-                                      "ahead",
-                                      NULL};
+  static const char *const names[] = {
+      "most",         "least",   "queue_limit",      "queue_low",
+      "retire_tasks", "idle",    "retire_memory",    "poison",
+      "grace",        "restart", "prepare_failures", "ready_within",
+      "silence",      "dump",    "first_delay",      "longest_delay",
+      "growth",       "jitter",  "healthy",          "window",
+      "limit",        "seed",    "notify",           "ahead"};
   gipc_rules rules = {.size = sizeof rules};
-  for (size_t i = 0; names[i] != NULL; i++) {
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     gipc_rules before = rules;
     OK(gipc_rules_set(&rules, names[i], 1));
     assert_memory_not_equal(&rules, &before, sizeof rules);

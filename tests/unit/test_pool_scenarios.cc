@@ -335,6 +335,7 @@ void read(const std::string &name, std::vector<Scenario> &out) {
 std::vector<Scenario> scenarios() {
   std::vector<Scenario> out;
   read("pool.tsv", out);
+  read("pool_ahead.tsv", out);
   read("keeper.tsv", out);
   return out;
 }
