@@ -328,6 +328,9 @@ int options_set_user(gipc_options *o, uid_t uid, gid_t gid,
 
 %include "gipc_overview.i"
 
+/* For the tests of policies. */
+void stop_clock(double seconds);
+
 /* ---- Steps -------------------------------------------------------------------- */
 
 %constant int DONE = STEP_DONE;
