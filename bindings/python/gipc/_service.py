@@ -127,6 +127,10 @@ class Service:
         return "notify" in self.rules
 
     @property
+    def is_program(self) -> bool:
+        return self._argv is not None
+
+    @property
     def needs_socket(self) -> bool:
         """Whether the service sends datagrams of sd_notify(3)."""
         return self.notifies or self._silence > 0
@@ -149,7 +153,9 @@ class Service:
             options["env"] = env
         if self._argv is not None:
             return exec_process(self._argv, _called(self._handles), **options)
-        target = partial(_run, self._target, self.dump_signal)
+        target = partial(
+            _run, self._target, self.dump_signal, self._silence > 0
+        )
         return start_function(
             target, tuple(_called(self._args)), dict(self._kwargs),
             method=self._method, **options,
@@ -177,10 +183,16 @@ class Service:
 
 
 def _run(
-    target: Callable[..., object], signal: int, *args: Any, **kwargs: Any
+    target: Callable[..., object],
+    signal: int,
+    is_watched: bool,
+    *args: Any,
+    **kwargs: Any,
 ) -> object:
     """In the process of a service."""
     dump_on(signal)
+    if is_watched:
+        _native.report_alive()  # the keeper may send that signal from now on
     return target(*args, **kwargs)
 
 
