@@ -16,7 +16,7 @@ from ._passing import handles_among
 from ._process import _popen_class, check_target
 from ._program import _checked, exec_process
 from ._types import Signal, Text
-from ._values import mapping, naming, path, sequence, signal_number
+from ._values import boolean, mapping, naming, path, sequence, signal_number
 from ._worker import dump_on
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class Service:
         with naming("service %r" % self.name):
             self._options, self.rules = _split(dict(options), argv is not None)
             self.rules["restart"] = _restart_rule(restart)
+            with naming("notify"):
+                notify = boolean(notify)
             if notify:
                 self.rules["notify"] = 1
             _check_rules(self.rules)

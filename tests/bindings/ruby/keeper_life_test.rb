@@ -148,6 +148,8 @@ class KeeperLifeTest < KeeperTest
      {restart: :often} => /service web: option restart: :often is none of :always/,
      {notify: 1} => /service web: option notify: 1 is none of true, false/, {chdir: 5} => /service web: option chdir/,
      {speed: 1} => /service web: unknown option: speed/, {most: 1} => /unknown option: most/,
+     {stdin: :pipe} => /service web: option stdin: nothing would use this pipe/,
+     {daemon: "no"} => /service web: option daemon: true or false is needed, not "no"/,
      {retire_tasks: 1} => /unknown option: retire_tasks/, {dump_signal: :NONE} => /option dump_signal: no signal/,
      {args: 5} => /option args: an Array/, {args: [pipe.first]} => /option args: a handle can be passed once/}.each do |options, text|
       error = assert_raises(ArgumentError, TypeError, options.to_s) { Gipc.keep { |k| k.service(:web, **options) { nil } } }

@@ -89,6 +89,7 @@ module Gipc
         rules, start = Rules.split({**options, **numbers(options)}, Rules::SERVICE)
         Native.check_rules(rules)
         Rules.check_signal(dump_signal)
+        Rules.check_streams(start)
         launch = yield({name: name, daemon: true, **start})
         @services << Service.new(name, @services.size, rules, dump_signal, is_program, launch)
         self
