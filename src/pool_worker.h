@@ -2,9 +2,9 @@
 #pragma once
 
 #include "gipc.h"
+#include "last_lines.h"
 #include "options.h"
 #include "policy.h"
-#include "pool_stderr.h"
 #include "supervised.h"
 
 #include <string>
