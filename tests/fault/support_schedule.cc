@@ -160,6 +160,8 @@ int choose(const char *) noexcept {
 
 // ---- Each order -------------------------------------------------------------
 
+const char *armed_by; // the name of a call
+
 Slot *slot_of(pid_t tid) {
   if (board->slots[0].tid == tid)
     return &board->slots[0];
@@ -186,7 +188,7 @@ void meet(Slot &mine, Slot &other, unsigned its_number) {
 
 int take_turn(const char *name) noexcept {
   if (!board->armed) {
-    board->armed = std::strcmp(name, "fork") == 0;
+    board->armed = armed_by != nullptr && std::strcmp(name, armed_by) == 0;
     return 0;
   }
   Slot *mine = slot_of(own_tid());
@@ -263,12 +265,13 @@ void resume() {
   gipc::sys::fault = choose;
 }
 
-void order(const Pair &pair, const char *scenario) {
+void order(const Pair &pair, const char *scenario, const char *from) {
   prepare();
   std::snprintf(what, sizeof what, "%s fails: repeat it by ORDER=%u,%u,%d %s\n",
                 scenario, pair.mine, pair.childs, pair.child_first ? 1 : 0,
                 program_name());
   board->pair = pair;
+  armed_by = from;
   board->slots[0].pid = getpid();
   board->slots[0].tid = own_tid();
   gipc::sys::fault = take_turn;
@@ -336,11 +339,11 @@ void by_seeds(const char *name, void (*scenario)()) {
                 static_cast<uintmax_t>(all.last), now() - began);
 }
 
-void in_each_order(const char *name, void (*scenario)()) {
+void in_each_order(const char *name, void (*scenario)(), const char *from) {
   unsigned tried = 0, met = 0;
   double began = now();
   auto run = [&](const Pair &pair) {
-    order(pair, name);
+    order(pair, name, from);
     scenario();
     Made result = made();
     end();

@@ -55,7 +55,8 @@ Seeds seeds();
 // Runs a scenario with each of them, and prints how many there were.
 void by_seeds(const char *name, void (*scenario)());
 // Runs it in each order of each two calls, and prints how many of them met.
-void in_each_order(const char *name, void (*scenario)());
+void in_each_order(const char *name, void (*scenario)(),
+                   const char *from = "fork");
 // Instead of test_end(): if a scenario did not end, prints how to repeat it.
 int test_end(void **state);
 
