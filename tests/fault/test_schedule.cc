@@ -298,6 +298,8 @@ void a_pool_replaces_a_worker_that_dies() {
 // ---- Tests ------------------------------------------------------------------
 
 #define BY_SEEDS(scenario) schedule::by_seeds(#scenario, scenario)
+#define IN_EACH_ORDER(scenario)                                                \
+  schedule::in_each_order(#scenario, scenario, nullptr)
 
 void ends_and_rings_are_right_with_every_seed(void **) {
   BY_SEEDS(an_end_beside_a_put_writes_whole_messages);
@@ -324,9 +326,8 @@ void pools_are_right_with_every_seed(void **) {
 }
 
 void rings_are_right_in_each_order(void **) {
-  for (auto *scenario : {the_bell_of_a_ring_wakes_its_reader,
-                         each_message_arrives_while_a_pipe_changes_to_a_ring})
-    schedule::in_each_order("a_ring", scenario, nullptr);
+  IN_EACH_ORDER(the_bell_of_a_ring_wakes_its_reader);
+  IN_EACH_ORDER(each_message_arrives_while_a_pipe_changes_to_a_ring);
 }
 
 } // namespace
