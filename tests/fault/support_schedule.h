@@ -54,7 +54,8 @@ struct Seeds {
 Seeds seeds();
 // Runs a scenario with each of them, and prints how many there were.
 void by_seeds(const char *name, void (*scenario)());
-// Runs it in each order of each two calls, and prints how many of them met.
+// Runs it in each order of each two calls, of many calls a part of them without
+// GIPC_TEST_LONG, and prints how many met.
 void in_each_order(const char *name, void (*scenario)(),
                    const char *from = "fork");
 // Instead of test_end(): if a scenario did not end, prints how to repeat it.
