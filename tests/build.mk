@@ -49,6 +49,8 @@ demo_objects := $(filter-out $(demo_worker).o $(demo_shared),\
 FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
 cmocka_programs := $(unit) $(api) $(fault)
+# Run with all their seeds in check-long.
+schedules := $(filter %/test_schedule %/test_schedule_start,$(fault))
 # What needs no other language, and the rest.
 c_checks := $(cmocka_programs) $(fuzz) $(examples) \
             $(wildcard tests/install/*.sh) tests/lint/exports.sh
@@ -290,7 +292,8 @@ check-long:
 
 run-check-long:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
-	  tests/run $(long) $(B)/tests/api/test_ring_ends tests/launch/run $(binding_checks)
+	  tests/run $(long) $(B)/tests/api/test_ring_ends $(schedules) \
+	  tests/launch/run $(binding_checks)
 
 # make fuzz SECONDS_EACH=600: new inputs stay under build/.
 SECONDS_EACH ?= 60
