@@ -29,6 +29,8 @@ struct Record {
 int open_gate(int parent_end, const registry::ForkWindow &window) noexcept;
 // The same for a child that has no copies of this process's descriptors.
 int open_gate(int parent_end) noexcept;
+// A child that waits at the gate ends there, also one that may not be killed.
+void close_gate(int parent_end) noexcept;
 // Waits for it; false when the parent gave up or died.
 bool pass_gate(int child_end, const std::vector<int> &keep) noexcept;
 

@@ -132,11 +132,13 @@ int Fork::parent(int pid, Process *&out) noexcept {
     process->find_root();
   int error = control::open_gate(process->control(), *window_);
   window_.reset();
+  if (error != 0) {
+    control::close_gate(process->control());
+    (void)process->signal(SIGKILL);
+  }
   if (error == -EPIPE)
     error = 0; // dead already, which its status tells
-  if (error != 0)
-    (void)process->signal(SIGKILL); // it waits at the gate
-  else if (may_fail_)
+  else if (error == 0 && may_fail_)
     error = options_->note(process->wait_until_begun());
   if (error != 0) {
     Deadline never;

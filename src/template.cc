@@ -214,7 +214,10 @@ int Launch::finish(const Template::Server &server, Process *&out) {
   if (options_.is_tree())
     process_->find_root();
   int error = control::open_gate(process_->control());
-  if (error == 0)
+  if (error != 0) {
+    control::close_gate(process_->control());
+    (void)process_->signal(SIGKILL);
+  } else
     error = options_.note(process_->wait_until_begun());
   if (error == -EPIPE)
     error = 0; // dead already, which its status tells

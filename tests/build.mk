@@ -89,6 +89,8 @@ $(B)/tests/%.o: tests/%.c tests/build.mk $(TEST_FLAGS)
 # Linked statically: these reach the hidden symbols.
 $(unit): $(call support_of,unit)
 $(fault): $(call support_of,fault)
+$(B)/tests/fault/test_sites: $(addsuffix .o,$(call programs_in,fault,sites_*)\
+  $(call programs_in,fault,scenario_*))
 $(long): $(call support_of,long)
 $(unit) $(fault) $(long): %: %.o $(STATIC)
 	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_static) $(test_libs) $(LDLIBS)
