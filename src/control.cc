@@ -5,12 +5,15 @@
 #include "sys.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace gipc::control {
 
 namespace {
 
 constexpr int per_batch = 16; // few, so that it needs no page of stack more
+
+constexpr int most_tries = 100;
 
 // Whether a transfer without memory is to be repeated: what is not told here
 // cannot be told later.
@@ -20,7 +23,7 @@ bool may_repeat(ssize_t result, int &tries) noexcept {
 
 int send_all(int fd, const void *data, size_t size, int flags) noexcept {
   auto *at = static_cast<const char *>(data);
-  int tries = 100;
+  int tries = most_tries;
   if (fd < 0)
     return -EPIPE; // it was closed when the end of the child was seen
   while (size > 0) {
@@ -43,7 +46,7 @@ bool is_end(ssize_t result) noexcept {
 // -EPIPE at the end of the stream.
 int receive_all(int fd, void *data, size_t size, int flags) noexcept {
   auto *at = static_cast<char *>(data);
-  int tries = 100;
+  int tries = most_tries;
   while (size > 0) {
     ssize_t got = sys::recv(fd, at, size, flags);
     if (may_repeat(got, tries))
@@ -120,27 +123,34 @@ bool pass_gate(int child_end, const std::vector<int> &keep) noexcept {
   return true;
 }
 
-bool send(int child_end, const Record &record) noexcept {
-  return send_all(child_end, &record, sizeof record, MSG_DONTWAIT) == 0;
+int send(int child_end, const Record &record) noexcept {
+  return send_all(child_end, &record, sizeof record, MSG_DONTWAIT);
 }
 
-int receive(int parent_end, Record *out, int count) noexcept {
-  int tries = 100;
+void send_begun(int child_end) noexcept {
+  if (send(child_end, {Record::begun, 0, 0}) != 0)
+    (void)sys::shutdown(child_end, SHUT_RDWR); // it may be closed already
+}
+
+int receive(int parent_end, Record *out, int count, Partial &part) noexcept {
+  constexpr size_t one = sizeof *out;
+  size_t got = part.size, room = one * static_cast<size_t>(count);
+  auto *at = reinterpret_cast<unsigned char *>(out);
+  std::memcpy(at, part.bytes, got);
+  int tries = most_tries;
   ssize_t size;
-  do
-    size = sys::recv(parent_end, out, sizeof *out * static_cast<size_t>(count),
-                     MSG_DONTWAIT);
-  while (may_repeat(size, tries));
-  if (size <= 0)
-    return is_end(size) ? -EPIPE : -EAGAIN;
-  // A record is written at once and far smaller than a socket's buffer, so the
-  // rest of one is there.
-  auto got = static_cast<size_t>(size);
-  size_t part = got % sizeof *out;
-  if (part != 0 && receive_all(parent_end, reinterpret_cast<char *>(out) + got,
-                               sizeof *out - part, MSG_DONTWAIT) == 0)
-    got += sizeof *out - part;
-  return static_cast<int>(got / sizeof *out);
+  // After a part of one there may be more; else that would be a call for
+  // nothing.
+  do {
+    size = sys::recv(parent_end, at + got, room - got, MSG_DONTWAIT);
+    got += size > 0 ? static_cast<size_t>(size) : 0;
+  } while (may_repeat(size, tries) || (size > 0 && got % one != 0));
+  part.size = got % one;
+  got -= part.size;
+  std::memcpy(part.bytes, at + got, part.size);
+  return got > 0        ? static_cast<int>(got / one)
+         : is_end(size) ? -EPIPE
+                        : -EAGAIN;
 }
 
 } // namespace gipc::control

@@ -202,7 +202,7 @@ int Fork::become_child() noexcept {
   if (failure.error < 0) {
     // The parent still owns the handles, with what is queued in them.
     close_passed();
-    control::send(child_end_.get(), {control::Record::failed, failure.error,
+    (void)control::send(child_end_.get(), {control::Record::failed, failure.error,
                                      static_cast<int32_t>(failure.part)});
     return failure.error;
   }
@@ -212,7 +212,7 @@ int Fork::become_child() noexcept {
                                    passed.kept_memory);
   int control = child_end_.release();
   registry::set_child_control(registry::hold(Fd(control)), has_lifeline());
-  control::send(control, {control::Record::begun, 0, 0});
+  control::send_begun(control);
   child::report_exit();
   setup_.unmask();
   return 0;

@@ -133,7 +133,7 @@ int Status::read_records() noexcept {
     return -EPIPE;
   constexpr int most = 8; // more than a child and its guard send
   control::Record records[most];
-  int count = control::receive(control_.get(), records, most);
+  int count = control::receive(control_.get(), records, most, part_);
   for (int i = 0; i < count; ++i) {
     const control::Record &record = records[i];
     records_.begun |= record.kind == control::Record::begun;

@@ -155,7 +155,7 @@ void Child::begin() noexcept {
   for (Fd &copy : copies_)
     (void)copy.release();
   registry::set_child_control(registry::hold(Fd(control)), has_lifeline);
-  control::send(control, {control::Record::begun, 0, 0});
+  control::send_begun(control);
   child::report_exit();
   if (!is_twin())
     setup_.unmask();

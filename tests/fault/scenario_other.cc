@@ -1,6 +1,7 @@
 // Wait sets, interrupts, notices, the trace and what is live; see sites.h.
 #include "sites.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
 #include <initializer_list>
@@ -76,7 +77,11 @@ int notify() {
     }
   } it;
   TRY(gipc_notify_socket_new(&it.s));
-  CHECK_OK(setenv("NOTIFY_SOCKET", gipc_notify_socket_address(it.s), 1));
+  // setenv(3) keeps each value for good.
+  static char variable[200];
+  std::snprintf(variable, sizeof variable, "NOTIFY_SOCKET=%s",
+                gipc_notify_socket_address(it.s));
+  CHECK_OK(putenv(variable));
   TRY(gipc_ready());
   TRY(gipc_alive());
   for (int wanted : {GIPC_NOTIFY_READY, GIPC_NOTIFY_ALIVE}) {

@@ -103,7 +103,7 @@ int watch() {
   TRY(gipc_start_process(wait_for_signal, nullptr, nullptr, &it.p));
   int result = gipc_process_watch(it.p, it.loop, on_exit, &it);
   if (result == 0)
-    result = gipc_process_begin_stop(it.p, 20);
+    result = gipc_process_begin_stop(it.p, 0.5);
   if (result != 0) {
     (void)!gipc_process_kill(it.p);
     kill(gipc_process_pid(it.p), SIGKILL); // if that was made to fail
@@ -120,6 +120,5 @@ const sites::Scenario scenarios[] = {
 } // namespace
 
 namespace sites {
-const Scenarios push_scenarios{scenarios,
-                               sizeof scenarios / sizeof *scenarios};
+const Scenarios push_scenarios{scenarios, sizeof scenarios / sizeof *scenarios};
 }

@@ -42,7 +42,7 @@ struct Ring {
     const void *data;
     size_t size;
     int result = -EAGAIN;
-    for (int i = 0; result == -EAGAIN && i < 1000; ++i) {
+    for (int i = 0; result == -EAGAIN && i < 100000; ++i) {
       result = gipc_try_get(r, &data, &size);
       TRY(flush());
     }
@@ -182,6 +182,5 @@ const sites::Scenario scenarios[] = {{"ring", live},
 } // namespace
 
 namespace sites {
-const Scenarios ring_scenarios{scenarios,
-                               sizeof scenarios / sizeof *scenarios};
+const Scenarios ring_scenarios{scenarios, sizeof scenarios / sizeof *scenarios};
 }

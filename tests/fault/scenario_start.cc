@@ -172,7 +172,6 @@ int program_terminal() {
   } both{master, slave};
   const char *const argv[] = {"sh", "-c", ": </dev/tty && exit 7; exit 66",
                               nullptr};
-  TRY(gipc_options_set_program(it.o, nullptr));
   TRY(gipc_options_set_group(it.o, GIPC_GROUP_SESSION));
   TRY(gipc_options_set_terminal(it.o, slave));
   TRY(gipc_exec_process(argv, it.o, &p));
@@ -209,7 +208,11 @@ int bare() {
   TRY(end_as_asked(p));
   const char *const argv[] = {"true", nullptr};
   TRY(gipc_exec_process(argv, nullptr, &p));
-  CHECK_OK(end_of(p));
+  TRY(gipc_process_join(p, 60));
+  int code = -1, result = gipc_process_exitcode(p, &code);
+  gipc_process_free(p);
+  TRY(result);
+  CHECK_IS(code, 0);
   return 0;
 }
 

@@ -74,15 +74,19 @@ struct Shared {
   // Of one size only: each transfer is cut to it.  0: none.
   size_t cut;
   pid_t runner;
-  uintptr_t top; // of the runner's stack: frames above it are the frame's own
   // As it is after a run in which nothing failed.
   int fds;
   long allocations;
 };
 extern Shared *shared;
+extern int shared_fd;
 
 void make_shared();
+// In a program that a scenario has run.
+void open_shared(int fd);
 void munmap_shared();
+// Of the stack of this process: frames above it are the frame's own.
+extern uintptr_t top;
 // Of the calling place.  Its entry, which is new the first time.
 Path &path_of(Kind kind, const char *name) noexcept;
 Path *find_path(uint64_t hash) noexcept;
@@ -94,6 +98,9 @@ int failure_of(Kind kind, const char *name) noexcept;
 void each_call_fails(const Scenario &scenario);
 void each_allocation_fails(const Scenario &scenario);
 void each_transfer_is_short(const Scenario &scenario);
+// What this program does when a scenario runs it, by the name of its argument.
+const Scenario *program_of(const char *name);
+int run_program(const Scenario &program);
 // For strace: writes how often each call is made to a file.
 void count_calls(const Scenario &scenario, const char *file);
 
@@ -102,6 +109,9 @@ void count_calls(const Scenario &scenario, const char *file);
 // Those that a call can have, by its manual page, with what the library passes
 // to it: a list that ends with 0.  nullptr: there is no such call.
 const int *errors_of(const char *call);
+// Whether a call of this scenario cannot have this error: what it says is not so
+// there.
+bool is_impossible(const char *scenario, const char *call, int error);
 // Whether a result tells of this failure.
 bool tells(int result, const char *call, int error);
 

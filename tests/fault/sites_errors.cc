@@ -76,6 +76,7 @@ const Errors table[] = {
     {"setgroups", {EPERM, ENOMEM}},
     {"setgid setuid", {EPERM, EAGAIN}},
     {"getgroups getresgid getresuid", {EPERM}},
+    {"get_robust_list", {ENOSYS, EPERM}},
     // Of the frame: by new or malloc
     {"allocation", {ENOMEM}},
 };
@@ -87,10 +88,29 @@ struct Other {
 };
 
 const Other others[] = {
-    // The peer has gone.
+    // The peer has gone, as an end of the stream tells, too.
     {"send sendmsg sendmmsg", ECONNRESET, -EPIPE},
-    // The child ends when its start fails.
+    {"recv recvmsg recvmmsg", ECONNRESET, GIPC_EOF},
+    {"recv recvmsg recvmmsg", ECONNRESET, GIPC_ETRUNCATED},
+    {"sendmsg", EPIPE, GIPC_EDEAD}, // that of a template
+    {"sendmsg", ECONNRESET, GIPC_EDEAD},
+    // The child has gone: another reaper took it.
+    {"kill pidfd_send_signal wait4 waitid", 0, GIPC_EDEAD},
     {"wait4 waitid", 0, GIPC_ESTATUSLOST},
+    // Nothing says how it ended.
+    {"ioctl", 0, GIPC_ESTATUSLOST},
+};
+
+struct Impossible {
+  const char *scenario, *calls;
+  int error;
+};
+
+const Impossible impossible[] = {
+    // Of a bell it says that unread bytes are there, which wake the peer.
+    {"ring_processes", "send", EAGAIN},
+    // The child, whose end is waited for then, has not been reaped.
+    {"stop_group", "waitid", ECHILD},
 };
 
 bool in_words(const char *words, const char *word) {
@@ -108,6 +128,14 @@ const int *errors_of(const char *call) {
     if (in_words(one.calls, call))
       return one.numbers;
   return nullptr;
+}
+
+bool is_impossible(const char *scenario, const char *call, int error) {
+  for (const Impossible &one : impossible)
+    if (std::strcmp(one.scenario, scenario) == 0 && in_words(one.calls, call) &&
+        one.error == error)
+      return true;
+  return false;
 }
 
 bool tells(int result, const char *call, int error) {

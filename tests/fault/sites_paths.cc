@@ -13,17 +13,29 @@ namespace sites {
 
 Shared *shared;
 
-void make_shared() {
+int shared_fd = -1;
+uintptr_t top;
+
+void open_shared(int fd) {
   void *memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                      MAP_SHARED | MAP_NORESERVE, fd, 0);
   if (memory == MAP_FAILED)
     std::abort();
   shared = static_cast<Shared *>(memory);
+  shared_fd = fd;
+}
+
+void make_shared() {
+  int fd = memfd_create("sites", MFD_CLOEXEC);
+  if (fd < 0 || ftruncate(fd, sizeof(Shared)) != 0)
+    std::abort();
+  open_shared(fd);
 }
 
 void munmap_shared() {
   munmap(shared, sizeof *shared);
   shared = nullptr;
+  close(shared_fd);
 }
 
 namespace {
@@ -37,7 +49,7 @@ struct Frames {
 _Unwind_Reason_Code add_frame(_Unwind_Context *context, void *pointer) {
   auto *frames = static_cast<Frames *>(pointer);
   auto address = static_cast<uintptr_t>(_Unwind_GetIP(context));
-  if (_Unwind_GetCFA(context) >= shared->top)
+  if (_Unwind_GetCFA(context) >= top)
     return _URC_END_OF_STACK;
   auto start = reinterpret_cast<uintptr_t>(__executable_start);
   if (address >= start && address < reinterpret_cast<uintptr_t>(etext))

@@ -38,13 +38,20 @@ struct Group {
 
 } // namespace
 
-int main() {
+int main(int argc, char **argv) {
+  const char *memory = std::getenv("GIPC_TEST_SHARED");
+  if (argc > 1 && memory != nullptr) {
+    sites::open_shared(std::atoi(memory));
+    return sites::run_program(*sites::program_of(argv[1]));
+  }
   std::vector<CMUnitTest> tests;
   std::vector<std::string> names;
   names.reserve(1000);
   for (const sites::Scenarios *list :
        {&sites::pipe_scenarios, &sites::ring_scenarios, &sites::push_scenarios,
-        &sites::start_scenarios, &sites::end_scenarios, &sites::other_scenarios})
+        &sites::start_scenarios, &sites::end_scenarios, &sites::other_scenarios,
+        &sites::program_scenarios, &sites::tree_scenarios,
+        &sites::template_scenarios, &sites::pool_scenarios})
     for (size_t i = 0; i < list->count; ++i) {
       const sites::Scenario &scenario = list->first[i];
       if (const char *file = std::getenv("GIPC_TEST_COUNT"))
