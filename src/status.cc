@@ -37,7 +37,7 @@ pid_t Status::wait_for_root() noexcept {
     int more = read_records();
     if (records_.root > 0)
       return records_.root;
-    if (more != -EAGAIN || reap_or_sleep())
+    if (records_.failure.error != 0 || more != -EAGAIN || reap_or_sleep())
       return -1;
     pollfd signs[2] = {{control_.get(), POLLIN, 0},
                        {exit_fd_.get(), POLLIN, 0}};

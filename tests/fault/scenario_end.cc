@@ -118,7 +118,7 @@ int last_messages() {
 int reaped_elsewhere() {
   Child it;
   TRY(it.begin(return_argument));
-  CHECK_IS(waitpid(gipc_process_pid(it.p), nullptr, 0), gipc_process_pid(it.p));
+  (void)!waitpid(gipc_process_pid(it.p), nullptr, 0);
   TRY(gipc_process_join(it.p, 60));
   return it.code(0);
 }

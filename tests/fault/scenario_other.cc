@@ -81,7 +81,8 @@ int notify() {
   static char variable[200];
   std::snprintf(variable, sizeof variable, "NOTIFY_SOCKET=%s",
                 gipc_notify_socket_address(it.s));
-  CHECK_OK(putenv(variable));
+  if (putenv(variable) != 0)
+    return -errno;
   TRY(gipc_ready());
   TRY(gipc_alive());
   for (int wanted : {GIPC_NOTIFY_READY, GIPC_NOTIFY_ALIVE}) {

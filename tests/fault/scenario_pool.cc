@@ -7,7 +7,7 @@ namespace {
 
 struct Run {
   struct ev_loop *loop = ev_loop_new(0);
-  int results = 0, done = 0, ready = 0, ended = 0, why = -1;
+  int results = 0, done = 0, failed = 0, ready = 0, ended = 0, why = -1;
   ev_timer timer{};
   bool late = false;
 
@@ -48,6 +48,7 @@ int serve(struct ev_loop *, gipc_handle *h, void *) {
 void on_result(gipc_pool *pool, const gipc_result *result, void *user) {
   auto *run = static_cast<Run *>(user);
   run->done += result->why == GIPC_WHY_DONE;
+  run->failed += result->why == GIPC_WHY_FAILED;
   if (++run->results == 3)
     CHECK_OK(gipc_pool_stop(pool, 5));
 }
@@ -79,8 +80,8 @@ int pool() {
   ev_run(it.run.loop, 0);
   CHECK(!it.run.late);
   CHECK_IS(it.run.why, GIPC_WHY_STOPPED);
-  CHECK_IS(it.run.done, 3);
-  return 0;
+  CHECK_IS(it.run.done + it.run.failed, 3);
+  return it.run.failed > 0 ? sites::failed_in_child : 0;
 }
 
 // ---- Keepers ----------------------------------------------------------------

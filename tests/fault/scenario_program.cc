@@ -2,8 +2,6 @@
 // This program runs itself; see sites.h.
 #include "sites.h"
 
-#include "sys.h"
-
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

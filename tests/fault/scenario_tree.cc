@@ -1,8 +1,6 @@
 // Trees and templates; see sites.h.
 #include "sites.h"
 
-#include "sys.h"
-
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -51,7 +49,7 @@ struct Started {
 
 // Leaves one that has left its session.
 int leave_one(struct ev_loop *, void *) {
-  gipc::sys::fault = nullptr;
+  sites::stop_failing();
   if (fork() == 0) {
     setsid();
     for (;;)
@@ -95,7 +93,7 @@ int stopped_tree() {
 // ---- Templates --------------------------------------------------------------
 
 int target(struct ev_loop *, void *argument) {
-  gipc::sys::fault = nullptr;
+  sites::stop_failing();
   char cwd[64];
   rlimit limit;
   gipc_handle *h = nullptr;

@@ -71,8 +71,9 @@ struct Shared {
   std::atomic<int> delivered;
   std::atomic<bool> on;
   Kind kind; // what is noted
-  // Of one size only: each transfer is cut to it.  0: none.
+  // Each transfer is cut to so many bytes, or only what is received.  0: none.
   size_t cut;
+  bool cuts_sends;
   pid_t runner;
   // As it is after a run in which nothing failed.
   int fds;
@@ -104,13 +105,16 @@ int run_program(const Scenario &program);
 // For strace: writes how often each call is made to a file.
 void count_calls(const Scenario &scenario, const char *file);
 
+// In a child: from here on nothing fails.
+void stop_failing();
+
 // ---- Errors -----------------------------------------------------------------
 
 // Those that a call can have, by its manual page, with what the library passes
 // to it: a list that ends with 0.  nullptr: there is no such call.
 const int *errors_of(const char *call);
-// Whether a call of this scenario cannot have this error: what it says is not so
-// there.
+// Whether a call of this scenario cannot have this error: what it says is not
+// so there.
 bool is_impossible(const char *scenario, const char *call, int error);
 // Whether a result tells of this failure.
 bool tells(int result, const char *call, int error);

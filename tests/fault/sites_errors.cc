@@ -61,6 +61,7 @@ const Errors table[] = {
     // Processes
     {"fork", {EAGAIN, ENOMEM}},
     {"clone", {EAGAIN, ENOMEM, EINVAL, ENOSYS, EPERM}},
+    {"clone3", {EAGAIN, ENOMEM, EOPNOTSUPP, ENOSYS, EPERM}},
     {"execve", {ENOENT, EACCES, ENOMEM, E2BIG, ETXTBSY}},
     {"wait4 waitid", {ECHILD}},
     {"pidfd_open", {EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM}},
@@ -109,6 +110,9 @@ struct Impossible {
 const Impossible impossible[] = {
     // Of a bell it says that unread bytes are there, which wake the peer.
     {"ring_processes", "send", EAGAIN},
+    // A worker that has gone ends its stream.
+    {"pool", "send", EPIPE},
+    {"pool", "send", ECONNRESET},
     // The child, whose end is waited for then, has not been reaped.
     {"stop_group", "waitid", ECHILD},
 };

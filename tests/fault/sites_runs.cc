@@ -308,6 +308,11 @@ void each_path(const Scenario &scenario, Kind kind) {
 
 } // namespace
 
+void stop_failing() {
+  gipc::sys::fault = nullptr;
+  fault::memory_hook = nullptr;
+}
+
 int run_program(const Scenario &program) {
   dl_iterate_phdr(find_libev, nullptr);
   return hooked(program);
@@ -326,6 +331,10 @@ void each_transfer_is_short(const Scenario &scenario) {
   for (size_t size : {1, 3, 7}) {
     make_shared();
     shared->cut = size;
+    // A template and its child both write to the socket of the child: in one
+    // send each, which a local socket of its size never cuts.
+    shared->cuts_sends = std::strncmp(scenario.name, "serve", 5) != 0 &&
+                         std::strncmp(scenario.name, "template", 8) != 0;
     bool right = run(scenario, nullptr, 0);
     munmap_shared();
     CHECK(right);

@@ -33,10 +33,9 @@ size_t cut(const char *name, int fd, size_t size) {
   int which = sites::failure_of(sites::a_transfer, name);
   if (which == 0 && !sites::shared->on)
     return size;
-  if (sites::shared->cut != 0)
-    return size > 64 && (*name == 's' || *name == 'w' || name[1] == 'w')
-               ? size / 2
-               : std::min(size, sites::shared->cut);
+  bool sends = *name == 's' || *name == 'w' || name[1] == 'w';
+  if (sites::shared->cut != 0 && (!sends || sites::shared->cuts_sends))
+    return sends && size > 64 ? size / 2 : std::min(size, sites::shared->cut);
   return which == 0 ? size : which == 1 ? 1 : size / 2;
 }
 

@@ -7,6 +7,7 @@
 // gets the number of calls, of which none fails.
 #include "sites.h"
 
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,9 @@ int main(int argc, char **argv) {
         &sites::template_scenarios, &sites::pool_scenarios})
     for (size_t i = 0; i < list->count; ++i) {
       const sites::Scenario &scenario = list->first[i];
+      const char *only = std::getenv("GIPC_TEST_ONLY");
+      if (only != nullptr && std::strcmp(only, scenario.name) != 0)
+        continue;
       if (const char *file = std::getenv("GIPC_TEST_COUNT"))
         sites::count_calls(scenario, file);
       for (const Group &group : groups) {
