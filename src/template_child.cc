@@ -44,6 +44,7 @@ public:
 private:
   Failure become_root() noexcept;
   Failure set_up();
+  Failure try_set_up() noexcept;
   int place_descriptors();
   int keep(int &fd);
   void close_others() noexcept;
@@ -130,6 +131,15 @@ Failure Child::set_up() {
   return failure;
 }
 
+// gcc 12 loses a value that is set before the `try` and kept by the `catch`.
+Failure Child::try_set_up() noexcept {
+  try {
+    return set_up();
+  } catch (const std::bad_alloc &) {
+    return {-ENOMEM, Part::none};
+  }
+}
+
 // If it is a failure.
 void fail(int control, const Failure &failure) noexcept {
   if (failure.error < 0)
@@ -140,11 +150,7 @@ void fail(int control, const Failure &failure) noexcept {
 void Child::begin() noexcept {
   (void)registry::forget_in_child({}); // a template has no loop
   control::send(packet_.fds[0], {control::Record::born, ::getpid(), 0});
-  Failure failure{-ENOMEM, Part::none};
-  try {
-    failure = set_up();
-  } catch (const std::bad_alloc &) {
-  }
+  Failure failure = try_set_up();
   int control = packet_.fds[0];
   // Before the gate: the parent of a tree opens it when it knows the root, or
   // that there will be none.

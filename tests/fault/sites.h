@@ -116,6 +116,9 @@ const int *errors_of(const char *call);
 // Whether a call of this scenario cannot have this error: what it says is not
 // so there.
 bool is_impossible(const char *scenario, const char *call, int error);
+// Whether two processes write to one socket: in one send each, which a local
+// socket of its size never cuts.
+bool shares_socket(const char *scenario);
 // Whether a result tells of this failure.
 bool tells(int result, const char *call, int error);
 

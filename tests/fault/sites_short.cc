@@ -28,14 +28,18 @@ bool is_stream(int fd) {
 // How many of these bytes are moved.  A socket has room for some hundred sends
 // of any size, so that large ones are halved.
 size_t cut(const char *name, int fd, size_t size) {
-  if (sites::shared == nullptr || size < 2 || !is_stream(fd))
+  const sites::Shared *shared = sites::shared;
+  if (shared == nullptr || !shared->on || shared->kind != sites::a_transfer ||
+      size < 2 || !is_stream(fd))
     return size;
+  if (shared->cut != 0) {
+    bool sends = *name == 's' || *name == 'w' || name[1] == 'w';
+    return !sends                ? std::min(size, shared->cut)
+           : !shared->cuts_sends ? size
+           : size > 64           ? size / 2
+                                 : std::min(size, shared->cut);
+  }
   int which = sites::failure_of(sites::a_transfer, name);
-  if (which == 0 && !sites::shared->on)
-    return size;
-  bool sends = *name == 's' || *name == 'w' || name[1] == 'w';
-  if (sites::shared->cut != 0 && (!sends || sites::shared->cuts_sends))
-    return sends && size > 64 ? size / 2 : std::min(size, sites::shared->cut);
   return which == 0 ? size : which == 1 ? 1 : size / 2;
 }
 
