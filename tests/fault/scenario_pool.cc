@@ -50,7 +50,7 @@ void on_result(gipc_pool *pool, const gipc_result *result, void *user) {
   run->done += result->why == GIPC_WHY_DONE;
   run->failed += result->why == GIPC_WHY_FAILED;
   if (++run->results == 3)
-    CHECK_OK(gipc_pool_stop(pool, 5));
+    CHECK_OK(gipc_pool_stop(pool, 0.5));
 }
 void on_pool_end(gipc_pool *, int why, void *user) {
   auto *run = static_cast<Run *>(user);

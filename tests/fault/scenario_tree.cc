@@ -40,6 +40,9 @@ struct Started {
       return GIPC_ESTATUSLOST;
     if (info.code == 127 || info.ended == GIPC_ENDED_BEFORE_START)
       return sites::ended_before_start;
+    // By a guard that has lost its root.
+    if (info.signal == SIGKILL)
+      return sites::failed_in_child;
     CHECK_IS(info.code, as_asked);
     return 0;
   }

@@ -93,10 +93,9 @@ const Other others[] = {
     {"send sendmsg sendmmsg", ECONNRESET, -EPIPE},
     {"recv recvmsg recvmmsg", ECONNRESET, GIPC_EOF},
     {"recv recvmsg recvmmsg", ECONNRESET, GIPC_ETRUNCATED},
-    // A template, too, which may not run as fast as its child.
-    {"recv recvmsg", ECONNRESET, GIPC_EDEAD},
     {"sendmsg", EPIPE, GIPC_EDEAD},
     {"sendmsg", ECONNRESET, GIPC_EDEAD},
+    {"open", ENOENT, GIPC_EDEAD}, // /proc/PID
     // The child has gone: another reaper took it.
     {"kill pidfd_send_signal wait4 waitid", 0, GIPC_EDEAD},
     {"wait4 waitid", 0, GIPC_ESTATUSLOST},
@@ -115,6 +114,10 @@ const Impossible impossible[] = {
     // A worker that has gone ends its stream.
     {"pool", "send", EPIPE},
     {"pool", "send", ECONNRESET},
+    // Of a child that is about to say that it is there.
+    {"template", "recv", ECONNRESET},
+    {"template_tree", "recv", ECONNRESET},
+    {"serve", "recv", ECONNRESET},
     // The child, whose end is waited for then, has not been reaped.
     {"stop_group", "waitid", ECHILD},
     {"tree_stop", "waitid", ECHILD},
