@@ -137,6 +137,10 @@ int TreeStart::start() noexcept {
   }
   process_.find_root();
   int error = control::open_gate(process_.control());
+  if (error != 0) {
+    control::close_gate(process_.control());
+    (void)process_.signal(SIGKILL);
+  }
   if (error == 0 || error == -EPIPE) // ended already, as its status says
     error = options_.note(process_.wait_until_begun());
   if (error != 0) {

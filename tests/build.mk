@@ -70,9 +70,9 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-load check-root check-transports hazards fuzz lint model bench demo-programs \
+        check-long check-faults check-load check-root check-transports hazards fuzz lint model bench demo-programs \\
         demo-languages run-demo binding-programs check-programs run-check \
-        run-check-c run-check-long run-check-load run-fuzz bench-programs \
+        run-check-c run-check-long run-check-faults run-check-load run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
 
@@ -91,6 +91,8 @@ $(B)/tests/%.o: tests/%.c tests/build.mk $(TEST_FLAGS)
 # Linked statically: these reach the hidden symbols.
 $(unit): $(call support_of,unit)
 $(fault): $(call support_of,fault)
+$(B)/tests/fault/test_sites: $(addsuffix .o,$(call programs_in,fault,sites_*)\
+  $(call programs_in,fault,scenario_*))
 $(long): $(call support_of,long)
 $(unit) $(fault) $(long): %: %.o $(STATIC)
 	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_static) $(test_libs) $(LDLIBS)
@@ -283,6 +285,20 @@ check-valgrind:
 	+@$(build) tests
 	@$(call test_env,$(B)) GIPC_TEST_SLOW=1 GIPC_TEST_VALGRIND=1 TIMEOUT=1200 \
 	  WRAPPER=tests/valgrind tests/run $(cmocka_programs)
+
+# Each place that makes a call is told from the others: FLAGS_sites.
+sites := build/$(OS)-sites
+check-faults:
+	@.ci/deps check
+	+@$(build) SAN=sites $(sites)/tests/fault/test_sites
+	+@$(build) SAN=sites run-check-faults
+
+run-check-faults:
+	@rm -f $(B)/sites; \
+	  GIPC_TEST_LONG=1 GIPC_TEST_SITES=$(B)/sites TIMEOUT=3600 \
+	  $(call test_env,$(B)) tests/run $(B)/tests/fault/test_sites
+	@tests/fault/sites.py $(B)/tests/fault/test_sites $(B)/sites \
+	  tests/fault/sites.txt
 
 check-long:
 	@.ci/deps check
