@@ -39,6 +39,8 @@ bench := $(patsubst $(B)/tests/%,$(B)/%,$(call programs_in,bench,bench*))
 children := $(patsubst tests/programs/%.c,$(B)/programs/%,\
               $(wildcard tests/programs/*.c))
 matrix := $(addprefix $(B)/tests/matrix/,parent child pool worker)
+# What makes hostile worlds; the shim is loaded before libc.
+worlds := $(addprefix $(B)/tests/worlds/,enter shim.so)
 demo := $(B)/tests/demo/demo
 demo_worker := $(B)/tests/demo/worker
 demo_shared := $(addprefix $(B)/tests/demo/,count.o message.o)
@@ -102,6 +104,12 @@ $(children): $(B)/programs/%: $(B)/tests/programs/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
+$(B)/tests/worlds/enter: $(addsuffix .o,$(call programs_in,worlds,enter*))
+	$(LINK.c) -o $@ $^ $(libs) $(LDLIBS)
+
+$(B)/tests/worlds/shim.so: $(addsuffix .o,$(call programs_in,worlds,shim*))
+	$(LINK.c) -shared -o $@ $^ -lpthread -ldl -lrt $(LDLIBS)
+
 $(matrix): %: %.o $(B)/tests/matrix/peer.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
 
@@ -133,7 +141,7 @@ $(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 
 include $(wildcard bindings/*/build.mk)
 
-tests: all $(cmocka_programs) $(fuzz) $(examples) $(children)
+tests: all $(cmocka_programs) $(fuzz) $(examples) $(children) $(worlds)
 	@:
 check-programs: tests $(matrix) $(bindings)
 	@:
