@@ -183,6 +183,7 @@ static const struct action {
     {"refuse", 2, refuse_call},
     {"reuse-pids", 1, reuse_pids},
     {"hide-proc", 0, hide_proc},
+    {"foreign-proc", 0, keep_foreign_proc},
 };
 
 int main(int argc, char **argv) {

@@ -13,5 +13,6 @@ void refuse_call(char **values);
 /* VALUES: the largest process ID. */
 void reuse_pids(char **values);
 void hide_proc(char **values);
+void keep_foreign_proc(char **values);
 
 #endif

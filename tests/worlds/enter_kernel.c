@@ -204,10 +204,8 @@ static bool has_own_numbers(void) {
   return major > 6 || (major == 6 && minor >= 14);
 }
 
-void reuse_pids(char **values) {
-  errno = ENOTSUP;
-  if (!has_own_numbers())
-    cannot("pid_max of a namespace");
+/* Goes on in a new namespace, as a process that is not its first. */
+static void enter_namespace(void) {
   if (unshare(CLONE_NEWPID | CLONE_NEWNS) < 0)
     cannot("no namespace of process IDs");
   for (int i = 0; i < 2; i++) {
@@ -224,11 +222,27 @@ void reuse_pids(char **values) {
     if (child > 0)
       serve(child);
   }
-  if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-      mount("proc", "/proc", "proc", 0, NULL) < 0)
+  if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    cannot("no mounts of its own");
+}
+
+void reuse_pids(char **values) {
+  errno = ENOTSUP;
+  if (!has_own_numbers())
+    cannot("pid_max of a namespace");
+  enter_namespace();
+  if (mount("proc", "/proc", "proc", 0, NULL) < 0)
     cannot("/proc cannot be mounted");
   write_number("/proc/sys/kernel/pid_max", values[0]);
   proven(ids_come_again(atoi(values[0])), "no process ID is reused");
+}
+
+/* /proc has the numbers of the namespace outside. */
+void keep_foreign_proc(char **values) {
+  char number[32] = "";
+  enter_namespace();
+  (void)!readlink("/proc/self", number, sizeof number - 1);
+  proven(atoi(number) != getpid(), "/proc has the numbers of this namespace");
 }
 
 /* ---- No /proc ----------------------------------------------------------- */
