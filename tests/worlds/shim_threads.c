@@ -104,14 +104,28 @@ void start_reaper(void) {
 
 static void on_signal(int number) { atomic_fetch_add(&acted, 1); }
 
-/* A forked process has no timers. */
 static void start_timer(void) {
   struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGURG};
-  struct itimerspec often = {{0, 300000}, {0, 300000}};
+  struct itimerspec often = {{0, 500000}, {0, 500000}};
   timer_t timer;
   if (timer_create(CLOCK_MONOTONIC, &event, &timer) < 0 ||
       timer_settime(timer, 0, &often, NULL) < 0)
     abort();
+}
+
+/* A signal makes the kernel begin a fork anew, which would never end. */
+static sigset_t mask_of_fork;
+static void before_fork(void) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &mask_of_fork);
+}
+static void after_fork(void) {
+  pthread_sigmask(SIG_SETMASK, &mask_of_fork, NULL);
+}
+static void in_child(void) {
+  start_timer(); /* a forked process has none */
+  after_fork();
 }
 
 /* SIGURG does nothing in a child whose handlers were reset. */
@@ -120,7 +134,7 @@ void start_storm(void) {
   memset(&action, 0, sizeof action);
   action.sa_handler = on_signal; /* without SA_RESTART */
   sigaction(SIGURG, &action, NULL);
-  pthread_atfork(NULL, NULL, start_timer);
+  pthread_atfork(before_fork, after_fork, in_child);
   start_timer();
   while (atomic_load(&acted) == 0)
     if (usleep(1000000) == 0)
