@@ -53,6 +53,7 @@ void Process::find_root() noexcept {
   pid_t root = status_.wait_for_root();
   if (root > 0)
     tree_->begin(status_.pid(), root);
+  registry::Lock hold;
   announce(pid());
 }
 
