@@ -95,6 +95,7 @@ private:
   void announce(pid_t pid) noexcept;
   void set_name(pid_t pid) noexcept;
   void detach() noexcept;
+  int send(int number) noexcept;
   int kill(int number) noexcept;
   int kill_group(int number) noexcept;
   bool was_reaped() noexcept;
