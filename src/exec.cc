@@ -69,6 +69,7 @@ int start(Program &program, const Options &options, Process &process) noexcept {
   }
   if (!exit_fd)
     (void)os::open_exit_fd(pid, exit_fd);
+  registry::Lock hold;
   process.started(pid, std::move(exit_fd), options.leads_group());
   return 0;
 }
