@@ -1233,9 +1233,9 @@ GIPC_API GIPC_MUST_CHECK int gipc_keeper_new(int strategy,
  * gipc_start_process() starts it.  Stores its index, from 0 on; services start
  * in this order.  rules and options may be NULL, and are copied.  A process is
  * a daemon: it ends with this process, unless options say that it is none.
- * -EEXIST: another service has this name.  -EINVAL: wrong rules, as
- * gipc_rules_wrong() says, or options that pass handles or make pipes of
- * standard streams. */
+ * -EEXIST: another service has this name.  -EINVAL: service is NULL, rules are
+ * wrong, as gipc_rules_wrong() says, or options pass handles or make a pipe of
+ * stdin or stdout; of a pipe of stderr the keeper keeps the last lines. */
 GIPC_API GIPC_MUST_CHECK int
 gipc_keeper_add(gipc_keeper *keeper, const char *name,
                 int (*function)(struct ev_loop *fresh, void *argument),
@@ -1272,6 +1272,9 @@ typedef struct gipc_service_change {
   int error;    /* why it could not be started, or 0 */
   int has_info; /* 1: it has ended, as info says */
   gipc_exit_info info;
+  /* Of GIPC_SERVICE_ENDED: the last lines that the process wrote to a stderr
+   * that is a pipe, as those of a result; or none. */
+  gipc_text last_lines;
 } gipc_service_change;
 
 typedef struct gipc_keeper_events {

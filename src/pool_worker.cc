@@ -53,24 +53,30 @@ int call(struct ev_loop *fresh, void *argument) {
 } // namespace
 
 int PoolWorker::start(WorkerCommand &command, struct ev_loop *loop) {
-  Handle *child_end = nullptr;
-  if (!command.by_stdio())
-    if (int error = Handle::pipe(true, handle_, child_end))
-      return error;
-  int error = start_process(command, child_end);
-  command.options.passed.clear();
-  if (child_end != nullptr)
-    child_end->free();
+  int error = start_process(command);
   return error != 0 ? error : connect(loop);
 }
 
-int PoolWorker::start_process(WorkerCommand &command, Handle *child_end) {
-  if (child_end != nullptr)
-    if (int error = command.options.pass("worker", child_end))
+int PoolWorker::start_process(WorkerCommand &command) {
+  // The child's end, and that it is passed, also when there is no memory.
+  struct End {
+    ~End() {
+      options.passed.clear();
+      if (handle != nullptr)
+        handle->free();
+    }
+    Options &options;
+    Handle *handle = nullptr;
+  } end{command.options};
+  if (!command.by_stdio()) {
+    if (int error = Handle::pipe(true, handle_, end.handle))
       return error;
+    if (int error = command.options.pass("worker", end.handle))
+      return error;
+  }
   if (command.function == nullptr)
     return process_.start(command.arguments, command.options);
-  Call of_child{command.function, child_end, command.argument};
+  Call of_child{command.function, end.handle, command.argument};
   return process_.start(call, &of_child, command.options);
 }
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "gipc.h"
+#include "last_lines.h"
 #include "options.h"
 #include "policy.h"
-#include "pool_stderr.h"
 #include "supervised.h"
 
 #include <string>
@@ -62,7 +62,7 @@ public:
   gipc_text last_lines() const noexcept { return lines_.text(); }
 
 private:
-  int start_process(WorkerCommand &command, Handle *child_end);
+  int start_process(WorkerCommand &command);
   int connect(struct ev_loop *loop);
   static void on_message(gipc_handle *, const void *, size_t, void *) noexcept;
   static void on_end(gipc_handle *, int why, void *) noexcept;

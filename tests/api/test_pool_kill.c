@@ -41,7 +41,8 @@ static void on_answer(gipc_pool *pool, const gipc_result *result) {
           memcmp(result->data, &result->task, 8) == 0);
   } else {
     CHECK(result->why == GIPC_WHY_DIED || result->why == GIPC_WHY_POISON);
-    CHECK(result->has_info && result->info.signal == SIGKILL);
+    CHECK(result->has_info);
+    CHECK_IS(result->info.signal, SIGKILL);
   }
   put_tasks(pool);
 }

@@ -12,6 +12,7 @@ typedef struct crew {
   gipc_wait_set *set;
   pid_t owner;
   int waits;   /* the driver is in gipc_wait() */
+  double until; /* when that returns */
   int changed; /* by another thread, since crew_next returned nil */
 } crew;
 
@@ -327,6 +328,7 @@ static VALUE crew_wait(VALUE self, double most) {
   if (c->changed || left < 0)
     left = 0;
   crew_waiting w = {c, left == HUGE_VAL ? -1 : left, 0};
+  c->until = at;
   c->waits = 1;
   rb_thread_call_without_gvl(wait_without_lock, &w, wake_crew, c);
   c->waits = 0;

@@ -36,6 +36,15 @@ module Gipc
         end
       end
 
+      # A member of a pool or keeper has no parent's end of these.
+      #
+      # @param options [Hash] of the start
+      def check_streams(options)
+        %i[stdin stdout].each do |name|
+          raise ArgumentError, "option #{name}: nothing would use this pipe" if options[name] == :pipe
+        end
+      end
+
       # @param name [Symbol, String, Integer, nil] of the signal for a dump
       def check_signal(name)
         Options.signal(name) if name
