@@ -40,8 +40,8 @@ async def test_tasks_are_sent_ahead(tasks, tmp_path):
         results = pool.map(child.double, range(50))
         assert [r async for r in results] == list(range(0, 100, 2))
         running = tasks.spawn(pool.call, child.hang, str(tmp_path / "pid"))
-        ahead = tasks.spawn(pool.call, child.double, 1)
         await begun(tasks, tmp_path / "pid")
+        ahead = tasks.spawn(pool.call, child.double, 1)
         while pool.stats().running < 2:
             await tasks.sleep(0.001)
         await cancel(tasks, running)
