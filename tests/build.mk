@@ -75,8 +75,8 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-faults check-load check-worlds check-root check-transports hazards fuzz lint model \
-        bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
+        check-long check-faults check-load check-worlds check-root check-transports hazards mutants \
+        fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-faults run-check-load run-check-worlds run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
@@ -179,7 +179,7 @@ asan := build/$(OS)-asan
 tsan := build/$(OS)-tsan
 
 # Two of these at once would mix their output, or build what clean removes.
-ifneq ($(filter demo check% fuzz lint model bench% clean,\
+ifneq ($(filter demo check% fuzz mutants lint model bench% clean,\
          $(filter-out %-programs,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
@@ -219,6 +219,11 @@ run-check:
 	  $(filter %/launch/run %/matrix/run $(linux_checks),$(checks)) || status=1; \
 	  tests/bindings/coverage.sh $(tested_languages) || status=1; \
 	  tests/hazards || status=1; exit $$status
+
+# Whether the C suite notices defects; an hour or more.
+mutants:
+	@.ci/deps c
+	@tests/mutants/run $(MUTANT)
 
 # Which hazards the tests that passed in the last `make check` have shown.
 hazards:
