@@ -6,7 +6,7 @@ import pickle
 import reprlib
 import sys
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Callable
 
 from ._types import Codec
@@ -56,9 +56,31 @@ def _pickled(o: object) -> bytes:
     return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
 
 
-def default_encoder(o: object) -> bytes:
+class TakesAttached:
+    """A decoder that takes the handles and descriptors of each message; each
+    reader makes its own one of the class."""
+
+    #: Descriptors of the last message, which are the program's.
+    fds: list[int]
+
+    def decode(
+        self, message: tuple[bytes, list[Any], list[int]], limit: int | None
+    ) -> Any:
+        """Decodes a message that came with some, within a limit of the size."""
+        raise NotImplementedError
+
+
+class HandleFound(TypeError):
+    """A handle is in an object that is pickled."""
+
+
+def default_encoder(o: object) -> Any:
     try:
         return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
+    except HandleFound:
+        from ._attached import pickle_with_handles
+
+        return pickle_with_handles(o)
     except Exception as error:
         _add_place(error, o, _pickled)
         raise
@@ -169,19 +191,53 @@ def _msgpack() -> tuple[Encode, Decode]:
     return encode, decode
 
 
+def _pickle5() -> tuple[Any, Decode]:
+    from . import _pickle5
+
+    return _pickle5.encode, _pickle5.Decoder()
+
+
 _named: dict[str, Callable[[], tuple[Encode, Decode]]] = {
     "default": _default,
     "pickle": lambda: (default_encoder, default_decoder),
-    "json": _json,
-    "msgpack": _msgpack,
+    "pickle5": _pickle5,
+    "json": lru_cache(None)(_json),
+    "msgpack": lru_cache(None)(_msgpack),
 }
+
+
+def reference(codec: Codec) -> object:
+    """What find() makes this codec of in another process: its name, or it."""
+    return _names.get(codec, codec)
+
+
+# The names of functions that cannot be pickled.
+_names: dict[object, str] = {}
+
+
+def find_plain(codec: object, which: int) -> Codec:
+    """As find(), of messages that are nothing but bytes."""
+    found = find(codec, which)
+    if found is None or which == 1:
+        return found
+    return partial(_as_plain, found)
+
+
+def _as_plain(encode: Codec, o: object) -> Any:
+    assert encode is not None
+    data = encode(o)
+    as_bytes = getattr(data, "as_bytes", None)
+    return data if as_bytes is None else as_bytes()
 
 
 def find(codec: object, which: int) -> Codec:
     """The function of an encoder (which = 0) or a decoder (1), given by name;
     None for raw bytes."""
     if isinstance(codec, str) and codec in _named:
-        return _named[codec]()[which]
+        found = _named[codec]()[which]
+        if codec in ("json", "msgpack"):
+            _names[found] = codec
+        return found
     if codec is None or callable(codec):
         return codec
     raise GIPCError(

@@ -159,10 +159,12 @@ class _GIPCHandle(Settings):
         )
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
+        from ._codec import HandleFound
+
+        raise HandleFound(
             "%r cannot be pickled: pass it directly in args or kwargs of "
-            "start_process(), or inside a list, tuple, set or dictionary there."
-            % self
+            "start_process(), or inside a list, tuple, set or dictionary "
+            "there, or put it with put()." % self
         )
 
     def fd(self, direction: int) -> int:

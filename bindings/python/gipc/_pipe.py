@@ -202,12 +202,21 @@ def pipe(
     :arg duplex: ``False`` (the default): (reader, writer).  ``True``: two
         handles that both read and write.
     :arg encoder: turns an object that is put into bytes: ``'default'``
-        (pickle), ``'json'``, ``'msgpack'``, ``None`` (only bytes are put), or
-        a function of the object.
+        (pickle), ``'pickle5'``, ``'json'``, ``'msgpack'``, ``None`` (only bytes
+        are put), or a function of the object.
     :arg decoder: the same for what is got; a function of the bytes.
     :arg transport: ``'auto'``, ``'plain'`` or ``'ring'``, as for
         ``set_transport`` of a handle; ``None`` (the default): that of the
         environment variable ``GIPC_TRANSPORT``, or ``'auto'``.
+
+    With ``'pickle5'`` at both ends, the buffers of 64 KiB and more in an object
+    (arrays of NumPy, bytearrays, memoryviews) go beside the message, in sealed
+    memory, which is copied once by the put and mapped by the get.  An array
+    that was writable is writable, and what is written to it stays in the
+    process; it has the memory as long as it exists.  A bytearray of that size
+    arrives as a memoryview.  Where descriptors cannot go, and in ``put_many``,
+    the buffers are part of the message, which also a ``Connection`` of
+    multiprocessing unpickles.  The limit of a message counts its buffers.
 
     The pair is a context manager that closes both.  Pickle runs code of the
     sender: use msgpack, json or raw bytes with a peer that you do not trust.
