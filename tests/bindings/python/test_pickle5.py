@@ -85,7 +85,6 @@ def test_bytearrays_and_memoryviews_go_beside_it_too(way):
     with pipe5() as (r, w):
         for size in (10, 2 * LARGE):
             data = bytearray(os.urandom(size))
-            shaped = memoryview(data).cast("H").cast("B").cast("I", [1, -1 % 5]) if 0 else memoryview(data)
             w.put({"a": data, "v": memoryview(data).toreadonly(),
                    "i": memoryview(bytes(4 * size)).cast("i", [2, size // 2]),
                    "gaps": memoryview(data)[::2]})
@@ -109,7 +108,7 @@ def test_arrays_of_numpy_are_not_copied(way):
             numpy.arange(LARGE).reshape(4, -1),
             numpy.asfortranarray(numpy.ones((300, 300))),
             numpy.arange(10),
-            numpy.arange(1 << 18)[::2],
+            numpy.arange(2000)[::2],
             numpy.zeros(0),
         ):
             a.put({"x": array})
@@ -198,8 +197,8 @@ def test_a_connection_gets_the_buffers_in_the_message(way):
                 job = support.Job(connection.recv, ())
                 h.put(Array(array))
                 assert bytes(job.get().buffer) == array
-            job = support.Job(connection.send, (Array(b"c" * LARGE),))
-            assert bytes(h.get().buffer) == b"c" * LARGE
+            job = support.Job(connection.send, (bytearray(b"c" * LARGE),))
+            assert h.get() == b"c" * LARGE
             job.get()
 
 
@@ -266,10 +265,6 @@ def memory(size, seals=SEALS, is_written=True):
         os.pwrite(fd, bytes(size), 0)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     return fd
-
-
-class Out(Array):
-    """Pickled so that it needs a buffer."""
 
 
 def message(*entries):
