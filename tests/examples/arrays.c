@@ -1,5 +1,6 @@
 /* Hands an array to a child without a copy of it in a message: in sealed memory, whose
  * descriptor goes with the message.  The child maps it. */
+#define _GNU_SOURCE /* memfd_create() */
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -83,13 +83,6 @@ static VALUE put(gipc_handle *h, VALUE message) {
   return new_outcome(result);
 }
 
-static gipc_handle *handle_of(VALUE object) {
-  void *h;
-  if (!SWIG_IsOK(SWIG_ConvertPtr(object, &h, SWIGTYPE_p_gipc_handle, 0)))
-    rb_raise(rb_eTypeError, "expected a handle");
-  return h;
-}
-
 /* Appends a message with handles, which move, and descriptors, an Array of numbers, to
  * the queue, or writes it.  WAIT: until the queue can take more. */
 static VALUE put_with(gipc_handle *h, VALUE message, VALUE handles, VALUE numbers) {
@@ -104,7 +97,7 @@ static VALUE put_with(gipc_handle *h, VALUE message, VALUE handles, VALUE number
   if (with.fd_count > GIPC_MOST_FDS)
     rb_raise(rb_eArgError, "at most %d descriptors are possible", GIPC_MOST_FDS);
   for (size_t i = 0; i < with.handle_count; ++i)
-    with.handles[i] = handle_of(RARRAY_AREF(handles, (long)i));
+    with.handles[i] = pointer_of(RARRAY_AREF(handles, (long)i), &handle_type);
   for (size_t i = 0; i < with.fd_count; ++i)
     with.fds[i] = NUM2INT(RARRAY_AREF(numbers, (long)i));
   return new_outcome(step_queue_with(h, RSTRING_PTR(message),
@@ -119,7 +112,7 @@ static VALUE take_handle(gipc_handle *h) {
     return Qnil;
   if (result < 0)
     raise_error(result);
-  return SWIG_NewPointerObj(taken, SWIGTYPE_p_gipc_handle, SWIG_POINTER_OWN);
+  return new_object(taken, SWIGTYPE_p_gipc_handle, SWIG_POINTER_OWN);
 }
 
 /* The descriptors of the message that was returned last. */
