@@ -180,9 +180,9 @@ static inline int step_queue_with(gipc_handle *h, const void *data, size_t size,
                                   const gipc_attached *with) {
   if (budget_is_spent())
     return step_yield();
-  int result = gipc_try_put_handles(h, data, size, with->handles,
-                                    with->handle_count, with->fds,
-                                    with->fd_count);
+  int result =
+      gipc_try_put_handles(h, data, size, with->handles, with->handle_count,
+                           with->fds, with->fd_count);
   if (result == -EAGAIN)
     return STEP_WAIT;
   return outcome_of_move(result, &size);

@@ -340,8 +340,8 @@ gipc_try_put_handles(gipc_handle *h, const void *data, size_t size,
                      const int *fds, size_t fd_count);
 /* Takes the next handle of the message that was returned last: a reader, a
  * writer or a duplex handle, as it was put.  Free it with gipc_handle_free().
- * Those that are not taken are closed as descriptors are.  -ENOENT: there are no
- * more.  -EMFILE: as for gipc_take_fds().  Another error: the peer has sent
+ * Those that are not taken are closed as descriptors are.  -ENOENT: there are
+ * no more.  -EMFILE: as for gipc_take_fds().  Another error: the peer has sent
  * something else, or there is no memory, and this handle is lost. */
 GIPC_API GIPC_MUST_CHECK int gipc_take_handle(gipc_handle *h,
                                               gipc_handle **handle);

@@ -51,7 +51,8 @@ public:
     }
     return next_slow(limit, out);
   }
-  // What the descriptors of the message that was returned last are; see frame.h.
+  // What the descriptors of the message that was returned last are: see
+  // frame.h.
   uint32_t descriptors() const noexcept { return descriptors_; }
   void end_descriptors() noexcept {
     descriptors_ = 0;

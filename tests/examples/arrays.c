@@ -1,5 +1,5 @@
-/* Hands an array to a child without a copy of it in a message: in sealed memory, whose
- * descriptor goes with the message.  The child maps it. */
+/* Hands an array to a child without a copy of it in a message: in sealed
+ * memory, whose descriptor goes with the message.  The child maps it. */
 #define _GNU_SOURCE /* memfd_create() */
 #include <err.h>
 #include <errno.h>
@@ -37,8 +37,8 @@ static int make_array(void) {
   return fd;
 }
 
-/* The array of a descriptor.  A peer that does not seal it could change it, or end this
- * process by SIGBUS when it shrinks it. */
+/* The array of a descriptor.  A peer that does not seal it could change it, or
+ * end this process by SIGBUS when it shrinks it. */
 static const double *map_array(int fd) {
   struct stat info;
   int seals = fcntl(fd, F_GET_SEALS);

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic
 
 from ._backend import Backend, Event
+from ._cargo import Cargo
 from ._deadline import deadline_of
 from ._encoded import Encoded
 from ._handle import _GIPCHandle
@@ -268,7 +269,8 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
         deadline = deadline_of(timeout)
         self._validate()
         backend = running_backend()
-        await backend.call(self._send_with, data, fds, backend, deadline)
+        cargo = Cargo(self, data, fds)
+        await backend.call(self._send_with, cargo, backend, deadline)
 
     async def _put_waiting(
         self, data: Any, outcome: object, timeout: float | None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any, Callable
 
+from ._encoded import HandleFound, reductions
 from ._types import Codec
 from .errors import GIPCError
 
@@ -54,24 +55,6 @@ def _indices_of_cause(o: object, encode: Encode) -> Iterator[str]:
 
 def _pickled(o: object) -> bytes:
     return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
-
-
-class TakesAttached:
-    """A decoder that takes the handles and descriptors of each message; each
-    reader makes its own one of the class."""
-
-    #: Descriptors of the last message, which are the program's.
-    fds: list[int]
-
-    def decode(
-        self, message: tuple[bytes, list[Any], list[int]], limit: int | None
-    ) -> Any:
-        """Decodes a message that came with some, within a limit of the size."""
-        raise NotImplementedError
-
-
-class HandleFound(TypeError):
-    """A handle is in an object that is pickled."""
 
 
 def default_encoder(o: object) -> Any:
@@ -206,15 +189,6 @@ _named: dict[str, Callable[[], tuple[Encode, Decode]]] = {
 }
 
 
-def reference(codec: Codec) -> object:
-    """What find() makes this codec of in another process: its name, or it."""
-    return _names.get(codec, codec)
-
-
-# The names of functions that cannot be pickled.
-_names: dict[object, str] = {}
-
-
 def find_plain(codec: object, which: int) -> Codec:
     """As find(), of messages that are nothing but bytes."""
     found = find(codec, which)
@@ -236,7 +210,7 @@ def find(codec: object, which: int) -> Codec:
     if isinstance(codec, str) and codec in _named:
         found = _named[codec]()[which]
         if codec in ("json", "msgpack"):
-            _names[found] = codec
+            reductions[found] = find, (codec, which)
         return found
     if codec is None or callable(codec):
         return codec

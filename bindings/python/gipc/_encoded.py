@@ -1,4 +1,4 @@
-"""Encoded messages that bring more than their bytes."""
+"""Encoded messages that bring more than their bytes, and their decoders."""
 
 from __future__ import annotations
 
@@ -45,3 +45,25 @@ def check_size(size: int, limit: int | None) -> None:
             "message of %d bytes exceeds the limit of %d (set_limit)"
             % (size, limit)
         )
+
+
+class TakesAttached:
+    """A decoder that takes the handles and descriptors of each message; each
+    reader makes its own one of the class."""
+
+    #: Descriptors of the last message, which are the program's.
+    fds: list[int]
+
+    def decode(
+        self, message: tuple[bytes, list[Any], list[int]], limit: int | None
+    ) -> Any:
+        """Decodes a message that came with some, within a limit of the size."""
+        raise NotImplementedError
+
+
+class HandleFound(TypeError):
+    """A handle is in an object that is pickled."""
+
+
+#: How functions of codecs are pickled that have no name in a module.
+reductions: dict[object, tuple[Any, tuple[object, ...]]] = {}

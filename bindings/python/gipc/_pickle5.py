@@ -14,8 +14,7 @@ from typing import Any
 
 from . import _native
 from ._attached import HandlePickler, HandleUnpickler, close_fds
-from ._codec import TakesAttached
-from ._encoded import Encoded, check_size
+from ._encoded import Encoded, TakesAttached, check_size
 from .errors import GIPCProtocolError
 
 #: Smaller buffers are part of the message.
@@ -53,7 +52,7 @@ class _Pickler(HandlePickler):
 
     def reducer_override(self, o: Any) -> Any:
         if type(o) is not memoryview:
-            return NotImplemented
+            return super().reducer_override(o)
         if not o.c_contiguous:
             o = memoryview(o.tobytes()).cast("B").cast(o.format, o.shape)
         return _view, (pickle.PickleBuffer(o), o.format, o.shape)

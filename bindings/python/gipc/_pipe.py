@@ -14,8 +14,7 @@ from typing import (
 
 from . import _codec, _native
 from ._adopt import SAME, adopted
-from ._handle import HandleClasses, close_limit
-from ._native import READ, WRITE
+from ._handle import HandleClasses, close_limit, handle_of
 from ._pair import AnyDuplex, _PairContext
 from ._reader import _GIPCReader
 from ._settings import choose_transport, naming_transport, transport_or_default
@@ -317,7 +316,7 @@ def open_handle(
     codecs = _codec.find(encoder, 0), _codec.find(decoder, 1)
     with naming_transport("a handle of these streams"):
         native = adopted(read, write, transport_or_default(transport))
-    return _handle_of(classes, native, *codecs)
+    return handle_of(classes, native, *codecs)
 
 
 def adopt_handle(
@@ -331,21 +330,7 @@ def adopt_handle(
     encode = _codec.find(encoder, 0)
     decode = _codec.find(decoder, 1)
     choose_transport(native, transport, "the handle")
-    return _handle_of(classes, native, encode, decode)
-
-
-def _handle_of(
-    classes: HandleClasses,
-    native: _native.Handle,
-    encoder: Codec,
-    decoder: Codec,
-) -> Any:
-    directions = _native.directions(native)
-    if directions == READ:
-        return classes.reader(native, decoder)
-    if directions == WRITE:
-        return classes.writer(native, encoder)
-    return classes.duplex(native, encoder, decoder)
+    return handle_of(classes, native, encode, decode)
 
 
 handle_classes = HandleClasses(

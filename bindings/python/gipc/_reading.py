@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from . import _native
 from ._backend import Backend, wait_for_lock
-from ._codec import TakesAttached
-from ._handle import _GIPCHandle
+from ._codec import find
+from ._encoded import TakesAttached
+from ._handle import _GIPCHandle, handle_of
 from ._native import DONE, READ, WAIT, YIELD, Lent, Locked
 from ._types import Codec, Deadline, Decoder, Encoder
 from .errors import timed_out
@@ -90,14 +91,11 @@ class Reading(_GIPCHandle):
         Those that are not taken are closed as descriptors are.  Raises
         :exc:`OSError` (EMFILE) as :meth:`take_fds` does.
         """
-        from ._codec import find
-        from ._pipe import adopt_handle
-
         self._validate()
         codecs = find(encoder, 0), find(decoder, 1)
         natives, self._natives = self._natives, []
         return [
-            adopt_handle(self._classes, native, *codecs)
+            handle_of(self._classes, native, *codecs)
             for native in natives or _native.take_handles(self._h)
         ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from ._backend import run
 from ._blocking import current_backend
+from ._cargo import Cargo
 from ._deadline import check_timeout, limit
 from ._encoded import Encoded
 from ._handle import BlockingHandle
@@ -106,7 +107,8 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
     ) -> None:
         backend = current_backend()
         with limit(timeout) as deadline:
-            run(self._send_with, data, fds, backend, deadline)
+            cargo = Cargo(self, data, fds)
+            run(self._send_with, cargo, backend, deadline)
 
     def flush(self, timeout: Timeout = None) -> None:
         """Waits until all that was put in a batch is written.

@@ -26,7 +26,7 @@ from ._native import (
 )
 from ._reading import shut_down
 from ._settings import WriterSettings
-from ._types import Codec, Deadline, Descriptor
+from ._types import Codec, Deadline
 from .errors import GIPCError, GIPCTimeout, timed_out
 
 
@@ -137,15 +137,12 @@ class Writing(WriterSettings, _GIPCHandle):
 
     async def _send_with(
         self,
-        message: bytes | memoryview | Encoded,
-        fds: list[Descriptor],
+        cargo: Any,
         backend: Backend,
         deadline: Deadline,
     ) -> None:
         """Puts a message with handles, buffers and descriptors."""
-        from ._attached import Cargo
-
-        with Cargo(self, message, fds) as cargo:
+        with cargo:
             with Locked(self._lock, backend.new_event) as event:
                 if event is not None:
                     await wait_for_lock(self, event, deadline)
