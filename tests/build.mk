@@ -68,7 +68,7 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-load check-root check-transports fuzz lint model bench demo-programs \
+        check-long check-load check-root check-transports hazards fuzz lint model bench demo-programs \
         demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-load run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
@@ -192,14 +192,19 @@ check:
 # beside it, which is no harm, as no test may depend on an idle machine.
 run-check:
 	@tests/bindings/surface.sh
-	@rm -rf $(B)/scenarios
-	@status=0; export $(call test_env,$(B)); \
-	  JOBS=$${JOBS:-$$(nproc)} tests/run \
+	@rm -rf $(B)/results
+	@status=0; export $(call test_env,$(B)); mkdir -p $(B)/results; \
+	  RESULTS=$(B)/results/c.tsv JOBS=$${JOBS:-$$(nproc)} tests/run \
 	  $(filter %/python/run,$(binding_checks)) \
 	  $(c_checks) $(filter-out $(c_checks) %/launch/run %/matrix/run,$(checks)) \
 	  $(filter-out %/python/run,$(binding_checks)) \
 	  $(filter %/launch/run %/matrix/run,$(checks)) || status=1; \
-	  tests/bindings/coverage.sh $(tested_languages) || status=1; exit $$status
+	  tests/bindings/coverage.sh $(tested_languages) || status=1; \
+	  tests/hazards || status=1; exit $$status
+
+# Which hazards the tests that passed in the last `make check` have shown.
+hazards:
+	@tests/hazards --all
 
 # Without the other languages, also where they are installed.
 check-c:
@@ -244,7 +249,7 @@ check-%:
 	+@$(build) run-check-$*
 
 run-check-%:
-	@rm -rf $(B)/scenarios
+	@rm -f $(B)/results/$*.tsv
 	@status=0; export $(call test_env,$(B)); \
 	  tests/run $(filter tests/bindings/$*/%,$(binding_checks)) || status=1; \
 	  tests/bindings/coverage.sh $(filter $*,$(tested_languages)) || status=1; \

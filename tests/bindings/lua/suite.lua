@@ -38,9 +38,9 @@ local function left_behind(before, children_before)
   end
 end
 
--- A line for coverage.sh, in a file that no child inherits.
+-- A line for coverage.sh and tests/hazards, in a file that no child inherits.
 local function report(test, outcome)
-  local path = os.getenv "GIPC_TEST_SCENARIOS"
+  local path = os.getenv "GIPC_TEST_RESULTS"
   if path then
     local file = assert(io.open(path, "a"))
     file:write(table.concat({ "lua", loop, test.name, outcome }, "\t"), "\n")
