@@ -92,7 +92,7 @@ static PyObject *take_handles(PyObject *module, gipc_handle *h) {
 
 /* What the codec of a reader takes with each message, before another get of the
  * handle can; it is in the user pointer. */
-enum { TAKES_HANDLES = 1, TAKES_ALL = 2 };
+enum { TAKES_HANDLES, TAKES_NOTHING, TAKES_ALL };
 
 static int take_with(gipc_handle *h, int what) {
   return gipc_handle_set_user(h, (void *)(intptr_t)what);
@@ -119,7 +119,7 @@ static PyObject *with_attached(PyObject *module, gipc_handle *h,
                                PyObject *message) {
   intptr_t what = (intptr_t)gipc_handle_user(h);
   gipc_handle *taken = NULL;
-  if (what == 0 || message == NULL)
+  if (what == TAKES_NOTHING || message == NULL)
     return message;
   int result = gipc_take_handle(h, &taken);
   if (result == -ENOENT &&
@@ -140,5 +140,5 @@ PyObject *take_fds(PyObject *module, gipc_handle *h);
 PyObject *take_handles(PyObject *module, gipc_handle *h);
 int take_with(gipc_handle *h, int what);
 PyObject *attached_to(PyObject *module, gipc_handle *h, PyObject *bytes);
-%constant int TAKES_HANDLES = TAKES_HANDLES;
+%constant int TAKES_NOTHING = TAKES_NOTHING;
 %constant int TAKES_ALL = TAKES_ALL;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
+from pickle import loads as _loads
 from typing import TYPE_CHECKING, Any, Callable
 
 from . import _native
@@ -26,12 +26,16 @@ class Reading(_GIPCHandle):
     _natives: list[_native.Handle] = []
 
     def __init__(self, native: _native.Handle, codec: Codec):
-        super().__init__(native, codec)
-        if codec is pickle.loads:
-            _native.take_with(native, _native.TAKES_HANDLES)
-        elif isinstance(codec, TakesAttached):
-            self._codec = codec.__class__()
-            _native.take_with(native, _native.TAKES_ALL)
+        self._h = native
+        self._codec = codec
+        self._take_ownership()
+        # A reader that unpickles takes the handles: what a new one does.
+        if codec is not _loads:
+            if isinstance(codec, TakesAttached):
+                self._codec = codec.__class__()
+                _native.take_with(native, _native.TAKES_ALL)
+            else:
+                _native.take_with(native, _native.TAKES_NOTHING)
 
     def _decode_attached(self, message: Any) -> Any:
         """Decodes a message with handles, or with descriptors of the codec."""
