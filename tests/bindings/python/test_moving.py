@@ -71,6 +71,11 @@ def test_each_kind_arrives_as_it_was(way):
             assert a.get() == value
             for h in (a, reader, writer):
                 h.close()
+        a, b = pipe(duplex=True)
+        w.put(a.reader)  # one direction brings the stream of both
+        assert a.closed
+        for h in (r.get(), b):
+            h.close()
 
 
 def test_what_a_reader_has_not_got_arrives_with_it(way):
