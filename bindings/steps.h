@@ -194,8 +194,8 @@ static inline int step_shutdown(gipc_handle *h) {
 
 /* ---- Waiting ------------------------------------------------------------ */
 
-/* The time at which the clock stands in this thread, so that a test can decide when
- * things happen; < 0: it does not stand. */
+/* The time at which the clock stands in this thread, so that a test can decide
+ * when things happen; < 0: it does not stand. */
 static __thread double stopped_at = -1;
 
 static inline void stop_clock(double seconds) { stopped_at = seconds; }

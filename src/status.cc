@@ -36,7 +36,8 @@ pid_t Status::wait_for_root() noexcept {
     bool may_have_ended = wait_for_sign();
     int more = read_records();
     if (records_.root <= 0 &&
-        (more != -EAGAIN || (may_have_ended && reap_or_sleep())))
+        (records_.failure.error != 0 || more != -EAGAIN ||
+         (may_have_ended && reap_or_sleep())))
       return -1;
   }
   return records_.root;
@@ -139,7 +140,7 @@ int Status::read_records() noexcept {
     return -EPIPE;
   constexpr int most = 8; // more than a child and its guard send
   control::Record records[most];
-  int count = control::receive(control_.get(), records, most);
+  int count = control::receive(control_.get(), records, most, part_);
   for (int i = 0; i < count; ++i) {
     const control::Record &record = records[i];
     records_.begun |= record.kind == control::Record::begun;

@@ -239,6 +239,9 @@ int event(Pool &pool, const std::vector<std::string> &words, double now) {
     return pool.answered(id, words.size() == 2, now);
   if (words[0] == "misbehaved")
     return pool.misbehaved(id, now);
+  if (words[0] == "refused")
+    return pool.refused(id, static_cast<Id>(argument(words, 2)),
+                        words.size() == 3 ? -EPIPE : -EAGAIN, now);
   if (words[0] == "memory")
     return pool.memory(id, static_cast<uint64_t>(argument(words, 2)), now);
   fail_msg("no such event of a pool: %s", words[0].c_str());
@@ -310,6 +313,7 @@ void read(const std::string &name, std::vector<Scenario> &out) {
 std::vector<Scenario> scenarios() {
   std::vector<Scenario> out;
   read("pool.tsv", out);
+  read("pool_ahead.tsv", out);
   read("keeper.tsv", out);
   return out;
 }

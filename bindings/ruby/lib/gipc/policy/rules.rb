@@ -6,7 +6,8 @@ module Gipc
   # @private
   module Rules
     COMMON = %i[ready_within silence dump grace first_delay longest_delay growth jitter healthy limit window seed].freeze
-    POOL = %i[least queue_limit queue_low retire_tasks retire_memory idle poison prepare_failures].concat(COMMON).freeze
+    POOL = %i[least queue_limit queue_low retire_tasks retire_memory idle ahead poison
+              prepare_failures].concat(COMMON).freeze
     SERVICE = %i[restart notify].concat(COMMON).freeze
     private_constant :COMMON
 
