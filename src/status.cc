@@ -35,9 +35,8 @@ pid_t Status::wait_for_root() noexcept {
   while (records_.root <= 0) {
     bool may_have_ended = wait_for_sign();
     int more = read_records();
-    if (records_.root <= 0 &&
-        (records_.failure.error != 0 || more != -EAGAIN ||
-         (may_have_ended && reap_or_sleep())))
+    if (records_.root <= 0 && (records_.failure.error != 0 || more != -EAGAIN ||
+                               (may_have_ended && reap_or_sleep())))
       return -1;
   }
   return records_.root;
