@@ -6,6 +6,7 @@
 #include "launch.h"
 #include "pool.h"
 #include "push.h"
+#include "sender.h"
 
 #include <csignal>
 
@@ -95,13 +96,17 @@ int PoolWorker::connect(struct ev_loop *loop) {
 // ---- Orders -----------------------------------------------------------------
 
 int PoolWorker::send(const void *data, size_t size) noexcept {
-  int error = handle_->try_put(data, size);
-  return error == -EAGAIN || error == -ENOMEM || error == GIPC_ETOOBIG ? error
-                                                                       : 0;
+  return handle_->try_put(data, size);
+}
+
+// A write that fails drops the queue, and the last message with it.
+bool PoolWorker::has_unwritten() noexcept {
+  const Sender &sender = handle_->sender();
+  return !sender.is_empty() || sender.end() != 0;
 }
 
 // One that waits for a task sees the end of the stream.
-void PoolWorker::stop() noexcept {
+void PoolWorker::stop(bool has_task) noexcept {
   if (!has_task && stream_ended_at == policy::forever)
     (void)handle_->shutdown();
   else
@@ -145,8 +150,7 @@ void PoolWorker::read_rest() noexcept {
     (void)Push::stop(*handle_);
   View view;
   for (int most = 10000; most > 0 && handle_->try_get(view) == 0; --most)
-    if (!pool_.is_before_answer(*this, view.data, view.size))
-      return;
+    pool_.received(*this, view.data, view.size);
 }
 
 } // namespace gipc
