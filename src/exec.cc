@@ -69,6 +69,7 @@ int start(Program &program, const Options &options, Process &process) noexcept {
   }
   if (!exit_fd)
     (void)os::open_exit_fd(pid, exit_fd);
+  registry::Lock hold;
   process.started(pid, std::move(exit_fd), options.leads_group());
   return 0;
 }
@@ -144,6 +145,10 @@ int TreeStart::start() noexcept {
   }
   process_.find_root();
   int error = control::open_gate(process_.control());
+  if (error != 0) {
+    control::close_gate(process_.control());
+    (void)process_.signal(SIGKILL);
+  }
   if (error == 0 || error == -EPIPE) // ended already, as its status says
     error = options_.note(process_.wait_until_begun());
   if (error != 0) {

@@ -335,19 +335,20 @@ template <typename Visit> int each_process(Visit &&visit) noexcept {
       }))
     return error;
   dirent *entry = nullptr;
-  int count = 0;
-  while (sys::retry_int("readdir",
-                        [&] {
-                          entry = ::readdir(folder);
-                          return 0;
-                        }) == 0 &&
+  int count = 0, error;
+  while ((error = sys::retry_int("readdir",
+                                 [&] {
+                                   errno = 0; // which the end leaves
+                                   entry = ::readdir(folder);
+                                   return errno == 0 ? 0 : -1;
+                                 })) == 0 &&
          entry != nullptr)
     if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') {
       ++count;
       visit(std::atoi(entry->d_name));
     }
   ::closedir(folder);
-  return count > 0 ? 0 : -ENOENT; // /proc is not mounted
+  return error != 0 ? error : count > 0 ? 0 : -ENOENT; // /proc is not mounted
 }
 
 } // namespace

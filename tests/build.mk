@@ -54,6 +54,8 @@ demo_objects := $(filter-out $(demo_worker).o $(demo_shared),\
 FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
 cmocka_programs := $(unit) $(api) $(fault)
+# Run with all their seeds in check-long.
+schedules := $(filter %/test_schedule %/test_schedule_start,$(fault))
 # What needs no other language, and the rest.
 c_checks := $(cmocka_programs) $(fuzz) $(examples) \
             $(wildcard tests/install/*.sh) tests/lint/exports.sh
@@ -73,9 +75,9 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-load check-worlds check-root check-transports fuzz lint model bench demo-programs \
-        demo-languages run-demo binding-programs check-programs run-check \
-        run-check-c run-check-long run-check-load run-check-worlds run-fuzz bench-programs \
+        check-long check-faults check-load check-worlds check-root check-transports hazards fuzz lint model \
+        bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
+        run-check-c run-check-long run-check-faults run-check-load run-check-worlds run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
 
@@ -94,6 +96,8 @@ $(B)/tests/%.o: tests/%.c tests/build.mk $(TEST_FLAGS)
 # Linked statically: these reach the hidden symbols.
 $(unit): $(call support_of,unit)
 $(fault): $(call support_of,fault)
+$(B)/tests/fault/test_sites: $(addsuffix .o,$(call programs_in,fault,sites_*)\
+  $(call programs_in,fault,scenario_*))
 $(long): $(call support_of,long)
 $(unit) $(fault) $(long): %: %.o $(STATIC)
 	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_static) $(test_libs) $(LDLIBS)
@@ -206,14 +210,19 @@ check:
 # beside it, which is no harm, as no test may depend on an idle machine.
 run-check:
 	@tests/bindings/surface.sh
-	@rm -rf $(B)/scenarios
-	@status=0; export $(call test_env,$(B)); \
-	  JOBS=$${JOBS:-$$(nproc)} tests/run \
+	@rm -rf $(B)/results
+	@status=0; export $(call test_env,$(B)); mkdir -p $(B)/results; \
+	  RESULTS=$(B)/results/c.tsv JOBS=$${JOBS:-$$(nproc)} tests/run \
 	  $(filter %/python/run,$(binding_checks)) \
 	  $(c_checks) $(filter-out $(c_checks) %/launch/run %/matrix/run $(linux_checks),$(checks)) \
 	  $(filter-out %/python/run,$(binding_checks)) \
 	  $(filter %/launch/run %/matrix/run $(linux_checks),$(checks)) || status=1; \
-	  tests/bindings/coverage.sh $(tested_languages) || status=1; exit $$status
+	  tests/bindings/coverage.sh $(tested_languages) || status=1; \
+	  tests/hazards || status=1; exit $$status
+
+# Which hazards the tests that passed in the last `make check` have shown.
+hazards:
+	@tests/hazards --all
 
 # Without the other languages, also where they are installed.
 check-c:
@@ -271,7 +280,7 @@ check-%:
 	+@$(build) run-check-$*
 
 run-check-%:
-	@rm -rf $(B)/scenarios
+	@rm -f $(B)/results/$*.tsv
 	@status=0; export $(call test_env,$(B)); \
 	  tests/run $(filter tests/bindings/$*/%,$(binding_checks)) || status=1; \
 	  tests/bindings/coverage.sh $(filter $*,$(tested_languages)) || status=1; \
@@ -304,6 +313,20 @@ check-valgrind:
 	@$(call test_env,$(B)) GIPC_TEST_SLOW=1 GIPC_TEST_VALGRIND=1 TIMEOUT=1200 \
 	  WRAPPER=tests/valgrind tests/run $(cmocka_programs)
 
+# Each place that makes a call is told from the others: FLAGS_sites.
+sites := build/$(OS)-sites
+check-faults:
+	@.ci/deps check
+	+@$(build) SAN=sites $(sites)/tests/fault/test_sites
+	+@$(build) SAN=sites run-check-faults
+
+run-check-faults:
+	@rm -f $(B)/sites; \
+	  GIPC_TEST_LONG=1 GIPC_TEST_SITES=$(B)/sites TIMEOUT=3600 \
+	  $(call test_env,$(B)) tests/run $(B)/tests/fault/test_sites
+	@tests/fault/sites.py $(B)/tests/fault/test_sites $(B)/sites \
+	  tests/fault/sites.txt
+
 check-long:
 	@.ci/deps check
 	@.ci/deps long
@@ -313,7 +336,7 @@ check-long:
 run-check-long:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
 	  tests/run $(long) $(addprefix $(B)/tests/api/test_,ring_ends kill_transfer pipe_liar) \
-	  $(linux_checks) tests/launch/run $(binding_checks)
+	  $(schedules) $(linux_checks) tests/launch/run $(binding_checks)
 
 # make fuzz SECONDS_EACH=600: new inputs stay under build/.
 SECONDS_EACH ?= 60

@@ -107,6 +107,8 @@ static void a_cgroup_that_is_refused_is_done_without(void **state) {
        GIPC_TREE_SUBREAPER},
       {"mkdir EACCES", fail_mkdir, EACCES, GIPC_TREE_SUBREAPER,
        GIPC_TREE_SUBREAPER},
+      {"mkdir EPERM", fail_mkdir, EPERM, GIPC_TREE_SUBREAPER,
+       GIPC_TREE_SUBREAPER},
       {"flock ENOSYS", refuse_flock, ENOSYS, GIPC_TREE_SUBREAPER,
        GIPC_TREE_SUBREAPER},
       /* Linux before 5.14 has no cgroup.kill. */

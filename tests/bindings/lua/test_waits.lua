@@ -27,6 +27,7 @@ return function(test)
     end)
   end
 
+  -- H128
   test("a_wait_that_cannot_yield_is_an_error_and_leaves_nothing", function()
     if not has_a_loop() then
       support.not_here "it blocks there"
@@ -200,6 +201,7 @@ return function(test)
     w:close()
   end)
 
+  -- H128
   test("a_wait_in_another_coroutine_is_an_error", function()
     if not has_a_loop() or support.loop == "custom" then
       support.not_here "there the coroutine of the caller waits"
