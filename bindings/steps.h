@@ -194,9 +194,17 @@ static inline int step_shutdown(gipc_handle *h) {
 
 /* ---- Waiting ------------------------------------------------------------ */
 
+/* The time at which the clock stands in this thread, so that a test can decide
+ * when things happen; < 0: it does not stand. */
+static __thread double stopped_at = -1;
+
+static inline void stop_clock(double seconds) { stopped_at = seconds; }
+
 /* The monotonic clock, in seconds. */
 static inline double now(void) {
   struct timespec t;
+  if (stopped_at >= 0)
+    return stopped_at;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }

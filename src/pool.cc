@@ -75,7 +75,6 @@ int Pool::try_put(const void *data, size_t size, policy::TaskRules rules,
   std::list<Task> added(1);
   Task &it = added.front();
   it.user = rules.user;
-  it.retries = rules.retries;
   it.size = whole;
   it.message.reset(new unsigned char[whole]);
   rules.user = &it;
@@ -137,7 +136,6 @@ void Pool::received(PoolWorker &worker, const void *data,
     return;
   if (!receive(worker, data, size, message))
     return supervisor_.run();
-  worker.has_task = false;
   uint64_t bytes;
   if (reports_memory_ && os::resident_memory(worker.pid(), bytes) == 0)
     (void)policy_.memory(worker.id(), bytes, monotonic_now());
@@ -153,32 +151,33 @@ void Pool::stream_ended(PoolWorker &worker, int why) noexcept {
   linger_at_ = std::min(linger_at_, now + linger);
   if (why == GIPC_EPROTOCOL || why == GIPC_ETOOBIG)
     (void)policy_.misbehaved(worker.id(), now);
+  close_input(worker);
   supervisor_.run();
 }
 
-bool Pool::is_before_answer(PoolWorker &worker, const void *data,
-                            size_t size) noexcept {
-  gipc_worker_message message{};
-  if (supervisor_.is_freed() || !receive(worker, data, size, message))
-    return !supervisor_.is_freed();
-  worker.last = message;
-  return false;
+// Its stream has ended, and all of it was read.  It has not begun a task that
+// was not written.
+void Pool::close_input(PoolWorker &worker) noexcept {
+  policy::Id id = worker.id();
+  const policy::Worker &has = policy_.worker(policy_.slot_of(id));
+  bool unwritten =
+      has.task != nullptr && has.ahead.size == 0 && worker.has_unwritten();
+  (void)policy_.refused(id, unwritten ? has.task->id : policy::no_id, -EPIPE,
+                        monotonic_now());
 }
 
 void Pool::ended(PoolWorker &worker) noexcept {
   if (supervisor_.is_freed())
     return;
-  worker.last = {};
+  policy::Id id = worker.id();
+  (void)policy_.refused(id, policy::no_id, -EPIPE, monotonic_now());
   worker.read_rest();
   if (supervisor_.is_freed())
     return;
-  policy::Id id = worker.id();
+  close_input(worker);
   (void)policy_.ended(id, worker.exit_info(), monotonic_now());
   report(id, GIPC_WORKER_OFF, worker.pid(), 0);
-  {
-    AnswerScope answer(*this, worker.last);
-    supervisor_.run_all();
-  }
+  supervisor_.run_all();
   if (!supervisor_.is_freed())
     workers_.erase(id);
 }
@@ -225,7 +224,7 @@ void Pool::carry_out(const policy::Action &action) noexcept {
     return;
   case Kind::stop:
     if (worker != nullptr)
-      worker->stop();
+      worker->stop(action.task != policy::no_id);
     return;
   case Kind::kill:
     if (worker != nullptr)
@@ -268,14 +267,12 @@ void Pool::start_worker(policy::Id id) noexcept {
 
 void Pool::send(const policy::Action &action) noexcept {
   auto &task = *static_cast<Task *>(action.user);
-  PoolWorker *worker = find(action.worker);
-  worker->has_task = true;
   policy::set_attempt(task.message.get(), action.attempt);
-  // One that cannot be sent a task has answered before it read the last one.
-  if (worker->send(task.message.get(), task.size) != 0)
+  int error = find(action.worker)->send(task.message.get(), task.size);
+  if (error == -ENOMEM || error == GIPC_ETOOBIG)
     (void)policy_.misbehaved(action.worker, monotonic_now());
-  if (action.attempt > task.retries)
-    task.message.reset();
+  else if (error != 0)
+    (void)policy_.refused(action.worker, action.task, error, monotonic_now());
 }
 
 void Pool::finish(const policy::Action &action) noexcept {

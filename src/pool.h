@@ -42,18 +42,13 @@ public:
   void stream_ended(PoolWorker &worker, int why) noexcept;
   // Deletes the worker.
   void ended(PoolWorker &worker) noexcept;
-  // Of a worker whose process has ended: false, if the message is an answer, or
-  // not valid; its data is used by ended().
-  bool is_before_answer(PoolWorker &worker, const void *data,
-                        size_t size) noexcept;
 
 private:
   struct Task {
     std::list<Task>::iterator place;
     void *user;
-    unsigned retries;
     size_t size;
-    std::unique_ptr<unsigned char[]> message; // null after the last execution
+    std::unique_ptr<unsigned char[]> message;
   };
   // An answer that was received, while its data is valid.
   struct Answer {
@@ -65,6 +60,7 @@ private:
   ~Pool() = default;
   bool receive(PoolWorker &worker, const void *data, size_t size,
                gipc_worker_message &message) noexcept;
+  void close_input(PoolWorker &worker) noexcept;
   bool next() noexcept;
   void time_came() noexcept;
   void carry_out(const policy::Action &action) noexcept;

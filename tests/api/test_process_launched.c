@@ -201,11 +201,11 @@ static int take_it(void *argument) {
   /* Not twice. */
   CHECK_IS(gipc_stdio(&again), GIPC_ECLOSED);
   CHECK(again == NULL && list_fds(fds, 64) == before + 2);
-  CHECK_OK(gipc_put(h, "out", 3, 5));
+  CHECK_OK(gipc_put(h, "out", 3, 60));
   char frame[7];
   CHECK(read_all(other, frame, 7) && memcmp(frame, "\0\0\0\3out", 7) == 0);
   CHECK(write_all(other, "\0\0\0\2in", 6));
-  CHECK_OK(gipc_get(h, 5, &data, &size));
+  CHECK_OK(gipc_get(h, 60, &data, &size));
   CHECK(size == 2 && memcmp(data, "in", 2) == 0);
   /* No other process has the stream open. */
   gipc_handle_free(h);

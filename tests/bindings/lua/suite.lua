@@ -13,8 +13,9 @@ support.interpreter = arg[-1]
 local tests = {}
 for _, file in ipairs {
   "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "waits", "failures",
-  "surface", "transport", "fds", "fds_failures", "overview", "interruptions", "templates", "pools", "pool_workers", "keepers",
-  "keeper_waits", "launchers", "documents",
+  "surface", "transport", "fds", "overview", "interruptions", "templates", "pools",
+  "pool_workers", "scenarios", "keepers", "keeper_waits", "launchers", "pool_ahead",
+  "fds_failures", "documents",
 } do
   require("test_" .. file)(function(name, body)
     table.insert(tests, { name = name, body = body })

@@ -34,10 +34,19 @@ actions[native.ACTION_START] = function(self, id)
   self:add(member)
 end
 
+-- code: of a put that failed, or nil.
+local function put_failed(self, member, code, number)
+  if code == native.ENOMEM then
+    native.policy_misbehaved(self.policy, member.id)
+  elseif code then
+    native.policy_refused(self.policy, member.id, number, code)
+  end
+end
+
 actions[native.ACTION_SEND] = function(self, id, number, _, attempt)
   local member = self.members[id]
-  member.has_task = true
-  member:put(native.worker_encode("T", number, attempt, self.tasks[number].payload))
+  local message = native.worker_encode("T", number, attempt, self.tasks[number].payload)
+  put_failed(self, member, member:put(number, message), number)
 end
 
 actions[native.ACTION_DUMP] = function(self, id)
@@ -55,9 +64,9 @@ local waits_for_tasks = {
   [native.WHY_GAVE_UP] = true,
 }
 
-actions[native.ACTION_STOP] = function(self, id, _, why)
+actions[native.ACTION_STOP] = function(self, id, number, why)
   local member = self.members[id]
-  if member.has_task or not waits_for_tasks[why] then
+  if number > 0 or not waits_for_tasks[why] then
     member:terminate()
   else
     member:close_stream()
@@ -116,7 +125,6 @@ end
 local function received(self, member, data)
   local kind, number, content, _, class, text, trace = native.policy_received(self.policy, member.id, data)
   if kind == "D" or kind == "F" then
-    member.has_task = nil
     self.tasks[number].answer = { data = content, type = class, text = text, trace = trace }
     if self.setup.measures_memory then
       local bytes = native.memory_of(member.pid)
@@ -139,6 +147,7 @@ local function take_all(self, member, is_last)
     elseif reason ~= "yield" then
       member:stream_ended()
       self.closing[member] = true
+      native.policy_refused(self.policy, member.id, 0, native.EPIPE)
       if reason == "failed" then
         native.policy_misbehaved(self.policy, member.id)
       end
@@ -150,7 +159,7 @@ local function take_all(self, member, is_last)
 end
 
 function Driver:member_ready(member)
-  member:continue_put()
+  put_failed(self, member, member:continue_put())
   take_all(self, member)
 end
 

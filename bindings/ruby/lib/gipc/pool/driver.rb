@@ -58,7 +58,7 @@ module Gipc
         when Native::ACTION_SEND then send_task(worker, task, attempt)
         when Native::ACTION_FINISH then finish(worker, task, why, attempt)
         when Native::ACTION_START then start_worker(worker)
-        when Native::ACTION_STOP then stop_worker(worker, why)
+        when Native::ACTION_STOP then stop_worker(worker, why, task)
         when Native::ACTION_KILL then @members[worker]&.signal(:KILL)
         when Native::ACTION_DUMP then dump(worker)
         when Native::ACTION_DRAINED then notify_room
@@ -80,9 +80,9 @@ module Gipc
       end
 
       # One that has no task, and did nothing wrong, ends at the end of its stream.
-      def stop_worker(worker, why)
+      def stop_worker(worker, why, task)
         member = @members[worker] or return
-        return member.finish_stream if !member.busy && POLITE.include?(why)
+        return member.finish_stream if task.zero? && POLITE.include?(why)
 
         member.terminate
       end
@@ -126,9 +126,8 @@ module Gipc
 
       def send_task(worker, number, attempt)
         member = @members[worker] or return
-        member.busy = true
         data = @tasks.fetch(number).data
-        Native.crew_send(@crew, member.native.first, number, attempt, data)
+        Native.crew_send(@crew, worker, member.native.first, number, attempt, data)
       rescue Error, SystemCallError
         Native.crew_misbehaved(@crew, worker)
       end
@@ -145,7 +144,6 @@ module Gipc
           next unless answer.is_a?(Array)
 
           _, number, *parts = answer
-          member.busy = false
           @tasks[number]&.answer = parts
           report_memory(worker, member) if @measure
         end
