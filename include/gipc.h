@@ -1036,7 +1036,7 @@ GIPC_API double gipc_policy_next_time(const gipc_policy *policy);
 typedef struct gipc_policy_stats {
   size_t size;           /* set by the caller: sizeof(gipc_policy_stats) */
   size_t queued;         /* tasks */
-  size_t running;        /* tasks */
+  size_t running;        /* tasks, also those that were sent ahead */
   size_t workers;        /* processes that run, or are being started */
   size_t starting;       /* those of them that are not ready yet */
   uint64_t submitted;    /* tasks */

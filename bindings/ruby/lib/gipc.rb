@@ -38,6 +38,7 @@ require_relative "gipc/options"
 require_relative "gipc/taking"
 require_relative "gipc/transfer"
 require_relative "gipc/transport"
+require_relative "gipc/settings"
 require_relative "gipc/adopt"
 require_relative "gipc/handle"
 require_relative "gipc/child"
@@ -237,5 +238,5 @@ module Gipc
 
   # Internal classes.
   private_constant :Native, :Adopt, :Child, :Condition, :Deadline, :Descriptor, :Driver, :Failure, :FairLock,
-                   :Member, :Rules, :Transfer, :Transport, :Worker
+                   :Member, :Rules, :Settings, :Transfer, :Transport, :Worker
 end
