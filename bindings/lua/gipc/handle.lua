@@ -2,6 +2,7 @@
 -- @module gipc.handle
 local FairLock = require "gipc.fair_lock"
 local argument = require "gipc.argument"
+local attached = require "gipc.attached"
 local codec = require "gipc.codec"
 local failure = require "gipc.failure"
 local loop = require "gipc.loop"
@@ -202,24 +203,6 @@ function Handle:get(timeout)
   return received(self, getting:exclusively(deadline, get_locked, self, deadline, outcome))
 end
 
---- Takes the handles of the message that the last get returned, as take_fds() does its
--- descriptors.
--- @tparam[opt] table options as for gipc.pipe
--- @return a list of handles; or nil, error text, error code, as take_fds()
-function Handle:take_handles(options)
-  options = check_options(options)
-  local taken = {}
-  local next_handle, message, code = native.take_handle(self.native)
-  while next_handle do
-    taken[#taken + 1] = wrap(next_handle, options)
-    next_handle, message, code = native.take_handle(self.native)
-  end
-  if next_handle == nil then
-    return failed(self, message, code)
-  end
-  return taken
-end
-
 --- Iterates over the messages until the end of the stream.  A failure is raised as an
 -- error.
 function Handle:messages()
@@ -297,35 +280,10 @@ local function finish_put(self, deadline)
   return succeeded(sent, message, code)
 end
 
--- Removes the descriptors from the loop, before they are closed.
-local function forget(self)
-  loop.forget(native.fd(self.native, native.READ))
-  loop.forget(native.fd(self.native, native.WRITE))
-end
-
-local function check_free(self)
-  if self.getting:is_locked_elsewhere() or self.putting:is_locked_elsewhere() and not self.flushing then
-    failure.misuse "a get or put of another coroutine is in progress on this handle"
-  end
-end
-
--- One step of a put in which handles move.
-local function queue_with(self, data, handles, fds)
-  local natives = {}
-  for i, handle in ipairs(handles) do
-    check_free(handle)
-    forget(handle)
-    natives[i] = handle.native
-  end
-  local outcome, message, code = native.queue_with(self.native, data, natives, fds)
-  if code == native.EBUSY then
-    message = "a handle has received or queued bytes, which a message cannot bring"
-  end
-  return outcome, message, code
-end
+local check_free, forget = attached.check_free, attached.forget
 
 local function put_with_locked(self, deadline, data, handles, fds)
-  local outcome, message, code = queue_with(self, data, handles, fds)
+  local outcome, message, code = attached.queue_with(self, data, handles, fds)
   while outcome and outcome ~= DONE do
     local sent = true
     if outcome == YIELD then
@@ -336,7 +294,7 @@ local function put_with_locked(self, deadline, data, handles, fds)
     if not sent then
       return nil, message, code
     end
-    outcome, message, code = queue_with(self, data, handles, fds)
+    outcome, message, code = attached.queue_with(self, data, handles, fds)
   end
   if not outcome then
     return nil, message, code
@@ -348,16 +306,6 @@ local function put_with_locked(self, deadline, data, handles, fds)
     return in_progress()
   end
   return sent, message, code
-end
-
--- The handles of a list, and its descriptors.
-local function parted(list)
-  local handles, fds = {}, {}
-  for _, item in ipairs(argument.table(list, "fds", "a list of descriptors and handles")) do
-    local is_handle = getmetatable(item) == Handle
-    table.insert(is_handle and handles or fds, item)
-  end
-  return handles, fds
 end
 
 --- Puts a message.
@@ -377,7 +325,7 @@ function Handle:put(value, timeout, fds)
   local putting = self.putting
   local outcome, message, code
   if fds then
-    local handles, numbers = parted(fds)
+    local handles, numbers = attached.parted(fds, Handle)
     outcome, message, code =
       putting:exclusively(deadline, put_with_locked, self, deadline, data, handles, numbers)
     if outcome == nil then

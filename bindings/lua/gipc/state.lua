@@ -81,6 +81,25 @@ function Handle:take_fds()
   return results(native.take_fds(self.native))
 end
 
+--- Takes the handles of the message that the last get returned, as take_fds() does its
+-- descriptors.
+-- @tparam[opt] table options as for gipc.pipe
+-- @return a list of handles; or nil, error text, error code, as take_fds()
+function Handle:take_handles(options)
+  local handle = require "gipc.handle" -- which requires this
+  local taken = {}
+  options = handle.check_options(options)
+  local one, message, code = native.take_handle(self.native)
+  while one do
+    taken[#taken + 1] = handle.wrap(one, options)
+    one, message, code = native.take_handle(self.native)
+  end
+  if one == nil then
+    return results(nil, message, code)
+  end
+  return taken
+end
+
 --- Sets the size of the largest message that is got or put, in bytes; default 1 GiB.
 function Handle:set_limit(bytes)
   local done = succeeded(native.set_limit(self.native, argument.size(bytes, "the limit")))

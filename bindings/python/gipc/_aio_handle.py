@@ -164,7 +164,7 @@ class Reader(_Handle, Reading, Generic[Got_co]):
             raise
 
     async def _get_waiting(
-        self, outcome: int, timeout: float | None
+        self, outcome: Any, timeout: float | None
     ) -> Any:
         if outcome.__class__ is tuple:
             return outcome

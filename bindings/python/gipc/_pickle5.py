@@ -53,9 +53,8 @@ class _Pickler(HandlePickler):
     def reducer_override(self, o: Any) -> Any:
         if type(o) is not memoryview:
             return super().reducer_override(o)
-        if not o.c_contiguous:
-            o = memoryview(o.tobytes()).cast("B").cast(o.format, o.shape)
-        return _view, (pickle.PickleBuffer(o), o.format, o.shape)
+        data = o if o.c_contiguous else o.tobytes()
+        return _view, (pickle.PickleBuffer(data), o.format, o.shape)
 
 
 def _view(buffer: Any, kind: str, shape: tuple[int, ...]) -> memoryview:
@@ -96,7 +95,8 @@ def encode(o: object) -> bytes | Encoded:
 
 
 def _encode_all(o: object) -> bytes | Encoded:
-    file, buffers = io.BytesIO(), []
+    file = io.BytesIO()
+    buffers: list[memoryview] = []
     pickler = _Pickler(file, buffers)
     pickler.dump(o)
     if not (buffers or pickler.handles):
@@ -212,8 +212,8 @@ def _buffers(
         raise GIPCProtocolError("descriptors of the message are missing")
     try:
         return [
-            memoryview(_native.Mapped(fds[number], *what))
-            for number, *what in entries
+            memoryview(_native.Mapped(fds[number], offset, size, is_readonly))
+            for number, offset, size, is_readonly in entries
         ]
     except ValueError as error:
         raise GIPCProtocolError("a descriptor is %s" % error) from None

@@ -17,6 +17,7 @@ module Gipc
   class Handle
     include Enumerable
     include Transfer
+    include Taking
     include Settings
 
     # @return [#dump, #load] the codec
@@ -94,33 +95,6 @@ module Gipc
       return :wait_readable unless exception
 
       raise IO::EAGAINWaitReadable, "no message yet"
-    end
-
-    # Takes the descriptors of the message that the last get returned.  Those that are not
-    # taken are closed with the next get, or with the handle.
-    #
-    #   socket = Socket.for_fd(reader.take_fds.first)
-    #
-    # @return [Array<Integer>] which the caller closes
-    # @raise [Errno::EMFILE] if they were lost, because this process had no descriptors left
-    #   when they came
-    def take_fds
-      Native.take_fds(@native)
-    end
-
-    # Takes the handles of the message that the last get returned, as {#take_fds} does
-    # its descriptors.
-    #
-    # @param codec (see Gipc.pipe)
-    # @return [Array<Handle>] each reads, writes or both, as it was put
-    # @raise (see #take_fds)
-    def take_handles(codec: :marshal)
-      codec = Codec.of(codec)
-      taken = []
-      while (native = Native.take_handle(@native))
-        taken << Handle.new(native, codec)
-      end
-      taken
     end
 
     # Yields the objects until the end of the stream.
