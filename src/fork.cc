@@ -202,8 +202,9 @@ int Fork::become_child() noexcept {
   if (failure.error < 0) {
     // The parent still owns the handles, with what is queued in them.
     close_passed();
-    (void)control::send(child_end_.get(), {control::Record::failed, failure.error,
-                                     static_cast<int32_t>(failure.part)});
+    (void)control::send(child_end_.get(),
+                        {control::Record::failed, failure.error,
+                         static_cast<int32_t>(failure.part)});
     return failure.error;
   }
   // Nothing can fail any more.
