@@ -102,7 +102,7 @@ int main(void) {
   }
   printf("%.0f\n", sum);
   gipc_handle_free(mine);
-  check(gipc_process_join(process, 5), "gipc_process_join");
+  check(gipc_process_join(process, 60), "gipc_process_join");
   gipc_process_free(process);
   return 0;
 }

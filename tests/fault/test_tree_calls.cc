@@ -5,6 +5,7 @@
 
 #include "sys.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -101,8 +102,16 @@ void each_call(bool in_child, const std::set<std::string> &expected) {
   for (bool program : {false, true}) {
     std::set<std::string> names;
     int error = program ? EMFILE : EPERM;
-    for (int nth = 1; fail_one(program, in_child, nth, error, names); ++nth)
-      CHECK(nth < 400);
+    auto all_seen = [&] {
+      return std::includes(names.begin(), names.end(), expected.begin(),
+                           expected.end());
+    };
+    // A guard that is slow does not wait for a root that has ended: no ppoll.
+    int runs = 0;
+    do
+      for (int nth = 1; fail_one(program, in_child, nth, error, names); ++nth)
+        CHECK(nth < 400);
+    while (!portable() && !all_seen() && ++runs < 20);
     for (const std::string &name : expected)
       if (!portable())
         check_at(names.count(name) == 1, name.c_str(), __FILE__, __LINE__);
