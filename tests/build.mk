@@ -53,7 +53,8 @@ demo_objects := $(filter-out $(demo_worker).o $(demo_shared),\
 # A file to work on, where the caller names none.
 FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
-cmocka_programs := $(unit) $(api) $(fault)
+# test_sites takes minutes: check-faults.
+cmocka_programs := $(unit) $(api) $(filter-out %/test_sites,$(fault))
 # Run with all their seeds in check-long.
 schedules := $(filter %/test_schedule %/test_schedule_start,$(fault))
 # What needs no other language, and the rest.

@@ -112,6 +112,9 @@ struct Impossible {
 const Impossible impossible[] = {
     // Of a bell it says that unread bytes are there, which wake the peer.
     {"ring_processes", "send", EAGAIN},
+    // So it is of a wake.
+    {"wait_set", "send", EAGAIN},
+    {"interrupt", "send", EAGAIN},
     // A worker that has gone ends its stream.
     {"pool", "send", EPIPE},
     {"pool", "send", ECONNRESET},

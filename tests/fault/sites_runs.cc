@@ -168,7 +168,7 @@ void describe(const Failure &failure) {
   std::fprintf(stderr,
                "  after %s failed with %d (%s), at\n  addr2line -Cfipe "
                "%s",
-               path->name, failure.error, strerrorname_np(failure.error),
+               path->name, failure.error, std::strerror(failure.error),
                program_invocation_name);
   for (int i = 0; i < path->depth; ++i)
     std::fprintf(stderr, " %x", path->frames[i] - 1);

@@ -1,6 +1,10 @@
 // Transfers of streams that move less than was asked for, as a kernel may: the
 // C library's calls stand here in front of the real ones.
+// (Other C libraries than glibc have other names for them: there, nothing is
+// cut.)
 #include "sites.h"
+
+#ifdef __GLIBC__
 
 #include <algorithm>
 #include <cstdarg>
@@ -163,3 +167,5 @@ long syscall(long number, ...) {
 }
 
 } // extern "C"
+
+#endif // __GLIBC__
