@@ -5,6 +5,7 @@
 #include "sys.h"
 #include "trace.h"
 
+#include <csignal>
 #include <sys/wait.h>
 
 namespace gipc {
@@ -21,28 +22,38 @@ Failure Status::wait_until_begun() noexcept {
   // open, so the end of that stream is not what to wait for alone.  A child
   // that has ended may have told why only after it was asked: its end reads
   // what it told once more.
-  for (;;) {
+  while (!records_.begun && records_.failure.error == 0) {
+    bool may_have_ended = wait_for_sign();
     int more = read_records();
-    if (records_.begun || records_.failure.error != 0 || more != -EAGAIN ||
-        reap_or_sleep())
-      return records_.failure;
-    pollfd signs[2] = {{control_.get(), POLLIN, 0},
-                       {exit_fd_.get(), POLLIN, 0}};
-    (void)sys::poll(signs, 2, exit_fd_ ? -1 : 10);
+    if (!records_.begun &&
+        (more != -EAGAIN || (may_have_ended && reap_or_sleep())))
+      break;
   }
+  return records_.failure;
 }
 
 pid_t Status::wait_for_root() noexcept {
-  for (;;) {
+  while (records_.root <= 0) {
+    bool may_have_ended = wait_for_sign();
     int more = read_records();
-    if (records_.root > 0)
-      return records_.root;
-    if (records_.failure.error != 0 || more != -EAGAIN || reap_or_sleep())
+    if (records_.root <= 0 && (records_.failure.error != 0 || more != -EAGAIN ||
+                               (may_have_ended && reap_or_sleep())))
       return -1;
-    pollfd signs[2] = {{control_.get(), POLLIN, 0},
-                       {exit_fd_.get(), POLLIN, 0}};
-    (void)sys::poll(signs, 2, exit_fd_ ? -1 : 10);
   }
+  return records_.root;
+}
+
+// A child that was just started has sent nothing yet: it is waited for first.
+// Returns whether it may have ended.
+bool Status::wait_for_sign() noexcept {
+  pollfd signs[2] = {{control_.get(), POLLIN, 0}, {exit_fd_.get(), POLLIN, 0}};
+  // The program of a tree may stop the guard before that tells.
+  bool is_tree = records_.root > 0;
+  int ready =
+      control_ ? sys::poll(signs, 2, !exit_fd_ ? 10 : is_tree ? 100 : -1) : 1;
+  if (ready == 0 && is_tree && exit_fd_)
+    (void)os::signal_by_exit_fd(exit_fd_.get(), SIGCONT);
+  return !exit_fd_ || signs[1].revents != 0;
 }
 
 // ---- The sources ------------------------------------------------------------
