@@ -128,12 +128,33 @@ void a_failed_call_of_the_guard_or_root_leaves_nothing(void **) {
                    "kill", "send"});
 }
 
+// The last process of a session may end at any moment before the signal.
+void a_signal_to_a_session_that_has_just_ended_finds_it_dead(void **) {
+  gipc_options *o = new_options();
+  gipc_process *p = nullptr;
+  CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
+  fault::fail_call("prctl,mkdir", 1, EPERM, 1000);
+  CHECK_OK(gipc_start_process(wait_for_signal, nullptr, o, &p));
+  fault::fail_call("kill", 1, ESRCH);
+  int result = gipc_process_signal_group(p, SIGTERM);
+  CHECK_IS(fault::stop_calls(), 1);
+  CHECK_IS(result, GIPC_EDEAD);
+  fault::fail_call("kill", 1, ESRCH);
+  CHECK_OK(gipc_process_stop_group(p, 0)); // SIGKILL follows
+  CHECK_IS(fault::stop_calls(), 1);
+  gipc_exit_info info = info_of(p);
+  CHECK_IS(info.tree, GIPC_TREE_SESSION);
+  gipc_process_free(p);
+  gipc_options_free(o);
+}
+
 } // namespace
 
 int main() {
   const struct CMUnitTest tests[] = {
       TEST(a_failed_call_of_the_parent_starts_no_tree_or_a_whole_one),
       TEST(a_failed_call_of_the_guard_or_root_leaves_nothing),
+      TEST(a_signal_to_a_session_that_has_just_ended_finds_it_dead),
   };
   return cmocka_run_group_tests(tests, fault::share_calls, nullptr);
 }
