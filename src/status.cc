@@ -5,7 +5,6 @@
 #include "sys.h"
 #include "trace.h"
 
-#include <csignal>
 #include <sys/wait.h>
 
 namespace gipc {
@@ -17,24 +16,22 @@ void Status::set_started(pid_t pid, Fd exit_fd) noexcept {
   function_ = static_cast<bool>(control_);
 }
 
-Failure Status::wait_until_begun() noexcept {
+bool Status::begins_within(int milliseconds) noexcept {
   // A fork elsewhere in the program may hold the child's end of the socket
   // open, so the end of that stream is not what to wait for alone.  A child
   // that has ended may have told why only after it was asked: its end reads
   // what it told once more.
-  for (;;) {
+  int ready;
+  do {
     int more = read_records();
     if (records_.begun || records_.failure.error != 0 || more != -EAGAIN ||
         reap_or_sleep())
-      return records_.failure;
+      return true;
     pollfd signs[2] = {{control_.get(), POLLIN, 0},
                        {exit_fd_.get(), POLLIN, 0}};
-    // The program of a tree may stop the guard before that tells.
-    bool is_tree = records_.root > 0;
-    int ready = sys::poll(signs, 2, !exit_fd_ ? 10 : is_tree ? 100 : -1);
-    if (ready == 0 && is_tree && exit_fd_)
-      (void)os::signal_by_exit_fd(exit_fd_.get(), SIGCONT);
-  }
+    ready = sys::poll(signs, 2, exit_fd_ ? milliseconds : 10);
+  } while (ready != 0 || milliseconds < 0);
+  return false;
 }
 
 pid_t Status::wait_for_root() noexcept {
