@@ -26,6 +26,7 @@ const HandleWatch::Events LastLines::watch_events = {
 };
 
 void LastLines::start(struct ev_loop *loop, Fd &&pipe) {
+  kept_ = std::make_unique<char[]>(most_);
   watch_.emplace(loop, pipe.get(), -1, watch_events, this);
   pipe_ = std::move(pipe);
   watch_->want_read(true);
@@ -67,13 +68,13 @@ void LastLines::keep(const char *data, size_t size) noexcept {
   size_t old = std::min(size_, size < most_ ? most_ - size : 0);
   size_t added = std::min(size, most_);
   is_cut_ |= old < size_ || added < size;
-  std::memmove(kept_, kept_ + size_ - old, old);
-  std::memcpy(kept_ + old, data + size - added, added);
+  std::memmove(kept_.get(), kept_.get() + size_ - old, old);
+  std::memcpy(kept_.get() + old, data + size - added, added);
   size_ = old + added;
 }
 
 gipc_text LastLines::text() const noexcept {
-  const char *begin = kept_, *end = kept_ + size_;
+  const char *begin = kept_.get(), *end = begin + size_;
   if (is_cut_) {
     const char *line = std::find(begin, end, '\n');
     if (end - line > 1)

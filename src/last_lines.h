@@ -6,6 +6,7 @@
 #include "this_process.h"
 #include "watch.h"
 
+#include <memory>
 #include <optional>
 
 namespace gipc {
@@ -33,7 +34,9 @@ private:
   registry::Held pipe_; // a worker that is forked later does not keep it open
   std::optional<HandleWatch> watch_;
   static constexpr size_t most_ = 4096;
-  char kept_[most_];
+  // Few have such a pipe, and a page that the others do not touch is not copied
+  // after a fork.
+  std::unique_ptr<char[]> kept_;
   size_t size_ = 0;
   bool is_cut_ = false; // something was dropped before it
 };

@@ -21,30 +21,38 @@ bool Status::begins_within(int milliseconds) noexcept {
   // open, so the end of that stream is not what to wait for alone.  A child
   // that has ended may have told why only after it was asked: its end reads
   // what it told once more.
-  int ready;
-  do {
+  while (!records_.begun && records_.failure.error == 0) {
+    bool may_have_ended;
+    bool came = wait_for_sign(milliseconds, may_have_ended);
     int more = read_records();
-    if (records_.begun || records_.failure.error != 0 || more != -EAGAIN ||
-        reap_or_sleep())
-      return true;
-    pollfd signs[2] = {{control_.get(), POLLIN, 0},
-                       {exit_fd_.get(), POLLIN, 0}};
-    ready = sys::poll(signs, 2, exit_fd_ ? milliseconds : 10);
-  } while (ready != 0 || milliseconds < 0);
-  return false;
+    if (!records_.begun &&
+        (more != -EAGAIN || (may_have_ended && reap_or_sleep())))
+      break;
+    if (!came && milliseconds >= 0)
+      return false;
+  }
+  return true;
 }
 
 pid_t Status::wait_for_root() noexcept {
-  for (;;) {
+  while (records_.root <= 0) {
+    bool may_have_ended;
+    (void)wait_for_sign(-1, may_have_ended);
     int more = read_records();
-    if (records_.root > 0)
-      return records_.root;
-    if (records_.failure.error != 0 || more != -EAGAIN || reap_or_sleep())
+    if (records_.root <= 0 && (records_.failure.error != 0 || more != -EAGAIN ||
+                               (may_have_ended && reap_or_sleep())))
       return -1;
-    pollfd signs[2] = {{control_.get(), POLLIN, 0},
-                       {exit_fd_.get(), POLLIN, 0}};
-    (void)sys::poll(signs, 2, exit_fd_ ? -1 : 10);
   }
+  return records_.root;
+}
+
+// A child that was just started has sent nothing yet: it is waited for first.
+// False: nothing came within this time.
+bool Status::wait_for_sign(int milliseconds, bool &may_have_ended) noexcept {
+  pollfd signs[2] = {{control_.get(), POLLIN, 0}, {exit_fd_.get(), POLLIN, 0}};
+  int ready = control_ ? sys::poll(signs, 2, exit_fd_ ? milliseconds : 10) : 1;
+  may_have_ended = !exit_fd_ || signs[1].revents != 0;
+  return ready != 0;
 }
 
 // ---- The sources ------------------------------------------------------------

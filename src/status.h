@@ -90,6 +90,7 @@ private:
   bool find_kept_or_sleep() noexcept;
   bool end(int wait_status, int from) noexcept;
   int read_records() noexcept;
+  bool wait_for_sign(int milliseconds, bool &may_have_ended) noexcept;
   void note_tree(const control::Record &record) noexcept;
 
   pid_t pid_ = -1;

@@ -6,9 +6,12 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define OWN_MALLOC 0
@@ -54,6 +57,23 @@ int on_call(const char *name) noexcept {
   return error_number;
 }
 
+// In memory that a process and its children share.
+struct Shared {
+  pid_t parent;
+  bool in_children;
+  int until, error;
+  char failed[32];
+};
+Shared *shared;
+
+int on_shared_call(const char *name) noexcept {
+  if ((getpid() != shared->parent) != shared->in_children ||
+      shared->until == 0 || --shared->until > 0)
+    return 0;
+  std::snprintf(shared->failed, sizeof shared->failed, "%s", name);
+  return shared->error;
+}
+
 std::atomic<long> unfreed;
 int memory_kinds, memory_until, memory_left, memory_failures;
 
@@ -93,6 +113,20 @@ void fail_every_other(const char *names, int error) {
   alternating = true;
   odd = false;
 }
+
+int share_calls(void **) {
+  void *memory = mmap(nullptr, sizeof *shared, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  shared = static_cast<Shared *>(memory);
+  return memory == MAP_FAILED ? -1 : 0;
+}
+
+void fail_shared_call(bool in_children, int nth, int error) {
+  *shared = Shared{getpid(), in_children, nth, error, ""};
+  gipc::sys::fault = on_shared_call;
+}
+
+const char *shared_call_failed() { return shared->failed; }
 
 int calls_failed() { return failures; }
 

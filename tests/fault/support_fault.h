@@ -17,6 +17,14 @@ void fail_every_other(const char *names, int error);
 int calls_failed();
 int stop_calls();
 
+// The same in children: the Nth call of this process, or of all processes that
+// it forks, which count together.  A setup of the group shares the memory for
+// that.
+int share_calls(void **state);
+void fail_shared_call(bool in_children, int nth, int error);
+// The name of the call that failed; "": none did.
+const char *shared_call_failed();
+
 // ---- Memory ----------------------------------------------------------------
 
 constexpr int by_new = 1, by_malloc = 2, any = by_new | by_malloc;

@@ -11,36 +11,9 @@
 #include <malloc.h>
 #include <set>
 #include <string>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 namespace {
-
-// ---- The fault: in memory that parent and child share -----------------------
-
-struct Fault {
-  pid_t parent;
-  bool in_child;
-  int countdown, error, failed;
-  char name[32];
-};
-Fault *shared;
-
-int on_call(const char *name) noexcept {
-  if ((getpid() != shared->parent) != shared->in_child ||
-      shared->countdown == 0 || --shared->countdown > 0)
-    return 0;
-  ++shared->failed;
-  std::snprintf(shared->name, sizeof shared->name, "%s", name);
-  return shared->error;
-}
-
-int make_shared(void **) {
-  void *memory = mmap(nullptr, sizeof(Fault), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  shared = static_cast<Fault *>(memory);
-  return memory == MAP_FAILED ? -1 : 0;
-}
 
 // ---- A start with everything
 // -------------------------------------------------
@@ -133,11 +106,10 @@ bool fail_one(Way way, bool in_child, int nth, int error,
   gipc_process *p = none;
   int fds = count_fds();
   uint64_t mask = signal_field("SigBlk");
-  *shared = Fault{getpid(), in_child, nth, error, 0, ""};
-  gipc::sys::fault = on_call;
+  fault::fail_shared_call(in_child, nth, error);
   int result = scene.start(way, &p);
   gipc::sys::fault = nullptr;
-  std::string what = std::string(shared->name) + " is call " +
+  std::string what = std::string(fault::shared_call_failed()) + " is call " +
                      std::to_string(nth) +
                      (in_child ? " of the child" : " of the parent");
   auto check = [&](bool holds, const char *condition) {
@@ -150,7 +122,7 @@ bool fail_one(Way way, bool in_child, int nth, int error,
     check(!has_children(), "no child is left");
     check(count_fds() == fds, "no descriptor is left");
     check(gipc_directions(scene.w) == GIPC_WRITE, "nothing has moved");
-  } else if (std::strcmp(shared->name, "wait4") == 0) {
+  } else if (std::strcmp(fault::shared_call_failed(), "wait4") == 0) {
     // It fails for a reaped child only, so the child counts as reaped.
     gipc_process_free(p);
     while (waitpid(-1, nullptr, 0) > 0)
@@ -171,9 +143,10 @@ bool fail_one(Way way, bool in_child, int nth, int error,
     gipc_process_free(p);
     check(!has_children(), "it is reaped");
   }
-  bool failed = shared->failed > 0;
+  std::string name = fault::shared_call_failed();
+  bool failed = !name.empty();
   if (failed)
-    names.insert(shared->name);
+    names.insert(name);
   return failed;
 }
 
@@ -278,5 +251,5 @@ int main() {
       TEST(a_hundred_failed_starts_leave_no_memory),
       TEST(any_free_number_can_be_mapped_without_dev_null),
   };
-  return cmocka_run_group_tests(tests, make_shared, nullptr);
+  return cmocka_run_group_tests(tests, fault::share_calls, nullptr);
 }

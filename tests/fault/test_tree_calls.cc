@@ -10,35 +10,9 @@
 #include <fcntl.h>
 #include <set>
 #include <string>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 
 namespace {
-
-// In memory that all of them share.
-struct Fault {
-  pid_t parent;
-  bool in_child;
-  int countdown, error, failed;
-  char name[32];
-};
-Fault *shared;
-
-int on_call(const char *name) noexcept {
-  if ((getpid() != shared->parent) != shared->in_child ||
-      shared->countdown == 0 || --shared->countdown > 0)
-    return 0;
-  ++shared->failed;
-  std::snprintf(shared->name, sizeof shared->name, "%s", name);
-  return shared->error;
-}
-
-int make_shared(void **) {
-  void *memory = mmap(nullptr, sizeof(Fault), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  shared = static_cast<Fault *>(memory);
-  return memory == MAP_FAILED ? -1 : 0;
-}
 
 constexpr int as_asked = 7;
 
@@ -78,8 +52,7 @@ bool fail_one(bool program, bool in_child, int nth, int error,
   gipc_process *p = nullptr;
   CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
   int fds = count_fds();
-  *shared = Fault{getpid(), in_child, nth, error, 0, ""};
-  gipc::sys::fault = on_call;
+  fault::fail_shared_call(in_child, nth, error);
   int result = start(program, o, &p);
   gipc_exit_info info{};
   info.size = sizeof info;
@@ -93,7 +66,7 @@ bool fail_one(bool program, bool in_child, int nth, int error,
     gipc_process_free(p);
   }
   gipc::sys::fault = nullptr;
-  std::string what = std::string(shared->name) + " is call " +
+  std::string what = std::string(fault::shared_call_failed()) + " is call " +
                      std::to_string(nth) +
                      (in_child ? " of the child" : " of the parent") + ", " +
                      gipc_strerror(-error);
@@ -116,9 +89,10 @@ bool fail_one(bool program, bool in_child, int nth, int error,
   end_leftovers();
   check(count_fds() == fds, "descriptors");
   gipc_options_free(o);
-  bool failed = shared->failed > 0;
+  std::string name = fault::shared_call_failed();
+  bool failed = !name.empty();
   if (failed)
-    names.insert(shared->name);
+    names.insert(name);
   return failed;
 }
 
@@ -152,5 +126,5 @@ int main() {
       TEST(a_failed_call_of_the_parent_starts_no_tree_or_a_whole_one),
       TEST(a_failed_call_of_the_guard_or_root_leaves_nothing),
   };
-  return cmocka_run_group_tests(tests, make_shared, nullptr);
+  return cmocka_run_group_tests(tests, fault::share_calls, nullptr);
 }

@@ -14,10 +14,7 @@ Keeper.__name = "gipc keeper"
 
 -- The driver of a keeper; an error in another process.
 local function usable(keeper)
-  if native.this_pid() ~= keeper.pid then
-    failure.misuse "the keeper belongs to another process: a child makes a keeper of its own"
-  end
-  return keeper.driver
+  return Driver.of(keeper, "keeper")
 end
 
 local function find(driver, name)
@@ -48,13 +45,7 @@ end
 -- period; waits until all have ended.
 -- @treturn boolean true
 function Keeper:stop()
-  local driver = usable(self)
-  if not driver.stopped then
-    driver:work_in_background()
-    failure.check(native.policy_stop(driver.policy, 0))
-    driver:act()
-  end
-  driver:await_stop()
+  usable(self):stop(0)
   return true
 end
 
@@ -90,19 +81,11 @@ function Keeper:reload(name, timeout)
   return true
 end
 
-local states = {
-  [native.WORKER_STARTING] = "starting",
-  [native.WORKER_READY] = "ready",
-  [native.WORKER_SILENT] = "silent",
-  [native.WORKER_STOPPING] = "stopping",
-  [native.WORKER_KILLED] = "killed",
-}
-
 -- The process of a service that is there, if it is.
 local function process_of(driver, service)
   local one = native.policy_worker_stats(driver.policy, service.index - 1)
   local member = one and driver.members[one.worker]
-  return member and not member.info and member, one and states[one.state]
+  return member and not member.info and member, one and Driver.states[one.state]
 end
 
 local function describe(driver, service)

@@ -11,10 +11,7 @@ local pool_options = require "gipc.pool.options"
 
 -- The driver of a pool; an error in another process.
 local function usable(pool)
-  if native.this_pid() ~= pool.pid then
-    failure.misuse "the pool belongs to another process: a child makes a pool of its own"
-  end
-  return pool.driver
+  return Driver.of(pool, "pool")
 end
 
 -- ---- Tasks ------------------------------------------------------------------------
@@ -199,12 +196,7 @@ function Pool:stop(grace)
   if grace ~= nil and (type(grace) ~= "number" or grace ~= grace) then
     failure.misuse("grace is a number of seconds, not " .. failure.describe(grace))
   end
-  if not driver.stopped then
-    driver:work_in_background()
-    failure.check(native.policy_stop(driver.policy, grace and grace < math.huge and grace or -1))
-    driver:act()
-  end
-  driver:await_stop()
+  driver:stop(grace and grace < math.huge and grace or -1)
   return true
 end
 
@@ -216,14 +208,6 @@ function Pool:size()
   end
   return slot
 end
-
-local states = {
-  [native.WORKER_STARTING] = "starting",
-  [native.WORKER_READY] = "ready",
-  [native.WORKER_SILENT] = "silent",
-  [native.WORKER_STOPPING] = "stopping",
-  [native.WORKER_KILLED] = "killed",
-}
 
 local ends = {
   done = native.WHY_DONE,
@@ -256,7 +240,7 @@ function Pool:stats()
     if one.worker > 0 then
       table.insert(stats.per_worker, {
         pid = one.pid,
-        state = states[one.state],
+        state = Driver.states[one.state],
         tasks = one.tasks,
         task = one.task > 0 and one.task or nil,
         busy = one.busy,

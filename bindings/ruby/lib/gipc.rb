@@ -37,6 +37,7 @@ require_relative "gipc/codec"
 require_relative "gipc/options"
 require_relative "gipc/transfer"
 require_relative "gipc/transport"
+require_relative "gipc/settings"
 require_relative "gipc/adopt"
 require_relative "gipc/handle"
 require_relative "gipc/child"
@@ -236,5 +237,5 @@ module Gipc
 
   # Internal classes.
   private_constant :Native, :Adopt, :Child, :Condition, :Deadline, :Descriptor, :Driver, :Failure, :FairLock,
-                   :Member, :Rules, :Transfer, :Transport, :Worker
+                   :Member, :Rules, :Settings, :Transfer, :Transport, :Worker
 end

@@ -56,11 +56,15 @@ class GipcTest
   def self.also_under_async(except: [])
     names = public_instance_methods(false).map(&:to_s) & UnderAsync::SCENARIOS
     names -= except.map { |name| "test_#{name}" }
+    copy_under_async(names).define_singleton_method(:runnable_methods) { super() & names }
+  end
+
+  # Makes a class in which these tests are tasks of Async.
+  def self.copy_under_async(names)
     copy = Class.new(self) do
       include UnderAsync
 
       define_singleton_method(:loop) { "async" }
-      define_singleton_method(:runnable_methods) { super() & names }
       names.each do |name|
         define_method(name) do
           needs :Async

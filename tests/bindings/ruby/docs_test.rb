@@ -46,7 +46,7 @@ class DocsTest < GipcTest
   def public_methods
     {
       "Gipc" => Gipc.singleton_methods(false).map { |name| Gipc.method(name) },
-      "Gipc::Handle" => instance_methods_of(Gipc::Handle),
+      "Gipc::Handle" => instance_methods_of(Gipc::Handle) + instance_methods_of(Gipc.const_get(:Settings)),
       "Gipc::Process" => instance_methods_of(Gipc::Process),
       "Gipc::Template" => [Gipc::Template.method(:open)] + instance_methods_of(Gipc::Template),
       "Gipc::Pool" => instance_methods_of(Gipc::Pool) + [Gipc::Pool.method(:open)],

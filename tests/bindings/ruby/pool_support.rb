@@ -5,19 +5,7 @@
 class PoolTest < GipcTest
   # Runs every test of a class also as a task of Async.
   def self.each_also_under_async
-    names = public_instance_methods(false).grep(/\Atest_/)
-    copy = Class.new(self) do
-      include UnderAsync
-
-      define_singleton_method(:loop) { "async" }
-      names.each do |name|
-        define_method(name) do
-          needs :Async
-          under_async { super() }
-        end
-      end
-    end
-    Object.const_set("#{name}UnderAsync", copy)
+    copy_under_async(public_instance_methods(false).grep(/\Atest_/))
   end
 
   def before_setup

@@ -18,6 +18,25 @@ local TIMER = 0 -- its key; members are numbered from 1
 -- How often processes are looked at, if the kernel has no pidfd (seconds).
 local look_again = 0.05
 
+--- Words for the states of a process.
+Driver.states = {
+  [native.WORKER_STARTING] = "starting",
+  [native.WORKER_READY] = "ready",
+  [native.WORKER_SILENT] = "silent",
+  [native.WORKER_STOPPING] = "stopping",
+  [native.WORKER_KILLED] = "killed",
+}
+
+--- The driver of a pool or a keeper; an error in another process.
+-- @tparam table owner
+-- @tparam string what it is
+function Driver.of(owner, what)
+  if native.this_pid() ~= owner.pid then
+    failure.misuse(("the %s belongs to another process: a child makes a %s of its own"):format(what, what))
+  end
+  return owner.driver
+end
+
 --- Makes a class of drivers.  It has the functions of actions, by their kind, and its own
 -- versions of the methods under "What a class may have of its own".
 function Driver.class(actions)
@@ -188,8 +207,14 @@ function Driver:await(signal, is_over, deadline)
   return self.waiting:await(signal, is_over, deadline)
 end
 
---- Waits until all has stopped.
-function Driver:await_stop()
+--- Stops all, and waits for that.
+-- @tparam number grace of the policy
+function Driver:stop(grace)
+  if not self.stopped then
+    self:work_in_background()
+    failure.check(native.policy_stop(self.policy, grace))
+    self:act()
+  end
   self:await(self.stops, function()
     self:release()
     return self.released

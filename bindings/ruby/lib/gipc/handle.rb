@@ -17,13 +17,7 @@ module Gipc
   class Handle
     include Enumerable
     include Transfer
-
-    # The default of {#limit}: 1 GiB.
-    DEFAULT_LIMIT = 1 << 30
-
-    STATS = %i[messages_in messages_out bytes_in bytes_out reads writes
-               transport_in transport_out bells_in bells_out stalls_out].freeze
-    private_constant :STATS
+    include Settings
 
     # @return [#dump, #load] the codec
     attr_reader :codec
@@ -114,6 +108,21 @@ module Gipc
       Native.take_fds(@native)
     end
 
+    # Takes the handles of the message that the last get returned, as {#take_fds} does
+    # its descriptors.
+    #
+    # @param codec (see Gipc.pipe)
+    # @return [Array<Handle>] each reads, writes or both, as it was put
+    # @raise (see #take_fds)
+    def take_handles(codec: :marshal)
+      codec = Codec.of(codec)
+      taken = []
+      while (native = Native.take_handle(@native))
+        taken << Handle.new(native, codec)
+      end
+      taken
+    end
+
     # Yields the objects until the end of the stream.
     #
     # @yield [Object]
@@ -143,13 +152,16 @@ module Gipc
     #   Timeout.timeout(5) { writer.put(job) { jobs.delete(job) } }
     #
     # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely
-    # @param ios [Array<IO, Integer>, nil] up to 253 open files or descriptors, such as
-    #   sockets, of which the peer takes copies with {#take_fds}; they can be closed when
-    #   the call returns
+    # @param ios [Array<IO, Integer, Handle>, nil] up to 253 open files or descriptors, such
+    #   as sockets, of which the peer takes copies with {#take_fds}; they can be closed when
+    #   the call returns.  Up to 7 handles among them move to the peer, which takes them
+    #   with {#take_handles}: here they are closed, as if passed to a child
     # @yield []
     # @return [self]
     # @raise [Errno::EOPNOTSUPP] if the peer is not known to take descriptors; nothing was
     #   sent
+    # @raise [Errno::EBUSY] if one of the handles has received or queued bytes; nothing was
+    #   sent, and the handles are as before
     # @raise [Timeout] see {Timeout#withdrawn?}
     # @raise [Errno::EPIPE] if the peer has closed its end
     # @raise [TooBig] if the message exceeds the limit
@@ -323,78 +335,6 @@ module Gipc
       readable? ? :r : :w
     end
 
-    # The size of the largest message, in bytes, that this handle gets or puts.
-    #
-    # @return [Integer] default {DEFAULT_LIMIT}
-    def limit
-      @limit || DEFAULT_LIMIT
-    end
-
-    # Sets the limit.  A message costs memory only as its bytes arrive.
-    #
-    # @param bytes [Integer]
-    # @raise [TypeError] if it is not a number of bytes
-    def limit=(bytes)
-      Native.set_limit(@native, Options.count(:limit, bytes))
-      @limit = bytes
-    end
-
-    # Sets how many bytes are read ahead while a put waits; default 64 MiB, 0 turns
-    # read-ahead off.  At the limit the peer waits.
-    def read_limit=(bytes)
-      Native.set_read_limit(@native, Options.count(:read_limit, bytes))
-    end
-
-    # Sets the low and high water marks of the write queue: messages are queued while it
-    # holds less than +high+ bytes.
-    #
-    # @param low [Integer] bytes; default 64 KiB
-    # @param high [Integer] bytes; default 256 KiB
-    # @return [self]
-    # @raise [Errno::EINVAL] if low is not below high
-    def set_marks(low, high)
-      Native.set_marks(@native, Options.count(:low, low), Options.count(:high, high))
-      self
-    end
-
-    # Sets how the bytes get to the peer, in both directions.  :auto, the default: two
-    # handles on one machine that exchange messages change by themselves from the socket
-    # to a ring in shared memory, where a put needs no system call; any other peer reads
-    # every message from the socket.  :plain: no ring is used, and one in use is left.
-    # :ring: a ring is offered with the first message.  {#stats} says which is in use.
-    #
-    # @param name [:auto, :plain, :ring]
-    # @raise [ArgumentError] for another word
-    # @raise [Errno::EOPNOTSUPP] if this handle or system has no ring
-    # @raise [Errno::EBUSY] if the ring has messages, which must be got first
-    def transport=(name)
-      Transport.choose(@native, Transport.number(name), inspect)
-    end
-
-    # Number of bytes in memory, with headers: received and not yet got, and queued and
-    # not yet written.
-    #
-    # @return [Hash{Symbol => Integer}] :read and :write, for the open directions
-    def pending
-      directions = {read: readable? && Native::READ, write: writable? && Native::WRITE}
-      directions.filter_map { |name, one| [name, Native.pending(@native, one)] if one }.to_h
-    end
-
-    # Counters of this handle.
-    #
-    # @return [Hash{Symbol => Integer, Symbol}] messages_in, messages_out, bytes_in,
-    #   bytes_out, reads and writes (system calls); transport_in and transport_out, :ring
-    #   while messages go through a ring, or :plain; bells_in, how often a get found the
-    #   ring empty; bells_out, how often a put woke the peer; stalls_out, how often a put
-    #   found the ring full
-    def stats
-      stats = Native.handle_stats(@native)
-      STATS.to_h { |name| [name, stats.public_send(name)] }.merge(
-        transport_in: Transport::IN_USE[stats.transport_in],
-        transport_out: Transport::IN_USE[stats.transport_out]
-      )
-    end
-
     # With the open directions.
     def inspect
       state = if closed?
@@ -450,6 +390,13 @@ module Gipc
       check_unused
       forget_descriptors
       Native.options_pass(options, name, @native)
+    end
+
+    # Before each try to move it in a message.
+    # @private
+    def prepare_move
+      check_unused
+      forget_descriptors
     end
 
     # Frees the handle in this process, after it was passed.
