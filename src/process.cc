@@ -57,6 +57,14 @@ void Process::find_root() noexcept {
   announce(pid());
 }
 
+Failure Process::wait_until_begun() noexcept {
+  constexpr int patience = 100; // ms
+  // The program of a tree may stop the guard before that tells of its begin.
+  while (!status_.begins_within(tree_ != nullptr ? patience : -1))
+    (void)send(SIGCONT);
+  return status_.failure();
+}
+
 void Process::set_name(pid_t number) noexcept {
   if (name_.empty()) {
     // Not by printf(3), which needs pages of stack.

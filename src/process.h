@@ -43,7 +43,7 @@ public:
   void find_root() noexcept;
   // Waits until a function child has begun or ended (0), or could not begin:
   // what it failed with.
-  Failure wait_until_begun() noexcept { return status_.wait_until_begun(); }
+  Failure wait_until_begun() noexcept;
 
   // Deletes it, now or when the child has been reaped.
   void free() noexcept;

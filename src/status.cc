@@ -5,7 +5,6 @@
 #include "sys.h"
 #include "trace.h"
 
-#include <csignal>
 #include <sys/wait.h>
 
 namespace gipc {
@@ -17,24 +16,28 @@ void Status::set_started(pid_t pid, Fd exit_fd) noexcept {
   function_ = static_cast<bool>(control_);
 }
 
-Failure Status::wait_until_begun() noexcept {
+bool Status::begins_within(int milliseconds) noexcept {
   // A fork elsewhere in the program may hold the child's end of the socket
   // open, so the end of that stream is not what to wait for alone.  A child
   // that has ended may have told why only after it was asked: its end reads
   // what it told once more.
   while (!records_.begun && records_.failure.error == 0) {
-    bool may_have_ended = wait_for_sign();
+    bool may_have_ended;
+    bool came = wait_for_sign(milliseconds, may_have_ended);
     int more = read_records();
     if (!records_.begun &&
         (more != -EAGAIN || (may_have_ended && reap_or_sleep())))
       break;
+    if (!came && milliseconds >= 0)
+      return false;
   }
-  return records_.failure;
+  return true;
 }
 
 pid_t Status::wait_for_root() noexcept {
   while (records_.root <= 0) {
-    bool may_have_ended = wait_for_sign();
+    bool may_have_ended;
+    (void)wait_for_sign(-1, may_have_ended);
     int more = read_records();
     if (records_.root <= 0 && (records_.failure.error != 0 || more != -EAGAIN ||
                                (may_have_ended && reap_or_sleep())))
@@ -44,16 +47,12 @@ pid_t Status::wait_for_root() noexcept {
 }
 
 // A child that was just started has sent nothing yet: it is waited for first.
-// Returns whether it may have ended.
-bool Status::wait_for_sign() noexcept {
+// False: nothing came within this time.
+bool Status::wait_for_sign(int milliseconds, bool &may_have_ended) noexcept {
   pollfd signs[2] = {{control_.get(), POLLIN, 0}, {exit_fd_.get(), POLLIN, 0}};
-  // The program of a tree may stop the guard before that tells.
-  bool is_tree = records_.root > 0;
-  int ready =
-      control_ ? sys::poll(signs, 2, !exit_fd_ ? 10 : is_tree ? 100 : -1) : 1;
-  if (ready == 0 && is_tree && exit_fd_)
-    (void)os::signal_by_exit_fd(exit_fd_.get(), SIGCONT);
-  return !exit_fd_ || signs[1].revents != 0;
+  int ready = control_ ? sys::poll(signs, 2, exit_fd_ ? milliseconds : 10) : 1;
+  may_have_ended = !exit_fd_ || signs[1].revents != 0;
+  return ready != 0;
 }
 
 // ---- The sources ------------------------------------------------------------

@@ -35,9 +35,11 @@ public:
   pid_t pid() const noexcept { return pid_; }
   // -1: there is none.
   int exit_fd() const noexcept { return exit_fd_.get(); }
-  // Waits until a function child has begun or ended (0), or could not begin:
-  // what it failed with.
-  Failure wait_until_begun() noexcept;
+  // Waits until the child has begun or ended, or could not begin, for
+  // failure(); or false after about so many milliseconds.  -1: waits
+  // indefinitely.
+  bool begins_within(int milliseconds) noexcept;
+  Failure failure() const noexcept { return records_.failure; }
   // The child is the guard of a tree.  The number of its root, as soon as that
   // is known; -1: the guard has ended before.
   pid_t wait_for_root() noexcept;
@@ -88,7 +90,7 @@ private:
   bool find_kept_or_sleep() noexcept;
   bool end(int wait_status, int from) noexcept;
   int read_records() noexcept;
-  bool wait_for_sign() noexcept;
+  bool wait_for_sign(int milliseconds, bool &may_have_ended) noexcept;
   void note_tree(const control::Record &record) noexcept;
 
   pid_t pid_ = -1;

@@ -176,8 +176,7 @@ static int start_one_that_stops_it(void *argument) {
 
 static void a_guard_that_was_stopped_ends_its_tree(void **state) {
   in_each_way(stop_the_guard, NULL);
-  if (!portable()) /* where no descriptor says which process the guard is */
-    in_each_way(start_one_that_stops_it, NULL);
+  in_each_way(start_one_that_stops_it, NULL);
 }
 
 static int lose_the_guard_and_end_the_rest(void *argument) {

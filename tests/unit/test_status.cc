@@ -296,7 +296,8 @@ void a_child_that_could_not_begin_tells_why(void **) {
   Child child(Kind::function, 127,
               {{Record::failed, -ENOENT, static_cast<int32_t>(Part::cwd)}});
   close(child.let_go);
-  gipc::Failure failure = child.status.wait_until_begun();
+  CHECK(child.status.begins_within(-1));
+  gipc::Failure failure = child.status.failure();
   CHECK_IS(failure.error, -ENOENT);
   CHECK(failure.part == Part::cwd);
   CHECK_IS(waitpid(child.pid, nullptr, 0), child.pid);
@@ -308,7 +309,8 @@ void a_child_that_began_or_ended_without_a_word_has_not_failed(void **) {
         Kind::function, 3,
         std::vector<Record>(static_cast<size_t>(begun), {Record::begun, 0, 0}));
     close(child.let_go);
-    CHECK_OK(child.status.wait_until_begun().error);
+    CHECK(child.status.begins_within(-1));
+    CHECK_OK(child.status.failure().error);
     if (!child.status.is_known())
       child.wait_for_end();
     CHECK(child.status.reap_or_sleep());
