@@ -241,6 +241,8 @@ help:
 	@echo "                place, with each error that it can have: 10 minutes"
 	@echo "check-long      each language's tests, the kills of either end of a ring and"
 	@echo "                10,000 orders of system calls, which takes many minutes"
+	@echo "check-schedules the api tests while each thread may be delayed at each"
+	@echo "                system call, by chance; SEEDS='1 2 3'"
 	@echo "check-root      check on ROOT=trixie|sid|bookworm|i386 (a Debian in"
 	@echo "                build/roots); CHECK=check-c for another target"
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"

@@ -355,8 +355,9 @@ STEP(shutdown, step_shutdown)
 %rename("$ignore", regextarget=1)
     "^gipc_(policy|rules|task_rules|action|text|policy_stats|worker_(stats|message|change))$";
 /* Parts of what each language has of its own: messages with descriptors. */
-%rename("$ignore", %$isfunction, regextarget=1) "^gipc_((try_)?put_with|take_fds)$";
+%rename("$ignore", %$isfunction, regextarget=1) "^gipc_((try_)?put_(with|handles)|take_(fds|handle))$";
 %ignore GIPC_MOST_FDS;
+%ignore GIPC_MOST_HANDLES;
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;

@@ -167,12 +167,22 @@ static inline int step_queue(gipc_handle *h, const void *data, size_t size) {
   return outcome_of_move(result, &size);
 }
 
-/* The same with descriptors. */
+/* What goes with a message: handles, which move, and descriptors. */
+typedef struct {
+  gipc_handle *handles[GIPC_MOST_HANDLES];
+  size_t handle_count;
+  int fds[GIPC_MOST_FDS];
+  size_t fd_count;
+} gipc_attached;
+
+/* The same with these. */
 static inline int step_queue_with(gipc_handle *h, const void *data, size_t size,
-                                  const int *fds, size_t count) {
+                                  const gipc_attached *with) {
   if (budget_is_spent())
     return step_yield();
-  int result = gipc_try_put_with(h, data, size, fds, count);
+  int result =
+      gipc_try_put_handles(h, data, size, with->handles, with->handle_count,
+                           with->fds, with->fd_count);
   if (result == -EAGAIN)
     return STEP_WAIT;
   return outcome_of_move(result, &size);

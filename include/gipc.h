@@ -322,6 +322,29 @@ GIPC_API GIPC_MUST_CHECK int gipc_put_with(gipc_handle *h, const void *data,
 GIPC_API GIPC_MUST_CHECK int gipc_try_put_with(gipc_handle *h, const void *data,
                                                size_t size, const int *fds,
                                                size_t count);
+/* The most handles of a message. */
+#define GIPC_MOST_HANDLES 7
+/* As gipc_put_with(), and moves handles to the peer, which takes them with
+ * gipc_take_handle(): each is closed here, as if it were passed to a child.  If
+ * the put fails, the handles are as before; after -EINPROGRESS they are moved.
+ * -EBUSY: one holds received or queued bytes.  -EINVAL: one is an end of this
+ * pipe, or is twice there.  GIPC_ELOCKED: one is in use. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_put_handles(gipc_handle *h, const void *data, size_t size,
+                 gipc_handle *const *handles, size_t handle_count,
+                 const int *fds, size_t fd_count, double timeout);
+/* The same as gipc_try_put_with().  Step tier: never blocks. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_try_put_handles(gipc_handle *h, const void *data, size_t size,
+                     gipc_handle *const *handles, size_t handle_count,
+                     const int *fds, size_t fd_count);
+/* Takes the next handle of the message that was returned last: a reader, a
+ * writer or a duplex handle, as it was put.  Free it with gipc_handle_free().
+ * Those that are not taken are closed as descriptors are.  -ENOENT: there are
+ * no more.  -EMFILE: as for gipc_take_fds().  Another error: the peer has sent
+ * something else, or there is no memory, and this handle is lost. */
+GIPC_API GIPC_MUST_CHECK int gipc_take_handle(gipc_handle *h,
+                                              gipc_handle **handle);
 /* Takes the descriptors of the message that was returned last, by a get or in
  * on_message: stores them, close-on-exec, and returns their number; the caller
  * closes them.  0: it has none, or they were taken.  Those that are not taken
@@ -1013,7 +1036,7 @@ GIPC_API double gipc_policy_next_time(const gipc_policy *policy);
 typedef struct gipc_policy_stats {
   size_t size;           /* set by the caller: sizeof(gipc_policy_stats) */
   size_t queued;         /* tasks */
-  size_t running;        /* tasks */
+  size_t running;        /* tasks, also those that were sent ahead */
   size_t workers;        /* processes that run, or are being started */
   size_t starting;       /* those of them that are not ready yet */
   uint64_t submitted;    /* tasks */

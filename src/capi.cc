@@ -236,6 +236,34 @@ int gipc_try_put_with(gipc_handle *h, const void *data, size_t size,
   });
 }
 
+static bool are_handles(gipc_handle *const *handles, size_t count) {
+  return count <= GIPC_MOST_HANDLES && (handles != nullptr || count == 0) &&
+         std::find(handles, handles + count, nullptr) == handles + count;
+}
+
+int gipc_try_put_handles(gipc_handle *h, const void *data, size_t size,
+                         gipc_handle *const *handles, size_t handle_count,
+                         const int *fds, size_t fd_count) {
+  if (h == nullptr || !is_fd_list(fds, fd_count) ||
+      !are_handles(handles, handle_count))
+    return -EINVAL;
+  return guard([&] {
+    Handle::Moved moved = {reinterpret_cast<Handle *const *>(handles),
+                           handle_count};
+    return unwrap(h)->try_put_moving(data, size, moved, fds, fd_count);
+  });
+}
+
+int gipc_take_handle(gipc_handle *h, gipc_handle **handle) {
+  return h == nullptr || handle == nullptr ? -EINVAL : guard([&] {
+    Handle *taken;
+    int result = unwrap(h)->take_handle(taken);
+    if (result == 0)
+      *handle = wrap(taken);
+    return result;
+  });
+}
+
 int gipc_take_fds(gipc_handle *h, int *fds, size_t room) {
   return h == nullptr || (fds == nullptr && room > 0)
              ? -EINVAL
@@ -286,6 +314,21 @@ int gipc_put_with(gipc_handle *h, const void *data, size_t size, const int *fds,
   return guard([&] {
     return note_put(h, size,
                     unwrap(h)->put_with(data, size, fds, count, deadline));
+  });
+}
+
+int gipc_put_handles(gipc_handle *h, const void *data, size_t size,
+                     gipc_handle *const *handles, size_t handle_count,
+                     const int *fds, size_t fd_count, double timeout) {
+  Deadline deadline;
+  if (h == nullptr || !is_fd_list(fds, fd_count) ||
+      !are_handles(handles, handle_count) ||
+      Deadline::create(timeout, deadline) != 0)
+    return -EINVAL;
+  return guard([&] {
+    Handle::Moved moved = {reinterpret_cast<Handle *const *>(handles),
+                           handle_count};
+    return unwrap(h)->put_moving(data, size, moved, fds, fd_count, deadline);
   });
 }
 

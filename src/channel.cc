@@ -43,6 +43,12 @@ private:
   iovec cut_[max_parts];
 };
 
+// Whether the kernel or the file lacks a call, or a sandbox refuses it.
+bool is_lacking(ssize_t error) noexcept {
+  return error == -EOPNOTSUPP || error == -EINVAL || error == -ENOSYS ||
+         error == -EPERM;
+}
+
 // 0 if a transfer will not block, -EAGAIN, or an error.
 int ready(int fd, short events) noexcept {
   pollfd one{fd, events, 0};
@@ -79,7 +85,7 @@ ssize_t Channel::read(const iovec *all, int all_count) noexcept {
   }
   if (way_ == Way::now) {
     ssize_t size = os::read_now(fd(), parts, count);
-    if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
+    if (!is_lacking(size))
       return size;
     way_ = Way::polled;
   }
@@ -153,7 +159,7 @@ ssize_t Channel::write(const iovec *all, int all_count) noexcept {
     return send(parts, count);
   if (way_ == Way::now) {
     ssize_t size = os::write_now(fd(), parts, count);
-    if (size != -EOPNOTSUPP && size != -EINVAL && size != -ENOSYS)
+    if (!is_lacking(size))
       return size;
     way_ = Way::polled;
   }

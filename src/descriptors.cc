@@ -64,10 +64,25 @@ const int *Descriptors::numbers(int (&room)[os::most_sent]) const noexcept {
   return room;
 }
 
-void Descriptors::release(int *out) noexcept {
-  for (size_t i = 0; i < count_; ++i)
-    out[i] = own_[i].release();
-  count_ = 0;
+size_t Descriptors::handles_end() const noexcept {
+  size_t end = next_;
+  for (uint32_t left = handles_; left != 0; left >>= 3)
+    end += frame::descriptors_of(static_cast<frame::Kind>(left & 7));
+  return end;
+}
+
+void Descriptors::release_loose(int *out) noexcept {
+  size_t end = handles_end();
+  for (size_t i = end; i < count_; ++i)
+    out[i - end] = own_[i].release();
+  count_ = end;
+}
+
+void Descriptors::release_handle(int *out) noexcept {
+  uint32_t number = frame::descriptors_of(next_handle());
+  for (uint32_t i = 0; i < number; ++i)
+    out[i] = own_[next_++].release();
+  handles_ >>= 3;
 }
 
 registry::Held Descriptors::release_one() noexcept {
@@ -89,7 +104,7 @@ void DescriptorQueue::push(std::unique_ptr<Descriptors> last,
   if (first_ == nullptr)
     first_ = std::move(last);
   else
-    last_->next_ = std::move(last);
+    last_->behind_ = std::move(last);
   last_ = pushed;
   ++size_;
   count_ += pushed->count();
@@ -97,7 +112,7 @@ void DescriptorQueue::push(std::unique_ptr<Descriptors> last,
 
 std::unique_ptr<Descriptors> DescriptorQueue::pop() noexcept {
   std::unique_ptr<Descriptors> first = std::move(first_);
-  first_ = std::move(first->next_);
+  first_ = std::move(first->behind_);
   distance_ -= first->distance_;
   --size_;
   count_ -= first->count();
@@ -107,9 +122,9 @@ std::unique_ptr<Descriptors> DescriptorQueue::pop() noexcept {
 void DescriptorQueue::drop_last() noexcept {
   std::unique_ptr<Descriptors> *link = &first_;
   Descriptors *before = nullptr;
-  while ((*link)->next_ != nullptr) {
+  while ((*link)->behind_ != nullptr) {
     before = link->get();
-    link = &before->next_;
+    link = &before->behind_;
   }
   distance_ -= (*link)->distance_;
   count_ -= (*link)->count();
@@ -119,7 +134,8 @@ void DescriptorQueue::drop_last() noexcept {
 }
 
 void DescriptorQueue::forget() noexcept {
-  for (Descriptors *one = first_.get(); one != nullptr; one = one->next_.get())
+  for (Descriptors *one = first_.get(); one != nullptr;
+       one = one->behind_.get())
     one->forget();
   clear();
 }

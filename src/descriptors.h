@@ -2,6 +2,7 @@
 // written, and those that were received and wait to be taken.
 #pragma once
 
+#include "frame.h"
 #include "os.h"
 #include "this_process.h"
 
@@ -30,8 +31,17 @@ public:
   // Replaces those of the caller by duplicates.
   int keep() noexcept;
   const int *numbers(int (&room)[os::most_sent]) const noexcept;
+  // Received ones: what they are; see frame.h.
+  void set_handles(uint32_t attached) noexcept { handles_ = attached >> 8; }
+  // The number of those that are not of handles.
+  size_t loose() const noexcept { return count_ - handles_end(); }
   // The caller owns them from now on.
-  void release(int *out) noexcept;
+  void release_loose(int *out) noexcept;
+  // The same for those of the next handle, which must be there.
+  frame::Kind next_handle() const noexcept {
+    return static_cast<frame::Kind>(handles_ & 7);
+  }
+  void release_handle(int *out) noexcept;
   // The only one, if there is one only.
   registry::Held release_one() noexcept;
   // In a process where the numbers may mean other files.
@@ -40,14 +50,18 @@ public:
 private:
   friend class DescriptorQueue;
   Descriptors() = default;
+  // The number of the first one that is not of a handle.
+  size_t handles_end() const noexcept;
 
   const int *borrowed_ = nullptr;
   std::unique_ptr<registry::Held[]> own_;
   size_t count_ = 0;
+  size_t next_ = 0;      // number of those that were released with handles
+  uint32_t handles_ = 0; // 3 bits for each one that was not released
   bool lost_ = false;
   // Of a queue: number of bytes from the message before it to this one.
   size_t distance_ = 0;
-  std::unique_ptr<Descriptors> next_;
+  std::unique_ptr<Descriptors> behind_;
 };
 
 // In the order of their messages.
@@ -78,7 +92,7 @@ public:
   // Number of bytes before the first one, and from there to the next one.
   size_t before() const noexcept { return first_->distance_; }
   size_t after() const noexcept {
-    return first_->next_ != nullptr ? first_->next_->distance_ : SIZE_MAX;
+    return first_->behind_ != nullptr ? first_->behind_->distance_ : SIZE_MAX;
   }
   // Bytes were written: no more than before(), or of the first one and no more
   // than after().

@@ -7,10 +7,22 @@ namespace gipc::frame {
 
 namespace {
 
+// The handles come without a gap, and there are descriptors for them.
+bool is_valid(uint32_t attached) noexcept {
+  uint32_t needed = 0;
+  for (size_t i = 0; i < most_handles; ++i) {
+    Kind kind = kind_of(attached, i);
+    if (kind != no_handle && i > 0 && kind_of(attached, i - 1) == no_handle)
+      return false;
+    needed += descriptors_of(kind);
+  }
+  uint32_t count = count_of(attached);
+  return count > 0 && count <= most_descriptors && needed <= count;
+}
+
 int decode_descriptors(const unsigned char *data, size_t available,
                        uint64_t *payload) noexcept {
-  uint32_t count = load32(data) & ~with_descriptors;
-  if (count == 0 || count > most_descriptors)
+  if (!is_valid(attached(data)))
     return GIPC_EPROTOCOL;
   data += prefix_size;
   available -= prefix_size;

@@ -14,12 +14,44 @@ constexpr size_t short_header = 4;
 constexpr size_t long_header = 12;
 constexpr uint64_t short_limit = 0x7fffffff;
 
-// Before the header of a message with descriptors: their number, with this bit.
-// Its first byte is that of no other header, so that a reader which has only a
-// part of it knows that the descriptors which came are those of a message.
+// Before the header of a message with descriptors: what they are, with the
+// first of these bits.  The three bits begin no other header, so that a reader
+// which has only a part of it knows that the descriptors which came are those
+// of a message.
 constexpr uint32_t with_descriptors = 0x80000000;
+constexpr uint32_t prefix_bits = 0xe0000000;
 constexpr size_t prefix_size = 4;
 constexpr uint32_t most_descriptors = 253;
+
+// What the descriptors of a message are: their number in 8 bits, and from bit 8
+// on, in 3 bits each, the handles, whose descriptors come first.
+constexpr size_t most_handles = 7;
+enum Kind : uint32_t {
+  no_handle,
+  reader,
+  writer,
+  duplex, // both directions have one descriptor
+  reader_in_ring,
+  duplex_in_ring,
+  streams,
+  streams_in_ring
+};
+inline uint32_t count_of(uint32_t attached) noexcept { return attached & 0xff; }
+inline Kind kind_of(uint32_t attached, size_t handle) noexcept {
+  return static_cast<Kind>(attached >> (8 + 3 * handle) & 7);
+}
+inline bool is_in_ring(Kind kind) noexcept {
+  return kind == reader_in_ring || kind == duplex_in_ring ||
+         kind == streams_in_ring;
+}
+// Of a handle: what it reads, what it writes if that is another one, and the
+// memory of a ring.
+inline uint32_t descriptors_of(Kind kind) noexcept {
+  uint32_t directions = kind == no_handle                            ? 0
+                        : kind == streams || kind == streams_in_ring ? 2
+                                                                     : 1;
+  return directions + (is_in_ring(kind) ? 1 : 0);
+}
 constexpr size_t longest_header = prefix_size + long_header;
 
 // A control frame: -2, a type, the length of a body.
@@ -63,22 +95,22 @@ inline size_t encode(uint64_t payload, unsigned char *out) noexcept {
   return long_header;
 }
 
-// The same for a message with `descriptors` descriptors; 0: without.
-inline size_t encode(uint64_t payload, uint32_t descriptors,
+// The same for a message with descriptors; 0: without.
+inline size_t encode(uint64_t payload, uint32_t attached,
                      unsigned char *out) noexcept {
-  if (descriptors == 0)
+  if (attached == 0)
     return encode(payload, out);
-  store32(out, with_descriptors | descriptors);
+  store32(out, with_descriptors | attached);
   return prefix_size + encode(payload, out + prefix_size);
 }
 
-inline size_t header_size(uint64_t payload, uint32_t descriptors) noexcept {
-  return header_size(payload) + (descriptors > 0 ? prefix_size : 0);
+inline size_t header_size(uint64_t payload, uint32_t attached) noexcept {
+  return header_size(payload) + (attached > 0 ? prefix_size : 0);
 }
 
 // Whether data is the begin of the header of a message with descriptors.
 inline bool has_descriptors(const unsigned char *data) noexcept {
-  return data[0] == with_descriptors >> 24;
+  return (data[0] & prefix_bits >> 24) == with_descriptors >> 24;
 }
 
 inline void encode_ring(unsigned char *out) noexcept {
@@ -92,8 +124,8 @@ inline void encode_ring(unsigned char *out) noexcept {
 // value.
 int decode(const unsigned char *data, size_t available,
            uint64_t *payload) noexcept;
-// Of a header that decode() has returned: the number of descriptors, or 0.
-inline uint32_t descriptors(const unsigned char *data) noexcept {
+// Of a header that decode() has returned: what its descriptors are, or 0.
+inline uint32_t attached(const unsigned char *data) noexcept {
   return has_descriptors(data) ? load32(data) & ~with_descriptors : 0;
 }
 

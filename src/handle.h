@@ -101,12 +101,24 @@ public:
   int try_put_with(const void *data, size_t size, const int *fds,
                    size_t count) noexcept;
   int take_descriptors(int *fds, size_t room) noexcept;
+  // Puts a message in which handles move, and descriptors go.
+  struct Moved {
+    Handle *const *handles;
+    size_t count;
+  };
+  int try_put_moving(const void *data, size_t size, const Moved &moved,
+                     const int *fds, size_t count) noexcept;
+  // Opens the next handle of the message that was returned last.  -ENOENT:
+  // there is none.  Throws bad_alloc.
+  int take_handle(Handle *&out);
 
   // ---- Blocking tier: unwound when the thread is cancelled
   int get(Deadline deadline, View &out);
   int put(const void *data, size_t size, Deadline &deadline);
   int put_with(const void *data, size_t size, const int *fds, size_t count,
                Deadline &deadline);
+  int put_moving(const void *data, size_t size, const Moved &moved,
+                 const int *fds, size_t count, Deadline &deadline);
   int put_many(const gipc_message *messages, size_t count, Deadline deadline,
                size_t &accepted);
   int flush(Deadline deadline);
@@ -202,6 +214,11 @@ private:
   __attribute__((noinline)) int finish_put(const void *data, Deadline &deadline,
                                            int &why);
   int check_put_with(const int *fds, size_t count) const noexcept;
+  struct Attached;
+  int check_move(const Handle &moved) const noexcept;
+  int attach(Handle &moved, size_t number, Attached &to) noexcept;
+  int attach_all(const Moved &moved, const int *fds, size_t count,
+                 Attached &to) noexcept;
   int queue_many(const gipc_message *messages, size_t count, Deadline &deadline,
                  size_t &accepted);
   int send_all(Deadline &deadline);

@@ -99,7 +99,7 @@ int Inbox::parse(size_t limit, View &out) noexcept {
     if (header < 0)
       return header;
     size_t there = end_ - begin_ - static_cast<size_t>(header);
-    uint32_t descriptors = frame::descriptors(ahead_.data() + begin_);
+    uint32_t descriptors = frame::attached(ahead_.data() + begin_);
     if (size <= there) {
       out = {ahead_.data() + begin_ + header, static_cast<size_t>(size)};
       begin_ += static_cast<size_t>(header) + out.size;

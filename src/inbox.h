@@ -51,7 +51,8 @@ public:
     }
     return next_slow(limit, out);
   }
-  // Number of descriptors of the message that was returned last.
+  // What the descriptors of the message that was returned last are: see
+  // frame.h.
   uint32_t descriptors() const noexcept { return descriptors_; }
   void end_descriptors() noexcept {
     descriptors_ = 0;
@@ -177,8 +178,8 @@ private:
   size_t visible_ = 0; // end_, or begin_ while next_slow() is to be called
   Growth growth_;
   Assembly assembly_;
-  uint32_t assembled_with_ = 0; // number of descriptors of that message
-  uint32_t descriptors_ = 0;    // of the one that was returned last
+  uint32_t assembled_with_ = 0; // what the descriptors of that message are
+  uint32_t descriptors_ = 0;    // the same of the one that was returned last
   int broken_ = 0;
   bool starved_ = false; // true if the last prepare() failed
   bool expects_control_ = false;

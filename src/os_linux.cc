@@ -327,7 +327,7 @@ int spawn(const Spawn &what, pid_t *pid, Fd *exit_fd, int *detail) noexcept {
                        nullptr); // or another reaper did
   }
   if (child_fd)
-    (void)sys::above_stdio(child_fd); // at worst it stays where it is
+    (void)sys::above_stdio(child_fd); // at worst there is none
   *exit_fd = std::move(child_fd);
   if (error == 0)
     *pid = child;

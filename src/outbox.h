@@ -80,8 +80,8 @@ public:
     ++messages_;
   }
 
-  // The same for a message with so many descriptors, which go with its first
-  // byte.
+  // The same for a message with such descriptors (see frame.h), which go with
+  // its first byte.
   int put_with(const void *data, size_t size, uint32_t descriptors) noexcept;
 
   // Queues a message without a copy: the caller's memory is borrowed until the

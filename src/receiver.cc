@@ -241,12 +241,13 @@ int Receiver::next_with(int result, View &out) noexcept {
 
 // A message with descriptors is returned.
 int Receiver::begin_taking() noexcept {
-  size_t count = inbox_.descriptors();
+  size_t count = frame::count_of(inbox_.descriptors());
   std::unique_ptr<Descriptors> came;
   if (!waiting_.empty())
     came = waiting_.pop();
   if (came != nullptr &&
       (came->count() == count || (came->lost() && came->count() < count))) {
+    came->set_handles(inbox_.descriptors());
     current_ = std::move(came);
     return 0;
   }
@@ -267,11 +268,21 @@ int Receiver::take_descriptors(int *out, size_t room) noexcept {
     return 0;
   if (current_->lost())
     return -EMFILE;
-  size_t count = current_->count();
+  size_t count = current_->loose();
   if (count > room)
     return -EMSGSIZE;
-  current_->release(out);
+  current_->release_loose(out);
   return static_cast<int>(count);
+}
+
+int Receiver::take_handle(int (&out)[3], frame::Kind &kind) noexcept {
+  if (current_ == nullptr || current_->next_handle() == frame::no_handle)
+    return -ENOENT;
+  if (current_->lost())
+    return -EMFILE;
+  kind = current_->next_handle();
+  current_->release_handle(out);
+  return 0;
 }
 
 // ---- Sizes, and memory of the caller ----------------------------------------

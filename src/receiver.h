@@ -89,6 +89,8 @@ public:
   // The number of those of the message that was returned last, which the caller
   // owns from now on; or an error, and nothing changes.
   int take_descriptors(int *out, size_t room) noexcept;
+  // The same for those of its next handle.  -ENOENT: there is none.
+  int take_handle(int (&out)[3], frame::Kind &kind) noexcept;
 
   // A read would have blocked.
   void note_idle() noexcept { inbox_.note_idle(); }

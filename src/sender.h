@@ -86,9 +86,9 @@ public:
   // Of the message of the last put_start() that did not end at once.
   size_t put_size() const noexcept { return put_size_; }
   // A copy of the message and of the descriptors is queued, if it cannot be
-  // written at once.
+  // written at once.  attached: what they are; see frame.h.
   int try_put_with(const void *data, size_t size, const int *fds,
-                   uint32_t count) noexcept;
+                   uint32_t attached) noexcept;
   // Writes queued bytes in every state, also while a put is in progress.
   int flush_step() noexcept;
   // Drops the put in progress: its memory is not read any more.
@@ -104,7 +104,7 @@ public:
   }
   int begin_put(const void *data, size_t size) noexcept;
   int begin_put_with(const void *data, size_t size, const int *fds,
-                     uint32_t count) noexcept;
+                     uint32_t attached) noexcept;
   // Copies the borrowed message, so that the caller's memory may change.
   int copy_put(const void *data) noexcept;
   int step_put() noexcept;
@@ -180,7 +180,7 @@ private:
   int queue_or_send(const void *data, size_t size) noexcept;
   int queue_with(const void *data) noexcept;
   int borrow_with(const void *data, size_t size, const int *fds,
-                  uint32_t count) noexcept;
+                  uint32_t attached) noexcept;
   ssize_t write(const iovec *areas, int count) noexcept {
     return __builtin_expect(descriptors_ == nullptr, 1)
                ? channel_.write(areas, count)
@@ -200,7 +200,7 @@ private:
   size_t low_ = 64 * 1024, high_ = 256 * 1024;
   size_t flush_at_ = flush_step_size; // queue length at which a put writes
   size_t put_size_ = 0;               // size of the message of put_start()
-  uint32_t put_with_ = 0;             // number of its descriptors
+  uint32_t put_with_ = 0;             // what its descriptors are; see frame.h
   Relaxed<Driver *> driver_ = nullptr;
   Channel channel_;
   // Those of queued messages; nullptr: there are none.

@@ -74,22 +74,23 @@ int Sender::end_refused(int result) noexcept {
 }
 
 int Sender::borrow_with(const void *data, size_t size, const int *fds,
-                        uint32_t count) noexcept {
-  std::unique_ptr<Descriptors> one = Descriptors::borrow(fds, count);
+                        uint32_t attached) noexcept {
+  std::unique_ptr<Descriptors> one =
+      Descriptors::borrow(fds, frame::count_of(attached));
   if (one != nullptr && descriptors_ == nullptr)
     descriptors_.reset(new (std::nothrow) DescriptorQueue);
   if (one == nullptr || descriptors_ == nullptr)
     return -ENOMEM;
   descriptors_->push(std::move(one), outbox_.queued());
-  outbox_.borrow(data, size, count);
+  outbox_.borrow(data, size, attached);
   put_size_ = size;
-  put_with_ = count;
+  put_with_ = attached;
   return 0;
 }
 
 int Sender::begin_put_with(const void *data, size_t size, const int *fds,
-                           uint32_t count) noexcept {
-  if (int error = borrow_with(data, size, fds, count))
+                           uint32_t attached) noexcept {
+  if (int error = borrow_with(data, size, fds, attached))
     return error;
   int result = send_some();
   if (result != -EAGAIN)
@@ -101,7 +102,7 @@ int Sender::begin_put_with(const void *data, size_t size, const int *fds,
 }
 
 int Sender::try_put_with(const void *data, size_t size, const int *fds,
-                         uint32_t count) noexcept {
+                         uint32_t attached) noexcept {
   if (int error = check_put(data, size))
     return error;
   TryLock lock(*this);
@@ -111,7 +112,7 @@ int Sender::try_put_with(const void *data, size_t size, const int *fds,
     refused_ = true;
     return -EAGAIN;
   }
-  if (int error = borrow_with(data, size, fds, count))
+  if (int error = borrow_with(data, size, fds, attached))
     return error;
   bool waits = driver_ != nullptr && driver_->waits_to_write();
   int result = waits ? -EAGAIN : send_some();

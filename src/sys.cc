@@ -112,8 +112,10 @@ int above_stdio(Fd &fd) noexcept {
   if (fd.get() > 2)
     return 0;
   Fd copy;
-  if (int error = duplicate(fd.get(), copy))
+  if (int error = duplicate(fd.get(), copy)) {
+    fd.reset();
     return error;
+  }
   fd = std::move(copy);
   return 0;
 }
@@ -147,10 +149,12 @@ int find_closed(pollfd *fds, nfds_t count) {
   return closed > 0 ? closed : -EBADF;
 }
 
-// To select(2) a descriptor without a peer is one that can be read.
+// To select(2) a descriptor without a peer is one that can be read; so is one
+// whose peer only writes no more, to which nothing can still be sent.
 bool is_hung_up(int fd) {
-  char byte;
-  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  char byte = 0;
+  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 &&
+         sys::send(fd, &byte, 0, MSG_DONTWAIT) == -EPIPE;
 }
 
 // Not inlined: the sets are most of its stack.

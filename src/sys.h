@@ -76,7 +76,8 @@ int descriptor_flags(int fd) noexcept;
 int set_cloexec(int fd, bool on) noexcept;
 // A copy of fd at 3, so that it can never be taken for stdio, or above.
 int duplicate(int fd, Fd &out, int least = 3) noexcept;
-// Moves a descriptor that landed on 0 to 2 (closed stdio) out of the way.
+// Moves a descriptor that landed on 0 to 2 (closed stdio) out of the way, or
+// closes it.
 int above_stdio(Fd &fd) noexcept;
 // Not retried: -EINTR lets the caller look at its deadline.  Works with a limit
 // of descriptors below count, too, for descriptors below 65536 (else -EMFILE).

@@ -55,7 +55,10 @@ int Tree::signal_all(int number, bool is_session) noexcept {
     return signal_root(number);
   if (is_session) {
     int result = signal_root(0);
-    return result == 0 ? sys::kill(-root_, number) : result;
+    if (result == 0)
+      result = sys::kill(-root_, number);
+    // The guard may have reaped the last of them in between.
+    return result == -ESRCH ? GIPC_EDEAD : result;
   }
   registry::Lock hold; // descriptors are made
   int result = os::signal_descendants(guard_, number);

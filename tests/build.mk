@@ -75,9 +75,11 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-faults check-load check-worlds check-root check-transports hazards mutants \
+        check-long check-faults check-load check-schedules check-worlds check-root check-transports \
+        hazards mutants \
         fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
-        run-check-c run-check-long run-check-faults run-check-load run-check-worlds run-fuzz bench-programs \
+        run-check-c run-check-long run-check-faults run-check-load run-check-schedules run-check-worlds \
+        run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
 
@@ -106,6 +108,13 @@ $(unit) $(fault) $(long): %: %.o $(STATIC)
 $(api): $(call support_of,api)
 $(api) $(examples): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(test_libs) $(LDLIBS)
+
+# The same with the hook of system calls, at which each thread may be delayed.
+scheduled := $(api:$(B)/tests/api/%=$(B)/schedules/%)
+$(scheduled): $(call support_of,api) $(B)/tests/fault/support_schedule.o
+$(scheduled): $(B)/schedules/%: $(B)/tests/api/%.o $(STATIC)
+	@mkdir -p $(@D)
+	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_static) $(test_libs) $(LDLIBS)
 
 $(children): $(B)/programs/%: $(B)/tests/programs/%.o $(LIBRARY)
 	@mkdir -p $(@D)
@@ -270,6 +279,20 @@ check-worlds:
 
 run-check-worlds:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run $(linux_checks)
+
+# In orders of the system calls that are rare by themselves; a seed for each run.
+SEEDS ?= 1 2 3
+check-schedules:
+	@.ci/deps c
+	+@$(build) tests $(scheduled)
+	+@$(build) run-check-schedules
+
+run-check-schedules:
+	@status=0; for seed in $(SEEDS); do \
+	  echo "== seed $$seed, $$(uname -sr)"; \
+	  GIPC_TEST_SCHEDULE=$$seed GIPC_TEST_SLOW=1 $(call test_env,$(B)) \
+	    tests/run $(scheduled) || status=1; \
+	done; exit $$status
 
 # On another release of Debian, in a root of its own under build/roots.
 ROOT ?= trixie

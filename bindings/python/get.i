@@ -46,18 +46,21 @@ static int step_message_after(int outcome, gipc_handle *h, PyObject **message) {
   return step_message(h, message);
 }
 
-/* The next message as bytes, or an outcome. */
+/* The next message as bytes, or in a tuple with what came with it; or an
+ * outcome. */
 static PyObject *take(PyObject *module, gipc_handle *h) {
   PyObject *message;
   int result = step_message(h, &message);
-  return result == STEP_DONE ? message : new_outcome(module, result);
+  return result == STEP_DONE ? with_attached(module, h, message)
+                             : new_outcome(module, result);
 }
 
 /* As take, after an outcome of it. */
 static PyObject *take_after(PyObject *module, int outcome, gipc_handle *h) {
   PyObject *message;
   int result = step_message_after(outcome, h, &message);
-  return result == STEP_DONE ? message : new_outcome(module, result);
+  return result == STEP_DONE ? with_attached(module, h, message)
+                             : new_outcome(module, result);
 }
 
 /* A bytes object for the next message, whose size has been received.  Its pages
@@ -111,7 +114,7 @@ static PyObject *receive(PyObject *module, int outcome, gipc_handle *h,
     int result = step_message_after(outcome, h, &message);
     outcome = STEP_DONE;
     if (result == STEP_DONE)
-      return message;
+      return with_attached(module, h, message);
     if (result == STEP_WAIT) {
       int ready = wait_until(module, gipc_fd(h, GIPC_READ), GIPC_READ, end);
       if (ready < 0)

@@ -136,9 +136,11 @@ static PyObject *append_output(PyObject *result, PyObject *object) {
 
 %include "../gipc.i"
 %include "lock.i"
+%include "memory.i"
 /* What it fails with is raised by the import. */
 %init %{
   add_types(m, lock_types, sizeof(lock_types) / sizeof(*lock_types));
+  add_types(m, memory_types, sizeof(memory_types) / sizeof(*memory_types));
   add_types(m, pool_types, sizeof(pool_types) / sizeof(*pool_types));
   add_types(m, keeper_types, sizeof(keeper_types) / sizeof(*keeper_types));
 %}
@@ -205,50 +207,6 @@ static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
   return new_outcome(module, is_batching(lock)
                                  ? step_queue(h, data, size)
                                  : step_put_lent(h, data, size));
-}
-
-/* Appends a message with descriptors, a list of numbers, to the queue, or writes
- * it.  With the lock.  WAIT: until the queue can take more. */
-static PyObject *put_with(PyObject *module, gipc_handle *h, PyObject *bytes,
-                          PyObject *numbers) {
-  int fds[GIPC_MOST_FDS];
-  const char *data;
-  size_t size;
-  if (!PyList_CheckExact(numbers) ||
-      PyList_GET_SIZE(numbers) > GIPC_MOST_FDS) {
-    PyErr_Format(PyExc_ValueError, "expected a list of at most %d descriptors",
-                 GIPC_MOST_FDS);
-    return NULL;
-  }
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(numbers); ++i) {
-    fds[i] = PyObject_AsFileDescriptor(PyList_GET_ITEM(numbers, i));
-    if (fds[i] < 0)
-      return NULL;
-  }
-  if (content_of(bytes, &data, &size) < 0)
-    return NULL;
-  return new_outcome(module, step_queue_with(h, data, size, fds,
-                                             (size_t)PyList_GET_SIZE(numbers)));
-}
-
-/* The descriptors of the message that was returned last, in a list. */
-static PyObject *take_fds(PyObject *module, gipc_handle *h) {
-  int fds[GIPC_MOST_FDS], count = gipc_take_fds(h, fds, GIPC_MOST_FDS);
-  if (count < 0) {
-    raise_error(module, count);
-    return NULL;
-  }
-  PyObject *list = PyList_New(count);
-  for (int i = 0; i < count && list != NULL; ++i) {
-    PyObject *number = PyLong_FromLong(fds[i]);
-    if (number == NULL)
-      Py_CLEAR(list);
-    else
-      PyList_SET_ITEM(list, i, number);
-  }
-  for (int i = 0; i < count && list == NULL; ++i)
-    close(fds[i]);
-  return list;
 }
 
 /* Whether the caller is to let others run, as it has spent its budget. */
@@ -354,9 +312,6 @@ PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
               PyObject *fair_lock);
 PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                     PyObject *fair_lock);
-PyObject *put_with(PyObject *module, gipc_handle *h, PyObject *bytes,
-                   PyObject *numbers);
-PyObject *take_fds(PyObject *module, gipc_handle *h);
 PyObject *yields(void);
 PyObject *close_unused(PyObject *module, gipc_handle *h, PyObject *fair_lock);
 int discard(gipc_handle *h);
@@ -365,6 +320,7 @@ PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,
 PyObject *wait(PyObject *module, int fd, int direction, double timeout);
 PyObject *wait_either(PyObject *module, int read_fd, int write_fd,
                       double timeout);
+%include "attached.i"
 %include "get.i"
 /* Of C's environment, which os.environ may not know. */
 char *getenv(const char *name);

@@ -49,7 +49,9 @@ int steps(gipc_handle *r, gipc_handle *w) {
   const void *data;
   size_t size;
   char part[100];
-  CHECK_IS(gipc_try_get(r, &data, &size) == -EAGAIN, 1);
+  int none = gipc_try_get(r, &data, &size);
+  if (none != -EAGAIN)
+    return none;
   fill(big, sizeof big, 3);
   TRY(gipc_try_put(w, big, 50));
   TRY(step([&] { return gipc_flush_step(w); }));
@@ -96,7 +98,45 @@ int plain() {
   return through(it.r, it.w);
 }
 
-const sites::Scenario scenarios[] = {{"pipe", plain}};
+int duplex() {
+  Ends it;
+  TRY(gipc_pipe_duplex(&it.r, &it.w));
+  TRY(exchange(it.r, it.w));
+  TRY(exchange(it.w, it.r));
+  TRY(gipc_shutdown(it.w));
+  TRY(put_whole(it.r, 10, 1));
+  return get_whole(it.w, 10, 1);
+}
+
+// Descriptors that something else has made.  The handle has them if it is made.
+int adopted(const int (&fds)[2]) {
+  Ends it;
+  int result = gipc_open(fds[0], -1, &it.r);
+  if (result == 0)
+    result = gipc_open(-1, fds[1], &it.w);
+  if (it.r == nullptr)
+    close(fds[0]);
+  if (it.w == nullptr)
+    close(fds[1]);
+  return result != 0 ? result : through(it.r, it.w);
+}
+
+int kernel_pipe() {
+  int fds[2];
+  CHECK_OK(pipe2(fds, 0));
+  return adopted(fds);
+}
+
+int kernel_socket() {
+  int fds[2];
+  CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+  return adopted(fds);
+}
+
+const sites::Scenario scenarios[] = {{"pipe", plain},
+                                     {"pipe_duplex", duplex},
+                                     {"pipe_of_kernel", kernel_pipe},
+                                     {"pipe_socket", kernel_socket}};
 
 } // namespace
 

@@ -35,7 +35,7 @@ struct Started {
     int code;
     TRY(gipc_process_join(p, 60));
     TRY(gipc_process_exitcode(p, &code));
-    if (code == 90 || code == 127)
+    if (code == 90 || code == 127 || code == -SIGKILL)
       return sites::failed_in_child;
     CHECK_IS(code, wanted);
     return 0;

@@ -81,8 +81,8 @@ int both_ends() {
     TRY(it.run());
   if (it.why != GIPC_EOF)
     return it.why;
-  CHECK_IS(it.messages, put);
-  return 0;
+  // Or a failure has ended the stream.
+  return it.messages == put ? 0 : GIPC_EOF;
 }
 
 int start_and_stop() {

@@ -92,13 +92,13 @@ int answer(struct ev_loop *, void *argument) {
   const void *data;
   size_t size;
   int result;
-  while ((result = gipc_get(h, 20, &data, &size)) == 0)
-    if ((result = gipc_put(h, data, size, 20)) != 0)
+  while ((result = gipc_get(h, -1, &data, &size)) == 0)
+    if ((result = gipc_put(h, data, size, -1)) != 0)
       break;
   return result == GIPC_EOF ? 3 : 4;
 }
 
-int two_processes() {
+int exchange(int transport, size_t size_of_each) {
   struct All {
     gipc_handle *a = nullptr, *b = nullptr;
     gipc_options *o = nullptr;
@@ -118,13 +118,13 @@ int two_processes() {
   TRY(gipc_options_new(&it.o));
   TRY(gipc_options_pass(it.o, "b", it.b));
   TRY(gipc_start_process(answer, it.b, it.o, &it.p));
-  if (!portable())
-    TRY(gipc_set_transport(it.a, GIPC_TRANSPORT_RING));
-  for (uint64_t i = 0; i < 20; ++i) {
-    fill(bytes, 1000, i);
-    TRY(gipc_put(it.a, bytes, 1000, 20));
-    TRY(gipc_get(it.a, 20, &data, &size));
-    CHECK(size == 1000 && filled(data, size, i));
+  if (transport != GIPC_TRANSPORT_RING || !portable())
+    TRY(gipc_set_transport(it.a, transport));
+  for (uint64_t i = 0; i < 10; ++i) {
+    fill(bytes, size_of_each, i);
+    TRY(gipc_put(it.a, bytes, size_of_each, -1));
+    TRY(gipc_get(it.a, -1, &data, &size));
+    CHECK(size == size_of_each && filled(data, size, i));
   }
   TRY(gipc_close(it.a));
   TRY(gipc_process_join(it.p, 60));
@@ -132,6 +132,9 @@ int two_processes() {
   TRY(gipc_process_exitcode(it.p, &code));
   return code == 3 ? 0 : sites::failed_in_child;
 }
+
+int two_processes() { return exchange(GIPC_TRANSPORT_RING, 1000); }
+int two_processes_plain() { return exchange(GIPC_TRANSPORT_PLAIN, 70000); }
 
 // Twice from what is closed on the way: at once, and from the queue.
 int descriptors() {
@@ -177,6 +180,7 @@ int descriptors() {
 
 const sites::Scenario scenarios[] = {{"ring", live},
                                      {"ring_processes", two_processes},
+                                     {"plain_processes", two_processes_plain},
                                      {"descriptors", descriptors}};
 
 } // namespace

@@ -25,7 +25,7 @@ struct Scenarios {
 };
 extern const Scenarios pipe_scenarios, ring_scenarios, push_scenarios,
     start_scenarios, end_scenarios, program_scenarios, tree_scenarios,
-    template_scenarios, pool_scenarios, other_scenarios;
+    template_scenarios, pool_scenarios, other_scenarios, closed_scenarios;
 
 // Results beside the library's: the child ended itself before its target, or a
 // call in the target failed there.

@@ -91,28 +91,35 @@ def covered(program, paths):
 
 
 def reasons_of(path):
-    found = {}
-    for line in pathlib.Path(path).read_text().splitlines():
-        if line and not line.startswith("#"):
-            place, reason = line.split(": ", 1)
-            found[place] = reason
-    return found
+    """Patterns of places, and why they are not covered."""
+    return [
+        re.match(r"(.*?): (.*)", line).groups()
+        for line in pathlib.Path(path).read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+
+
+def reason_for(reasons, place):
+    return next(
+        (one for one in reasons if re.fullmatch(one[0], place)), (None, "NO REASON")
+    )
 
 
 def main():
     program, paths = sys.argv[1:3]
-    reasons = reasons_of(sys.argv[3]) if len(sys.argv) > 3 else {}
+    reasons = reasons_of(sys.argv[3]) if len(sys.argv) > 3 else []
     all_places, failed = places(), covered(program, paths)
     left = {place: all_places[place] for place in all_places if place not in failed}
     print(f"sites covered: {len(all_places) - len(left)} of {len(all_places)}")
     unexplained, used = 0, set()
     for (name, number), what in sorted(left.items()):
-        key = f"{name} {what}"
-        used.add(key)
-        unexplained += key not in reasons
-        print(f"  not {name}:{number} {what}: {reasons.get(key, 'NO REASON')}")
-    for key in sorted(set(reasons) - used):
-        print(f"  {key} is covered, or is not there: its reason can go")
+        pattern, reason = reason_for(reasons, f"{name} {what}")
+        used.add(pattern)
+        unexplained += pattern is None
+        print(f"  not {name}:{number} {what}: {reason}")
+    for pattern, _ in reasons:
+        if pattern not in used:
+            print(f"  {pattern} is covered, or is not there: its reason can go")
     return 1 if unexplained else 0
 
 

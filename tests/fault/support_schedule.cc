@@ -110,11 +110,9 @@ uint64_t mixed(uint64_t value) {
 void enter(pid_t tid) {
   self.tid = tid;
   unsigned place = board->used++;
-  self.slot = place < most ? &board->slots[place] : nullptr;
+  self.slot = &board->slots[place % most]; // shared, after as many threads
   self.random = self.random != 0 ? mixed(self.random)
                                  : mixed(seed_of_all + (uint64_t{place} << 32));
-  if (self.slot == nullptr)
-    return;
   self.slot->pid = getpid();
   self.slot->tid = tid;
   // Half of all threads are held once, before one of their first calls.
@@ -145,8 +143,6 @@ int choose(const char *) noexcept {
   pid_t tid = own_tid();
   if (self.tid != tid)
     enter(tid);
-  if (self.slot == nullptr)
-    return 0;
   uint64_t choice = random_next(&self.random);
   unsigned call = ++self.slot->calls;
   if (call == self.hold_at)
@@ -235,41 +231,45 @@ void prepare() {
   }
   std::memset(static_cast<void *>(board), 0, sizeof(Board));
   self = {};
+}
+
+void watch_deadline() {
   deadline(slow() ? 900 : 300);
   std::signal(SIGALRM, on_deadline);
 }
 
-const char *program_name() { return program_invocation_short_name; }
+// In each program that is linked with this file, before main(): as its parent
+// chose, but by another generator.
+__attribute__((constructor)) void resume() {
+  const char *seed = std::getenv(variable);
+  if (seed == nullptr)
+    return;
+  prepare();
+  seed_of_all = mixed(std::strtoull(seed, nullptr, 10) + (1ull << 63));
+  gipc::sys::fault = choose;
+}
 
 } // namespace
 
 void begin(uint64_t seed, const char *scenario) {
   char text[24];
   prepare();
+  watch_deadline();
   std::snprintf(what, sizeof what, "%s fails: repeat it by SEED=%ju %s\n",
-                scenario, static_cast<uintmax_t>(seed), program_name());
+                scenario, static_cast<uintmax_t>(seed),
+                program_invocation_short_name);
   std::snprintf(text, sizeof text, "%ju", static_cast<uintmax_t>(seed));
   setenv(variable, text, 1);
   seed_of_all = mixed(seed);
   gipc::sys::fault = choose;
 }
 
-void resume() {
-  const char *seed = std::getenv(variable);
-  if (seed == nullptr)
-    return;
-  prepare();
-  alarm(0);
-  // Another generator than that of its parent.
-  seed_of_all = mixed(std::strtoull(seed, nullptr, 10) + (1ull << 63));
-  gipc::sys::fault = choose;
-}
-
 void order(const Pair &pair, const char *scenario, const char *from) {
   prepare();
+  watch_deadline();
   std::snprintf(what, sizeof what, "%s fails: repeat it by ORDER=%u,%u,%d %s\n",
                 scenario, pair.mine, pair.childs, pair.child_first ? 1 : 0,
-                program_name());
+                program_invocation_short_name);
   board->pair = pair;
   armed_by = from;
   board->slots[0].pid = getpid();

@@ -45,7 +45,6 @@ int run_program() {
   gipc_handle *h = nullptr;
   const void *data;
   size_t size;
-  schedule::resume();
   CHECK_OK(gipc_inherit("pipe", &h));
   CHECK_OK(gipc_get(h, -1, &data, &size));
   CHECK_OK(gipc_put(h, data, size, -1));

@@ -52,7 +52,8 @@ int main(int argc, char **argv) {
        {&sites::pipe_scenarios, &sites::ring_scenarios, &sites::push_scenarios,
         &sites::start_scenarios, &sites::end_scenarios, &sites::other_scenarios,
         &sites::program_scenarios, &sites::tree_scenarios,
-        &sites::template_scenarios, &sites::pool_scenarios})
+        &sites::template_scenarios, &sites::pool_scenarios,
+        &sites::closed_scenarios})
     for (size_t i = 0; i < list->count; ++i) {
       const sites::Scenario &scenario = list->first[i];
       const char *only = std::getenv("GIPC_TEST_ONLY");

@@ -42,7 +42,7 @@ size_t count_with_descriptors(const uint8_t *data, size_t size) {
   while (size > 0) {
     uint64_t payload = 0;
     int header = gipc::frame::decode(data, size, &payload);
-    count += data[0] == 0x80 ? 1 : 0;
+    count += (data[0] & 0xe0) == 0x80 ? 1 : 0;
     if (header < 0 || payload > size - static_cast<size_t>(header))
       break;
     data += static_cast<size_t>(header) + payload;
@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       continue;
     }
     uint32_t descriptors =
-        header > 0 ? gipc::frame::descriptors(data + parsed) : 0;
+        header > 0 ? gipc::frame::attached(data + parsed) : 0;
     if (result == Inbox::with_descriptors) {
       require(descriptors != 0 && inbox.descriptors() == descriptors);
       result = 0;

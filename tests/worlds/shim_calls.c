@@ -85,6 +85,10 @@ static long message(long number, int fd, const struct msghdr *header,
   struct msghdr *caller = (struct msghdr *)(uintptr_t)header, own = *header;
   size_t size = total(header->msg_iov, header->msg_iovlen);
   size_t part = part_of(fd, size);
+  /* What goes with descriptors is in one buffer of the kernel, of 4 KiB or
+   * more: none of it is sent, or that. */
+  if (number == SYS_sendmsg && header->msg_controllen > 0 && part < 4096)
+    part = size < 4096 ? size : 4096;
   if (part == size)
     return raw(number, fd, (long)caller, flags, 0, 0, 0);
   own.msg_iovlen = cut(header->msg_iov, header->msg_iovlen, part, parts);

@@ -202,6 +202,24 @@ function Handle:get(timeout)
   return received(self, getting:exclusively(deadline, get_locked, self, deadline, outcome))
 end
 
+--- Takes the handles of the message that the last get returned, as take_fds() does its
+-- descriptors.
+-- @tparam[opt] table options as for gipc.pipe
+-- @return a list of handles; or nil, error text, error code, as take_fds()
+function Handle:take_handles(options)
+  options = check_options(options)
+  local taken = {}
+  local next_handle, message, code = native.take_handle(self.native)
+  while next_handle do
+    taken[#taken + 1] = wrap(next_handle, options)
+    next_handle, message, code = native.take_handle(self.native)
+  end
+  if next_handle == nil then
+    return failed(self, message, code)
+  end
+  return taken
+end
+
 --- Iterates over the messages until the end of the stream.  A failure is raised as an
 -- error.
 function Handle:messages()
@@ -279,8 +297,35 @@ local function finish_put(self, deadline)
   return succeeded(sent, message, code)
 end
 
-local function put_with_locked(self, deadline, data, fds)
-  local outcome, message, code = native.queue_with(self.native, data, fds)
+-- Removes the descriptors from the loop, before they are closed.
+local function forget(self)
+  loop.forget(native.fd(self.native, native.READ))
+  loop.forget(native.fd(self.native, native.WRITE))
+end
+
+local function check_free(self)
+  if self.getting:is_locked_elsewhere() or self.putting:is_locked_elsewhere() and not self.flushing then
+    failure.misuse "a get or put of another coroutine is in progress on this handle"
+  end
+end
+
+-- One step of a put in which handles move.
+local function queue_with(self, data, handles, fds)
+  local natives = {}
+  for i, handle in ipairs(handles) do
+    check_free(handle)
+    forget(handle)
+    natives[i] = handle.native
+  end
+  local outcome, message, code = native.queue_with(self.native, data, natives, fds)
+  if code == native.EBUSY then
+    message = "a handle has received or queued bytes, which a message cannot bring"
+  end
+  return outcome, message, code
+end
+
+local function put_with_locked(self, deadline, data, handles, fds)
+  local outcome, message, code = queue_with(self, data, handles, fds)
   while outcome and outcome ~= DONE do
     local sent = true
     if outcome == YIELD then
@@ -291,7 +336,7 @@ local function put_with_locked(self, deadline, data, fds)
     if not sent then
       return nil, message, code
     end
-    outcome, message, code = native.queue_with(self.native, data, fds)
+    outcome, message, code = queue_with(self, data, handles, fds)
   end
   if not outcome then
     return nil, message, code
@@ -305,12 +350,24 @@ local function put_with_locked(self, deadline, data, fds)
   return sent, message, code
 end
 
+-- The handles of a list, and its descriptors.
+local function parted(list)
+  local handles, fds = {}, {}
+  for _, item in ipairs(argument.table(list, "fds", "a list of descriptors and handles")) do
+    local is_handle = getmetatable(item) == Handle
+    table.insert(is_handle and handles or fds, item)
+  end
+  return handles, fds
+end
+
 --- Puts a message.
 -- @tparam[opt] number timeout seconds for the whole message; nil, or a negative number,
 -- waits indefinitely
 -- @tparam[opt] table fds up to 253 descriptors, of which the peer takes copies with
--- take_fds(); they can be closed when the call returns.  gipc.EOPNOTSUPP: the peer is not
--- known to take descriptors
+-- take_fds(); they can be closed when the call returns.  Up to 7 handles among them move
+-- to the peer, which takes them with take_handles(): here they are closed, as if passed to
+-- a child.  gipc.EOPNOTSUPP: the peer is not known to take descriptors; gipc.EBUSY: a
+-- handle has received or queued bytes.  The handles are as before then
 -- @return true when all bytes are written (accepted by the kernel, or in a ring); or nil, error text,
 -- error code (gipc.ETIMEDOUT: nothing was written; gipc.EINPROGRESS: a part was written,
 -- and the remaining bytes are queued)
@@ -320,7 +377,9 @@ function Handle:put(value, timeout, fds)
   local putting = self.putting
   local outcome, message, code
   if fds then
-    outcome, message, code = putting:exclusively(deadline, put_with_locked, self, deadline, data, fds)
+    local handles, numbers = parted(fds)
+    outcome, message, code =
+      putting:exclusively(deadline, put_with_locked, self, deadline, data, handles, numbers)
     if outcome == nil then
       return failed(self, message, code, #data)
     end
@@ -422,12 +481,6 @@ end
 -- ---- Closing and properties -----------------------------------------------------
 
 -- Raises an error if a get or put is in progress; a background flush may be.
-local function check_free(self)
-  if self.getting:is_locked_elsewhere() or self.putting:is_locked_elsewhere() and not self.flushing then
-    failure.misuse "a get or put of another coroutine is in progress on this handle"
-  end
-end
-
 local function ending(self, step, timeout)
   check_free(self)
   local deadline = failure.deadline(timeout)
@@ -437,12 +490,6 @@ local function ending(self, step, timeout)
       return step(h)
     end, step(self.native))
   end))
-end
-
--- Removes the descriptors from the loop, before they are closed.
-local function forget(self)
-  loop.forget(native.fd(self.native, native.READ))
-  loop.forget(native.fd(self.native, native.WRITE))
 end
 
 --- Closes the handle, after queued bytes are written.

@@ -105,13 +105,18 @@ function Handle:messages() end
 
 ---@param value any
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
----@param fds? integer[] descriptors, of which the peer takes copies
+---@param fds? (integer|gipc.Handle)[] descriptors, of which the peer takes copies, and handles, which move
 ---@return true?, string?, integer?
 function Handle:put(value, timeout, fds) end
 
 ---The descriptors of the message that the last get returned.
 ---@return integer[]?, string?, integer?
 function Handle:take_fds() end
+
+--- Takes the handles of the message that the last get returned.
+---@param options? gipc.HandleOptions
+---@return gipc.Handle[]? handles, string? message, integer? code
+function Handle:take_handles(options) end
 
 ---@param list any[]
 ---@param timeout? number seconds; nil, or negative, waits indefinitely

@@ -7,7 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic
 
 from ._backend import Backend, Event
+from ._cargo import Cargo
 from ._deadline import deadline_of
+from ._encoded import Encoded
 from ._handle import _GIPCHandle
 from ._native import DONE, WAIT
 from ._native import put as _put
@@ -130,6 +132,8 @@ class Reader(_Handle, Reading, Generic[Got_co]):
                 raise
         if data.__class__ is not bytes:
             data = await self._get_waiting(data, timeout)
+            if data.__class__ is tuple:
+                return self._decode_attached(data)  # type: ignore[no-any-return]
         decode = self._codec
         return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
@@ -143,6 +147,8 @@ class Reader(_Handle, Reading, Generic[Got_co]):
                 data = await self._get_waiting(data, None)
         except EOFError:
             raise StopAsyncIteration from None
+        if data.__class__ is tuple:
+            return self._decode_attached(data)  # type: ignore[no-any-return]
         decode = self._codec
         return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
@@ -160,6 +166,8 @@ class Reader(_Handle, Reading, Generic[Got_co]):
     async def _get_waiting(
         self, outcome: int, timeout: float | None
     ) -> Any:
+        if outcome.__class__ is tuple:
+            return outcome
         deadline = deadline_of(timeout)
         self._validate()
         backend = running_backend()
@@ -209,7 +217,13 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
             the next message.  In both cases the stream stays valid.
         :arg fds: up to 253 descriptors, or objects with a ``fileno()`` such as
             sockets.  The peer takes copies of them with ``take_fds()``.  They
-            can be closed when the call returns.
+            can be closed when the call returns.  Handles among them move to the
+            peer, which takes them with ``take_handles()``.
+
+        Up to 7 handles can go with a message: those in an object that is
+        pickled, which arrive in it, and those in fds.  They move, as if they
+        were passed to a child: here they are closed.  If nothing was sent, they
+        are as before.
 
         Raises:
             - :exc:`GIPCTimeout` if the timeout expires; its ``withdrawn`` is
@@ -222,13 +236,17 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
               sent
             - :exc:`GIPCClosed`; :exc:`GIPCError` in a process that does not own
               the handle
-            - :exc:`OSError` (EOPNOTSUPP) if the peer is not known to take
-              descriptors; nothing was sent
+            - :exc:`OSError`: EOPNOTSUPP if the peer is not known to take
+              descriptors; EBUSY if a handle that would move has received or
+              queued bytes; nothing was sent
             - what the encoder raises; nothing was sent then
         """
         encode = self._codec
         data: Any = o if encode is None else encode(o)
         if data.__class__ is not bytes:
+            if data.__class__ is Encoded:
+                await self._put_with(data, list(fds), timeout)
+                return
             data = lendable(data)
         if timeout is not None:
             deadline_of(timeout)  # raises for a wrong one, before any message
@@ -251,7 +269,8 @@ class Writer(_Handle, Writing, Generic[Put_contra]):
         deadline = deadline_of(timeout)
         self._validate()
         backend = running_backend()
-        await backend.call(self._send_with, data, fds, backend, deadline)
+        cargo = Cargo(self, data, fds)
+        await backend.call(self._send_with, cargo, backend, deadline)
 
     async def _put_waiting(
         self, data: Any, outcome: object, timeout: float | None

@@ -175,7 +175,7 @@ class AnyPool:
         )
         self._check_defaults(self._defaults)
         self._takes_calls = work is None and not is_program
-        self._encode = _codec.find(encoder, 0)
+        self._encode = _codec.find_plain(encoder, 0)
         self._decode = _codec.find(decoder, 1)
         self._is_pickled = not is_program or decoder in ("default", "pickle")
         given.setdefault("daemon", True)

@@ -116,7 +116,7 @@ class Backend(ABC):
         data: Any = outcome
         while True:
             data = take_after(data, handle._h)
-            if data.__class__ is bytes:
+            if data.__class__ is not int:
                 return data
             if data == WAIT:
                 if not await self.wait_ready(handle, READ, deadline):

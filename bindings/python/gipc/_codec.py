@@ -6,9 +6,10 @@ import pickle
 import reprlib
 import sys
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Callable
 
+from ._encoded import HandleFound, reductions
 from ._types import Codec
 from .errors import GIPCError
 
@@ -56,9 +57,13 @@ def _pickled(o: object) -> bytes:
     return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
 
 
-def default_encoder(o: object) -> bytes:
+def default_encoder(o: object) -> Any:
     try:
         return pickle.dumps(o, pickle.HIGHEST_PROTOCOL)
+    except HandleFound:
+        from ._attached import pickle_with_handles
+
+        return pickle_with_handles(o)
     except Exception as error:
         _add_place(error, o, _pickled)
         raise
@@ -169,19 +174,44 @@ def _msgpack() -> tuple[Encode, Decode]:
     return encode, decode
 
 
+def _pickle5() -> tuple[Any, Decode]:
+    from . import _pickle5
+
+    return _pickle5.encode, _pickle5.Decoder()
+
+
 _named: dict[str, Callable[[], tuple[Encode, Decode]]] = {
     "default": _default,
     "pickle": lambda: (default_encoder, default_decoder),
-    "json": _json,
-    "msgpack": _msgpack,
+    "pickle5": _pickle5,
+    "json": lru_cache(None)(_json),
+    "msgpack": lru_cache(None)(_msgpack),
 }
+
+
+def find_plain(codec: object, which: int) -> Codec:
+    """As find(), of messages that are nothing but bytes."""
+    found = find(codec, which)
+    if found is None or which == 1:
+        return found
+    return partial(_as_plain, found)
+
+
+def _as_plain(encode: Codec, o: object) -> Any:
+    assert encode is not None
+    data = encode(o)
+    as_bytes = getattr(data, "as_bytes", None)
+    return data if as_bytes is None else as_bytes()
 
 
 def find(codec: object, which: int) -> Codec:
     """The function of an encoder (which = 0) or a decoder (1), given by name;
     None for raw bytes."""
     if isinstance(codec, str) and codec in _named:
-        return _named[codec]()[which]
+        found = _named[codec]()[which]
+        if codec in ("json", "msgpack"):
+            reductions[found] = find, (codec, which)
+        return found
     if codec is None or callable(codec):
         return codec
     raise GIPCError(

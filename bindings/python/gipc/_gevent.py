@@ -32,7 +32,7 @@ class GeventBackend(BlockingBackend):
         data: Any = outcome
         while True:
             data = take_after(data, handle._h)
-            if data.__class__ is bytes:
+            if data.__class__ is not int:
                 return data
             if data == WAIT:
                 if not _wait_with_watcher(handle, READ, deadline):

@@ -20,7 +20,8 @@ from . import _native
 from ._backend import Backend, BackgroundFlush, Closable, run
 from ._blocking import current_backend
 from ._deadline import deadline_of
-from ._native import DONE, WAIT, WRITE, FairLock, Locked
+from ._encoded import HandleFound
+from ._native import DONE, READ, WAIT, WRITE, FairLock, Locked
 from ._native import close_unused as _close_unused
 from ._settings import Settings
 from ._types import Codec, Deadline
@@ -159,10 +160,10 @@ class _GIPCHandle(Settings):
         )
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
+        raise HandleFound(
             "%r cannot be pickled: pass it directly in args or kwargs of "
-            "start_process(), or inside a list, tuple, set or dictionary there."
-            % self
+            "start_process(), or inside a list, tuple, set or dictionary "
+            "there, or put it with put()." % self
         )
 
     def fd(self, direction: int) -> int:
@@ -355,6 +356,21 @@ class _GIPCHandle(Settings):
         except GIPCError:  # in a fork, where it belongs to the parent
             fd = "of another process"
         return "<%s_%s fd: %s>" % (type(self).__name__, self._id, fd)
+
+
+def handle_of(
+    classes: HandleClasses,
+    native: _native.Handle,
+    encoder: Codec,
+    decoder: Codec,
+) -> Any:
+    """The handle of a native one, by the directions that it is open for."""
+    directions = _native.directions(native)
+    if directions == READ:
+        return classes.reader(native, decoder)
+    if directions == WRITE:
+        return classes.writer(native, encoder)
+    return classes.duplex(native, encoder, decoder)
 
 
 class BlockingHandle(_GIPCHandle):

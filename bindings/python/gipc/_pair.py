@@ -8,7 +8,7 @@ from . import _native
 from ._handle import CloseLimit, _GIPCHandle
 from ._reading import Reading
 from ._settings import DuplexSettings
-from ._types import Codec, First, Second
+from ._types import Codec, Decoder, Encoder, First, Second
 from ._writing import Writing
 from .errors import GIPCClosed, GIPCLocked
 
@@ -67,6 +67,7 @@ class AnyDuplex(
             get=reader.get,
             get_into=reader.get_into,
             take_fds=reader.take_fds,
+            take_handles=reader.take_handles,
             put=writer.put,
             put_many=writer.put_many,
             batch=writer.batch,
@@ -82,6 +83,10 @@ class AnyDuplex(
         def fileno(self) -> int: ...
 
         def take_fds(self) -> list[int]: ...
+
+        def take_handles(
+            self, encoder: Encoder = "default", decoder: Decoder = "default"
+        ) -> list[Any]: ...
 
         def set_limit(self, size: int | None) -> None: ...
 

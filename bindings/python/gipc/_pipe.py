@@ -14,8 +14,7 @@ from typing import (
 
 from . import _codec, _native
 from ._adopt import SAME, adopted
-from ._handle import HandleClasses, close_limit
-from ._native import READ, WRITE
+from ._handle import HandleClasses, close_limit, handle_of
 from ._pair import AnyDuplex, _PairContext
 from ._reader import _GIPCReader
 from ._settings import choose_transport, naming_transport, transport_or_default
@@ -202,12 +201,21 @@ def pipe(
     :arg duplex: ``False`` (the default): (reader, writer).  ``True``: two
         handles that both read and write.
     :arg encoder: turns an object that is put into bytes: ``'default'``
-        (pickle), ``'json'``, ``'msgpack'``, ``None`` (only bytes are put), or
-        a function of the object.
+        (pickle), ``'pickle5'``, ``'json'``, ``'msgpack'``, ``None`` (only bytes
+        are put), or a function of the object.
     :arg decoder: the same for what is got; a function of the bytes.
     :arg transport: ``'auto'``, ``'plain'`` or ``'ring'``, as for
         ``set_transport`` of a handle; ``None`` (the default): that of the
         environment variable ``GIPC_TRANSPORT``, or ``'auto'``.
+
+    With ``'pickle5'`` at both ends, the buffers of 64 KiB and more in an object
+    (arrays of NumPy, bytearrays, memoryviews) go beside the message, in sealed
+    memory, which is copied once by the put and mapped by the get.  An array
+    that was writable is writable, and what is written to it stays in the
+    process; it has the memory as long as it exists.  A bytearray of that size
+    arrives as a memoryview.  Where descriptors cannot go, and in ``put_many``,
+    the buffers are part of the message, which also a ``Connection`` of
+    multiprocessing unpickles.  The limit of a message counts its buffers.
 
     The pair is a context manager that closes both.  Pickle runs code of the
     sender: use msgpack, json or raw bytes with a peer that you do not trust.
@@ -308,7 +316,7 @@ def open_handle(
     codecs = _codec.find(encoder, 0), _codec.find(decoder, 1)
     with naming_transport("a handle of these streams"):
         native = adopted(read, write, transport_or_default(transport))
-    return _handle_of(classes, native, *codecs)
+    return handle_of(classes, native, *codecs)
 
 
 def adopt_handle(
@@ -322,21 +330,7 @@ def adopt_handle(
     encode = _codec.find(encoder, 0)
     decode = _codec.find(decoder, 1)
     choose_transport(native, transport, "the handle")
-    return _handle_of(classes, native, encode, decode)
-
-
-def _handle_of(
-    classes: HandleClasses,
-    native: _native.Handle,
-    encoder: Codec,
-    decoder: Codec,
-) -> Any:
-    directions = _native.directions(native)
-    if directions == READ:
-        return classes.reader(native, decoder)
-    if directions == WRITE:
-        return classes.writer(native, encoder)
-    return classes.duplex(native, encoder, decoder)
+    return handle_of(classes, native, encode, decode)
 
 
 handle_classes = HandleClasses(

@@ -59,8 +59,12 @@ class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
                 raise
             if data.__class__ is not bytes:
                 data = self._get_waiting(data, None)
+                if data.__class__ is tuple:
+                    return self._decode_attached(data)  # type: ignore[no-any-return]
         else:
             data = self._get_encoded(timeout)
+            if data.__class__ is tuple:
+                return self._decode_attached(data)  # type: ignore[no-any-return]
         decode = self._codec
         return data if decode is None else decode(data)  # type: ignore[no-any-return]
 
@@ -75,7 +79,7 @@ class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
                 with limit(timeout):
                     self._validate()
                     raise
-        if data.__class__ is not bytes:
+        if data.__class__ is not bytes and data.__class__ is not tuple:
             return self._get_waiting(data, timeout)
         if timeout is not None:
             with limit(timeout):
@@ -83,11 +87,13 @@ class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
         return data
 
     def _get_waiting(self, outcome: Any, timeout: Timeout) -> Any:
+        if outcome.__class__ is tuple:
+            return outcome
         backend = current_backend()
         if timeout is None:
             if outcome == WAIT:
                 outcome = self._receive_now(backend)
-                if outcome.__class__ is bytes:
+                if outcome.__class__ is not int:
                     return outcome
             return run(self._receive, outcome, backend, None)
         with limit(timeout) as deadline:
@@ -142,4 +148,7 @@ class _GIPCReader(BlockingHandle, Reading, Generic[Got_co]):
                 data = self._get_encoded()
             except EOFError:
                 return
-            yield data if decode is None else decode(data)
+            if data.__class__ is tuple:
+                yield self._decode_attached(data)
+            else:
+                yield data if decode is None else decode(data)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from pickle import loads as _loads
 from typing import TYPE_CHECKING, Any, Callable
 
 from . import _native
 from ._backend import Backend, wait_for_lock
-from ._handle import _GIPCHandle
+from ._codec import find
+from ._encoded import TakesAttached
+from ._handle import _GIPCHandle, handle_of
 from ._native import DONE, READ, WAIT, YIELD, Lent, Locked
-from ._types import Deadline
+from ._types import Codec, Deadline, Decoder, Encoder
 from .errors import timed_out
 
 if TYPE_CHECKING:
@@ -18,10 +21,34 @@ if TYPE_CHECKING:
 
 class Reading(_GIPCHandle):
     _direction = READ
+    # The native handles of a message that was unpickled, but those in its
+    # object.
+    _natives: list[_native.Handle] = []
+
+    def __init__(self, native: _native.Handle, codec: Codec):
+        self._h = native
+        self._codec = codec
+        self._take_ownership()
+        # A reader that unpickles takes the handles: what a new one does.
+        if codec is not _loads:
+            if isinstance(codec, TakesAttached):
+                self._codec = codec.__class__()
+                _native.take_with(native, _native.TAKES_ALL)
+            else:
+                _native.take_with(native, _native.TAKES_NOTHING)
+
+    def _decode_attached(self, message: Any) -> Any:
+        """Decodes a message with handles, or with descriptors of the codec."""
+        data, self._natives, _ = message
+        if isinstance(self._codec, TakesAttached):
+            return self._codec.decode(message, self._limit)
+        from ._attached import HandleUnpickler
+
+        return HandleUnpickler(data, self._natives).load()
 
     async def _receive(
         self, outcome: int, backend: Backend, deadline: Deadline
-    ) -> bytes:
+    ) -> Any:
         """The next message.  outcome: that of the native take, if it was
         tried."""
         with Locked(self._lock, backend.new_event) as event:
@@ -32,13 +59,13 @@ class Reading(_GIPCHandle):
             if outcome == YIELD:
                 await backend.yield_()
             data = await backend.receive(outcome, self, deadline)
-            if data.__class__ is not bytes:
+            if data.__class__ is int:
                 if data == WAIT:
                     raise _no_message()
                 data = _native.new_bytes(self._h)
                 await self._fill(data, _native.get_bytes, backend, deadline)
-            message: bytes = data
-            return message
+                data = _native.attached_to(self._h, data)
+            return data
 
     def take_fds(self) -> list[int]:
         """The descriptors of the message that the last get returned, which the
@@ -51,7 +78,30 @@ class Reading(_GIPCHandle):
         had no descriptors left when they came.
         """
         self._validate()
+        if isinstance(self._codec, TakesAttached):
+            fds, self._codec.fds = self._codec.fds, []
+            return fds
         return _native.take_fds(self._h)
+
+    def take_handles(
+        self, encoder: Encoder = "default", decoder: Decoder = "default"
+    ) -> list[Any]:
+        """The handles that came with the message that the last get returned, in
+        the order of the put: readers, writers and duplex handles.  Those in an
+        unpickled object are not among them.
+
+        :arg encoder, decoder: as for :func:`pipe`.
+
+        Those that are not taken are closed as descriptors are.  Raises
+        :exc:`OSError` (EMFILE) as :meth:`take_fds` does.
+        """
+        self._validate()
+        codecs = find(encoder, 0), find(decoder, 1)
+        natives, self._natives = self._natives, []
+        return [
+            handle_of(self._classes, native, *codecs)
+            for native in natives or _native.take_handles(self._h)
+        ]
 
     async def _receive_into(
         self, buffer: Buffer, backend: Backend, deadline: Deadline

@@ -26,7 +26,7 @@ Second = TypeVar("Second")
 Member = TypeVar("Member")
 
 BytesLike = Union[bytes, bytearray, memoryview]
-CodecName = Literal["default", "pickle", "json", "msgpack"]
+CodecName = Literal["default", "pickle", "pickle5", "json", "msgpack"]
 Encoder = Union[Callable[[Any], bytes], CodecName, None]
 Decoder = Union[Callable[[bytes], Any], CodecName, None]
 Transport = Literal["auto", "plain", "ring"]

@@ -40,13 +40,13 @@ def serve(
     ...     pool.call([1, 2, 3])
     3
     """
-    from ._codec import find
+    from ._codec import find, find_plain
 
     try:
         handle = inherit(name, encoder=None, decoder=None)
     except FileNotFoundError:
         handle = stdio(encoder=None, decoder=None)
-    run(handle, work, prepare, find(encoder, 0), find(decoder, 1))
+    run(handle, work, prepare, find_plain(encoder, 0), find(decoder, 1))
 
 
 def run(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from ._backend import run
 from ._blocking import current_backend
+from ._cargo import Cargo
 from ._deadline import check_timeout, limit
+from ._encoded import Encoded
 from ._handle import BlockingHandle
 from ._native import DONE
 from ._native import put as _put
@@ -40,7 +42,13 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
             In both cases the stream stays valid.
         :arg fds: up to 253 descriptors, or objects with a ``fileno()`` such as
             sockets.  The peer takes copies of them with ``take_fds()``.  They
-            can be closed when the call returns.
+            can be closed when the call returns.  Handles among them move to the
+            peer, which takes them with ``take_handles()``.
+
+        Up to 7 handles can go with a message: those in an object that is
+        pickled, which arrive in it, and those in fds.  They move, as if they
+        were passed to a child: here they are closed.  If nothing was sent, they
+        are as before.
 
         Raises:
             - :exc:`GIPCTimeout` if the timeout in seconds expires; its
@@ -54,8 +62,9 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
               the handle
             - :exc:`GIPCLocked` in a signal handler, a generator or a finalizer
               that runs inside a put of this handle; nothing was sent
-            - :exc:`OSError` (EOPNOTSUPP) if the peer is not known to take
-              descriptors; nothing was sent
+            - :exc:`OSError`: EOPNOTSUPP if the peer is not known to take
+              descriptors; EBUSY if a handle that would move has received or
+              queued bytes; nothing was sent
             - what the encoder raises; nothing was sent then
 
         The handle stays usable whatever exception ends the call, also one that
@@ -64,6 +73,9 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
         encode = self._codec
         data: Any = o if encode is None else encode(o)
         if data.__class__ is not bytes:
+            if data.__class__ is Encoded:
+                self._put_with(data, list(fds), timeout)
+                return
             data = lendable(data)
         if timeout is not None:
             check_timeout(timeout)
@@ -95,7 +107,8 @@ class _GIPCWriter(BlockingHandle, Writing, Generic[Put_contra]):
     ) -> None:
         backend = current_backend()
         with limit(timeout) as deadline:
-            run(self._send_with, data, fds, backend, deadline)
+            cargo = Cargo(self, data, fds)
+            run(self._send_with, cargo, backend, deadline)
 
     def flush(self, timeout: Timeout = None) -> None:
         """Waits until all that was put in a batch is written.

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import _native
 from ._backend import Backend, set_withdrawn, wait_for_lock
+from ._encoded import Encoded
 from ._handle import _GIPCHandle
 from ._native import (
     DONE,
@@ -25,7 +26,7 @@ from ._native import (
 )
 from ._reading import shut_down
 from ._settings import WriterSettings
-from ._types import Codec, Deadline, Descriptor
+from ._types import Codec, Deadline
 from .errors import GIPCError, GIPCTimeout, timed_out
 
 
@@ -34,6 +35,8 @@ def as_bytes(data: object) -> bytes:
         return data
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
+    if isinstance(data, Encoded):
+        return data.as_bytes()
     raise TypeError(
         "a message must be bytes, not %s: use an encoder"
         % type(data).__name__
@@ -77,6 +80,9 @@ class _Progress:
 
 class Writing(WriterSettings, _GIPCHandle):
     _direction = WRITE
+    # Number of messages whose buffers are not to go beside them, because the
+    # peer takes no descriptors.
+    _inline_puts = 0
 
     async def _send(
         self,
@@ -131,30 +137,33 @@ class Writing(WriterSettings, _GIPCHandle):
 
     async def _send_with(
         self,
-        data: bytes | memoryview,
-        fds: list[Descriptor],
+        cargo: Any,
         backend: Backend,
         deadline: Deadline,
     ) -> None:
-        """Puts a message with descriptors."""
-        withdrawn = True
-        with Locked(self._lock, backend.new_event) as event:
-            if event is not None:
-                await wait_for_lock(self, event, deadline)
-            self._validate()
-            try:
-                while (outcome := _native.put_with(self._h, data, fds)) != DONE:
-                    if outcome == WAIT:
-                        await self._drain_queue(backend, deadline)
-                    else:
-                        await backend.yield_()
-                withdrawn = False
-                await self._write_queue(backend, deadline)
-            except BaseException as error:
-                if isinstance(error, (GIPCTimeout, backend.cancelled)):
-                    set_withdrawn(error, withdrawn)
-                self._flush_remaining(backend)
-                raise
+        """Puts a message with handles, buffers and descriptors."""
+        with cargo:
+            with Locked(self._lock, backend.new_event) as event:
+                if event is not None:
+                    await wait_for_lock(self, event, deadline)
+                self._validate()
+                try:
+                    await self._send_cargo(cargo, backend, deadline)
+                except BaseException as error:
+                    if isinstance(error, (GIPCTimeout, backend.cancelled)):
+                        set_withdrawn(error, not cargo.is_sent)
+                    self._flush_remaining(backend)
+                    raise
+
+    async def _send_cargo(
+        self, cargo: Any, backend: Backend, deadline: Deadline
+    ) -> None:
+        while (outcome := cargo.put(self._h)) != DONE:
+            if outcome == WAIT:
+                await self._drain_queue(backend, deadline)
+            else:
+                await backend.yield_()
+        await self._write_queue(backend, deadline)
 
     async def _drain_queue(self, backend: Backend, deadline: Deadline) -> None:
         """Waits until the queue can accept more."""

@@ -40,10 +40,10 @@ end
 -- runs at another moment in each run, and a join that finds the child ended takes less: their
 -- counts vary by more than what the guard is to find.  Those of C have the same calls.
 local operations = {
-  { "put_get_64", 500, put_get { codec = "raw" } },
-  { "put_get_64_msgpack", 500, put_get {} },
-  { "put_many_get_64", 2000, many },
-  { "pipe_close", 100, pipe_close },
+  { "put_get_64", 5000, put_get { codec = "raw" } },
+  { "put_get_64_msgpack", 3000, put_get {} },
+  { "put_many_get_64", 40000, many },
+  { "pipe_close", 500, pipe_close },
 }
 for _, operation in ipairs(operations) do
   local name, count, run = table.unpack(operation)

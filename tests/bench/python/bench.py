@@ -118,6 +118,21 @@ def large_messages(name, size, count, new_bytes, own_buffer=None):
         table.compare(plain_new, pipe, at_least=1)
 
 
+def arrays(name, size, count):
+    worker = Worker(python(here, "array_jobs"))
+    table = Table(f"array of {name} to a child and an answer: microseconds")
+    memory = table.add("gipc pickle5", worker, "by_gipc", codec="pickle5",
+                       size=size, count=count)
+    pickled = table.add("gipc pickle", worker, "by_gipc", codec="pickle",
+                        size=size, count=count)
+    shared = table.add("multiprocessing.shared_memory", worker,
+                       "by_shared_memory", size=size, count=count)
+    if table.measure():
+        table.compare(memory, pickled)
+        table.compare(memory, shared)
+    worker.close()
+
+
 def round_trips():
     count = 10000 // scale
     table = Table("round trip, 64 B: microseconds", 1)
@@ -186,6 +201,9 @@ one_kib()
 large_messages("64,000 B", 64000, 4000 // scale, new_bytes=2)
 large_messages("1 MiB", 1 << 20, 200 // scale, new_bytes=3.5)
 large_messages("64 MiB", 1 << 26, 4, new_bytes=2, own_buffer=5)
+arrays("64 KiB", 1 << 16, 2000 // scale)
+arrays("1 MiB", 1 << 20, 400 // scale)
+arrays("64 MiB", 1 << 26, 8 // scale)
 round_trips()
 processes()
 processes_beside_many_handles()

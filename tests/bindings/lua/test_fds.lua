@@ -91,4 +91,57 @@ return function(test)
     equal(w:put "b", true)
     equal(r:get(10), "b")
   end)
+
+  test("a_child_answers_on_handles_that_it_gets", function()
+    local requests, its = raw()
+    requests:close()
+    its:close()
+    requests, its = gipc.pipe { codec = "raw", duplex = true }
+    local child = gipc.start_process(function(h)
+      for message in h:messages() do
+        local handles = h:take_handles { codec = "raw" }
+        assert(#handles == 1 and #h:take_handles() == 0)
+        assert(handles[1]:put(message))
+        handles[1]:close()
+      end
+      h:put "done"
+    end, its)
+    for i = 1, 20 do
+      local reader, reply = gipc.pipe { codec = "raw" }
+      equal(requests:put(tostring(i), 10, { reply }), true)
+      equal(reply:closed(), true)
+      equal(pcall(reply.put, reply, "x"), false)
+      equal(reader:get(10), tostring(i))
+      fails(gipc.EOF, ".", reader:get(10))
+      reader:close()
+    end
+    requests:shutdown()
+    equal(requests:get(10), "done")
+    equal(child:join(10), true)
+    equal(child:exitcode(), 0)
+    requests:close()
+  end)
+
+  test("a_refused_put_leaves_the_handles_as_they_were", function()
+    local r, w = raw()
+    local a, b = gipc.pipe { codec = "raw" }
+    b:put "1"
+    b:put "2"
+    equal(a:get(10), "1")
+    fails(gipc.EBUSY, "queued", w:put("no", 10, { a })) -- the other one is read ahead
+    equal(pcall(w.put, w, "no", 10, { r }), false)
+    equal(pcall(w.put, w, "no", 10, { b, b, b, b, b, b, b, b }), false)
+    equal(a:get(10), "2")
+    equal(w:put("yes", 10, { 1, a }), true)
+    equal(r:get(10), "yes")
+    local handles, fds = r:take_handles { codec = "raw" }, r:take_fds()
+    equal(#handles, 1)
+    equal(#fds, 1)
+    assert(gipc.open(nil, fds[1])):close()
+    b:put "3"
+    equal(handles[1]:get(10), "3")
+    for _, h in ipairs { r, w, b, handles[1] } do
+      h:close()
+    end
+  end)
 end

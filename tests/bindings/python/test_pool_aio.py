@@ -35,6 +35,21 @@ async def test_calls_and_maps(tasks):
 
 
 @under_all
+async def test_tasks_are_sent_ahead(tasks, tmp_path):
+    async with aio.Pool(workers=1, ahead=5, first_delay=0.001) as pool:
+        results = pool.map(child.double, range(50))
+        assert [r async for r in results] == list(range(0, 100, 2))
+        running = tasks.spawn(pool.call, child.hang, str(tmp_path / "pid"))
+        ahead = tasks.spawn(pool.call, child.double, 1)
+        await begun(tasks, tmp_path / "pid")
+        while pool.stats().running < 2:
+            await tasks.sleep(0.001)
+        await cancel(tasks, running)
+        await tasks.ended(ahead)
+        assert ahead.result() == 2
+
+
+@under_all
 async def test_a_worker_that_ends_fails_its_task_only(tasks):
     async with aio.Pool(workers=2) as pool:
         jobs = [tasks.spawn(pool.call, child.double, n) for n in range(10)]

@@ -95,4 +95,63 @@ class FdsTest < GipcTest
     assert_raises(Errno::EOPNOTSUPP) { handle.put("a", ios: [0]) }
     handle.close
   end
+
+  # ---- Handles
+
+  def test_a_child_answers_on_handles_that_it_gets
+    requests, its = pipe(duplex: true)
+    child = start(its) do |h|
+      h.each { |message| h.take_handles.each { |reply| reply.put(message + 1) && reply.close } }
+      h.put(:done)
+    end
+    20.times do |i|
+      reader, reply = pipe
+      requests.put(i, ios: [reply])
+      assert_predicate reply, :closed?
+      assert_raises(Gipc::Closed) { reply.put(1) }
+      assert_equal i + 1, reader.get
+      assert_raises(EOFError) { reader.get }
+      reader.close
+    end
+    requests.close_write
+    assert_equal :done, requests.get
+    child.join
+    assert_equal 0, child.exitcode
+  end
+
+  def test_handles_and_descriptors_come_in_their_order
+    reader, writer = raw
+    a, b = pipe(duplex: true)
+    c, d = pipe(codec: :json)
+    writer.put("take", ios: [b, 1, d, 2])
+    assert_equal "take", reader.get
+    assert_equal 2, reader.take_fds.each { |fd| IO.for_fd(fd).close }.size
+    duplex, = taken = reader.take_handles(codec: :marshal)
+    assert_empty reader.take_handles
+    assert_equal [[true, true], [false, true]], taken.map { |h| [h.readable?, h.writable?] }
+    a.put(:question)
+    assert_equal :question, duplex.get
+    taken.each(&:close)
+    assert_raises(EOFError) { a.get }
+    assert_raises(EOFError) { c.get }
+  end
+
+  def test_a_refused_put_leaves_the_handles_as_they_were
+    reader, writer = pipe
+    a, b = pipe
+    b.put(1)
+    b.put(2)
+    assert_equal 1, a.get
+    assert_raises(Errno::EBUSY) { writer.put("no", ios: [a]) } # the other one is read ahead
+    assert_raises(Errno::EINVAL) { writer.put("no", ios: [reader]) }
+    assert_raises(ArgumentError) { writer.put("no", ios: [b] * 8) }
+    assert_equal 2, a.get
+    writer.put("yes", ios: [a])
+    assert_equal "yes", reader.get
+    reader.take_handles.each do |moved|
+      b.put(3)
+      assert_equal 3, moved.get
+      moved.close
+    end
+  end
 end

@@ -83,20 +83,36 @@ static VALUE put(gipc_handle *h, VALUE message) {
   return new_outcome(result);
 }
 
-/* Appends a message with descriptors, an Array of numbers, to the queue, or writes
- * it.  WAIT: until the queue can take more. */
-static VALUE put_with(gipc_handle *h, VALUE message, VALUE numbers) {
-  int fds[GIPC_MOST_FDS];
+/* Appends a message with handles, which move, and descriptors, an Array of numbers, to
+ * the queue, or writes it.  WAIT: until the queue can take more. */
+static VALUE put_with(gipc_handle *h, VALUE message, VALUE handles, VALUE numbers) {
+  gipc_attached with;
   Check_Type(message, T_STRING);
+  Check_Type(handles, T_ARRAY);
   Check_Type(numbers, T_ARRAY);
-  long count = RARRAY_LEN(numbers);
-  if (count > GIPC_MOST_FDS)
+  with.handle_count = (size_t)RARRAY_LEN(handles);
+  with.fd_count = (size_t)RARRAY_LEN(numbers);
+  if (with.handle_count > GIPC_MOST_HANDLES)
+    rb_raise(rb_eArgError, "at most %d handles are possible", GIPC_MOST_HANDLES);
+  if (with.fd_count > GIPC_MOST_FDS)
     rb_raise(rb_eArgError, "at most %d descriptors are possible", GIPC_MOST_FDS);
-  for (long i = 0; i < count; ++i)
-    fds[i] = NUM2INT(RARRAY_AREF(numbers, i));
+  for (size_t i = 0; i < with.handle_count; ++i)
+    with.handles[i] = pointer_of(RARRAY_AREF(handles, (long)i), &handle_type);
+  for (size_t i = 0; i < with.fd_count; ++i)
+    with.fds[i] = NUM2INT(RARRAY_AREF(numbers, (long)i));
   return new_outcome(step_queue_with(h, RSTRING_PTR(message),
-                                     (size_t)RSTRING_LEN(message), fds,
-                                     (size_t)count));
+                                     (size_t)RSTRING_LEN(message), &with));
+}
+
+/* The next handle of the message that was returned last, or nil. */
+static VALUE take_handle(gipc_handle *h) {
+  gipc_handle *taken;
+  int result = gipc_take_handle(h, &taken);
+  if (result == -ENOENT)
+    return Qnil;
+  if (result < 0)
+    raise_error(result);
+  return new_object(taken, SWIGTYPE_p_gipc_handle, SWIG_POINTER_OWN);
 }
 
 /* The descriptors of the message that was returned last. */
@@ -238,7 +254,8 @@ static VALUE queue(gipc_handle *h, VALUE messages, long first) {
 VALUE take(gipc_handle *h);
 VALUE receive(gipc_handle *h, VALUE buffer);
 VALUE put(gipc_handle *h, VALUE message);
-VALUE put_with(gipc_handle *h, VALUE message, VALUE numbers);
+VALUE put_with(gipc_handle *h, VALUE message, VALUE handles, VALUE numbers);
+VALUE take_handle(gipc_handle *h);
 VALUE take_fds(gipc_handle *h);
 VALUE lend(gipc_handle *h, VALUE message);
 VALUE ready(VALUE objects);

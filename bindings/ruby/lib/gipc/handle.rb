@@ -108,6 +108,21 @@ module Gipc
       Native.take_fds(@native)
     end
 
+    # Takes the handles of the message that the last get returned, as {#take_fds} does
+    # its descriptors.
+    #
+    # @param codec (see Gipc.pipe)
+    # @return [Array<Handle>] each reads, writes or both, as it was put
+    # @raise (see #take_fds)
+    def take_handles(codec: :marshal)
+      codec = Codec.of(codec)
+      taken = []
+      while (native = Native.take_handle(@native))
+        taken << Handle.new(native, codec)
+      end
+      taken
+    end
+
     # Yields the objects until the end of the stream.
     #
     # @yield [Object]
@@ -137,13 +152,16 @@ module Gipc
     #   Timeout.timeout(5) { writer.put(job) { jobs.delete(job) } }
     #
     # @param timeout [Numeric, nil] seconds; nil, or negative: waits indefinitely
-    # @param ios [Array<IO, Integer>, nil] up to 253 open files or descriptors, such as
-    #   sockets, of which the peer takes copies with {#take_fds}; they can be closed when
-    #   the call returns
+    # @param ios [Array<IO, Integer, Handle>, nil] up to 253 open files or descriptors, such
+    #   as sockets, of which the peer takes copies with {#take_fds}; they can be closed when
+    #   the call returns.  Up to 7 handles among them move to the peer, which takes them
+    #   with {#take_handles}: here they are closed, as if passed to a child
     # @yield []
     # @return [self]
     # @raise [Errno::EOPNOTSUPP] if the peer is not known to take descriptors; nothing was
     #   sent
+    # @raise [Errno::EBUSY] if one of the handles has received or queued bytes; nothing was
+    #   sent, and the handles are as before
     # @raise [Timeout] see {Timeout#withdrawn?}
     # @raise [Errno::EPIPE] if the peer has closed its end
     # @raise [TooBig] if the message exceeds the limit
@@ -372,6 +390,13 @@ module Gipc
       check_unused
       forget_descriptors
       Native.options_pass(options, name, @native)
+    end
+
+    # Before each try to move it in a message.
+    # @private
+    def prepare_move
+      check_unused
+      forget_descriptors
     end
 
     # Frees the handle in this process, after it was passed.

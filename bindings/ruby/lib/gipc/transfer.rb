@@ -66,14 +66,15 @@ module Gipc
       finish_put(message, result, deadline) unless result == Native::DONE
     end
 
-    # Puts a message with descriptors; calls the block once it is accepted.
+    # Puts a message with handles and descriptors; calls the block once it is accepted.
     def put_with(message, ios, timeout)
-      fds = ios.map { |io| io.is_a?(Integer) ? io : io.to_io.fileno }
+      handles, files = ios.partition { |io| io.is_a?(Handle) }
+      fds = files.map { |io| io.is_a?(Integer) ? io : io.to_io.fileno }
       message = unchanging(message)
       accepted = false
       masked(timeout) do |deadline|
         writing(deadline) do |fd|
-          until (result = Native.put_with(@native, message, fds)) == Native::DONE
+          until (result = queue_with(message, handles, fds)) == Native::DONE
             result == Native::YIELD ? Gipc.let_others_run : send_queued(fd, deadline)
           end
           accepted = true
@@ -85,6 +86,15 @@ module Gipc
     rescue Exception => e # rubocop:disable Lint/RescueException
       e.instance_variable_set(:@in_progress, true) if accepted && !e.frozen?
       raise
+    end
+
+    def queue_with(message, handles, fds)
+      handles.each(&:prepare_move)
+      result = Native.put_with(@native, message, handles.map(&:native), fds)
+      handles.each(&:disown) if result == Native::DONE
+      result
+    rescue Errno::EBUSY
+      raise Errno::EBUSY, "a handle has received or queued bytes, which a message cannot bring"
     end
 
     # Completes a put whose first step had this outcome.
