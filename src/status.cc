@@ -5,7 +5,6 @@
 #include "sys.h"
 #include "trace.h"
 
-#include <csignal>
 #include <sys/wait.h>
 
 namespace gipc {
