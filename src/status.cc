@@ -48,8 +48,11 @@ bool Status::wait_for_sign() noexcept {
   pollfd signs[2] = {{control_.get(), POLLIN, 0}, {exit_fd_.get(), POLLIN, 0}};
   // The program of a tree may stop the guard before that tells.
   bool is_tree = records_.root > 0;
-  int ready =
-      control_ ? sys::poll(signs, 2, !exit_fd_ ? 10 : is_tree ? 100 : -1) : 1;
+  int ready = control_ ? sys::poll(signs, 2,
+                                   !exit_fd_ ? 10
+                                   : is_tree ? 100
+                                             : -1)
+                       : 1;
   if (ready == 0 && is_tree && exit_fd_)
     (void)os::signal_by_exit_fd(exit_fd_.get(), SIGCONT);
   return !exit_fd_ || signs[1].revents != 0;
