@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+# All handles and processes of this process, and the trace of its events.
+
 module Gipc
   # All handles and processes of this process: yields each {Record}, and is printed as a
   # table.  It is not an Array, of which puts would print each element.
