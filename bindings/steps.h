@@ -178,6 +178,34 @@ static inline int step_queue_with(gipc_handle *h, const void *data, size_t size,
   return outcome_of_move(result, &size);
 }
 
+/* Closes the descriptors of the message that was returned last, but those that
+ * were taken. */
+static inline void step_close_fds(gipc_handle *h) {
+  int fds[GIPC_MOST_FDS];
+  for (int count = gipc_take_fds(h, fds, GIPC_MOST_FDS); count > 0;)
+    close(fds[--count]);
+}
+
+/* A task whose descriptors could not be put, for this reason, fails.  Otherwise
+ * the worker ends, or is still reading the message before it. */
+static inline int is_refusal(int result) {
+  return result < 0 && result != -EAGAIN && result != -EPIPE &&
+         result != -ECONNRESET && result > GIPC_EOF;
+}
+
+/* Reports to the policy that it has failed. */
+static inline void fail_task(gipc_policy *policy, uint64_t worker,
+                             uint64_t task, double now) {
+  gipc_worker_message message = {0};
+  char bytes[64];
+  size_t size;
+  message.size = sizeof(message);
+  message.kind = GIPC_MESSAGE_FAILED;
+  message.task = task;
+  if (gipc_worker_encode(&message, bytes, sizeof(bytes), &size) == 0)
+    (void)!gipc_policy_received(policy, worker, bytes, size, now, &message);
+}
+
 /* Writes queued bytes.  STEP_DONE: the queue is empty. */
 static inline int step_flush(gipc_handle *h) {
   return outcome_of(gipc_flush_step(h));

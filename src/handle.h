@@ -100,6 +100,8 @@ public:
   int flush_step() noexcept;
   int try_put_with(const void *data, size_t size, const int *fds,
                    size_t count) noexcept;
+  int try_put_with(const void *data, size_t size,
+                   const KeptDescriptors &with) noexcept;
   int take_descriptors(int *fds, size_t room) noexcept;
 
   // ---- Blocking tier: unwound when the thread is cancelled

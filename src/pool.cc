@@ -3,8 +3,10 @@
 
 #include "action.h"
 #include "deadline.h"
+#include "error.h"
 #include "os.h"
 #include "policy_message.h"
+#include "worker.h"
 
 #include <csignal>
 
@@ -61,8 +63,8 @@ int Pool::start(struct ev_loop *loop, const gipc_pool_events &events,
   return 0;
 }
 
-int Pool::try_put(const void *data, size_t size, policy::TaskRules rules,
-                  policy::Id &task) {
+int Pool::try_put(const void *data, size_t size, const int *fds, size_t count,
+                  policy::TaskRules rules, policy::Id &task) {
   if (int error = usable())
     return error;
   gipc_worker_message message{};
@@ -78,6 +80,9 @@ int Pool::try_put(const void *data, size_t size, policy::TaskRules rules,
   it.retries = rules.retries;
   it.size = whole;
   it.message.reset(new unsigned char[whole]);
+  if (count > 0)
+    if (int error = KeptDescriptors::make(fds, count, it.descriptors))
+      return error;
   rules.user = &it;
   if (int error = policy_.submit(rules, message.task))
     return error;
@@ -270,12 +275,28 @@ void Pool::send(const policy::Action &action) noexcept {
   auto &task = *static_cast<Task *>(action.user);
   PoolWorker *worker = find(action.worker);
   worker->has_task = true;
+  task.error = 0;
   policy::set_attempt(task.message.get(), action.attempt);
+  int error =
+      worker->send(task.message.get(), task.size, task.descriptors.get());
+  if (task.descriptors != nullptr && error != 0 && error != -EAGAIN)
+    fail(*worker, action, error);
   // One that cannot be sent a task has answered before it read the last one.
-  if (worker->send(task.message.get(), task.size) != 0)
+  else if (error != 0)
     (void)policy_.misbehaved(action.worker, monotonic_now());
-  if (action.attempt > task.retries)
+  if (action.attempt > task.retries) {
     task.message.reset();
+    task.descriptors.reset();
+  }
+}
+
+// Nothing of the task was put, so the worker is ready for another one.
+void Pool::fail(PoolWorker &worker, const policy::Action &action,
+                int error) noexcept {
+  static_cast<Task *>(action.user)->error = error;
+  worker.has_task = false;
+  (void)policy_.received(action.worker, GIPC_MESSAGE_FAILED, action.task,
+                         monotonic_now());
 }
 
 void Pool::finish(const policy::Action &action) noexcept {
@@ -303,6 +324,11 @@ void Pool::finish(const policy::Action &action) noexcept {
       result.text = at->message.text;
       result.trace = at->message.trace;
     }
+  if (task.error != 0 && result.why == GIPC_WHY_FAILED) {
+    result.error = task.error;
+    result.type = worker::text_of("gipc");
+    result.text = worker::text_of(error_text(task.error));
+  }
   tasks_.erase(task.place);
   if (events_.on_result != nullptr)
     events_.on_result(reinterpret_cast<gipc_pool *>(this), &result, user_);

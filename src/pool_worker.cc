@@ -88,7 +88,22 @@ int PoolWorker::connect(struct ev_loop *loop) {
 
 // ---- Orders -----------------------------------------------------------------
 
-int PoolWorker::send(const void *data, size_t size) noexcept {
+namespace {
+
+// Of a put: the stream, not what was put, is at fault.
+bool is_end(int error) {
+  return error == -EPIPE || error == -ECONNRESET ||
+         (error <= GIPC_EOF && error != GIPC_ETOOBIG);
+}
+
+} // namespace
+
+int PoolWorker::send(const void *data, size_t size,
+                     const KeptDescriptors *with) noexcept {
+  if (with != nullptr) {
+    int error = handle_->try_put_with(data, size, *with);
+    return is_end(error) ? 0 : error;
+  }
   int error = handle_->try_put(data, size);
   return error == -EAGAIN || error == -ENOMEM || error == GIPC_ETOOBIG ? error
                                                                        : 0;

@@ -15,6 +15,7 @@ struct ev_loop;
 namespace gipc {
 
 class Handle;
+class KeptDescriptors;
 class Pool;
 
 // What each worker of a pool runs: a function, or a program.
@@ -52,8 +53,10 @@ public:
 
   gipc_worker_message last{}; // the answer that was read after its end
 
-  // 0, also if it will not be read any more: then its end follows.
-  int send(const void *data, size_t size) noexcept;
+  // 0, also if it will not be read any more: then its end follows.  with may be
+  // null; errors because of them put nothing.
+  int send(const void *data, size_t size,
+           const KeptDescriptors *with) noexcept;
   // Asks it to end.
   void stop() noexcept;
   void signal(int number) noexcept { (void)process_.signal(number); }

@@ -135,43 +135,6 @@ static int put(lua_State *L) { return put_with(L, step_put); }
 /* put_lent(handle, string): an outcome.  LENT: the caller keeps the string. */
 static int put_lent(lua_State *L) { return put_with(L, step_put_lent); }
 
-/* queue_with(handle, string, list of descriptors): appends a message to the queue, or
- * writes it: an outcome. */
-static int queue_with(lua_State *L) {
-  int fds[GIPC_MOST_FDS], count = 0;
-  gipc_handle *h = to_handle(L, 1);
-  size_t size;
-  const char *data = luaL_checklstring(L, 2, &size);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  for (;; ++count) {
-    lua_rawgeti(L, 3, count + 1);
-    if (lua_isnil(L, -1))
-      break;
-    if (count == GIPC_MOST_FDS)
-      return luaL_error(L, "at most %d descriptors are possible", GIPC_MOST_FDS);
-    if (!lua_isnumber(L, -1))
-      return luaL_error(L, "a list of descriptors is needed");
-    fds[count] = (int)lua_tointeger(L, -1);
-    lua_pop(L, 1);
-  }
-  return push_outcome(L, step_queue_with(h, data, size, fds, (size_t)count));
-}
-
-/* take_fds(handle): the descriptors of the message that was returned last, in a list. */
-static int take_fds(lua_State *L) {
-  int fds[GIPC_MOST_FDS];
-  gipc_handle *h = to_handle(L, 1);
-  lua_createtable(L, GIPC_MOST_FDS, 0); /* before they are taken */
-  int count = gipc_take_fds(h, fds, GIPC_MOST_FDS);
-  if (count < 0)
-    return push_outcome(L, count);
-  for (int i = 0; i < count; ++i) {
-    lua_pushinteger(L, fds[i]);
-    lua_rawseti(L, -2, i + 1);
-  }
-  return 1;
-}
-
 /* queue(handle, list, first): queues the strings of a list from index first on: an
  * outcome, and the index of the first one that was not queued; LENT: it is large.
  * Or nil, message, code, and the index of the last one that was queued. */
@@ -230,8 +193,6 @@ static int is_utf8(lua_State *L) {
 %native(put) int put(lua_State *L);
 %native(put_lent) int put_lent(lua_State *L);
 %native(queue) int queue(lua_State *L);
-%native(queue_with) int queue_with(lua_State *L);
-%native(take_fds) int take_fds(lua_State *L);
 %native(is_utf8) int is_utf8(lua_State *L);
 
 /* MessagePack's float 64, for a Lua whose string library has no pack. */
@@ -442,6 +403,7 @@ void exit_child(int code, int ended);
 
 /* ---- Pools and keepers ------------------------------------------------------- */
 
+%include "fds.i"
 %include "pool.i"
 %include "keeper.i"
 %include "trace.i"

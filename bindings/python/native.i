@@ -207,28 +207,36 @@ static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                                  : step_put_lent(h, data, size));
 }
 
-/* Appends a message with descriptors, a list of numbers, to the queue, or writes
- * it.  With the lock.  WAIT: until the queue can take more. */
+/* Stores the descriptors of a list of numbers, or of objects with a fileno(), and
+ * returns how many there are. */
+static int descriptors_of(PyObject *numbers, int fds[GIPC_MOST_FDS]) {
+  if (!PyList_CheckExact(numbers) ||
+      PyList_GET_SIZE(numbers) > GIPC_MOST_FDS) {
+    PyErr_Format(PyExc_ValueError, "expected a list of at most %d descriptors",
+                 GIPC_MOST_FDS);
+    return -1;
+  }
+  int count = 0;
+  for (; count < PyList_GET_SIZE(numbers) && count < GIPC_MOST_FDS; ++count) {
+    fds[count] = PyObject_AsFileDescriptor(PyList_GET_ITEM(numbers, count));
+    if (fds[count] < 0)
+      return -1;
+  }
+  return count;
+}
+
+/* Appends a message with descriptors to the queue, or writes it.  With the lock.
+ * WAIT: until the queue can take more. */
 static PyObject *put_with(PyObject *module, gipc_handle *h, PyObject *bytes,
                           PyObject *numbers) {
   int fds[GIPC_MOST_FDS];
   const char *data;
   size_t size;
-  if (!PyList_CheckExact(numbers) ||
-      PyList_GET_SIZE(numbers) > GIPC_MOST_FDS) {
-    PyErr_Format(PyExc_ValueError, "expected a list of at most %d descriptors",
-                 GIPC_MOST_FDS);
+  int count = descriptors_of(numbers, fds);
+  if (count < 0 || content_of(bytes, &data, &size) < 0)
     return NULL;
-  }
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(numbers); ++i) {
-    fds[i] = PyObject_AsFileDescriptor(PyList_GET_ITEM(numbers, i));
-    if (fds[i] < 0)
-      return NULL;
-  }
-  if (content_of(bytes, &data, &size) < 0)
-    return NULL;
-  return new_outcome(module, step_queue_with(h, data, size, fds,
-                                             (size_t)PyList_GET_SIZE(numbers)));
+  return new_outcome(module,
+                     step_queue_with(h, data, size, fds, (size_t)count));
 }
 
 /* The descriptors of the message that was returned last, in a list. */

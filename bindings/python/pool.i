@@ -9,7 +9,9 @@
 typedef struct PoolTask PoolTask;
 struct PoolTask {
   PyObject *user, *data, *answer;
+  gipc_fds *fds; /* NULL: it has none, or was sent for the last time */
   uint64_t id;
+  int retries;
   int is_running; /* it was sent, and may be queued again */
   PoolTask *previous, *next;
 };
@@ -81,16 +83,38 @@ static void free_task(Pool *self, PoolTask *task) {
   if (task->next != NULL)
     task->next->previous = task->previous;
   PyObject *user = task->user, *data = task->data, *answer = task->answer;
+  gipc_fds_free(task->fds);
   free(task);
   Py_XDECREF(answer);
   Py_DECREF(data);
   Py_DECREF(user);
 }
 
+/* A task that cannot be sent: its answer is a number of errno. */
+static int refuse_task(Pool *self, Seat *seat, PoolTask *task, int error) {
+  PyObject *answer = PyLong_FromLong(-error);
+  if (answer == NULL)
+    return -1;
+  Py_XSETREF(task->answer, answer);
+  seat->task = 0;
+  fail_task(self->policy, seat->worker, task->id, now());
+  return 0;
+}
+
 /* Sends the bytes in scratch.  What the policy is told of a put that fails is the
- * end of the worker. */
-static int put_scratch(Pool *self, Seat *seat, size_t size) {
-  int result = gipc_try_put(seat->h, self->scratch, size);
+ * end of the worker, unless the descriptors are the reason. */
+static int put_scratch(Pool *self, Seat *seat, PoolTask *task, int attempt,
+                       size_t size) {
+  int result = task->fds == NULL
+                   ? gipc_try_put(seat->h, self->scratch, size)
+                   : gipc_try_put_fds(seat->h, self->scratch, size, task->fds);
+  int is_refused = task->fds != NULL && is_refusal(result);
+  if (attempt > task->retries) {
+    gipc_fds_free(task->fds);
+    task->fds = NULL;
+  }
+  if (is_refused)
+    return refuse_task(self, seat, task, result);
   if (size > SCRATCH_KEPT) {
     free(self->scratch);
     self->scratch = NULL;
@@ -131,7 +155,7 @@ static int send_task(Pool *self, const gipc_action *action) {
     }
   }
   if (result == 0)
-    return put_scratch(self, seat, needed);
+    return put_scratch(self, seat, task, action->attempt, needed);
   (void)!gipc_policy_misbehaved(self->policy, action->worker, now());
   return 0;
 }

@@ -8,6 +8,7 @@ local native = require "gipc.native"
 local pool_failure = require "gipc.pool.failure"
 
 local actions = {}
+local received
 local Driver = Base.class(actions)
 
 --- @tparam table setup of pool.options
@@ -34,10 +35,30 @@ actions[native.ACTION_START] = function(self, id)
   self:add(member)
 end
 
+-- The duplicates that a task has until it is sent for the last time.
+local function close_fds(task)
+  if task.fds then
+    native.close_task_fds(task.fds)
+    task.fds = nil
+  end
+end
+
 actions[native.ACTION_SEND] = function(self, id, number, _, attempt)
   local member = self.members[id]
+  local task = self.tasks[number]
+  local data = native.worker_encode("T", number, attempt, task.payload)
   member.has_task = true
-  member:put(native.worker_encode("T", number, attempt, self.tasks[number].payload))
+  if not task.fds then
+    return member:put(data)
+  end
+  local message, code = member:put_with(data, task.fds)
+  if attempt > task.options.retries then
+    close_fds(task)
+  end
+  if message then -- the worker has nothing of it, and answers so to speak
+    local text = "the worker cannot be sent descriptors: " .. message
+    received(self, member, native.worker_encode("F", number, 0, "", "error", text), code)
+  end
 end
 
 actions[native.ACTION_DUMP] = function(self, id)
@@ -76,6 +97,7 @@ end
 local function finish(task, value, err)
   task.done, task.value, task.err = true, value, err
   task.payload, task.answer = nil, nil
+  close_fds(task)
   Waiting.wake(task.waiters)
 end
 
@@ -113,11 +135,12 @@ end
 
 -- ---- Events -----------------------------------------------------------------------
 
-local function received(self, member, data)
+-- code: why it could not be sent its task.
+function received(self, member, data, code)
   local kind, number, content, _, class, text, trace = native.policy_received(self.policy, member.id, data)
   if kind == "D" or kind == "F" then
     member.has_task = nil
-    self.tasks[number].answer = { data = content, type = class, text = text, trace = trace }
+    self.tasks[number].answer = { data = content, type = class, text = text, trace = trace, code = code }
     if self.setup.measures_memory then
       local bytes = native.memory_of(member.pid)
       if bytes then

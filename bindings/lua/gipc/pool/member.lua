@@ -118,10 +118,22 @@ function Member:put(data)
   put_on(self, outcome)
 end
 
+--- Puts a task with descriptors.
+-- @return nothing; or message, code: they cannot be sent
+function Member:put_with(data, fds)
+  local written, message, code = native.put_task(self.handle.native, data, fds)
+  self.queued = written == false
+  self:watch_writable(self.queued)
+  return message, code
+end
+
 --- Continues that, when the descriptor is ready.
 function Member:continue_put()
   if self.sending then
     put_on(self, native.put_step(self.handle.native))
+  elseif self.queued then
+    self.queued = native.flush_step(self.handle.native) == WAIT
+    self:watch_writable(self.queued)
   end
 end
 

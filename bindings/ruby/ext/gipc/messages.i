@@ -83,20 +83,25 @@ static VALUE put(gipc_handle *h, VALUE message) {
   return new_outcome(result);
 }
 
-/* Appends a message with descriptors, an Array of numbers, to the queue, or writes
- * it.  WAIT: until the queue can take more. */
-static VALUE put_with(gipc_handle *h, VALUE message, VALUE numbers) {
-  int fds[GIPC_MOST_FDS];
-  Check_Type(message, T_STRING);
+/* Stores the descriptors of an Array of numbers, and returns how many there are. */
+static size_t descriptors_of(VALUE numbers, int fds[GIPC_MOST_FDS]) {
   Check_Type(numbers, T_ARRAY);
   long count = RARRAY_LEN(numbers);
   if (count > GIPC_MOST_FDS)
     rb_raise(rb_eArgError, "at most %d descriptors are possible", GIPC_MOST_FDS);
   for (long i = 0; i < count; ++i)
     fds[i] = NUM2INT(RARRAY_AREF(numbers, i));
+  return (size_t)count;
+}
+
+/* Appends a message with descriptors to the queue, or writes it.  WAIT: until the queue
+ * can take more. */
+static VALUE put_with(gipc_handle *h, VALUE message, VALUE numbers) {
+  int fds[GIPC_MOST_FDS];
+  size_t count = descriptors_of(numbers, fds);
+  Check_Type(message, T_STRING);
   return new_outcome(step_queue_with(h, RSTRING_PTR(message),
-                                     (size_t)RSTRING_LEN(message), fds,
-                                     (size_t)count));
+                                     (size_t)RSTRING_LEN(message), fds, count));
 }
 
 /* The descriptors of the message that was returned last. */

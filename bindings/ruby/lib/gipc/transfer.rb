@@ -68,7 +68,7 @@ module Gipc
 
     # Puts a message with descriptors; calls the block once it is accepted.
     def put_with(message, ios, timeout)
-      fds = ios.map { |io| io.is_a?(Integer) ? io : io.to_io.fileno }
+      fds = Descriptor.numbers(ios)
       message = unchanging(message)
       accepted = false
       masked(timeout) do |deadline|

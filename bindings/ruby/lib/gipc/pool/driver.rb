@@ -126,11 +126,25 @@ module Gipc
 
       def send_task(worker, number, attempt)
         member = @members[worker] or return
+        task = @tasks.fetch(number)
         member.busy = true
-        data = @tasks.fetch(number).data
-        Native.crew_send(@crew, member.native.first, number, attempt, data)
+        return send_fds(worker, number, attempt) if task.fds
+
+        Native.crew_send(@crew, member.native.first, number, attempt, task.data)
       rescue Error, SystemCallError
         Native.crew_misbehaved(@crew, worker)
+      end
+
+      # The same for a task with descriptors.  If they cannot be sent, it has failed.
+      def send_fds(worker, number, attempt)
+        member = @members[worker]
+        task = @tasks[number]
+        error = Native.crew_send_fds(@crew, worker, member.native.first, number, attempt, task.data, task.fds)
+        task.sent(attempt)
+        return unless error.is_a?(Integer)
+
+        member.busy = false
+        task.answer = SystemCallError.new("the worker cannot be sent descriptors", error)
       end
 
       def flush(member)

@@ -1,0 +1,101 @@
+/* Messages with descriptors, and those of the tasks of a pool.  native.i includes this
+ * file. */
+%{
+/* Stores the descriptors of a list, and returns how many there are. */
+static size_t to_fds(lua_State *L, int index, int fds[GIPC_MOST_FDS]) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  for (int count = 0;; ++count) {
+    lua_rawgeti(L, index, count + 1);
+    if (lua_isnil(L, -1))
+      return (size_t)count;
+    if (count == GIPC_MOST_FDS)
+      luaL_error(L, "at most %d descriptors are possible", GIPC_MOST_FDS);
+    if (!lua_isnumber(L, -1))
+      luaL_error(L, "a list of descriptors is needed");
+    fds[count] = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
+}
+
+/* queue_with(handle, string, list of descriptors): appends a message to the queue, or
+ * writes it: an outcome. */
+static int queue_with(lua_State *L) {
+  int fds[GIPC_MOST_FDS];
+  gipc_handle *h = to_handle(L, 1);
+  size_t size;
+  const char *data = luaL_checklstring(L, 2, &size);
+  size_t count = to_fds(L, 3, fds);
+  return push_outcome(L, step_queue_with(h, data, size, fds, count));
+}
+
+/* take_fds(handle): the descriptors of the message that was returned last, in a list. */
+static int take_fds(lua_State *L) {
+  int fds[GIPC_MOST_FDS];
+  gipc_handle *h = to_handle(L, 1);
+  lua_createtable(L, GIPC_MOST_FDS, 0); /* before they are taken */
+  int count = gipc_take_fds(h, fds, GIPC_MOST_FDS);
+  if (count < 0)
+    return push_outcome(L, count);
+  for (int i = 0; i < count; ++i) {
+    lua_pushinteger(L, fds[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+/* Duplicates of the descriptors of a task. */
+typedef struct task_fds {
+  gipc_fds *kept; /* NULL: closed */
+} task_fds;
+
+static void close_task_fds(task_fds *fds) {
+  gipc_fds_free(fds->kept);
+  fds->kept = NULL;
+}
+
+static task_fds *to_task_fds(lua_State *L, int index) {
+  void *fds = NULL;
+  if (!SWIG_IsOK(SWIG_ConvertPtr(L, index, &fds, SWIGTYPE_p_task_fds, 0)))
+    luaL_argerror(L, index, "descriptors of a task are needed");
+  return fds;
+}
+
+/* task_fds_new(list): duplicates; nil, message, code. */
+static int task_fds_new(lua_State *L) {
+  int fds[GIPC_MOST_FDS];
+  size_t count = to_fds(L, 1, fds);
+  task_fds *made = calloc(1, sizeof(*made));
+  int result =
+      made == NULL ? -ENOMEM : gipc_fds_new(fds, count, &made->kept);
+  if (result < 0) {
+    free(made);
+    return push_failure(L, result);
+  }
+  SWIG_NewPointerObj(L, made, SWIGTYPE_p_task_fds, SWIG_POINTER_OWN);
+  return 1;
+}
+
+/* put_task(handle, string, descriptors): true: it is written; false: bytes of it are queued;
+ * nil: the worker reads no more; nil, message, code: they cannot be sent. */
+static int put_task(lua_State *L) {
+  gipc_handle *h = to_handle(L, 1);
+  size_t size;
+  const char *data = luaL_checklstring(L, 2, &size);
+  int result = gipc_try_put_fds(h, data, size, to_task_fds(L, 3)->kept);
+  if (is_refusal(result))
+    return push_failure(L, result);
+  if (result == 0)
+    result = gipc_flush_step(h);
+  if (result != 0 && result != -EAGAIN)
+    return 0;
+  lua_pushboolean(L, result == 0);
+  return 1;
+}
+%}
+%native(queue_with) int queue_with(lua_State *L);
+%native(take_fds) int take_fds(lua_State *L);
+typedef struct task_fds {} task_fds;
+%extend task_fds { ~task_fds() { close_task_fds($self); free($self); } }
+%native(task_fds_new) int task_fds_new(lua_State *L);
+%native(put_task) int put_task(lua_State *L);
+void close_task_fds(task_fds *fds);
