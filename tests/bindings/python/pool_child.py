@@ -190,5 +190,6 @@ def answer_http():
     """Answers a request with its path; returns the number of open descriptors."""
     (fd,) = gipc.take_fds()
     with socket.socket(fileno=fd) as connection:
+        connection.setblocking(True)  # asyncio has changed that of the open file
         Handler(connection, ("", 0), None)
     return len(os.listdir("/proc/self/fd"))

@@ -186,6 +186,12 @@ def test_a_worker_without_room_fails_the_task(way):
         assert pool.stats().starts == 1
 
 
+def test_a_worker_that_keeps_nothing_starts_in_silence(way, capfd):
+    with new_pool() as pool:
+        assert pool.call(child.double, 2) == 4
+    assert capfd.readouterr() == ("", "")
+
+
 def test_wrong_descriptors_are_refused(way):
     with new_pool() as pool:
         for wrong, error in ([999], OSError), ([0] * 254, ValueError), (
