@@ -13,7 +13,7 @@ support.interpreter = arg[-1]
 local tests = {}
 for _, file in ipairs {
   "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "waits", "failures",
-  "surface", "transport", "fds", "overview", "interruptions", "templates", "pools", "pool_workers", "keepers",
+  "surface", "transport", "fds", "pool_fds", "overview", "interruptions", "templates", "pools", "pool_workers", "keepers",
   "keeper_waits", "launchers", "documents",
 } do
   require("test_" .. file)(function(name, body)

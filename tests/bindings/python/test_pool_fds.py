@@ -242,9 +242,9 @@ def test_the_sockets_of_a_listener_go_to_a_pool():
                 found = await ask(
                     pool, listener, 10_000 if support.LONG else 300
                 )
-                # Each handle of a worker may have a ring now.
+                # A ring each way is possible, also in the workers.
                 assert len(os.listdir("/proc/self/fd")) <= before + 3
-                assert max(found) <= min(found) + 1
+                assert max(found) <= min(found) + 2
                 assert pool.stats().failed == pool.stats().lost == 0
 
     asyncio.run(main())
