@@ -1104,8 +1104,9 @@ gipc_policy_received(gipc_policy *policy, uint64_t worker, const void *data,
 typedef int (*gipc_work)(const gipc_worker_message *task,
                          gipc_worker_message *answer, void *user);
 /* In a worker: says that it is ready, and calls work(task, answer, user) for
- * each task of h, whose descriptors work may take with gipc_take_fds(h, ...), until the pool wants no more of this worker: 0.  Else the
- * error of h, or GIPC_EPROTOCOL. */
+ * each task of h, whose descriptors work may take with gipc_take_fds(h, ...),
+ * until the pool wants no more of this worker: 0.  Else the error of h, or
+ * GIPC_EPROTOCOL. */
 GIPC_API GIPC_MUST_CHECK int gipc_worker_serve(gipc_handle *h, gipc_work work,
                                                void *user);
 /* In a worker, within work: shows a sign of life, for pools whose rules have
@@ -1199,8 +1200,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_pool_try_put(gipc_pool *pool,
                                                const void *data, size_t size,
                                                const gipc_task_rules *rules,
                                                uint64_t *task);
-/* The same with descriptors, of which the task keeps duplicates until it is sent
- * for the last time, or ends.  The worker takes them within its work, with
+/* The same with descriptors, of which the task keeps duplicates until it is
+ * sent for the last time, or ends.  The worker takes them within its work, with
  * gipc_take_fds(handle, ...).  A task fails whose worker cannot be sent them,
  * with the code in `error`: -EOPNOTSUPP behind a launcher.  -EBADF, -EMFILE:
  * nothing was put. */

@@ -55,8 +55,7 @@ public:
 
   // 0, also if it will not be read any more: then its end follows.  with may be
   // null; errors because of them put nothing.
-  int send(const void *data, size_t size,
-           const KeptDescriptors *with) noexcept;
+  int send(const void *data, size_t size, const KeptDescriptors *with) noexcept;
   // Asks it to end.
   void stop() noexcept;
   void signal(int number) noexcept { (void)process_.signal(number); }

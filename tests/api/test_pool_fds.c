@@ -76,8 +76,8 @@ static gipc_pool *fds_pool(const char *rules) {
 static uint64_t put_fd(gipc_pool *pool, const char *text, int fd,
                        const gipc_task_rules *rules) {
   uint64_t task = 0;
-  CHECK_OK(gipc_pool_try_put_with(pool, text, strlen(text), &fd, 1, rules,
-                                  &task));
+  CHECK_OK(
+      gipc_pool_try_put_with(pool, text, strlen(text), &fd, 1, rules, &task));
   return task;
 }
 

@@ -174,6 +174,8 @@ local function ask(port, count, tasks)
     local number = assert(table.remove(tasks):join())
     least, most = math.min(least, number), math.max(most, number)
   end
+  collectgarbage() -- what the loop had for the client
+  collectgarbage()
   return least, most
 end
 
