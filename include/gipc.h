@@ -1200,11 +1200,10 @@ GIPC_API GIPC_MUST_CHECK int gipc_pool_try_put(gipc_pool *pool,
                                                const void *data, size_t size,
                                                const gipc_task_rules *rules,
                                                uint64_t *task);
-/* The same with descriptors, of which the task keeps duplicates until it is
- * sent for the last time, or ends.  The worker takes them within its work, with
- * gipc_take_fds(handle, ...).  A task fails whose worker cannot be sent them,
- * with the code in `error`: -EOPNOTSUPP behind a launcher.  -EBADF, -EMFILE:
- * nothing was put. */
+/* The same with descriptors, of which the task keeps duplicates until it has
+ * ended.  The worker takes them within its work, with gipc_take_fds(handle,
+ * ...).  A task fails whose worker cannot be sent them, with the code in
+ * `error`: -EOPNOTSUPP behind a launcher.  -EBADF, -EMFILE: nothing was put. */
 GIPC_API GIPC_MUST_CHECK int
 gipc_pool_try_put_with(gipc_pool *pool, const void *data, size_t size,
                        const int *fds, size_t count,

@@ -284,10 +284,8 @@ void Pool::send(const policy::Action &action) noexcept {
   // One that cannot be sent a task has answered before it read the last one.
   else if (error != 0)
     (void)policy_.misbehaved(action.worker, monotonic_now());
-  if (action.attempt > task.retries) {
+  if (action.attempt > task.retries)
     task.message.reset();
-    task.descriptors.reset();
-  }
 }
 
 // Nothing of the task was put, so the worker is ready for another one.

@@ -54,8 +54,7 @@ private:
     void *user;
     unsigned retries;
     size_t size;
-    // These two are null after it was sent for the last time.
-    std::unique_ptr<unsigned char[]> message;
+    std::unique_ptr<unsigned char[]> message; // null after the last execution
     std::unique_ptr<KeptDescriptors> descriptors; // null: it has none
     int error; // why the descriptors could not be sent, or 0
   };

@@ -9,9 +9,8 @@
 typedef struct PoolTask PoolTask;
 struct PoolTask {
   PyObject *user, *data, *answer;
-  gipc_fds *fds; /* NULL: it has none, or was sent for the last time */
+  gipc_fds *fds; /* NULL: it has none */
   uint64_t id;
-  int retries;
   int is_running; /* it was sent, and may be queued again */
   PoolTask *previous, *next;
 };
@@ -103,17 +102,11 @@ static int refuse_task(Pool *self, Seat *seat, PoolTask *task, int error) {
 
 /* Sends the bytes in scratch.  What the policy is told of a put that fails is the
  * end of the worker, unless the descriptors are the reason. */
-static int put_scratch(Pool *self, Seat *seat, PoolTask *task, int attempt,
-                       size_t size) {
+static int put_scratch(Pool *self, Seat *seat, PoolTask *task, size_t size) {
   int result = task->fds == NULL
                    ? gipc_try_put(seat->h, self->scratch, size)
                    : gipc_try_put_fds(seat->h, self->scratch, size, task->fds);
-  int is_refused = task->fds != NULL && is_refusal(result);
-  if (attempt > task->retries) {
-    gipc_fds_free(task->fds);
-    task->fds = NULL;
-  }
-  if (is_refused)
+  if (task->fds != NULL && is_refusal(result))
     return refuse_task(self, seat, task, result);
   if (size > SCRATCH_KEPT) {
     free(self->scratch);
@@ -155,7 +148,7 @@ static int send_task(Pool *self, const gipc_action *action) {
     }
   }
   if (result == 0)
-    return put_scratch(self, seat, task, action->attempt, needed);
+    return put_scratch(self, seat, task, needed);
   (void)!gipc_policy_misbehaved(self->policy, action->worker, now());
   return 0;
 }

@@ -88,7 +88,6 @@ static PyObject *pool_submit(PyObject *object, PyObject *const *args,
     return PyErr_NoMemory();
   }
   task->fds = fds;
-  task->retries = rules.retries;
   rules.user = task;
   int result = gipc_policy_submit(self->policy, &rules, &id);
   if (result < 0) {

@@ -165,7 +165,7 @@ local function submit(self, job, chosen, waits, waiters)
     pool = self,
     options = options,
     payload = payload,
-    fds = fds, -- until it is sent for the last time
+    fds = fds, -- duplicates, until it has ended
     waiters = waiters or {},
   }, Task)
   driver.tasks[number] = task

@@ -35,14 +35,6 @@ actions[native.ACTION_START] = function(self, id)
   self:add(member)
 end
 
--- The duplicates that a task has until it is sent for the last time.
-local function close_fds(task)
-  if task.fds then
-    native.close_task_fds(task.fds)
-    task.fds = nil
-  end
-end
-
 actions[native.ACTION_SEND] = function(self, id, number, _, attempt)
   local member = self.members[id]
   local task = self.tasks[number]
@@ -52,9 +44,6 @@ actions[native.ACTION_SEND] = function(self, id, number, _, attempt)
     return member:put(data)
   end
   local message, code = member:put_with(data, task.fds)
-  if attempt > task.options.retries then
-    close_fds(task)
-  end
   if message then -- the worker has nothing of it, and answers so to speak
     local text = "the worker cannot be sent descriptors: " .. message
     received(self, member, native.worker_encode("F", number, 0, "", "error", text), code)
@@ -97,7 +86,10 @@ end
 local function finish(task, value, err)
   task.done, task.value, task.err = true, value, err
   task.payload, task.answer = nil, nil
-  close_fds(task)
+  if task.fds then
+    native.close_task_fds(task.fds)
+    task.fds = nil
+  end
   Waiting.wake(task.waiters)
 end
 

@@ -260,7 +260,7 @@ module Gipc
 
     # @return [Boolean] false: the queue is full
     def queue(task, rules)
-      task.keep_fds(rules[2])
+      task.keep_fds
       number = Native.crew_submit(@crew, @tasks, task, rules)
       task.number = number if number
       !number.nil?

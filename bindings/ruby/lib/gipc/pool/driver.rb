@@ -140,7 +140,6 @@ module Gipc
         member = @members[worker]
         task = @tasks[number]
         error = Native.crew_send_fds(@crew, worker, member.native.first, number, attempt, task.data, task.fds)
-        task.sent(attempt)
         return unless error.is_a?(Integer)
 
         member.busy = false

@@ -88,8 +88,7 @@ module Gipc
 
       # Duplicates the descriptors.
       # @private
-      def keep_fds(retries)
-        @retries = retries
+      def keep_fds
         @fds = Native.fds_new(@numbers) if @numbers&.any?
       end
 
@@ -97,11 +96,6 @@ module Gipc
       def close_fds
         Native.fds_free(@fds) if @fds
         @fds = nil
-      end
-
-      # @private
-      def sent(attempt)
-        close_fds if attempt > @retries
       end
 
       # An answer counts when the policy has accepted it: {#finish}.
