@@ -5,7 +5,7 @@ SYSTEM ?= $(shell uname -s)
 # The half of the library that knows a kernel: linux, or posix (the portable
 # fallback, which works on Linux too).
 OS ?= $(if $(filter Linux,$(SYSTEM)),linux,posix)
-# A sanitizer build beside the plain one: asan, tsan or fuzz.
+# A build beside the plain one: asan, tsan, fuzz, or sites (check-faults).
 SAN ?=
 B := build/$(OS)$(if $(SAN),-$(SAN))
 
@@ -67,6 +67,8 @@ FLAGS_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 FLAGS_tsan := -fsanitize=thread -Dclone=__clone
 FLAGS_fuzz := -fsanitize=fuzzer-no-link,address,undefined \
               -fno-sanitize-recover=undefined
+# Each call is where it is written, so that its place can be told.
+FLAGS_sites := -O0
 san_flags := $(FLAGS_$(SAN))
 
 warnings := -Wall -Wextra -Wshadow -Wformat=2 -Wundef -Wpointer-arith
@@ -235,14 +237,20 @@ help:
 	@echo "                on, and without any"
 	@echo "check-load      unit, api, fault and the fuzz corpus LOAD_RUNS=20 times"
 	@echo "                beside six busy processes"
-	@echo "check-long      each language's tests and the kills of either end of a ring"
-	@echo "                in full numbers, which takes minutes"
+	@echo "check-faults    each system call, allocation and transfer fails once at each"
+	@echo "                place, with each error that it can have: 10 minutes"
+	@echo "check-long      each language's tests, the kills of either end of a ring and"
+	@echo "                10,000 orders of system calls, which takes many minutes"
 	@echo "check-root      check on ROOT=trixie|sid|bookworm|i386 (a Debian in"
 	@echo "                build/roots); CHECK=check-c for another target"
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"
+	@echo "mutants         plant defects that the C suite must notice, an hour or more;"
+	@echo "                MUTANT=WORD only the lines with this word"
+	@echo "hazards         which hazards the last make check has proven"
 	@echo "lint            the checks of layout, rooms, header, exports and pages"
-	@echo "model           check the rules of shared memory with spin, some minutes;"
-	@echo "                MODEL=WORD only the lines with this word"
+	@echo "model           check the rules of starts, statuses, streams, cancellation,"
+	@echo "                wakes and rings with spin, some minutes; MODEL=WORD only the"
+	@echo "                lines with this word"
 	@echo "bench           build and run the benchmarks"
 	@echo "bench-peers     the same work by other libraries; QUICK=1, WRITE=1 (into"
 	@echo "                tests/bench/results)"

@@ -193,17 +193,34 @@ static inline int is_refusal(int result) {
          result != -ECONNRESET && result > GIPC_EOF;
 }
 
-/* Reports to the policy that it has failed. */
-static inline void fail_task(gipc_policy *policy, uint64_t worker,
-                             uint64_t task, double now) {
+/* Whether a worker is to answer this task next. */
+static inline int is_next_task(const gipc_policy *policy, uint64_t worker,
+                               uint64_t task) {
+  gipc_worker_stats stats = {0};
+  stats.size = sizeof(stats);
+  for (size_t i = 0; gipc_policy_worker_stats(policy, i, &stats) == 0; ++i)
+    if (stats.worker == worker)
+      return stats.task == task;
+  return 0;
+}
+
+/* Reports to the policy that it has failed: 1.  0: the worker is to answer
+ * others before, and is sent this one again then. */
+static inline int fail_task(gipc_policy *policy, uint64_t worker, uint64_t task,
+                            double now) {
   gipc_worker_message message = {0};
   char bytes[64];
   size_t size;
+  if (!is_next_task(policy, worker, task)) {
+    (void)!gipc_policy_refused(policy, worker, task, -EAGAIN, now);
+    return 0;
+  }
   message.size = sizeof(message);
   message.kind = GIPC_MESSAGE_FAILED;
   message.task = task;
   if (gipc_worker_encode(&message, bytes, sizeof(bytes), &size) == 0)
     (void)!gipc_policy_received(policy, worker, bytes, size, now, &message);
+  return 1;
 }
 
 /* Writes queued bytes.  STEP_DONE: the queue is empty. */
@@ -222,9 +239,17 @@ static inline int step_shutdown(gipc_handle *h) {
 
 /* ---- Waiting ------------------------------------------------------------ */
 
+/* The time at which the clock stands in this thread, so that a test can decide
+ * when things happen; < 0: it does not stand. */
+static __thread double stopped_at = -1;
+
+static inline void stop_clock(double seconds) { stopped_at = seconds; }
+
 /* The monotonic clock, in seconds. */
 static inline double now(void) {
   struct timespec t;
+  if (stopped_at >= 0)
+    return stopped_at;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }

@@ -836,7 +836,7 @@ typedef enum gipc_action_kind {
   GIPC_ACTION_SEND = 2,  /* send `task` to `worker` */
   GIPC_ACTION_DUMP = 3,  /* send `worker` the signal for a dump of its stacks */
   GIPC_ACTION_STOP = 4,  /* ask `worker` to end: one without a task by closing
-                          * its handle, one with a task by SIGTERM */
+                          * its handle, one that has `task` by SIGTERM */
   GIPC_ACTION_KILL = 5,  /* SIGKILL to `worker` */
   GIPC_ACTION_FINISH = 6,    /* deliver the end of `task`: `why` */
   GIPC_ACTION_DRAINED = 7,   /* tasks are accepted again, after an -EAGAIN */
@@ -903,6 +903,9 @@ typedef struct gipc_rules {
   /* Service */
   int notify; /* 1: it reports when it is ready, as gipc_ready() does; 0: it is
                * ready when it is started */
+  /* Pool */
+  size_t ahead; /* tasks that a worker is sent before it has answered the one
+                 * that it carries out; default 0 */
 } gipc_rules;
 
 /* The name of the first member whose value is not valid, or NULL. */
@@ -974,6 +977,15 @@ GIPC_API GIPC_MUST_CHECK int gipc_policy_memory(gipc_policy *policy,
  * stopped. */
 GIPC_API GIPC_MUST_CHECK int
 gipc_policy_misbehaved(gipc_policy *policy, uint64_t worker, double now);
+/* Of a pool: the put of a task failed with this error, so the worker did not
+ * begin it.  It goes back to the queue, and this attempt does not count.
+ * -EAGAIN: the worker is sent no task until its next answer; if it has no task
+ * to answer, it did not read the last one, and is stopped.  Any other error:
+ * the stream of the worker has ended, and it is sent no task any more.  task
+ * may be 0: only its stream has ended. */
+GIPC_API GIPC_MUST_CHECK int gipc_policy_refused(gipc_policy *policy,
+                                                 uint64_t worker, uint64_t task,
+                                                 int error, double now);
 
 /* Of a keeper: starts a second process of a service, and stops the first one
  * when it is ready.  GIPC_ACTION_RELOADED or GIPC_ACTION_RELOAD_FAILED
@@ -1075,6 +1087,7 @@ typedef struct gipc_worker_message {
   size_t data_size;
   /* Of a failure: class, message and stack trace. */
   gipc_text type, text, trace;
+  void *user; /* of the task, set by gipc_policy_received() */
 } gipc_worker_message;
 
 /* Writes a message in `bytes`, if `room` is enough, and stores its size in any
@@ -1241,9 +1254,9 @@ GIPC_API GIPC_MUST_CHECK int gipc_keeper_new(int strategy,
  * gipc_start_process() starts it.  Stores its index, from 0 on; services start
  * in this order.  rules and options may be NULL, and are copied.  A process is
  * a daemon: it ends with this process, unless options say that it is none.
- * -EEXIST: another service has this name.  -EINVAL: wrong rules, as
- * gipc_rules_wrong() says, or options that pass handles or make pipes of
- * standard streams. */
+ * -EEXIST: another service has this name.  -EINVAL: service is NULL, rules are
+ * wrong, as gipc_rules_wrong() says, or options pass handles or make a pipe of
+ * stdin or stdout; of a pipe of stderr the keeper keeps the last lines. */
 GIPC_API GIPC_MUST_CHECK int
 gipc_keeper_add(gipc_keeper *keeper, const char *name,
                 int (*function)(struct ev_loop *fresh, void *argument),
@@ -1280,6 +1293,9 @@ typedef struct gipc_service_change {
   int error;    /* why it could not be started, or 0 */
   int has_info; /* 1: it has ended, as info says */
   gipc_exit_info info;
+  /* Of GIPC_SERVICE_ENDED: the last lines that the process wrote to a stderr
+   * that is a pipe, as those of a result; or none. */
+  gipc_text last_lines;
 } gipc_service_change;
 
 typedef struct gipc_keeper_events {

@@ -182,6 +182,13 @@ int gipc_policy_misbehaved(gipc_policy *policy, uint64_t worker, double now) {
   return policy->pool->misbehaved(worker, now);
 }
 
+int gipc_policy_refused(gipc_policy *policy, uint64_t worker, uint64_t task,
+                        int error, double now) {
+  if (int wrong = unless_pool(policy, now))
+    return wrong;
+  return error >= 0 ? -EINVAL : policy->pool->refused(worker, task, error, now);
+}
+
 int gipc_policy_received(gipc_policy *policy, uint64_t worker, const void *data,
                          size_t size, double now,
                          gipc_worker_message *message) {
@@ -197,7 +204,7 @@ int gipc_policy_received(gipc_policy *policy, uint64_t worker, const void *data,
   int error =
       policies::decode(static_cast<const unsigned char *>(data), size, read);
   if (error == 0)
-    error = pool.received(worker, read.kind, read.task, now);
+    error = pool.received(worker, read.kind, read.task, now, &read.user);
   else if (pool.misbehaved(worker, now) != 0)
     error = -ENOENT;
   if (error == 0)

@@ -23,6 +23,9 @@ int make(WorkerCommand &command, const gipc_rules *rules, gipc_pool **pool) {
     return error;
   if (int error = command.check())
     return error;
+  // An answer that was written may be lost in a launcher that ends.
+  if (read.ahead > 0 && command.by_stdio())
+    return -EINVAL;
   *pool = reinterpret_cast<gipc_pool *>(new Pool(read, std::move(command)));
   return 0;
 }

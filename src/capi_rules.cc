@@ -63,6 +63,7 @@ policies::PoolRules pool_rules(const gipc_rules &in) {
   out.retire_tasks = in.retire_tasks;
   out.retire_memory = in.retire_memory;
   out.idle = time_or(in.idle);
+  out.ahead = in.ahead;
   out.life = life_rules(in);
   out.restarts = restart_rules(in);
   out.seed = in.seed;
@@ -128,6 +129,7 @@ const Member members[] = {
     MEMBER(limit, Member::number),
     MEMBER(seed, Member::count),
     MEMBER(notify, Member::number),
+    MEMBER(ahead, Member::count),
 };
 #undef MEMBER
 

@@ -29,13 +29,22 @@ struct Record {
 int open_gate(int parent_end, const registry::ForkWindow &window) noexcept;
 // The same for a child that has no copies of this process's descriptors.
 int open_gate(int parent_end) noexcept;
+// A child that waits at the gate ends there, also one that may not be killed.
+void close_gate(int parent_end) noexcept;
 // Waits for it; false when the parent gave up or died.
 bool pass_gate(int child_end, const std::vector<int> &keep) noexcept;
 
-// Never raises SIGPIPE, never blocks.  False: it was not sent.
-bool send(int child_end, const Record &record) noexcept;
+// Never raises SIGPIPE, never blocks.  -EPIPE: the parent has closed its end.
+int send(int child_end, const Record &record) noexcept;
+// To the parent, which may wait for it: if it cannot be sent, the stream ends.
+void send_begun(int child_end) noexcept;
+// A part of a record, which the next call continues.
+struct Partial {
+  unsigned char bytes[sizeof(Record)];
+  size_t size = 0;
+};
 // Does not wait.  The number of records, up to count; -EAGAIN when there is
 // none yet, -EPIPE when none will come.
-int receive(int parent_end, Record *out, int count) noexcept;
+int receive(int parent_end, Record *out, int count, Partial &part) noexcept;
 
 } // namespace gipc::control

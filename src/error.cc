@@ -21,9 +21,10 @@ constexpr Entry table[] = {
     {GIPC_EPROTOCOL, "the peer sent bytes that are not a valid message"},
     {GIPC_ETOOBIG, "the message exceeds the limit of the handle, or the size "
                    "of the buffer"},
-    {GIPC_ECLOSED, "the handle is closed"},
+    {GIPC_ECLOSED, "the handle is closed, or the pool takes no tasks any more"},
     {GIPC_ELOCKED, "an operation is in progress: the handle is started on a "
-                   "loop, borrows memory, or is in use by another thread"},
+                   "loop, borrows memory, or is in use by another thread; or "
+                   "the pool or keeper was started, or reloads the service"},
     {GIPC_EWRONGPROC, "the object belongs to another process"},
     {GIPC_EDIRECTION, "the handle is not open in this direction"},
     {GIPC_EDEAD, "the process has ended already"},

@@ -12,6 +12,7 @@
 #include "this_process.h"
 
 #include <memory>
+#include <vector>
 
 namespace gipc {
 
@@ -68,6 +69,7 @@ int start(Program &program, const Options &options, Process &process) noexcept {
   }
   if (!exit_fd)
     (void)os::open_exit_fd(pid, exit_fd);
+  registry::Lock hold;
   process.started(pid, std::move(exit_fd), options.leads_group());
   return 0;
 }
@@ -88,6 +90,7 @@ private:
   const Options &options_;
   Process &process_;
   registry::Held child_end_;
+  std::vector<int> kept_; // of the child
 };
 
 int TreeStart::prepare() {
@@ -97,12 +100,17 @@ int TreeStart::prepare() {
     return error;
   process_.set_control(registry::Held(std::move(parent_end)));
   child_end_ = std::move(child_end);
+  kept_ = program_.kept();
+  kept_.push_back(child_end_.get());
   process_.prepare_tree();
   return 0;
 }
 
 void TreeStart::run_child() noexcept {
   int control = child_end_.get(), report_fd = -1;
+  // A copy of the parent's end would keep the gate from ending with the parent,
+  // and copies of the ends of others their lifelines.
+  (void)registry::forget_in_child(kept_);
   int error = guard::become_for_program(
       {control, process_.cgroup(), options_.death_signal}, report_fd);
   if (!control::pass_gate(control, {}))
@@ -137,6 +145,10 @@ int TreeStart::start() noexcept {
   }
   process_.find_root();
   int error = control::open_gate(process_.control());
+  if (error != 0) {
+    control::close_gate(process_.control());
+    (void)process_.signal(SIGKILL);
+  }
   if (error == 0 || error == -EPIPE) // ended already, as its status says
     error = options_.note(process_.wait_until_begun());
   if (error != 0) {

@@ -132,11 +132,13 @@ int Fork::parent(int pid, Process *&out) noexcept {
     process->find_root();
   int error = control::open_gate(process->control(), *window_);
   window_.reset();
+  if (error != 0) {
+    control::close_gate(process->control());
+    (void)process->signal(SIGKILL);
+  }
   if (error == -EPIPE)
     error = 0; // dead already, which its status tells
-  if (error != 0)
-    (void)process->signal(SIGKILL); // it waits at the gate
-  else if (may_fail_)
+  else if (error == 0 && may_fail_)
     error = options_->note(process->wait_until_begun());
   if (error != 0) {
     Deadline never;
@@ -200,8 +202,9 @@ int Fork::become_child() noexcept {
   if (failure.error < 0) {
     // The parent still owns the handles, with what is queued in them.
     close_passed();
-    control::send(child_end_.get(), {control::Record::failed, failure.error,
-                                     static_cast<int32_t>(failure.part)});
+    (void)control::send(child_end_.get(),
+                        {control::Record::failed, failure.error,
+                         static_cast<int32_t>(failure.part)});
     return failure.error;
   }
   // Nothing can fail any more.
@@ -210,7 +213,7 @@ int Fork::become_child() noexcept {
                                    passed.kept_memory);
   int control = child_end_.release();
   registry::set_child_control(registry::hold(Fd(control)), has_lifeline());
-  control::send(control, {control::Record::begun, 0, 0});
+  control::send_begun(control);
   child::report_exit();
   setup_.unmask();
   return 0;

@@ -60,7 +60,8 @@ int ended_child() noexcept {
 
 // The parent waits for the first two: without them the start would not end.
 bool tell(int control, const Record &record) noexcept {
-  return control::send(control, record) || control::send(control, record);
+  return control::send(control, record) == 0 ||
+         control::send(control, record) == 0;
 }
 
 class Guard {

@@ -442,6 +442,7 @@ void Handle::shutdown_now() noexcept {
   sender_.refuse();
   if (driver() != nullptr)
     driver()->changed(); // before the number can mean another file
+  registry::Lock hold;
   sender_.close();
 }
 

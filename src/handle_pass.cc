@@ -125,6 +125,7 @@ void Handle::arrive_in_child(registry::Held &read, registry::Held &write,
     waker_->forget(); // its descriptors were closed in the child
   waker_.reset();
   callbacks_ = 0;
+  registry::Lock hold;
   enter_list();
 }
 

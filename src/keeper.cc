@@ -27,10 +27,9 @@ int Keeper::add(Service &&service, uint64_t seed, size_t &index) {
   if (policy_)
     return GIPC_ELOCKED;
   const Options &options = service.options;
-  bool has_pipe = std::any_of(
-      std::begin(options.files.stdio), std::end(options.files.stdio),
-      [](const Options::Stdio &one) { return one.mode == GIPC_STDIO_PIPE; });
-  if (has_pipe || !options.passed.empty())
+  const Options::Stdio *stdio = options.files.stdio;
+  if (stdio[0].mode == GIPC_STDIO_PIPE || stdio[1].mode == GIPC_STDIO_PIPE ||
+      !options.passed.empty())
     return -EINVAL;
   for (const Service &other : services_)
     if (other.name == service.name)
@@ -165,8 +164,8 @@ void Keeper::ended(policy::Id id) noexcept {
   (void)policy_->ended(id, process.process().exit_info(), monotonic_now());
   if (policy_->process(id).why() == policy::Why::none)
     ++services_[process.service()].failures;
-  processes_.erase(id);
-  report(GIPC_SERVICE_ENDED, id);
+  auto gone = processes_.extract(id);
+  report(GIPC_SERVICE_ENDED, id, process.last_lines());
   supervisor_.run();
 }
 
@@ -285,7 +284,7 @@ void Keeper::report_ready(policy::Id id) noexcept {
 }
 
 // The process may have ended, but the next one was not started.
-void Keeper::report(int kind, policy::Id id) noexcept {
+void Keeper::report(int kind, policy::Id id, gipc_text last_lines) noexcept {
   const policy::Life &life = policy_->process(id);
   gipc_service_change change{};
   change.kind = kind;
@@ -295,6 +294,7 @@ void Keeper::report(int kind, policy::Id id) noexcept {
   change.why = static_cast<int>(life.why());
   change.error = life.error();
   change.info = life.exit();
+  change.last_lines = last_lines;
   report(change);
 }
 

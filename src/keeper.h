@@ -48,7 +48,7 @@ private:
   int try_start(policy::Id id, size_t service);
   bool receive(policy::Id id) noexcept;
   void report_ready(policy::Id id) noexcept;
-  void report(int kind, policy::Id id) noexcept;
+  void report(int kind, policy::Id id, gipc_text last_lines = {}) noexcept;
   void report(gipc_service_change &change) noexcept;
   void end() noexcept;
   KeeperProcess *find(policy::Id id) noexcept;

@@ -17,8 +17,11 @@ const HandleWatch::Events KeeperProcess::watch_events = {
 };
 
 KeeperProcess::~KeeperProcess() {
-  if (watch_ != nullptr && keeper_.usable() != 0)
+  if (keeper_.usable() == 0)
+    return;
+  if (watch_ != nullptr)
     watch_->forget();
+  lines_.forget();
 }
 
 namespace {
@@ -71,11 +74,20 @@ int KeeperProcess::start(const Service &service, Options &options,
   int error = service.function != nullptr
                   ? process_.start(service.function, service.argument, options)
                   : process_.start(service.arguments, options);
-  return error != 0 ? error : process_.watch(loop, on_exit, this);
+  if (error != 0)
+    return error;
+  if (int fd = process_.take_stdio(2); fd >= 0)
+    lines_.start(loop, Fd(fd));
+  return process_.watch(loop, on_exit, this);
 }
 
 int KeeperProcess::receive() noexcept {
   return socket_ != nullptr ? socket_->receive(process_.pid()) : -EAGAIN;
+}
+
+gipc_text KeeperProcess::last_lines() noexcept {
+  lines_.finish();
+  return lines_.text();
 }
 
 void KeeperProcess::on_readable(void *user) noexcept {

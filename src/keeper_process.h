@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gipc.h"
+#include "last_lines.h"
 #include "notify.h"
 #include "options.h"
 #include "policy_keeper.h"
@@ -46,6 +47,8 @@ public:
   Supervised &process() noexcept { return process_; }
   // What it reports next, a mask of GIPC_NOTIFY_, or an error.
   int receive() noexcept;
+  // It has ended: what it wrote to its stderr; none where that is not a pipe.
+  gipc_text last_lines() noexcept;
   bool was_ready = false; // that was reported
 
 private:
@@ -61,6 +64,7 @@ private:
   std::unique_ptr<notify::Socket> socket_; // if it reports
   std::unique_ptr<HandleWatch> watch_;
   Supervised process_;
+  LastLines lines_;
 };
 
 } // namespace gipc

@@ -6,12 +6,18 @@
 #include "process.h"
 
 #include <csignal>
+#include <new>
 
 namespace gipc {
 
-int stdio_handle(Fd to, Fd from, Handle *&out) {
-  if (int error = Handle::open(from.get(), to.get(), out))
-    return error;
+// The callers have a process to end when it fails.
+int stdio_handle(Fd to, Fd from, Handle *&out) noexcept {
+  try {
+    if (int error = Handle::open(from.get(), to.get(), out))
+      return error;
+  } catch (const std::bad_alloc &) {
+    return -ENOMEM;
+  }
   (void)to.release();
   (void)from.release();
   return 0;

@@ -10,7 +10,7 @@ class Handle;
 class Process;
 
 // A handle of the pipes that a start has made of 0 and 1.
-int stdio_handle(Fd to, Fd from, Handle *&out);
+int stdio_handle(Fd to, Fd from, Handle *&out) noexcept;
 
 // Throws bad_alloc.
 int launch(const char *const argv[], const Options &options, Process *&process,

@@ -93,6 +93,15 @@ struct DirectoryEntry { // linux_dirent64
 
 const char descriptor_folder[] = "/proc/self/fd";
 
+bool proc_is_own() noexcept {
+  char number[16];
+  int size = sys::read_link("/proc/self", number, sizeof number - 1);
+  if (size <= 0)
+    return false;
+  number[size] = '\0';
+  return std::atoi(number) == ::getpid();
+}
+
 int close_at_once(unsigned first, unsigned last) noexcept {
   // Linux 5.9; a sandbox may refuse it.
   long result = raw("close_range", SYS_close_range, first, last, 0u);

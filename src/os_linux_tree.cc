@@ -100,6 +100,8 @@ int find_mount(char *text, size_t room, const char *&root,
 }
 
 int own_cgroup(char *path, size_t room) noexcept {
+  if (!proc_is_own())
+    return -ENOENT; // the processes of a tree could not be listed
   constexpr size_t most = 64 * 1024;
   void *memory;
   if (int error = sys::map_memory(most, MAP_PRIVATE, memory))
@@ -324,6 +326,8 @@ int read_stat(pid_t pid, Stat &out) noexcept {
 // Calls visit(pid) for each process there is.
 template <typename Visit> int each_process(Visit &&visit) noexcept {
   sys::ErrnoGuard guard;
+  if (!proc_is_own())
+    return -ENOENT;
   DIR *folder = nullptr;
   if (int error = sys::retry_int("opendir", [&] {
         folder = ::opendir("/proc");
@@ -331,19 +335,20 @@ template <typename Visit> int each_process(Visit &&visit) noexcept {
       }))
     return error;
   dirent *entry = nullptr;
-  int count = 0;
-  while (sys::retry_int("readdir",
-                        [&] {
-                          entry = ::readdir(folder);
-                          return 0;
-                        }) == 0 &&
+  int count = 0, error;
+  while ((error = sys::retry_int("readdir",
+                                 [&] {
+                                   errno = 0; // which the end leaves
+                                   entry = ::readdir(folder);
+                                   return errno == 0 ? 0 : -1;
+                                 })) == 0 &&
          entry != nullptr)
     if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') {
       ++count;
       visit(std::atoi(entry->d_name));
     }
   ::closedir(folder);
-  return count > 0 ? 0 : -ENOENT; // /proc is not mounted
+  return error != 0 ? error : count > 0 ? 0 : -ENOENT; // /proc is not mounted
 }
 
 } // namespace
@@ -388,6 +393,8 @@ int list_children(pid_t *children, size_t room) noexcept {
   pid_t own = ::getpid();
   Numbers numbers(children, room);
   Fd file;
+  if (!proc_is_own())
+    return -ENOENT;
   (void)print(path, sizeof path, "/proc/%d/task/%d/children", own, own);
   if (open_file(path, O_RDONLY, file) != 0) {
     // A kernel without CONFIG_PROC_CHILDREN.
@@ -408,6 +415,8 @@ int list_children(pid_t *children, size_t room) noexcept {
 
 bool is_child_of(pid_t pid, pid_t parent) noexcept {
   Stat stat;
+  if (!proc_is_own())
+    return true;
   int error = read_stat(pid, stat);
   return error == 0 ? stat.parent == parent
                     : error != -ENOENT && error != -ESRCH;

@@ -87,8 +87,12 @@ int Outgoing::change(int fd) noexcept {
   } else {
     unsigned char control[frame::control_size];
     frame::encode_ring(control);
-    ssize_t size = send_bytes(fd, control, sizeof control);
-    if (size == static_cast<ssize_t>(sizeof control)) {
+    size_t sent = 0;
+    ssize_t size;
+    do
+      size = send_bytes(fd, control + sent, sizeof control - sent);
+    while (size > 0 && (sent += static_cast<size_t>(size)) < sizeof control);
+    if (sent == sizeof control) {
       state_ = State::ring;
       writes_ = 0;
       // Without it, a full ring would keep the socket writable.
@@ -96,8 +100,8 @@ int Outgoing::change(int fd) noexcept {
         (void)leave(fd);
       return 0;
     }
-    if (size >= 0)
-      return -EIO; // a part of the frame, which no local socket sends
+    if (sent > 0)
+      return -EIO; // there was room for a part: no local socket has that
     if (!is_temporary(size))
       return static_cast<int>(size);
   }

@@ -7,7 +7,7 @@
 namespace gipc::policy {
 
 const char *wrong(const PoolRules &rules) noexcept {
-  constexpr size_t too_many = 1 << 20; // memory is reserved for each
+  constexpr size_t too_many = 1 << 20; // memory is reserved for each worker
   if (rules.most == 0 || rules.most >= too_many)
     return "most";
   if (rules.least > rules.most)
@@ -22,6 +22,8 @@ const char *wrong(const PoolRules &rules) noexcept {
     return "prepare_failures";
   if (!(rules.idle > 0)) // NaN, too
     return "idle";
+  if (rules.ahead >= too_many)
+    return "ahead";
   const char *name = wrong(rules.life);
   return name != nullptr ? name : wrong(rules.restarts);
 }
@@ -60,7 +62,7 @@ int Pool::cancel(Id id, double now) noexcept {
   task->cancelled = true;
   if (task->state == Task::State::queued)
     end_task(*task, Why::cancelled);
-  else
+  else if (workers_[task->slot].task == task)
     workers_.stop(task->slot, Why::cancelled, now_);
   return 0;
 }
@@ -89,9 +91,18 @@ bool is_failure(Why why) noexcept {
          why == Why::protocol;
 }
 
+// It was stopped for the task that it carried out, not for the others.
+bool is_of_one_task(Why why) noexcept {
+  return why == Why::timed_out || why == Why::cancelled || why == Why::silent;
+}
+
 } // namespace
 
 void Pool::end_task(Task &task, Why why) noexcept {
+  // Its worker was not stopped if it was cancelled after it was sent ahead.
+  if (task.cancelled &&
+      (why == Why::done || why == Why::failed || why == Why::died))
+    why = Why::cancelled;
   unsigned what = retry_for(why);
   if (what != 0 && what != retry_failed)
     ++task.ended_workers;
@@ -105,6 +116,30 @@ void Pool::end_task(Task &task, Why why) noexcept {
   }
   ++counts_.finished[static_cast<size_t>(why)];
   tasks_.finish(task, why);
+}
+
+void Pool::give_back(Task &task) noexcept {
+  tasks_.give_back(task);
+  if (task.cancelled)
+    end_task(task, Why::cancelled);
+  else if (state_ > State::draining)
+    end_task(task, stop_why_);
+}
+
+// What a worker had at its end.
+void Pool::end_tasks(Workers::Left left, Why why) noexcept {
+  if (why == Why::none)
+    why = Why::died;
+  Why others = is_of_one_task(why) ? Why::died : why;
+  if (left.dropped != nullptr)
+    end_task(*left.dropped, why);
+  if (left.task != nullptr)
+    end_task(*left.task, left.dropped == nullptr ? why : others);
+  while (Task *task = left.ahead.pop())
+    if (left.unclear)
+      end_task(*task, others);
+    else
+      give_back(*task);
 }
 
 // ---- Events of a worker -----------------------------------------------------
@@ -149,18 +184,38 @@ int Pool::answered(Id worker, bool ok, double now) noexcept {
   size_t slot;
   if (!find(worker, now, slot))
     return -ENOENT;
-  if (workers_.lives()[slot].is_stopping())
-    return 0;
-  if (workers_[slot].task == nullptr) {
-    workers_.stop(slot, Why::protocol, now_);
-    return GIPC_EPROTOCOL;
-  }
-  restarts_.succeeded();
-  end_task(workers_.answered(slot, now_), ok ? Why::done : Why::failed);
-  return 0;
+  int result = answered(slot, ok);
+  return result == -ENOENT ? 0 : result;
 }
 
-int Pool::received(Id worker, int kind, Id task, double now) noexcept {
+// -ENOENT: the answer is to be dropped.
+int Pool::answered(size_t slot, bool ok) noexcept {
+  const Life &life = workers_.lives()[slot];
+  Task *task = workers_[slot].task;
+  if (task == nullptr)
+    return life.is_stopping() ? -ENOENT : broke_protocol(slot);
+  if (!life.is_stopping()) {
+    restarts_.succeeded();
+    (void)workers_.answered(slot, now_);
+  } else if (!is_of_one_task(life.why())) {
+    return -ENOENT;
+  } else {
+    task = workers_.answered_late(slot);
+    if (task == nullptr)
+      return -ENOENT;
+  }
+  bool drops = task->cancelled;
+  end_task(*task, ok ? Why::done : Why::failed);
+  return drops ? -ENOENT : 0;
+}
+
+int Pool::broke_protocol(size_t slot) noexcept {
+  workers_.stop_unclear(slot, now_);
+  return GIPC_EPROTOCOL;
+}
+
+int Pool::received(Id worker, int kind, Id task, double now,
+                   void **user) noexcept {
   size_t slot;
   if (!find(worker, now, slot))
     return -ENOENT;
@@ -174,23 +229,40 @@ int Pool::received(Id worker, int kind, Id task, double now) noexcept {
     break;
   case GIPC_MESSAGE_DONE:
   case GIPC_MESSAGE_FAILED:
+    if (has != nullptr && has->id == task) {
+      if (user != nullptr)
+        *user = has->rules.user;
+      return answered(slot, kind == GIPC_MESSAGE_DONE);
+    }
     if (workers_.lives()[slot].is_stopping())
       return -ENOENT;
-    if (has != nullptr && has->id == task)
-      return answered(worker, kind == GIPC_MESSAGE_DONE, now);
     break;
   default:
     break;
   }
-  workers_.stop(slot, Why::protocol, now_);
-  return GIPC_EPROTOCOL;
+  return broke_protocol(slot);
 }
 
 int Pool::misbehaved(Id worker, double now) noexcept {
   size_t slot;
   if (!find(worker, now, slot))
     return -ENOENT;
-  workers_.stop(slot, Why::protocol, now_);
+  (void)broke_protocol(slot);
+  return 0;
+}
+
+int Pool::refused(Id worker, Id id, int error, double now) noexcept {
+  size_t slot;
+  if (!find(worker, now, slot))
+    return -ENOENT;
+  if (Task *task = workers_.take_back(slot, id, now_))
+    give_back(*task);
+  if (error != -EAGAIN)
+    workers_.set_input(slot, Worker::Input::closed);
+  else if (workers_[slot].task != nullptr)
+    workers_.set_input(slot, Worker::Input::full);
+  else
+    (void)broke_protocol(slot);
   return 0;
 }
 
@@ -223,9 +295,7 @@ int Pool::ended(Id worker, const gipc_exit_info &exit, double now) noexcept {
 void Pool::worker_ended(size_t slot, const gipc_exit_info &exit,
                         int error) noexcept {
   Why why = workers_.lives()[slot].why();
-  Task *task = workers_.ended(slot, exit, error);
-  if (task != nullptr)
-    end_task(*task, why == Why::none ? Why::died : why);
+  end_tasks(workers_.ended(slot, exit, error), why);
   if (is_failure(why) && state_ <= State::draining)
     count_failure(slot);
 }
@@ -283,6 +353,7 @@ void Pool::stop(double grace, double now) noexcept {
 
 void Pool::stop_now(Why why) noexcept {
   state_ = State::stopping;
+  stop_why_ = why;
   stop_at_ = forever;
   counts_.finished[static_cast<size_t>(why)] += tasks_.queued();
   tasks_.finish_queued(why);
@@ -309,9 +380,9 @@ bool Pool::next(double now, Action &out) noexcept {
       workers_.active() > workers_.busy())
     workers_.stop_idle(Why::stopped, now_);
   // Finished tasks before starts, which reuse the slots with the exit status.
-  return next_gave_up(out) || next_finished(out) ||
-         workers_.lives().next_order(out) || next_send(out) ||
-         next_start(out) || next_notice(out);
+  return next_gave_up(out) || next_finished(out) || next_order(out) ||
+         next_send(out) || next_start(out) || next_ahead(out) ||
+         next_notice(out);
 }
 
 void Pool::describe(size_t slot, Action &out) const noexcept {
@@ -342,12 +413,40 @@ bool Pool::next_finished(Action &out) noexcept {
   return true;
 }
 
+bool Pool::next_order(Action &out) noexcept {
+  if (!workers_.lives().next_order(out))
+    return false;
+  const Task *task = workers_[slot_of(out.worker)].task;
+  out.task = task != nullptr ? task->id : no_id;
+  return true;
+}
+
 bool Pool::next_send(Action &out) noexcept {
   if (state_ > State::draining || tasks_.queued() == 0 || !workers_.has_idle())
     return false;
   size_t slot = workers_.take_idle();
   Task &task = tasks_.run_first(slot);
   workers_.give(slot, task, now_);
+  describe_send(slot, task, out);
+  return true;
+}
+
+// Workers that are being started have their first task in the queue.
+bool Pool::next_ahead(Action &out) noexcept {
+  if (state_ > State::draining ||
+      tasks_.queued() <= workers_.active() - workers_.busy())
+    return false;
+  size_t slot = workers_.find_ahead();
+  if (slot == Workers::none)
+    return false;
+  Task &task = tasks_.run_first(slot);
+  workers_.give_ahead(slot, task);
+  describe_send(slot, task, out);
+  return true;
+}
+
+void Pool::describe_send(size_t slot, const Task &task,
+                         Action &out) const noexcept {
   out = Action();
   out.kind = Action::Kind::send;
   out.worker = workers_.lives()[slot].id();
@@ -355,7 +454,6 @@ bool Pool::next_send(Action &out) noexcept {
   out.task = task.id;
   out.user = task.rules.user;
   out.attempt = task.attempts;
-  return true;
 }
 
 bool Pool::next_start(Action &out) noexcept {

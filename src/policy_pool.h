@@ -6,6 +6,11 @@
 // - A task that times out, or is cancelled while it runs, stops its worker.  It
 //   finishes when that worker has ended, so it is certain that it runs no
 //   longer.  An answer that comes meanwhile is dropped.
+// - With `ahead`, a worker is sent tasks before it has answered the one that it
+//   carries out.  It writes each answer before it reads the next task, so the
+//   first task without an answer is the only one that it may have begun, and
+//   timeout, silence and cancel of the others start at the answer before. Those
+//   not begun when it ends go back to the queue, as if they had not been sent.
 // - Workers are started on demand, from `least` to `most`.  One that had a
 // task,
 //   or has done one, is replaced at once.  One that ends before is replaced
@@ -57,11 +62,18 @@ public:
   int answered(Id worker, bool ok, double now) noexcept;
   // What a gipc_worker_message of a worker means.  GIPC_EPROTOCOL: not its
   // turn, and it is stopped.  -ENOENT: it has ended, or was stopped, and its
-  // answer is to be dropped.
-  int received(Id worker, int kind, Id task, double now) noexcept;
+  // answer is to be dropped.  *user is set for an answer that counts.
+  int received(Id worker, int kind, Id task, double now,
+               void **user = nullptr) noexcept;
   // The worker sent something that is not valid: it is stopped.
   int misbehaved(Id worker, double now) noexcept;
   int memory(Id worker, uint64_t bytes, double now) noexcept;
+  // The put of a task failed with this error, so it was not begun, and goes
+  // back to the queue.  -EAGAIN: the worker is sent no task until its next
+  // answer; if it has none to answer, it did not read the last one, and is
+  // stopped. Any other: its stream has ended, and it is sent no task any more.
+  // The task may be no_id.
+  int refused(Id worker, Id task, int error, double now) noexcept;
   int ended(Id worker, const gipc_exit_info &exit, double now) noexcept;
 
   // Accepts no task any more, carries out those that it has within `grace`
@@ -97,19 +109,27 @@ private:
   void start_later(size_t slot) noexcept;
   bool may_start() const noexcept;
   void end_task(Task &task, Why why) noexcept;
+  void give_back(Task &task) noexcept;
+  void end_tasks(Workers::Left left, Why why) noexcept;
+  int answered(size_t slot, bool ok) noexcept;
+  int broke_protocol(size_t slot) noexcept;
   void stop_now(Why why) noexcept;
   void expire() noexcept;
 
   bool next_gave_up(Action &out) noexcept;
   bool next_finished(Action &out) noexcept;
+  bool next_order(Action &out) noexcept;
   bool next_send(Action &out) noexcept;
+  bool next_ahead(Action &out) noexcept;
   bool next_start(Action &out) noexcept;
   bool next_notice(Action &out) noexcept;
   void describe(size_t slot, Action &out) const noexcept;
+  void describe_send(size_t slot, const Task &task, Action &out) const noexcept;
 
   const PoolRules rules_;
   State state_ = State::open;
   double now_ = -forever;
+  Why stop_why_ = Why::none;   // of stop_now()
   double stop_at_ = forever;   // the end of draining
   double start_at_ = -forever; // no start before
   Tasks tasks_;

@@ -6,6 +6,21 @@
 
 namespace gipc::policy {
 
+Task *TaskList::remove(Id id) noexcept {
+  Task *before = nullptr, *task = first;
+  while (task != nullptr && task->id != id) {
+    before = task;
+    task = task->next;
+  }
+  if (task == nullptr)
+    return nullptr;
+  (before != nullptr ? before->next : first) = task->next;
+  if (last == task)
+    last = before;
+  --size;
+  return task;
+}
+
 int Tasks::submit(const TaskRules &rules, Id &task) {
   // Finished ones count, so that memory is bounded even if a driver submits
   // without calling next().
@@ -56,8 +71,7 @@ void Tasks::finish(Task &task, Why why) noexcept {
     queue_.remove(task);
   task.state = Task::State::finished;
   task.why = why;
-  (last_finished_ != nullptr ? last_finished_->next : first_finished_) = &task;
-  last_finished_ = &task;
+  finished_.push(task);
 }
 
 void Tasks::finish_queued(Why why) noexcept {
@@ -66,12 +80,9 @@ void Tasks::finish_queued(Why why) noexcept {
 }
 
 bool Tasks::next_finished(Action &out, size_t &slot) noexcept {
-  Task *task = first_finished_;
+  Task *task = finished_.pop();
   if (task == nullptr)
     return false;
-  first_finished_ = task->next;
-  if (first_finished_ == nullptr)
-    last_finished_ = nullptr;
   out = Action();
   out.kind = Action::Kind::finish;
   out.why = task->why;

@@ -29,7 +29,26 @@ struct Task : Queued {
   unsigned attempts = 0;
   unsigned ended_workers = 0;
   size_t slot = 0;      // of its last worker
-  Task *next = nullptr; // the one that finished after it
+  Task *next = nullptr; // in a TaskList
+};
+
+// Tasks in the order in which they came; a task is in one list at a time.
+struct TaskList {
+  Task *first = nullptr, *last = nullptr;
+  size_t size = 0;
+
+  void push(Task &task) noexcept {
+    task.next = nullptr;
+    (last != nullptr ? last->next : first) = &task;
+    last = &task;
+    ++size;
+  }
+  // The first one is removed, or NULL.
+  Task *pop() noexcept {
+    return first != nullptr ? remove(first->id) : nullptr;
+  }
+  // It is removed, or NULL: it is not in the list.
+  Task *remove(Id id) noexcept;
 };
 
 class Tasks {
@@ -51,6 +70,11 @@ public:
   // The first queued task now runs, for one more time.
   Task &run_first(size_t slot) noexcept;
   void queue_again(Task &task) noexcept;
+  // It was not begun: it is queued as if it had not been sent.
+  void give_back(Task &task) noexcept {
+    --task.attempts;
+    queue_again(task);
+  }
   void finish(Task &task, Why why) noexcept;
   void finish_queued(Why why) noexcept;
   // Removes the task that finished first; false: there is none.  slot: of the
@@ -68,7 +92,7 @@ private:
   std::unordered_map<Id, Task> tasks_;
   TaskQueue queue_;
   size_t running_ = 0;
-  Task *first_finished_ = nullptr, *last_finished_ = nullptr;
+  TaskList finished_;
   bool full_ = false; // true after an -EAGAIN
 };
 

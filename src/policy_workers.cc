@@ -56,6 +56,8 @@ void Workers::set_due(size_t slot, double due) noexcept {
 }
 
 void Workers::become_idle(size_t slot, double now) noexcept {
+  if (workers_[slot].input == Worker::Input::closed)
+    return;
   idle_.push_back(slot);
   set_due(slot, now + rules_.idle);
 }
@@ -73,27 +75,95 @@ size_t Workers::take_idle() noexcept {
 }
 
 void Workers::give(size_t slot, Task &task, double now) noexcept {
+  ++workers_[slot].tasks;
+  ++busy_;
+  begin(slot, task, now);
+}
+
+// One that was cancelled after it was sent ahead is due at once: its answer may
+// be the next message, and then its worker is not stopped.
+void Workers::begin(size_t slot, Task &task, double now) noexcept {
   Worker &worker = workers_[slot];
   worker.task = &task;
   worker.sent_at = now;
-  ++worker.tasks;
   alive(slot, now);
-  set_due(slot, now + task.rules.timeout);
-  ++busy_;
+  set_due(slot, task.cancelled ? now : now + task.rules.timeout);
+}
+
+size_t Workers::find_ahead() const noexcept {
+  size_t found = none;
+  for (size_t slot = 0; rules_.ahead > 0 && slot < lives_.size(); ++slot) {
+    const Worker &worker = workers_[slot];
+    bool may = lives_[slot].is_ready() && worker.task != nullptr &&
+               worker.input == Worker::Input::open && !worker.retires &&
+               worker.ahead.size < rules_.ahead &&
+               (rules_.retire_tasks == 0 || worker.tasks < rules_.retire_tasks);
+    if (may &&
+        (found == none || worker.ahead.size < workers_[found].ahead.size))
+      found = slot;
+  }
+  return found;
+}
+
+void Workers::give_ahead(size_t slot, Task &task) noexcept {
+  ++workers_[slot].tasks;
+  workers_[slot].ahead.push(task);
+}
+
+Task *Workers::take_back(size_t slot, Id id, double now) noexcept {
+  Worker &worker = workers_[slot];
+  Task *task = worker.ahead.remove(id);
+  if (task == nullptr && worker.task != nullptr && worker.task->id == id &&
+      worker.ahead.size == 0) {
+    task = worker.task;
+    worker.task = nullptr;
+    worker.due = forever;
+    alive(slot, now);
+    if (!lives_[slot].is_stopping()) {
+      --busy_;
+      become_idle(slot, now);
+    }
+  }
+  worker.tasks -= task != nullptr;
+  return task;
+}
+
+void Workers::set_input(size_t slot, Worker::Input input) noexcept {
+  workers_[slot].input = input;
+  if (input != Worker::Input::closed || workers_[slot].task != nullptr)
+    return;
+  remove_idle(slot);
+  workers_[slot].due = forever;
 }
 
 Task &Workers::answered(size_t slot, double now) noexcept {
   Worker &worker = workers_[slot];
   Task &task = *worker.task;
+  worker.busy_time += now - worker.sent_at;
+  if (worker.input == Worker::Input::full)
+    worker.input = Worker::Input::open;
+  if (Task *next = worker.ahead.pop()) {
+    begin(slot, *next, now);
+    return task;
+  }
   worker.task = nullptr;
   --busy_;
-  worker.busy_time += now - worker.sent_at;
   alive(slot, now);
   become_idle(slot, now);
   if (worker.retires ||
       (rules_.retire_tasks != 0 && worker.tasks >= rules_.retire_tasks))
     stop(slot, Why::retired, now);
   return task;
+}
+
+Task *Workers::answered_late(size_t slot) noexcept {
+  Worker &worker = workers_[slot];
+  Task *task = worker.task;
+  worker.task = worker.ahead.pop();
+  if (worker.dropped != nullptr)
+    return task;
+  worker.dropped = task;
+  return nullptr;
 }
 
 // ---- Events -----------------------------------------------------------------
@@ -156,16 +226,18 @@ void Workers::stop_idle(Why why, double now) noexcept {
       stop(slot, why, now);
 }
 
-Task *Workers::ended(size_t slot, const gipc_exit_info &exit,
-                     int error) noexcept {
+Workers::Left Workers::ended(size_t slot, const gipc_exit_info &exit,
+                             int error) noexcept {
   Life &life = lives_[slot];
   if (!life.is_stopping())
     deactivate(slot);
   --count_;
   life.ended(exit, error);
-  Task *task = workers_[slot].task;
-  workers_[slot].task = nullptr;
-  return task;
+  Worker &worker = workers_[slot];
+  Left left{worker.dropped, worker.task, worker.ahead, worker.unclear};
+  worker.dropped = worker.task = nullptr;
+  worker.ahead = TaskList();
+  return left;
 }
 
 // ---- Time -------------------------------------------------------------------
@@ -190,7 +262,7 @@ void Workers::expire_one(size_t slot, double now) noexcept {
     return;
   worker.due = forever;
   if (worker.task != nullptr)
-    stop(slot, Why::timed_out, now);
+    stop(slot, worker.task->cancelled ? Why::cancelled : Why::timed_out, now);
   else if (active_ > rules_.least)
     stop(slot, Why::idle, now);
   // An idle one of the least needs no other time: more are started only if all

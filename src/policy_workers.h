@@ -19,15 +19,24 @@ struct PoolRules {
   unsigned prepare_failures = 3; // starts in a row that may fail
   uint64_t retire_tasks = 0;     // a worker retires after so many; 0: never
   uint64_t retire_memory = 0;    // or at this size in bytes; 0: never
-  double idle = forever;         // seconds after which one above `least` stops
+  size_t ahead = 0;      // tasks that a worker is sent before it has answered
+  double idle = forever; // seconds after which one above `least` stops
   LifeRules life;
   RestartRules restarts;
   uint64_t seed = 0; // of the jitter
 };
 
 struct Worker {
-  Task *task = nullptr;
-  bool retires = false; // after its task
+  // Whether it can be sent tasks: not until its next answer; or never again,
+  // because its stream has ended.
+  enum class Input : unsigned char { open, full, closed };
+  Task *task = nullptr; // the only one that it may have begun, unless `unclear`
+  TaskList ahead;       // sent after it
+  // That it was stopped for, and has answered since.
+  Task *dropped = nullptr;
+  bool unclear = false; // it broke the protocol
+  bool retires = false; // after its tasks
+  Input input = Input::open;
   double due = forever; // the end of its task's timeout, or of its idle time
   uint64_t tasks = 0;   // that it was sent
   uint64_t memory = 0;  // in bytes, as it was reported last
@@ -62,23 +71,47 @@ public:
   // and the others reach their idle time.
   size_t take_idle() noexcept;
   void give(size_t slot, Task &task, double now) noexcept;
+  // The busy worker with the fewest tasks among those that may be sent one
+  // more, or `none`.
+  static constexpr size_t none = static_cast<size_t>(-1);
+  size_t find_ahead() const noexcept;
+  void give_ahead(size_t slot, Task &task) noexcept;
+  // A task that it was sent, and has not begun, is removed; NULL: it has no
+  // such task.
+  Task *take_back(size_t slot, Id task, double now) noexcept;
+  // It is not sent a task until its next answer, or any more.
+  void set_input(size_t slot, Worker::Input input) noexcept;
 
   void ready(size_t slot, double now) noexcept;
   // A sign of life.  Silence counts from here if the worker has a task; one
   // that waits for a task has nothing to report.
   void alive(size_t slot, double now) noexcept;
   void memory(size_t slot, uint64_t bytes, double now) noexcept;
-  // Its task is returned, and it is idle, or retires.
+  // Its task is returned, and it has the next one, is idle, or retires.
   Task &answered(size_t slot, double now) noexcept;
+  // An answer of one that was stopped.  NULL: of the task that it was stopped
+  // for, which ends with it; else the task, which was begun after that.
+  Task *answered_late(size_t slot) noexcept;
   void stop(size_t slot, Why why, double now) noexcept;
+  // It broke the protocol: whatever it was sent, it may have begun.
+  void stop_unclear(size_t slot, double now) noexcept {
+    workers_[slot].unclear = true;
+    stop(slot, Why::protocol, now);
+  }
   void stop_all(Why why, double now) noexcept;
   void stop_idle(Why why, double now) noexcept;
-  // Its task is returned, or NULL.
-  Task *ended(size_t slot, const gipc_exit_info &exit, int error) noexcept;
+  // What it had is returned, and it has nothing.
+  struct Left {
+    Task *dropped, *task;
+    TaskList ahead;
+    bool unclear;
+  };
+  Left ended(size_t slot, const gipc_exit_info &exit, int error) noexcept;
   void expire(double now) noexcept;
 
 private:
   void set_due(size_t slot, double due) noexcept;
+  void begin(size_t slot, Task &task, double now) noexcept;
   void become_idle(size_t slot, double now) noexcept;
   void remove_idle(size_t slot) noexcept;
   void deactivate(size_t slot) noexcept;

@@ -17,6 +17,12 @@ namespace {
 // The process of a worker ends within this time after its stream, in seconds.
 constexpr double linger = 1;
 
+// Of a put: they, and not the stream, are at fault.
+bool is_about_descriptors(int error) {
+  return error < 0 && error != -EAGAIN && error != -EPIPE &&
+         error != -ECONNRESET && error > GIPC_EOF;
+}
+
 } // namespace
 
 const Supervisor::Events Pool::supervisor_events = {
@@ -77,7 +83,6 @@ int Pool::try_put(const void *data, size_t size, const int *fds, size_t count,
   std::list<Task> added(1);
   Task &it = added.front();
   it.user = rules.user;
-  it.retries = rules.retries;
   it.size = whole;
   it.message.reset(new unsigned char[whole]);
   if (count > 0)
@@ -142,7 +147,6 @@ void Pool::received(PoolWorker &worker, const void *data,
     return;
   if (!receive(worker, data, size, message))
     return supervisor_.run();
-  worker.has_task = false;
   uint64_t bytes;
   if (reports_memory_ && os::resident_memory(worker.pid(), bytes) == 0)
     (void)policy_.memory(worker.id(), bytes, monotonic_now());
@@ -158,32 +162,33 @@ void Pool::stream_ended(PoolWorker &worker, int why) noexcept {
   linger_at_ = std::min(linger_at_, now + linger);
   if (why == GIPC_EPROTOCOL || why == GIPC_ETOOBIG)
     (void)policy_.misbehaved(worker.id(), now);
+  close_input(worker);
   supervisor_.run();
 }
 
-bool Pool::is_before_answer(PoolWorker &worker, const void *data,
-                            size_t size) noexcept {
-  gipc_worker_message message{};
-  if (supervisor_.is_freed() || !receive(worker, data, size, message))
-    return !supervisor_.is_freed();
-  worker.last = message;
-  return false;
+// Its stream has ended, and all of it was read.  It has not begun a task that
+// was not written.
+void Pool::close_input(PoolWorker &worker) noexcept {
+  policy::Id id = worker.id();
+  const policy::Worker &has = policy_.worker(policy_.slot_of(id));
+  bool unwritten =
+      has.task != nullptr && has.ahead.size == 0 && worker.has_unwritten();
+  (void)policy_.refused(id, unwritten ? has.task->id : policy::no_id, -EPIPE,
+                        monotonic_now());
 }
 
 void Pool::ended(PoolWorker &worker) noexcept {
   if (supervisor_.is_freed())
     return;
-  worker.last = {};
+  policy::Id id = worker.id();
+  (void)policy_.refused(id, policy::no_id, -EPIPE, monotonic_now());
   worker.read_rest();
   if (supervisor_.is_freed())
     return;
-  policy::Id id = worker.id();
+  close_input(worker);
   (void)policy_.ended(id, worker.exit_info(), monotonic_now());
   report(id, GIPC_WORKER_OFF, worker.pid(), 0);
-  {
-    AnswerScope answer(*this, worker.last);
-    supervisor_.run_all();
-  }
+  supervisor_.run_all();
   if (!supervisor_.is_freed())
     workers_.erase(id);
 }
@@ -230,7 +235,7 @@ void Pool::carry_out(const policy::Action &action) noexcept {
     return;
   case Kind::stop:
     if (worker != nullptr)
-      worker->stop();
+      worker->stop(action.task != policy::no_id);
     return;
   case Kind::kill:
     if (worker != nullptr)
@@ -273,28 +278,28 @@ void Pool::start_worker(policy::Id id) noexcept {
 
 void Pool::send(const policy::Action &action) noexcept {
   auto &task = *static_cast<Task *>(action.user);
-  PoolWorker *worker = find(action.worker);
-  worker->has_task = true;
   task.error = 0;
   policy::set_attempt(task.message.get(), action.attempt);
-  int error =
-      worker->send(task.message.get(), task.size, task.descriptors.get());
-  if (task.descriptors != nullptr && error != 0 && error != -EAGAIN)
-    fail(*worker, action, error);
-  // One that cannot be sent a task has answered before it read the last one.
-  else if (error != 0)
+  int error = find(action.worker)
+                  ->send(task.message.get(), task.size, task.descriptors.get());
+  if (task.descriptors != nullptr && is_about_descriptors(error))
+    fail(action, error);
+  else if (error == -ENOMEM || error == GIPC_ETOOBIG)
     (void)policy_.misbehaved(action.worker, monotonic_now());
-  if (action.attempt > task.retries)
-    task.message.reset();
+  else if (error != 0)
+    (void)policy_.refused(action.worker, action.task, error, monotonic_now());
 }
 
-// Nothing of the task was put, so the worker is ready for another one.
-void Pool::fail(PoolWorker &worker, const policy::Action &action,
-                int error) noexcept {
+// The worker has nothing of the task, and answers so to speak.  If it is to
+// answer others before, the task waits for that.
+void Pool::fail(const policy::Action &action, int error) noexcept {
+  double now = monotonic_now();
+  const policy::Task *next =
+      policy_.worker(policy_.slot_of(action.worker)).task;
+  if (next == nullptr || next->id != action.task)
+    return (void)policy_.refused(action.worker, action.task, -EAGAIN, now);
   static_cast<Task *>(action.user)->error = error;
-  worker.has_task = false;
-  (void)policy_.received(action.worker, GIPC_MESSAGE_FAILED, action.task,
-                         monotonic_now());
+  (void)policy_.received(action.worker, GIPC_MESSAGE_FAILED, action.task, now);
 }
 
 void Pool::finish(const policy::Action &action) noexcept {

@@ -43,18 +43,13 @@ public:
   void stream_ended(PoolWorker &worker, int why) noexcept;
   // Deletes the worker.
   void ended(PoolWorker &worker) noexcept;
-  // Of a worker whose process has ended: false, if the message is an answer, or
-  // not valid; its data is used by ended().
-  bool is_before_answer(PoolWorker &worker, const void *data,
-                        size_t size) noexcept;
 
 private:
   struct Task {
     std::list<Task>::iterator place;
     void *user;
-    unsigned retries;
     size_t size;
-    std::unique_ptr<unsigned char[]> message; // null after the last execution
+    std::unique_ptr<unsigned char[]> message;
     std::unique_ptr<KeptDescriptors> descriptors; // null: it has none
     int error; // why the descriptors could not be sent, or 0
   };
@@ -68,13 +63,13 @@ private:
   ~Pool() = default;
   bool receive(PoolWorker &worker, const void *data, size_t size,
                gipc_worker_message &message) noexcept;
+  void close_input(PoolWorker &worker) noexcept;
   bool next() noexcept;
   void time_came() noexcept;
   void carry_out(const policy::Action &action) noexcept;
   void start_worker(policy::Id id) noexcept;
   void send(const policy::Action &action) noexcept;
-  void fail(PoolWorker &worker, const policy::Action &action,
-            int error) noexcept;
+  void fail(const policy::Action &action, int error) noexcept;
   void finish(const policy::Action &action) noexcept;
   void report(policy::Id worker, int state, int pid, int error) noexcept;
   void end(int why) noexcept;

@@ -6,6 +6,7 @@
 #include "launch.h"
 #include "pool.h"
 #include "push.h"
+#include "sender.h"
 
 #include <csignal>
 
@@ -52,24 +53,30 @@ int call(struct ev_loop *fresh, void *argument) {
 } // namespace
 
 int PoolWorker::start(WorkerCommand &command, struct ev_loop *loop) {
-  Handle *child_end = nullptr;
-  if (!command.by_stdio())
-    if (int error = Handle::pipe(true, handle_, child_end))
-      return error;
-  int error = start_process(command, child_end);
-  command.options.passed.clear();
-  if (child_end != nullptr)
-    child_end->free();
+  int error = start_process(command);
   return error != 0 ? error : connect(loop);
 }
 
-int PoolWorker::start_process(WorkerCommand &command, Handle *child_end) {
-  if (child_end != nullptr)
-    if (int error = command.options.pass("worker", child_end))
+int PoolWorker::start_process(WorkerCommand &command) {
+  // The child's end, and that it is passed, also when there is no memory.
+  struct End {
+    ~End() {
+      options.passed.clear();
+      if (handle != nullptr)
+        handle->free();
+    }
+    Options &options;
+    Handle *handle = nullptr;
+  } end{command.options};
+  if (!command.by_stdio()) {
+    if (int error = Handle::pipe(true, handle_, end.handle))
       return error;
+    if (int error = command.options.pass("worker", end.handle))
+      return error;
+  }
   if (command.function == nullptr)
     return process_.start(command.arguments, command.options);
-  Call of_child{command.function, child_end, command.argument};
+  Call of_child{command.function, end.handle, command.argument};
   return process_.start(call, &of_child, command.options);
 }
 
@@ -88,29 +95,20 @@ int PoolWorker::connect(struct ev_loop *loop) {
 
 // ---- Orders -----------------------------------------------------------------
 
-namespace {
-
-// Of a put: the stream, not what was put, is at fault.
-bool is_end(int error) {
-  return error == -EPIPE || error == -ECONNRESET ||
-         (error <= GIPC_EOF && error != GIPC_ETOOBIG);
-}
-
-} // namespace
-
 int PoolWorker::send(const void *data, size_t size,
                      const KeptDescriptors *with) noexcept {
-  if (with != nullptr) {
-    int error = handle_->try_put_with(data, size, *with);
-    return is_end(error) ? 0 : error;
-  }
-  int error = handle_->try_put(data, size);
-  return error == -EAGAIN || error == -ENOMEM || error == GIPC_ETOOBIG ? error
-                                                                       : 0;
+  return with != nullptr ? handle_->try_put_with(data, size, *with)
+                         : handle_->try_put(data, size);
+}
+
+// A write that fails drops the queue, and the last message with it.
+bool PoolWorker::has_unwritten() noexcept {
+  const Sender &sender = handle_->sender();
+  return !sender.is_empty() || sender.end() != 0;
 }
 
 // One that waits for a task sees the end of the stream.
-void PoolWorker::stop() noexcept {
+void PoolWorker::stop(bool has_task) noexcept {
   if (!has_task && stream_ended_at == policy::forever)
     (void)handle_->shutdown();
   else
@@ -154,8 +152,7 @@ void PoolWorker::read_rest() noexcept {
     (void)Push::stop(*handle_);
   View view;
   for (int most = 10000; most > 0 && handle_->try_get(view) == 0; --most)
-    if (!pool_.is_before_answer(*this, view.data, view.size))
-      return;
+    pool_.received(*this, view.data, view.size);
 }
 
 } // namespace gipc

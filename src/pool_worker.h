@@ -2,9 +2,9 @@
 #pragma once
 
 #include "gipc.h"
+#include "last_lines.h"
 #include "options.h"
 #include "policy.h"
-#include "pool_stderr.h"
 #include "supervised.h"
 
 #include <string>
@@ -47,26 +47,24 @@ public:
   policy::Id id() const noexcept { return id_; }
   int pid() const noexcept { return process_.pid(); }
   bool is_alive() noexcept { return process_.is_alive(); }
-  bool has_task = false;
   // When its stream ended before its process; `forever` if it did not.
   double stream_ended_at = policy::forever;
 
-  gipc_worker_message last{}; // the answer that was read after its end
-
-  // 0, also if it will not be read any more: then its end follows.  with may be
-  // null; errors because of them put nothing.
+  // with may be null.
   int send(const void *data, size_t size, const KeptDescriptors *with) noexcept;
+  // Whether the last task that it was sent is not written.
+  bool has_unwritten() noexcept;
   // Asks it to end.
-  void stop() noexcept;
+  void stop(bool has_task) noexcept;
   void signal(int number) noexcept { (void)process_.signal(number); }
-  // Its process has ended: reads what is left, up to an answer.
+  // Its process has ended: reads what is left.
   void read_rest() noexcept;
   gipc_exit_info exit_info() noexcept { return process_.exit_info(); }
   // Of its stderr; none where that is not a pipe.
   gipc_text last_lines() const noexcept { return lines_.text(); }
 
 private:
-  int start_process(WorkerCommand &command, Handle *child_end);
+  int start_process(WorkerCommand &command);
   int connect(struct ev_loop *loop);
   static void on_message(gipc_handle *, const void *, size_t, void *) noexcept;
   static void on_end(gipc_handle *, int why, void *) noexcept;

@@ -53,6 +53,7 @@ void Process::find_root() noexcept {
   pid_t root = status_.wait_for_root();
   if (root > 0)
     tree_->begin(status_.pid(), root);
+  registry::Lock hold;
   announce(pid());
 }
 
@@ -138,9 +139,8 @@ int Process::report(int wait_status) noexcept {
 
 // ---- Signals ----------------------------------------------------------------
 
-int Process::kill(int number) noexcept {
-  if (tree_ != nullptr)
-    return tree_->signal_root(number);
+// To the child, or to the guard of a tree.
+int Process::send(int number) noexcept {
   // Without a descriptor: the pid cannot belong to another process before this
   // process, or another reaper in it, has reaped the child.
   int result = status_.exit_fd() >= 0
@@ -149,6 +149,14 @@ int Process::kill(int number) noexcept {
   if (result < 0 && result != -ESRCH)
     result = sys::kill(status_.pid(), number);
   return result == -ESRCH ? GIPC_EDEAD : result;
+}
+
+int Process::kill(int number) noexcept {
+  if (tree_ == nullptr)
+    return send(number);
+  if (number == SIGKILL)
+    (void)send(SIGCONT); // a guard that was stopped ends nothing
+  return tree_->signal_root(number);
 }
 
 int Process::signal(int number) noexcept {
@@ -164,6 +172,8 @@ int Process::signal(int number) noexcept {
 int Process::kill_group(int number) noexcept {
   if (status_.is_known())
     return GIPC_EDEAD;
+  if (tree_ != nullptr && number == SIGKILL)
+    return kill(number); // the guard kills the others when the root has ended
   if (tree_ != nullptr)
     return tree_->signal_all(number, status_.tree() == GIPC_TREE_SESSION);
   int result = sys::kill(-status_.pid(), number);

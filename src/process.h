@@ -36,7 +36,8 @@ public:
   const char *cgroup() const noexcept {
     return tree_ != nullptr ? tree_->cgroup() : "";
   }
-  // It runs.  exit_fd may be empty.  leads: a process group of its own.
+  // Under the registry's lock: it runs.  exit_fd may be empty.  leads: a
+  // process group of its own.
   void started(pid_t pid, Fd exit_fd, bool leads) noexcept;
   // Finds the root of a tree, before its gate is opened.
   void find_root() noexcept;
@@ -89,10 +90,12 @@ private:
   }
   // As Status::reap_or_sleep(); what a killed guard did not end is killed.
   bool has_ended() noexcept;
-  // It has its name and its number: the others may see it.
+  // Under the registry's lock: it has its name and its number, and the others
+  // may see it.
   void announce(pid_t pid) noexcept;
   void set_name(pid_t pid) noexcept;
   void detach() noexcept;
+  int send(int number) noexcept;
   int kill(int number) noexcept;
   int kill_group(int number) noexcept;
   bool was_reaped() noexcept;

@@ -34,6 +34,8 @@ public:
   // The parent's ends of the stdio pipes, and of the lifeline of a daemon.
   registry::Held &parent_stdio(int which) { return setup_.parent_stdio(which); }
   registry::Held &lifeline() noexcept { return lifeline_parent_; }
+  // The descriptors that the program needs before its exec.
+  const std::vector<int> &kept() const { return setup_.kept(); }
 
 private:
   static int in_child(void *self, int *part) noexcept;

@@ -41,10 +41,7 @@ void Sender::open(Fd fd) noexcept {
 }
 
 void Sender::close() noexcept {
-  {
-    registry::Lock hold; // flush_all() may use the channel in another thread
-    channel_.close();
-  }
+  channel_.close();
   outbox_.clear();
   descriptors_.reset();
   refused_ = false;

@@ -49,6 +49,8 @@ public:
   // From now on calls return GIPC_ECLOSED; close() closes the descriptor.
   void refuse() noexcept { set(State::closed); }
   void begin_shutdown() noexcept { set(State::shutting); }
+  // Under the registry's lock: flush_all() may use the channel in another
+  // thread.
   void close() noexcept;
   // Called at the begin and the end of a wait in the blocking tier.
   void begin_wait() noexcept;

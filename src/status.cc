@@ -37,7 +37,7 @@ pid_t Status::wait_for_root() noexcept {
     int more = read_records();
     if (records_.root > 0)
       return records_.root;
-    if (more != -EAGAIN || reap_or_sleep())
+    if (records_.failure.error != 0 || more != -EAGAIN || reap_or_sleep())
       return -1;
     pollfd signs[2] = {{control_.get(), POLLIN, 0},
                        {exit_fd_.get(), POLLIN, 0}};
@@ -133,7 +133,7 @@ int Status::read_records() noexcept {
     return -EPIPE;
   constexpr int most = 8; // more than a child and its guard send
   control::Record records[most];
-  int count = control::receive(control_.get(), records, most);
+  int count = control::receive(control_.get(), records, most, part_);
   for (int i = 0; i < count; ++i) {
     const control::Record &record = records[i];
     records_.begun |= record.kind == control::Record::begun;

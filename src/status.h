@@ -96,6 +96,7 @@ private:
   registry::Held exit_fd_, control_;
   bool function_ = false; // has, or had, a control socket that it tells through
   Records records_;
+  control::Partial part_;
   std::optional<int> reported_; // a wait status
   // The end, if it is known.  What it was is stored before.
   std::atomic<bool> known_{false};

@@ -218,13 +218,14 @@ int poll(pollfd *fds, nfds_t count, int milliseconds) noexcept {
 
 int poll_cancellable(pollfd *fds, nfds_t count, int milliseconds) {
   ErrnoGuard guard;
-  if (fault != nullptr)
-    if (int error = fault("poll"))
-      return -error;
-  int result = ::poll(fds, count, milliseconds);
-  if (result >= 0)
-    return result;
-  return errno == EINVAL ? poll_by_select(fds, count, milliseconds) : -errno;
+  int error = fault != nullptr ? fault("poll") : 0;
+  if (error == 0) {
+    int result = ::poll(fds, count, milliseconds);
+    if (result >= 0)
+      return result;
+    error = errno;
+  }
+  return error == EINVAL ? poll_by_select(fds, count, milliseconds) : -error;
 }
 
 int fork_process() noexcept {

@@ -172,9 +172,10 @@ int Launch::send(int socket) {
 // killed right after it had forked.
 int Launch::wait_until_born(const Template::Server &server,
                             pid_t &pid) noexcept {
+  control::Partial part; // none is left after the first record
   for (bool has_ended = false;;) {
     control::Record record;
-    int count = control::receive(process_->control(), &record, 1);
+    int count = control::receive(process_->control(), &record, 1, part);
     if (count > 0 && record.kind == control::Record::born) {
       pid = record.value;
       return 0;
@@ -214,7 +215,10 @@ int Launch::finish(const Template::Server &server, Process *&out) {
   if (options_.is_tree())
     process_->find_root();
   int error = control::open_gate(process_->control());
-  if (error == 0)
+  if (error != 0) {
+    control::close_gate(process_->control());
+    (void)process_->signal(SIGKILL);
+  } else
     error = options_.note(process_->wait_until_begun());
   if (error == -EPIPE)
     error = 0; // dead already, which its status tells
@@ -400,8 +404,17 @@ int Template::start(int (*target)(struct ev_loop *, void *),
   }
 }
 
+// After a start, which must not fail for want of it.
+int Template::add_spare() noexcept {
+  try {
+    return make_spare();
+  } catch (const std::bad_alloc &) {
+    return -ENOMEM;
+  }
+}
+
 // The spare is a child of the template that goes on to serve.
-int Template::add_spare() {
+int Template::make_spare() {
   Shared server, ended; // which outlives the lock: its end is waited for
   {
     registry::Lock hold;

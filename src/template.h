@@ -46,7 +46,8 @@ private:
   explicit Template(bool is_program) noexcept : is_program_(is_program) {}
   ~Template() = default;
   int fork_server(const Options *options);
-  int add_spare();
+  int add_spare() noexcept;
+  int make_spare();
   void replace(const Shared &ended) noexcept;
 
   uint32_t owner_ = generation::current();

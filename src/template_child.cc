@@ -44,6 +44,7 @@ public:
 private:
   Failure become_root() noexcept;
   Failure set_up();
+  Failure try_set_up() noexcept;
   int place_descriptors();
   int keep(int &fd);
   void close_others() noexcept;
@@ -130,32 +131,45 @@ Failure Child::set_up() {
   return failure;
 }
 
+// gcc 12 loses a value that is set before the `try` and kept by the `catch`.
+Failure Child::try_set_up() noexcept {
+  try {
+    return set_up();
+  } catch (const std::bad_alloc &) {
+    return {-ENOMEM, Part::none};
+  }
+}
+
+// If it is a failure.
+void fail(int control, const Failure &failure) noexcept {
+  if (failure.error < 0)
+    (void)control::send(control, {control::Record::failed, failure.error,
+                                  static_cast<int32_t>(failure.part)});
+}
+
 void Child::begin() noexcept {
   (void)registry::forget_in_child({}); // a template has no loop
   control::send(packet_.fds[0], {control::Record::born, ::getpid(), 0});
-  Failure failure{-ENOMEM, Part::none};
-  try {
-    failure = set_up();
-  } catch (const std::bad_alloc &) {
-  }
+  Failure failure = try_set_up();
   int control = packet_.fds[0];
-  if (!control::pass_gate(control, {}))
+  // Before the gate: the parent of a tree opens it when it knows the root, or
+  // that there will be none.
+  fail(control, failure);
+  if (!control::pass_gate(control, {}) || failure.error < 0)
     _exit(127);
   // The guard of a tree notices the death of the parent.
   bool has_lifeline =
       request.options.death_signal != 0 && !request.options.is_tree();
-  if (failure.error == 0 && has_lifeline)
+  if (has_lifeline)
     failure = {os::signal_on_hangup(control, request.options.death_signal),
                Part::death_signal};
-  if (failure.error < 0) {
-    control::send(control, {control::Record::failed, failure.error,
-                            static_cast<int32_t>(failure.part)});
+  fail(control, failure);
+  if (failure.error < 0)
     _exit(127);
-  }
   for (Fd &copy : copies_)
     (void)copy.release();
   registry::set_child_control(registry::hold(Fd(control)), has_lifeline);
-  control::send(control, {control::Record::begun, 0, 0});
+  control::send_begun(control);
   child::report_exit();
   if (!is_twin())
     setup_.unmask();

@@ -284,10 +284,7 @@ struct List {
   static Entry *next(const Entry *entry) noexcept { return entry->next_; }
 };
 
-void Entry::enter() noexcept {
-  Lock hold;
-  List::link(this);
-}
+void Entry::enter() noexcept { List::link(this); }
 
 void Entry::leave() noexcept {
   Lock hold;

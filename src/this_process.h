@@ -141,6 +141,7 @@ public:
 protected:
   ~Entry() = default;
   // A constructor's last act, and that of an object which goes on in a child.
+  // Under the lock, which the callers that make descriptors hold anyway.
   void enter() noexcept;
   // A destructor's first act.
   void leave() noexcept;

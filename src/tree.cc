@@ -51,8 +51,7 @@ int Tree::signal_root(int number) noexcept {
 }
 
 int Tree::signal_all(int number, bool is_session) noexcept {
-  // The guard kills the others when the root has ended.
-  if (number == 0 || number == SIGKILL)
+  if (number == 0)
     return signal_root(number);
   if (is_session) {
     int result = signal_root(0);

@@ -17,25 +17,28 @@ int Waker::open() noexcept {
   return error;
 }
 
+// Not left to the byte of another wake(), which may fail.
 int Waker::wake() noexcept {
-  if (due_.exchange(true))
-    return 0;
   ssize_t sent = sys::send(writer_.get(), "", 1, MSG_DONTWAIT);
-  if (sent > 0)
-    return 0;
-  due_.store(false); // the next wake() tries again
-  return static_cast<int>(sent);
+  // Without space for it, the unread bytes are those of other wakes.
+  if (sent < 0 && sent != -EAGAIN)
+    return static_cast<int>(sent);
+  due_.store(true);
+  return 0;
 }
 
 bool Waker::consume() noexcept {
-  // The bytes are read first: a wake() after that still finds the flag set, and
-  // this call reports it.  A wake() that has set the flag and not yet sent adds
-  // a byte later, which ends the next poll once spuriously.
+  // The flag is lowered first: that of a wake() meanwhile stays raised, also
+  // if its byte is read here.
+  due_.store(false);
+  bool woken = false;
   char bytes[16];
-  while (sys::recv(reader_.get(), bytes, sizeof bytes, MSG_DONTWAIT) ==
-         sizeof bytes) {
-  }
-  return due_.exchange(false);
+  ssize_t size;
+  do {
+    size = sys::recv(reader_.get(), bytes, sizeof bytes, MSG_DONTWAIT);
+    woken |= size > 0;
+  } while (size == sizeof bytes);
+  return woken;
 }
 
 void Waker::forget() noexcept {

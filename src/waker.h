@@ -12,18 +12,18 @@ public:
   int open() noexcept;
   // Async-signal-safe.  Several calls before a consume() count as one.
   int wake() noexcept;
-  // Whether consume() would return true; costs one load.
+  // False: no wake() that returned before needs a consume(); costs one load.
   bool due() const noexcept { return due_.load(std::memory_order_relaxed); }
   // Returns true, once, if wake() was called since the last consume().
   bool consume() noexcept;
-  // Readable after a wake(), and sometimes spuriously.
+  // Readable from a wake() to a consume().
   int fd() const noexcept { return reader_.get(); }
   // In a forked child, where the numbers may mean other files.
   void forget() noexcept;
 
 private:
   registry::Held reader_, writer_;
-  // The state.  The byte in the socket only ends the poll.
+  // True if bytes may be in the socket, which are the state.
   std::atomic<bool> due_{false};
 };
 

@@ -42,6 +42,11 @@ bench := $(patsubst $(B)/tests/%,$(B)/%,$(call programs_in,bench,bench*))
 children := $(patsubst tests/programs/%.c,$(B)/programs/%,\
               $(wildcard tests/programs/*.c))
 matrix := $(addprefix $(B)/tests/matrix/,parent child pool worker)
+# What makes hostile worlds; the shim is loaded before libc.
+worlds := $(addprefix $(B)/tests/worlds/,enter shim.so)
+killed := $(B)/tests/killed/parent
+# What only the half of the library that knows Linux can show.
+linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,killed/run worlds/run))
 demo := $(B)/tests/demo/demo
 demo_worker := $(B)/tests/demo/worker
 demo_shared := $(addprefix $(B)/tests/demo/,count.o message.o)
@@ -52,11 +57,13 @@ demo_objects := $(filter-out $(demo_worker).o $(demo_shared),\
 FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
 cmocka_programs := $(unit) $(api) $(fault)
+# Run with all their seeds in check-long.
+schedules := $(filter %/test_schedule %/test_schedule_start,$(fault))
 # What needs no other language, and the rest.
 c_checks := $(cmocka_programs) $(fuzz) $(examples) \
             $(wildcard tests/install/*.sh) tests/lint/exports.sh
 checks := $(c_checks) $(wildcard tests/examples/*.sh tests/man/run \
-            tests/matrix/run tests/launch/run)
+            tests/matrix/run tests/launch/run) $(linux_checks)
 
 # A language's build.mk adds the files it builds for its tests to `bindings`,
 # its test runners to `binding_checks`, and its benchmarks to
@@ -71,9 +78,9 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-load check-root check-transports fuzz lint model bench demo-programs \
-        demo-languages run-demo binding-programs check-programs run-check \
-        run-check-c run-check-long run-check-load run-fuzz bench-programs \
+        check-long check-faults check-load check-worlds check-root check-transports hazards mutants \
+        fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
+        run-check-c run-check-long run-check-faults run-check-load run-check-worlds run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
 
@@ -92,6 +99,8 @@ $(B)/tests/%.o: tests/%.c tests/build.mk $(TEST_FLAGS)
 # Linked statically: these reach the hidden symbols.
 $(unit): $(call support_of,unit)
 $(fault): $(call support_of,fault)
+$(B)/tests/fault/test_sites: $(addsuffix .o,$(call programs_in,fault,sites_*)\
+  $(call programs_in,fault,scenario_*))
 $(long): $(call support_of,long)
 $(unit) $(fault) $(long): %: %.o $(STATIC)
 	$(LINK.cc) -o $@ $(filter %.o,$^) $(with_static) $(test_libs) $(LDLIBS)
@@ -103,6 +112,15 @@ $(api) $(examples): %: %.o $(LIBRARY)
 
 $(children): $(B)/programs/%: $(B)/tests/programs/%.o $(LIBRARY)
 	@mkdir -p $(@D)
+	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
+
+$(B)/tests/worlds/enter: $(addsuffix .o,$(call programs_in,worlds,enter*))
+	$(LINK.c) -o $@ $^ $(libs) $(LDLIBS)
+
+$(B)/tests/worlds/shim.so: $(addsuffix .o,$(call programs_in,worlds,shim*))
+	$(LINK.c) -shared -o $@ $^ -lpthread -ldl -lrt $(LDLIBS)
+
+$(killed): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
 $(matrix): %: %.o $(B)/tests/matrix/peer.o $(LIBRARY)
@@ -136,9 +154,9 @@ $(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 
 include $(wildcard bindings/*/build.mk)
 
-tests: all $(cmocka_programs) $(fuzz) $(examples) $(children)
+tests: all $(cmocka_programs) $(fuzz) $(examples) $(children) $(worlds)
 	@:
-check-programs: tests $(matrix) $(bindings)
+check-programs: tests $(matrix) $(killed) $(bindings)
 	@:
 # BINDINGS: one language.
 binding-programs: all $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
@@ -164,7 +182,7 @@ asan := build/$(OS)-asan
 tsan := build/$(OS)-tsan
 
 # Two of these at once would mix their output, or build what clean removes.
-ifneq ($(filter demo check% fuzz lint model bench% clean,\
+ifneq ($(filter demo check% fuzz mutants lint model bench% clean,\
          $(filter-out %-programs,$(MAKECMDGOALS))),)
 .NOTPARALLEL:
 endif
@@ -195,14 +213,24 @@ check:
 # beside it, which is no harm, as no test may depend on an idle machine.
 run-check:
 	@tests/bindings/surface.sh
-	@rm -rf $(B)/scenarios
-	@status=0; export $(call test_env,$(B)); \
-	  JOBS=$${JOBS:-$$(nproc)} tests/run \
+	@rm -rf $(B)/results
+	@status=0; export $(call test_env,$(B)); mkdir -p $(B)/results; \
+	  RESULTS=$(B)/results/c.tsv JOBS=$${JOBS:-$$(nproc)} tests/run \
 	  $(filter %/python/run,$(binding_checks)) \
-	  $(c_checks) $(filter-out $(c_checks) %/launch/run %/matrix/run,$(checks)) \
+	  $(c_checks) $(filter-out $(c_checks) %/launch/run %/matrix/run $(linux_checks),$(checks)) \
 	  $(filter-out %/python/run,$(binding_checks)) \
-	  $(filter %/launch/run %/matrix/run,$(checks)) || status=1; \
-	  tests/bindings/coverage.sh $(tested_languages) || status=1; exit $$status
+	  $(filter %/launch/run %/matrix/run $(linux_checks),$(checks)) || status=1; \
+	  tests/bindings/coverage.sh $(tested_languages) || status=1; \
+	  tests/hazards || status=1; exit $$status
+
+# Whether the C suite notices defects; an hour or more.
+mutants:
+	@.ci/deps c
+	@tests/mutants/run $(MUTANT)
+
+# Which hazards the tests that passed in the last `make check` have shown.
+hazards:
+	@tests/hazards --all
 
 # Without the other languages, also where they are installed.
 check-c:
@@ -222,16 +250,29 @@ check-transports:
 	    tests/run $(cmocka_programs) || status=1; \
 	done; exit $$status
 
-# Beside busy processes, where a test that bets on the machine's speed fails.
+# Beside busy processes, where a test that bets on the machine's speed fails: the C
+# suite, and each language.
 LOAD_RUNS ?= 20
+LOAD_LANGUAGE_RUNS ?= 3
 check-load:
-	@.ci/deps c
-	+@$(build) tests
+	@.ci/deps check
+	+@$(build) check-programs
 	+@$(build) run-check-load
 
 run-check-load:
-	@$(call test_env,$(B)) LOAD_RUNS=$(LOAD_RUNS) tests/load \
-	  $(cmocka_programs) $(fuzz)
+	@status=0; export $(call test_env,$(B)); \
+	  LOAD_RUNS=$(LOAD_RUNS) tests/load $(cmocka_programs) $(fuzz) || status=1; \
+	  LOAD_RUNS=$(LOAD_LANGUAGE_RUNS) tests/load $(binding_checks) || status=1; \
+	  exit $$status
+
+# All of the hostile worlds, and of the parents that are killed.
+check-worlds:
+	@.ci/deps check
+	+@$(build) check-programs
+	+@$(build) run-check-worlds
+
+run-check-worlds:
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run $(linux_checks)
 
 # On another release of Debian, in a root of its own under build/roots.
 ROOT ?= trixie
@@ -247,7 +288,7 @@ check-%:
 	+@$(build) run-check-$*
 
 run-check-%:
-	@rm -rf $(B)/scenarios
+	@rm -f $(B)/results/$*.tsv
 	@status=0; export $(call test_env,$(B)); \
 	  tests/run $(filter tests/bindings/$*/%,$(binding_checks)) || status=1; \
 	  tests/bindings/coverage.sh $(filter $*,$(tested_languages)) || status=1; \
@@ -280,6 +321,20 @@ check-valgrind:
 	@$(call test_env,$(B)) GIPC_TEST_SLOW=1 GIPC_TEST_VALGRIND=1 TIMEOUT=1200 \
 	  WRAPPER=tests/valgrind tests/run $(cmocka_programs)
 
+# Each place that makes a call is told from the others: FLAGS_sites.
+sites := build/$(OS)-sites
+check-faults:
+	@.ci/deps check
+	+@$(build) SAN=sites $(sites)/tests/fault/test_sites
+	+@$(build) SAN=sites run-check-faults
+
+run-check-faults:
+	@rm -f $(B)/sites; \
+	  GIPC_TEST_LONG=1 GIPC_TEST_SITES=$(B)/sites TIMEOUT=3600 \
+	  $(call test_env,$(B)) tests/run $(B)/tests/fault/test_sites
+	@tests/fault/sites.py $(B)/tests/fault/test_sites $(B)/sites \
+	  tests/fault/sites.txt
+
 check-long:
 	@.ci/deps check
 	@.ci/deps long
@@ -288,7 +343,8 @@ check-long:
 
 run-check-long:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
-	  tests/run $(long) $(B)/tests/api/test_ring_ends tests/launch/run $(binding_checks)
+	  tests/run $(long) $(addprefix $(B)/tests/api/test_,ring_ends kill_transfer pipe_liar) \
+	  $(schedules) $(linux_checks) tests/launch/run $(binding_checks)
 
 # make fuzz SECONDS_EACH=600: new inputs stay under build/.
 SECONDS_EACH ?= 60

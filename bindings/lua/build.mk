@@ -13,7 +13,7 @@ comma := ,
 lua_include = $(or $(LUA_INCDIR),/usr/include/$(subst jit,jit-2.1,lua$(1)))
 lua_objects = $(addprefix $(B)/lua/$(1)/,native_wrap.o scheduler.o)
 
-$(lua_wrapper): $(wildcard bindings/lua/*.i) bindings/gipc.i bindings/steps.h include/gipc.h
+$(lua_wrapper): $(wildcard bindings/lua/*.i) $(wildcard bindings/*.i) bindings/steps.h include/gipc.h
 	@mkdir -p $(@D)
 	$(SWIG) -lua -nomoduleglobal -Iinclude -Ibindings -o $@ bindings/lua/native.i
 

@@ -75,8 +75,14 @@ static int task_fds_new(lua_State *L) {
   return 1;
 }
 
+/* policy_is_next(policy, worker, task): whether the worker is to answer this task next. */
+static int policy_is_next(lua_State *L) {
+  lua_pushboolean(L, is_next_task(to_policy(L, 1), to_id(L, 2), to_id(L, 3)));
+  return 1;
+}
+
 /* put_task(handle, string, descriptors): true: it is written; false: bytes of it are queued;
- * nil: the worker reads no more; nil, message, code: they cannot be sent. */
+ * nil, message, code: they cannot be sent; nil, nil, code: it is not put. */
 static int put_task(lua_State *L) {
   gipc_handle *h = to_handle(L, 1);
   size_t size;
@@ -84,11 +90,13 @@ static int put_task(lua_State *L) {
   int result = gipc_try_put_fds(h, data, size, to_task_fds(L, 3)->kept);
   if (is_refusal(result))
     return push_failure(L, result);
-  if (result == 0)
-    result = gipc_flush_step(h);
-  if (result != 0 && result != -EAGAIN)
-    return 0;
-  lua_pushboolean(L, result == 0);
+  if (result < 0) {
+    lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushinteger(L, result);
+    return 3;
+  }
+  lua_pushboolean(L, gipc_flush_step(h) != -EAGAIN);
   return 1;
 }
 %}
@@ -98,4 +106,5 @@ typedef struct task_fds {} task_fds;
 %extend task_fds { ~task_fds() { close_task_fds($self); free($self); } }
 %native(task_fds_new) int task_fds_new(lua_State *L);
 %native(put_task) int put_task(lua_State *L);
+%native(policy_is_next) int policy_is_next(lua_State *L);
 void close_task_fds(task_fds *fds);

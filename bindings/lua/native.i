@@ -403,8 +403,8 @@ void exit_child(int code, int ended);
 
 /* ---- Pools and keepers ------------------------------------------------------- */
 
-%include "fds.i"
 %include "pool.i"
+%include "fds.i"
 %include "keeper.i"
 %include "trace.i"
 

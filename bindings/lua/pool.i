@@ -109,6 +109,13 @@ static int policy_misbehaved(lua_State *L) {
                    gipc_policy_misbehaved(to_policy(L, 1), to_id(L, 2), now()));
 }
 
+/* policy_refused(policy, worker, task, code): the task could not be put. */
+static int policy_refused(lua_State *L) {
+  return push_done(L, gipc_policy_refused(to_policy(L, 1), to_id(L, 2),
+                                          to_id(L, 3),
+                                          (int)luaL_checkinteger(L, 4), now()));
+}
+
 static int policy_memory(lua_State *L) {
   return push_done(L, gipc_policy_memory(to_policy(L, 1), to_id(L, 2),
                                          to_id(L, 3), now()));
@@ -336,6 +343,7 @@ typedef struct gipc_policy {} gipc_policy;
 %native(policy_start_failed) int policy_start_failed(lua_State *L);
 %native(policy_ended) int policy_ended(lua_State *L);
 %native(policy_misbehaved) int policy_misbehaved(lua_State *L);
+%native(policy_refused) int policy_refused(lua_State *L);
 %native(policy_memory) int policy_memory(lua_State *L);
 %native(policy_stop) int policy_stop(lua_State *L);
 %native(policy_next) int policy_next(lua_State *L);

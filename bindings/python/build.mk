@@ -30,7 +30,7 @@ binding_benches += tests/bench/python/run
 
 $(B)/swig/python/native_wrap.c: bindings/python/native.i \
                                 $(wildcard bindings/python/*.i) \
-                                bindings/gipc.i bindings/steps.h include/gipc.h
+                                $(wildcard bindings/*.i) bindings/steps.h include/gipc.h
 	@mkdir -p $(@D)
 	$(SWIG) -python -builtin -O -Iinclude -Ibindings -outdir $(@D) -o $@ $<
 

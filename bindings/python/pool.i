@@ -21,8 +21,7 @@ typedef struct Seat { /* of a worker */
   gipc_handle *h;     /* NULL: its stream has ended */
   int fd, write_fd; /* two, if they are the streams of a launcher */
   int pid;
-  uint64_t task; /* that it has, or 0 */
-  PoolTask *sent; /* the last one, until it has finished */
+  size_t owes; /* answers, about: a cancelled task may have none */
   int is_blocked, again;
 } Seat;
 
@@ -37,6 +36,7 @@ typedef struct Pool {
   /* Messages are received without what follows: a worker that has answered and
    * ended must not be sent the next task in between. */
   int only_receives;
+  int is_answering; /* an answer is being made, and what follows waits */
   int is_woken, wake_read, wake_write, watches_memory;
   char *scratch;
   size_t room;
@@ -75,9 +75,6 @@ static int add_worker_action(Pool *self, int kind, uint64_t worker) {
 /* ---- Tasks ------------------------------------------------------------------ */
 
 static void free_task(Pool *self, PoolTask *task) {
-  for (size_t i = 0; self->seats != NULL && i < self->most; ++i)
-    if (self->seats[i].sent == task)
-      self->seats[i].sent = NULL;
   *(task->previous != NULL ? &task->previous->next : &self->tasks) = task->next;
   if (task->next != NULL)
     task->next->previous = task->previous;
@@ -89,46 +86,62 @@ static void free_task(Pool *self, PoolTask *task) {
   Py_DECREF(user);
 }
 
-/* A task that cannot be sent: its answer is a number of errno. */
+/* A task whose descriptors cannot be sent: its answer is a number of errno. */
 static int refuse_task(Pool *self, Seat *seat, PoolTask *task, int error) {
   PyObject *answer = PyLong_FromLong(-error);
   if (answer == NULL)
     return -1;
   Py_XSETREF(task->answer, answer);
-  seat->task = 0;
-  fail_task(self->policy, seat->worker, task->id, now());
+  task->is_running = fail_task(self->policy, seat->worker, task->id, now());
   return 0;
 }
 
-/* Sends the bytes in scratch.  What the policy is told of a put that fails is the
- * end of the worker, unless the descriptors are the reason. */
-static int put_scratch(Pool *self, Seat *seat, PoolTask *task, size_t size) {
-  int result = task->fds == NULL
-                   ? gipc_try_put(seat->h, self->scratch, size)
-                   : gipc_try_put_fds(seat->h, self->scratch, size, task->fds);
-  if (task->fds != NULL && is_refusal(result))
-    return refuse_task(self, seat, task, result);
+/* Sends the bytes in scratch.  *error: of the put. */
+static int put_scratch(Pool *self, Seat *seat, PoolTask *task, size_t size,
+                       int *error) {
+  *error = task->fds == NULL
+               ? gipc_try_put(seat->h, self->scratch, size)
+               : gipc_try_put_fds(seat->h, self->scratch, size, task->fds);
+  if (task->fds != NULL && is_refusal(*error)) {
+    int reason = *error;
+    *error = 0;
+    return refuse_task(self, seat, task, reason);
+  }
   if (size > SCRATCH_KEPT) {
     free(self->scratch);
     self->scratch = NULL;
     self->room = 0;
   }
-  if (result == 0)
-    result = gipc_flush_step(seat->h);
+  if (*error < 0)
+    return 0;
+  ++seat->owes;
+  int result = gipc_flush_step(seat->h);
   if (result != -EAGAIN)
+    *error = result;
+  if (result != -EAGAIN || seat->is_blocked)
     return 0;
   seat->is_blocked = 1;
   return add_worker_action(self, ACTION_BLOCKED, seat->worker);
+}
+
+/* The worker has not begun the task that it was to be sent. */
+static void not_sent(Pool *self, const gipc_action *action, int error) {
+  ((PoolTask *)action->user)->is_running = 0;
+  if (error == -ENOMEM || error == -EMSGSIZE || error == GIPC_ETOOBIG)
+    (void)!gipc_policy_misbehaved(self->policy, action->worker, now());
+  else
+    (void)!gipc_policy_refused(self->policy, action->worker, action->task, error,
+                               now());
 }
 
 static int send_task(Pool *self, const gipc_action *action) {
   Seat *seat = seat_of(self, action->worker);
   PoolTask *task = (PoolTask *)action->user;
   task->is_running = 1;
-  if (seat == NULL || seat->h == NULL)
-    return 0; /* its stream has ended, and so will it */
-  seat->task = action->task;
-  seat->sent = task;
+  if (seat == NULL || seat->h == NULL) {
+    not_sent(self, action, -EPIPE);
+    return 0;
+  }
   gipc_worker_message message = {sizeof(message)};
   message.kind = GIPC_MESSAGE_TASK;
   message.task = action->task;
@@ -136,20 +149,19 @@ static int send_task(Pool *self, const gipc_action *action) {
   message.data = PyBytes_AS_STRING(task->data);
   message.data_size = (size_t)PyBytes_GET_SIZE(task->data);
   size_t needed = 0;
-  int result =
-      gipc_worker_encode(&message, self->scratch, self->room, &needed);
-  if (result == -EMSGSIZE) {
+  int error = gipc_worker_encode(&message, self->scratch, self->room, &needed);
+  if (error == -EMSGSIZE) {
     char *larger = realloc(self->scratch, needed);
     if (larger != NULL) {
       self->scratch = larger;
       self->room = needed;
-      result =
-          gipc_worker_encode(&message, self->scratch, self->room, &needed);
+      error = gipc_worker_encode(&message, self->scratch, self->room, &needed);
     }
   }
-  if (result == 0)
-    return put_scratch(self, seat, task, needed);
-  (void)!gipc_policy_misbehaved(self->policy, action->worker, now());
+  if (error == 0 && put_scratch(self, seat, task, needed, &error) < 0)
+    return -1;
+  if (error < 0)
+    not_sent(self, action, error);
   return 0;
 }
 
@@ -188,14 +200,13 @@ static int finish_task(Pool *self, const gipc_action *action) {
 
 /* (kind, worker, why, whether it has a task, pid, error, exit, service) */
 static int other_action(Pool *self, const gipc_action *action) {
-  Seat *seat = seat_of(self, action->worker);
   PyObject *exit = exit_of(action);
   if (exit == NULL)
     return -1;
   return add_action(
       self, Py_BuildValue("iKiiiiNn", action->kind,
                           (unsigned long long)action->worker, action->why,
-                          seat != NULL && action->worker != 0 && seat->task != 0,
+                          action->task != 0,
                           action->pid, action->error, exit,
                           (Py_ssize_t)action->service));
 }
@@ -205,7 +216,8 @@ static int act(Pool *self) {
   gipc_action action;
   int result = 0;
   action.size = sizeof(action);
-  while (result == 0 && gipc_policy_next(self->policy, now(), &action) == 1) {
+  while (result == 0 && !self->is_answering &&
+         gipc_policy_next(self->policy, now(), &action) == 1) {
     if (action.kind == GIPC_ACTION_SEND)
       result = send_task(self, &action);
     else if (action.kind == GIPC_ACTION_FINISH)
@@ -255,18 +267,21 @@ static int receive_message(Pool *self, Seat *seat, const void *data,
   if (result < 0)
     return 0; /* the policy knows, and the message is dropped */
   if (message.kind != GIPC_MESSAGE_DONE && message.kind != GIPC_MESSAGE_FAILED)
-    return self->only_receives ? 0 : act(self);
-  seat->task = 0;
+    return 0;
+  if (seat->owes > 0)
+    --seat->owes;
+  self->is_answering = 1;
   PyObject *answer = answer_of(&message);
+  self->is_answering = 0;
   if (answer == NULL)
     return -1;
   if (self->watches_memory)
     report_memory(self, seat);
-  if (seat->sent != NULL)
-    Py_XSETREF(seat->sent->answer, answer);
-  else
-    Py_DECREF(answer);
-  return self->only_receives ? 0 : act(self);
+  PyObject *before = ((PoolTask *)message.user)->answer;
+  ((PoolTask *)message.user)->answer = answer;
+  Py_XDECREF(before);
+  /* It waits for its next task; else more answers may have come. */
+  return seat->owes == 0 && !self->only_receives ? act(self) : 0;
 }
 
 static int written(Pool *self, Seat *seat) {
@@ -277,7 +292,7 @@ static int written(Pool *self, Seat *seat) {
 }
 
 /* Receives what a worker has sent. */
-static int receive_all(Pool *self, Seat *seat) {
+static int receive_from(Pool *self, Seat *seat) {
   uint64_t worker = seat->worker;
   if (seat->again)
     --self->again;
@@ -301,9 +316,17 @@ static int receive_all(Pool *self, Seat *seat) {
     if (result != GIPC_EOF && result != -ECONNRESET)
       (void)!gipc_policy_misbehaved(self->policy, worker, now());
     seat->h = NULL;
+    (void)!gipc_policy_refused(self->policy, worker, 0, -EPIPE, now());
     return add_worker_action(self, ACTION_STREAM_ENDED, worker);
   }
   return 0;
+}
+
+static int receive_all(Pool *self, Seat *seat) {
+  if (self->is_answering)
+    return 0;
+  int result = receive_from(self, seat);
+  return result == 0 && !self->only_receives ? act(self) : result;
 }
 %}
 %include "pool_methods.i"

@@ -43,7 +43,7 @@ static PoolTask *new_task(Pool *self, PyObject *data, PyObject *user) {
 static int receive_in_turn(Pool *self) {
   self->turn = self->turn + 1 < self->most ? self->turn + 1 : 0;
   Seat *seat = &self->seats[self->turn];
-  return seat->h != NULL && seat->task != 0 ? receive_all(self, seat) : 0;
+  return seat->h != NULL && seat->owes > 0 ? receive_all(self, seat) : 0;
 }
 
 /* Keeps duplicates of the descriptors of a list.  NULL, and no error: it is

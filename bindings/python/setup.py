@@ -31,7 +31,7 @@ if ROOT is None:
 
 INTERFACE = ROOT / "bindings/python/native.i"
 CORE = sorted({*ROOT.glob("include/*.h"), *ROOT.glob("src/*.h"),
-               *ROOT.glob("src/*.cc"), ROOT / "bindings/gipc.i",
+               *ROOT.glob("src/*.cc"), *ROOT.glob("bindings/*.i"),
                ROOT / "bindings/steps.h", *INTERFACE.parent.glob("*.i")})
 
 INSTALL = """\

@@ -25,7 +25,7 @@ binding_benches += tests/bench/ruby/run
 
 $(B)/swig/ruby/native_wrap.c: bindings/ruby/ext/gipc/native.i \
                               $(wildcard bindings/ruby/ext/gipc/*.i) \
-                              bindings/gipc.i bindings/steps.h include/gipc.h
+                              $(wildcard bindings/*.i) bindings/steps.h include/gipc.h
 	@mkdir -p $(@D)
 	$(SWIG) -ruby -Iinclude -Ibindings -Ibindings/ruby/ext/gipc -o $@ $<
 

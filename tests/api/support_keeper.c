@@ -218,4 +218,5 @@ void drop_keeper(gipc_keeper *keeper) {
     gipc_process_free(NULL);
     usleep(1000);
   }
+  gipc_process_free(NULL); /* of one that another reaper took */
 }

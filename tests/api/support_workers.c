@@ -198,4 +198,5 @@ void drop_pool(gipc_pool *pool) {
     gipc_process_free(NULL);
     usleep(1000);
   }
+  gipc_process_free(NULL); /* of one that another reaper took */
 }

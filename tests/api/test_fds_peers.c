@@ -67,6 +67,30 @@ static void a_wrong_number_is_a_protocol_error(void **state) { /* H88, H89 */
   }
 }
 
+static void those_of_a_message_over_the_limit_are_closed(void **state) {
+  need_descriptors();
+  for (int ahead = 0; ahead < 2; ahead++) {
+    gipc_handle *r, *w;
+    const void *data;
+    size_t size;
+    int fds = count_fds(), fd, watched = make_watched(&fd);
+    CHECK_OK(gipc_pipe(&r, &w));
+    CHECK_OK(gipc_set_limit(r, 5));
+    if (ahead)
+      CHECK_OK(gipc_put_with(w, "within", 5, &fd, 1, 20));
+    CHECK_OK(gipc_put_with(w, "beyond", 6, &fd, 1, 20));
+    close(fd);
+    if (ahead)
+      CHECK_OK(gipc_get(r, 20, &data, &size)); /* the next get closes its own */
+    expect_get(r, GIPC_ETOOBIG);
+    gipc_handle_free(w);
+    CHECK(is_gone(watched));
+    gipc_handle_free(r);
+    close(watched);
+    CHECK_IS(count_fds(), fds);
+  }
+}
+
 /* They come with the first byte, and the reader gets one byte at a time. */
 static void a_message_cut_anywhere_keeps_its_descriptors(void **state) {
   static const char bytes[] = "\x80\0\0\2\xff\xff\xff\xff\0\0\0\0\0\0\0\3abc"
@@ -284,6 +308,7 @@ static void too_many_in_flight_is_an_error_of_the_put_alone(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_wrong_number_is_a_protocol_error),
+      TEST(those_of_a_message_over_the_limit_are_closed),
       TEST(a_message_cut_anywhere_keeps_its_descriptors),
       TEST(other_control_data_does_no_harm),
       TEST(none_becomes_a_standard_stream),

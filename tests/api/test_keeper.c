@@ -88,6 +88,7 @@ static void a_keeper_ends_when_all_services_have_finished(void **state) {
   drop_keeper(keeper);
 }
 
+/* H136 */
 static void restarts_are_delayed_more_and_more(void **state) {
   gipc_keeper *keeper = new_keeper(GIPC_ONE_FOR_ONE);
   add(keeper, "a", "k", "first_delay=0.01 growth=4 jitter=-1 limit=3");
@@ -136,6 +137,7 @@ static void strategies_restart_the_others(void **state) {
 
 /* ---- Readiness and signs of life ----------------------------------------- */
 
+/* H136 */
 static void one_that_is_not_ready_in_time_is_stopped(void **state) {
   gipc_keeper *keeper = new_keeper(GIPC_ONE_FOR_ONE);
   add(keeper, "a", "w|rw", QUICK "notify=1 ready_within=0.05");
@@ -159,6 +161,7 @@ static void readiness_counts_although_the_process_ends_at_once(void **state) {
   drop_keeper(keeper);
 }
 
+/* H136 */
 static void one_that_is_silent_is_asked_for_a_dump(void **state) {
   gipc_keeper *keeper = new_keeper(GIPC_ONE_FOR_ONE);
   add(keeper, "a", "draw|rA", QUICK "notify=1 silence=0.2 dump=60");

@@ -52,6 +52,59 @@ static void a_script_reports_by_systemd_notify(void **state) {
   end_keeper(keeper);
 }
 
+/* ---- Last lines ---------------------------------------------------------- */
+
+static char last_lines[5000];
+
+static void keep_lines(gipc_keeper *keeper, const gipc_service_change *change) {
+  size_t size = change->last_lines.size;
+  CHECK(size < sizeof last_lines);
+  CHECK(size == 0 || change->kind == GIPC_SERVICE_ENDED);
+  if (change->kind == GIPC_SERVICE_ENDED)
+    sprintf(last_lines, "%.*s", (int)size, change->last_lines.data);
+}
+
+static void free_it(gipc_keeper *keeper, const gipc_service_change *change) {
+  keep_lines(keeper, change);
+  if (change->kind != GIPC_SERVICE_ENDED)
+    return;
+  gipc_keeper_free(keeper);
+  happened.end_why = GIPC_WHY_DONE;
+}
+
+/* Runs the script once, and returns what the end of its process reports. */
+static const char *lines_of(const char *script, int mode,
+                            void (*on_service)(gipc_keeper *,
+                                               const gipc_service_change *)) {
+  const char *const argv[] = {"sh", "-c", script, NULL};
+  gipc_options *options = new_options();
+  OK(gipc_options_set_stdio(options, 2, mode, -1));
+  gipc_keeper *keeper = new_keeper(GIPC_ONE_FOR_ONE);
+  add_program(keeper, "a", argv, "restart=2", options);
+  gipc_options_free(options);
+  start_keeper(keeper);
+  happened.on_service = on_service;
+  strcpy(last_lines, "none");
+  run_to_end(GIPC_WHY_DONE);
+  drop_keeper(on_service == free_it ? NULL : keeper);
+  return last_lines;
+}
+
+static void the_end_of_a_service_has_its_last_lines(void **state) {
+  const char *complain = "echo first >&2; echo last >&2; exit 3";
+  assert_string_equal(lines_of(complain, GIPC_STDIO_PIPE, keep_lines),
+                      "first\nlast\n");
+  assert_string_equal(lines_of(complain, GIPC_STDIO_PIPE, free_it),
+                      "first\nlast\n");
+  assert_string_equal(lines_of(complain, GIPC_STDIO_NULL, keep_lines), "");
+  assert_string_equal(lines_of("exit 3", GIPC_STDIO_PIPE, keep_lines), "");
+  /* More than a pipe takes: it is read while the process runs. */
+  const char *lot = "yes 'a line of 16 B' | head -n 20000 >&2; echo last >&2";
+  const char *lines = lines_of(lot, GIPC_STDIO_PIPE, keep_lines);
+  CHECK(strlen(lines) > 4000 && strncmp(lines, "a line", 6) == 0);
+  assert_string_equal(lines + strlen(lines) - 5, "last\n");
+}
+
 /* ---- The environment ----------------------------------------------------- */
 
 static void check_environment(const char *rules, const gipc_options *options,
@@ -230,7 +283,7 @@ static void what_cannot_be_kept_is_refused(void **state) {
          -EINVAL);
   RESULT(gipc_keeper_start(keeper, loop, &keeper_events, NULL), -EINVAL);
   RESULT(gipc_keeper_stop(keeper), -EINVAL);
-  for (int which = 0; which < 3; which++) {
+  for (int which = 0; which < 2; which++) {
     OK(gipc_options_set_stdio(options, which, GIPC_STDIO_PIPE, -1));
     RESULT(ADD(keeper, "a", return_argument, NULL, options, &service), -EINVAL);
     OK(gipc_options_set_stdio(options, which, GIPC_STDIO_NULL, -1));
@@ -301,6 +354,7 @@ int main(void) {
       TEST(a_program_that_does_not_exist_is_given_up),
       TEST(programs_are_kept_as_functions_are),
       TEST(a_script_reports_by_systemd_notify),
+      TEST(the_end_of_a_service_has_its_last_lines),
       TEST(no_service_reports_to_the_supervisor_of_its_keeper),
       TEST(a_signal_reaches_the_process_of_a_service),
       TEST(a_freed_keeper_leaves_no_process),

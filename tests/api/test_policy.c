@@ -101,6 +101,8 @@ static void every_null_is_refused(void **state) {
   RESULT(gipc_policy_alive(NULL, 1, 0), -EINVAL);
   RESULT(gipc_policy_memory(NULL, 1, 1, 0), -EINVAL);
   RESULT(gipc_policy_misbehaved(NULL, 1, 0), -EINVAL);
+  RESULT(gipc_policy_refused(NULL, 1, 1, -EPIPE, 0), -EINVAL);
+  RESULT(gipc_policy_refused(pool, 1, 1, 0, 0), -EINVAL);
   RESULT(gipc_policy_received(NULL, 1, "A", 1, 0, &message), -EINVAL);
   RESULT(gipc_policy_received(pool, 1, NULL, 1, 0, &message), -EINVAL);
   RESULT(gipc_policy_received(pool, 1, "A", 1, 0, NULL), -EINVAL);
@@ -133,6 +135,7 @@ static void a_time_that_is_no_number_is_refused(void **state) {
   RESULT(gipc_policy_alive(pool, 1, nan), -EINVAL);
   RESULT(gipc_policy_memory(pool, 1, 1, nan), -EINVAL);
   RESULT(gipc_policy_misbehaved(pool, 1, nan), -EINVAL);
+  RESULT(gipc_policy_refused(pool, 1, 1, -EPIPE, nan), -EINVAL);
   RESULT(gipc_policy_received(pool, 1, "A", 1, nan, &message), -EINVAL);
   RESULT(gipc_policy_stop(pool, nan, 1), -EINVAL);
   RESULT(gipc_policy_stop(pool, 1, nan), -EINVAL);
@@ -151,6 +154,7 @@ static void a_keeper_is_no_pool_and_a_pool_no_keeper(void **state) {
   RESULT(gipc_policy_cancel(keeper, 1, 0), -EINVAL);
   RESULT(gipc_policy_memory(keeper, 1, 1, 0), -EINVAL);
   RESULT(gipc_policy_misbehaved(keeper, 1, 0), -EINVAL);
+  RESULT(gipc_policy_refused(keeper, 1, 1, -EPIPE, 0), -EINVAL);
   RESULT(gipc_policy_received(keeper, 1, "A", 1, 0, &message), -EINVAL);
   RESULT(gipc_policy_get_stats(keeper, &stats), -EINVAL);
   RESULT(gipc_policy_reload(keeper, 2, 0), -EINVAL);
@@ -172,7 +176,7 @@ static void a_wrong_rule_is_named(void **state) {
                {"jitter", 1.5},     {"healthy", -1},
                {"limit", -1},       {"limit", 100001},
                {"window", -1},      {"notify", 2},
-               {"notify", -1}};
+               {"notify", -1},      {"ahead", 1 << 20}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     gipc_rules rules = two;
     gipc_policy *policy = NULL;
@@ -197,9 +201,9 @@ static void every_rule_has_its_name(void **state) {
       "grace",        "restart", "prepare_failures", "ready_within",
       "silence",      "dump",    "first_delay",      "longest_delay",
       "growth",       "jitter",  "healthy",          "window",
-      "limit",        "seed",    "notify",           NULL};
+      "limit",        "seed",    "notify",           "ahead"};
   gipc_rules rules = {.size = sizeof rules};
-  for (size_t i = 0; names[i] != NULL; i++) {
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     gipc_rules before = rules;
     OK(gipc_rules_set(&rules, names[i], 1));
     assert_memory_not_equal(&rules, &before, sizeof rules);

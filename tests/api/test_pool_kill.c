@@ -35,12 +35,14 @@ static void put_tasks(gipc_pool *pool) {
 
 static void on_answer(gipc_pool *pool, const gipc_result *result) {
   CHECK(finished[result->task]++ == 0);
+  CHECK(executions[result->task] <= (unsigned)result->attempt);
   if (result->why == GIPC_WHY_DONE) {
     CHECK(result->data_size == 8 &&
           memcmp(result->data, &result->task, 8) == 0);
   } else {
     CHECK(result->why == GIPC_WHY_DIED || result->why == GIPC_WHY_POISON);
-    CHECK(result->has_info && result->info.signal == SIGKILL);
+    CHECK(result->has_info);
+    CHECK_IS(result->info.signal, SIGKILL);
   }
   put_tasks(pool);
 }
@@ -67,17 +69,17 @@ static void on_answer_and_kill(gipc_pool *pool, const gipc_result *result) {
     kill_one(pool);
 }
 
-static void no_task_is_lost_or_done_too_often(void **state) {
+static void storm(const char *rules, size_t tasks) {
   gipc_pool_events events = pool_events;
   gipc_policy_stats stats = {.size = sizeof stats};
   ev_timer timer;
-  total = getenv("GIPC_TEST_LONG") != NULL ? MOST : many(10000, 400);
+  total = getenv("GIPC_TEST_LONG") != NULL ? MOST : tasks;
+  next_task = kills = 0;
+  memset(finished, 0, sizeof finished);
   executions = mmap(NULL, (MOST + 1) * sizeof *executions,
                     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(executions != MAP_FAILED);
-  the_pool = pool_of(worker, NULL,
-                     "most=3 first_delay=0.001 poison=100 "
-                     "prepare_failures=1000000");
+  the_pool = pool_of(worker, NULL, rules);
   events.on_drain = on_room;
   got = (results){.loop = ev_loop_new(EVFLAG_AUTO),
                   .on_result = on_answer_and_kill};
@@ -98,6 +100,17 @@ static void no_task_is_lost_or_done_too_often(void **state) {
                 got.by_why[GIPC_WHY_DIED], (uintmax_t)stats.retries);
   end_pool(the_pool);
   munmap(executions, (MOST + 1) * sizeof *executions);
+}
+
+#define RULES "most=3 first_delay=0.001 poison=100 prepare_failures=1000000"
+
+static void no_task_is_lost_or_done_too_often(void **state) {
+  storm(RULES, many(10000, 400));
+}
+
+static void
+no_task_that_was_sent_ahead_is_lost_or_done_too_often(void **state) {
+  storm(RULES " ahead=5", many(5000, 400));
 }
 
 /* ---- Memory and descriptors ---------------------------------------------- */
@@ -124,6 +137,7 @@ static void memory_and_descriptors_stay_flat(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(no_task_is_lost_or_done_too_often),
+      TEST(no_task_that_was_sent_ahead_is_lost_or_done_too_often),
       TEST(memory_and_descriptors_stay_flat),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

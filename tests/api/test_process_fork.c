@@ -130,7 +130,7 @@ static void the_runtimes_fork_function_is_called(void **state) {
   CHECK_IS(calls, 1);
   CHECK_OK(gipc_options_set_fork(o, fail_fork, &error));
   CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -ENOMEM);
-  error = EAGAIN;
+  error = EAGAIN; /* H23 */
   CHECK_IS(gipc_start_process(return_argument, NULL, o, &p), -EAGAIN);
   CHECK(p == NULL && !has_children());
   CHECK_OK(gipc_options_set_fork(o, NULL, NULL)); /* fork(2) again */
@@ -157,7 +157,7 @@ static pid_t fork_and_stop(void *user) {
 
 static void
 a_child_killed_in_the_start_gate_ended_before_its_start(void **state) {
-  /* H38 */
+  /* H38, H48: it has not run when its descriptor is opened. */
   gipc_options *o = new_options();
   for (size_t i = 0; i < many(50, 5); i++) {
     CHECK_OK(gipc_options_set_fork(o, fork_and_kill, NULL));

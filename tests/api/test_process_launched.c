@@ -122,6 +122,38 @@ static void a_launcher_that_ends_ends_the_stream(void **state) {
   gipc_handle_free(h);
 }
 
+/* The launcher is killed while a message comes, and before it has got one. */
+static void a_launcher_that_dies_in_a_message_cuts_it(void **state) {
+  const char *const argv[] = {
+      "sh", "-c", "printf '\\000\\000\\000\\005ab'; kill -9 $$", NULL};
+  int fds = count_fds();
+  gipc_process *p = NULL;
+  gipc_handle *h = NULL;
+  const void *data;
+  size_t size;
+  CHECK_OK(gipc_launch(argv, NULL, &p, &h));
+  CHECK_IS(gipc_get(h, 30, &data, &size), GIPC_ETRUNCATED);
+  CHECK_IS(end_of(p), -SIGKILL);
+  CHECK_IS(gipc_put(h, "x", 1, 30), -EPIPE);
+  gipc_handle_free(h);
+  CHECK_IS(count_fds(), fds);
+}
+
+static void no_descriptor_goes_through_a_launcher(void **state) {
+  const char *const argv[] = {"cat", NULL};
+  int fds = count_fds();
+  const int fd = 0;
+  gipc_process *p = NULL;
+  gipc_handle *h = NULL;
+  CHECK_OK(gipc_launch(argv, NULL, &p, &h));
+  CHECK_IS(gipc_put_with(h, "x", 1, &fd, 1, 30), -EOPNOTSUPP);
+  CHECK_IS(gipc_try_put_with(h, "x", 1, &fd, 1), -EOPNOTSUPP);
+  expect_echo(h, 100); /* and no part of it was put */
+  gipc_handle_free(h);
+  CHECK_IS(end_of(p), 0);
+  CHECK_IS(count_fds(), fds);
+}
+
 /* ---- In the program itself ----------------------------------------------- */
 
 /* Puts a stream at 0 and 1, whose other end is returned, and a file at 2. */
@@ -169,11 +201,11 @@ static int take_it(void *argument) {
   /* Not twice. */
   CHECK_IS(gipc_stdio(&again), GIPC_ECLOSED);
   CHECK(again == NULL && list_fds(fds, 64) == before + 2);
-  CHECK_OK(gipc_put(h, "out", 3, 5));
+  CHECK_OK(gipc_put(h, "out", 3, 60));
   char frame[7];
   CHECK(read_all(other, frame, 7) && memcmp(frame, "\0\0\0\3out", 7) == 0);
   CHECK(write_all(other, "\0\0\0\2in", 6));
-  CHECK_OK(gipc_get(h, 5, &data, &size));
+  CHECK_OK(gipc_get(h, 60, &data, &size));
   CHECK(size == 2 && memcmp(data, "in", 2) == 0);
   /* No other process has the stream open. */
   gipc_handle_free(h);
@@ -301,6 +333,8 @@ int main(void) {
       TEST(a_stream_that_is_also_stderr_is_refused),
       TEST(a_launch_that_fails_leaves_nothing),
       TEST(a_launcher_that_ends_ends_the_stream),
+      TEST(a_launcher_that_dies_in_a_message_cuts_it),
+      TEST(no_descriptor_goes_through_a_launcher),
       TEST(stdin_and_stdout_are_moved_away),
       TEST(closed_standard_streams_are_an_error),
       TEST(a_file_that_carries_no_messages_is_refused),

@@ -149,6 +149,22 @@ static int lose_the_guard(void *argument) {
   return 0;
 }
 
+static int stop_the_guard(void *argument) {
+  for (int i = 0; i < 4; i++) {
+    struct tree it = start_tree(i % 2, -1, NULL);
+    CHECK_OK(kill(parent_of(gipc_process_pid(it.p)), SIGSTOP));
+    CHECK_OK(i / 2 ? gipc_process_stop(it.p, 0.05)
+                   : gipc_process_stop_group(it.p, 0.05));
+    tree_is_gone(&it);
+    gipc_process_free(it.p);
+  }
+  return 0;
+}
+
+static void a_guard_that_was_stopped_ends_its_tree(void **state) {
+  in_each_way(stop_the_guard, NULL);
+}
+
 static int lose_the_guard_and_end_the_rest(void *argument) {
   if (tested_way != GIPC_TREE_SESSION)
     adopt_what_is_left(); /* else done already */
@@ -303,6 +319,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_daemon_tree_ends_with_a_parent_that_was_killed),
       TEST(another_tree_outlives_its_parent),
+      TEST(a_guard_that_was_stopped_ends_its_tree),
       TEST(the_root_ends_with_its_guard_and_so_does_its_cgroup),
       TEST(a_cgroup_that_was_abandoned_is_removed_later),
       TEST(processes_that_fork_all_the_time_are_ended),

@@ -107,6 +107,8 @@ static void a_cgroup_that_is_refused_is_done_without(void **state) {
        GIPC_TREE_SUBREAPER},
       {"mkdir EACCES", fail_mkdir, EACCES, GIPC_TREE_SUBREAPER,
        GIPC_TREE_SUBREAPER},
+      {"mkdir EPERM", fail_mkdir, EPERM, GIPC_TREE_SUBREAPER,
+       GIPC_TREE_SUBREAPER},
       {"flock ENOSYS", refuse_flock, ENOSYS, GIPC_TREE_SUBREAPER,
        GIPC_TREE_SUBREAPER},
       /* Linux before 5.14 has no cgroup.kill. */
@@ -172,12 +174,7 @@ static void trees_are_made_where_cgroups_are_not_mounted(void **state) {
   LIVE(lacks);
 }
 
-/* Its tests cannot look around, either. */
-static int live_without_proc(void *argument) {
-  if (!unmount_proc(0)) {
-    fprintf(stderr, "[ NOTE     ] /proc cannot be unmounted here\n");
-    return 0;
-  }
+static int live_in_a_session(void *argument) {
   gipc_options *o = new_options();
   CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
   gipc_process *p = start(wait_for_signal, NULL, o);
@@ -190,9 +187,35 @@ static int live_without_proc(void *argument) {
   return 0;
 }
 
+/* Its tests cannot look around, either. */
+static int live_without_proc(void *argument) {
+  if (!unmount_proc(0)) {
+    fprintf(stderr, "[ NOTE     ] /proc cannot be unmounted here\n");
+    return 0;
+  }
+  return live_in_a_session(NULL);
+}
+
 static void a_tree_is_a_session_without_proc(void **state) {
   not_under_valgrind();
   in_own_fork(live_without_proc, NULL);
+}
+
+/* As after `unshare --pid`: a number in /proc is another process here, which
+ * must not be killed for it. */
+static int live_with_foreign_proc(void *argument) {
+  if (unshare(CLONE_NEWPID) < 0) {
+    fprintf(stderr, "[ NOTE     ] no namespace of process IDs here\n");
+    return 0;
+  }
+  in_own_fork(live_in_a_session, NULL);
+  return 0;
+}
+
+static void
+a_tree_is_a_session_where_proc_is_of_another_namespace(void **state) {
+  not_under_valgrind();
+  in_own_fork(live_with_foreign_proc, NULL);
 }
 
 /* ---- Old kernels -------------------------------------------------------- */
@@ -242,6 +265,7 @@ int main(void) {
       TEST(a_root_enters_its_cgroup_without_clone3),
       TEST(trees_are_made_where_cgroups_are_not_mounted),
       TEST(a_tree_is_a_session_without_proc),
+      TEST(a_tree_is_a_session_where_proc_is_of_another_namespace),
       TEST(trees_are_made_by_old_kernels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

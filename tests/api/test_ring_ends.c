@@ -172,7 +172,7 @@ static void all_that_was_accepted_arrives_after_a_kill(void **state) {
     read_from_writers(kills(), 2000, true, transports[i]);
 }
 
-static void a_writer_that_goes_quiet_is_heard(void **state) {
+static void a_writer_that_goes_quiet_is_heard(void **state) { /* H129 */
   read_from_writers(many(10, 2), 20000, false, GIPC_TRANSPORT_RING);
 }
 
@@ -226,7 +226,7 @@ static void a_put_to_a_killed_reader_fails(void **state) {
 }
 
 /* Nothing wakes a reader that is awake, so no call to the system says that it
- * is dead. */
+ * is dead.  H131 */
 static void a_reader_killed_while_it_is_awake_is_noticed(void **state) {
   gipc_handle *w;
   int s[2], status, puts = 0, result;

@@ -16,7 +16,7 @@ lua own none custom luv cqueues copas'
 cd "$here"
 reports=()
 for language; do
-  reports+=("$build/scenarios/$language.tsv")
+  reports+=("$build/results/$language.tsv")
   [ -e "${reports[-1]}" ] || { echo "$language has reported no test" && exit 1; }
 done
 awk -F '\t' -v table=not_applicable.tsv -v loops="$loops" -v asked="$*" \

@@ -4,6 +4,7 @@
 
 #include "sys.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -53,9 +54,12 @@ int on_call(const char *name) noexcept {
   return error_number;
 }
 
+std::atomic<long> unfreed;
 int memory_kinds, memory_until, memory_left, memory_failures;
 
 bool memory_fails(int kind) noexcept {
+  if (memory_hook != nullptr && memory_hook(kind))
+    return true;
   if ((memory_kinds & kind) == 0 || memory_left == 0 || --memory_until > 0)
     return false;
   memory_until = 1;
@@ -64,7 +68,15 @@ bool memory_fails(int kind) noexcept {
   return true;
 }
 
+// Counts what is not freed.
+void *count(void *memory) noexcept {
+  unfreed += memory != nullptr ? 1 : 0;
+  return memory;
+}
+
 } // namespace
+
+bool (*memory_hook)(int) noexcept = nullptr;
 
 void fail_call(const char *name, int nth, int error, int times) {
   wanted = name;
@@ -116,6 +128,8 @@ int stop_memory() {
   return memory_failures;
 }
 
+long allocations() { return unfreed; }
+
 } // namespace fault
 
 // ---- The hooks --------------------------------------------------------------
@@ -132,26 +146,30 @@ void *malloc(size_t size) {
     errno = ENOMEM;
     return nullptr;
   }
-  return __libc_malloc(size);
+  return fault::count(__libc_malloc(size));
 }
 void *calloc(size_t count, size_t size) {
   if (fault::memory_fails(fault::by_malloc)) {
     errno = ENOMEM;
     return nullptr;
   }
-  return __libc_calloc(count, size);
+  return fault::count(__libc_calloc(count, size));
 }
 void *realloc(void *memory, size_t size) {
   if (size > 0 && fault::memory_fails(fault::by_malloc)) {
     errno = ENOMEM;
     return nullptr;
   }
+  fault::unfreed += memory == nullptr ? 1 : size == 0 ? -1 : 0;
   return __libc_realloc(memory, size);
 }
-void free(void *memory) { __libc_free(memory); }
+void free(void *memory) {
+  fault::unfreed -= memory != nullptr ? 1 : 0;
+  __libc_free(memory);
 }
-#define HOOKED_MALLOC __libc_malloc
-#define HOOKED_FREE __libc_free
+}
+#define HOOKED_MALLOC(size) fault::count(__libc_malloc(size))
+#define HOOKED_FREE free
 #else
 #define HOOKED_MALLOC std::malloc
 #define HOOKED_FREE std::free

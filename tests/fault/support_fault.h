@@ -26,5 +26,9 @@ bool can_fail(int kind);
 void fail_memory(int kinds, int nth, int times = 1);
 // No allocation fails any more.  How many were made to fail.
 int stop_memory();
+// Asked before each allocation: true makes it fail.
+extern bool (*memory_hook)(int kind) noexcept;
+// How many are not freed.  0 where a sanitizer owns malloc.
+long allocations();
 
 } // namespace fault

@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 namespace {
 
@@ -76,12 +77,50 @@ void a_child_is_told_what_changed_and_only_then(void **) {
   gipc_options_free(o);
 }
 
+// ---- The memory of the parent -----------------------------------------------
+
+long page_faults() {
+  struct rusage usage;
+  CHECK_IS(getrusage(RUSAGE_SELF, &usage), 0);
+  return usage.ru_minflt;
+}
+
+// How many page faults it takes to write to all of a large memory once more,
+// when a program has been started since: a copy would cost one a page.
+long faults_after_a_start(void *memory, size_t size, size_t page) {
+  std::memset(memory, 1, size);
+  gipc_process *p = execute(nullptr, "true", nullptr);
+  long before = page_faults();
+  for (size_t i = 0; i < size; i += page)
+    static_cast<volatile char *>(memory)[i] = 2;
+  long faults = page_faults() - before;
+  CHECK_IS(end_of(p), 0);
+  return faults;
+}
+
+void a_start_of_a_program_copies_no_memory(void **) { // H22
+  if ((gipc_features() & GIPC_FEATURE_SHARED_START) == 0)
+    skip_because("a program's start copies the memory here");
+  if (slow())
+    skip_because("valgrind and sanitizers start programs in their own way");
+  const size_t size = 32 << 20, page = size_t(sysconf(_SC_PAGESIZE));
+  void *memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(memory != MAP_FAILED);
+  (void)madvise(memory, size, MADV_NOHUGEPAGE); // a fault a page
+  long faults = faults_after_a_start(memory, size, page);
+  print_message("%ld page faults in %zu pages\n", faults, size / page);
+  CHECK(size_t(faults) < size / page / 8);
+  CHECK_IS(munmap(memory, size), 0);
+}
+
 } // namespace
 
 int main() {
   const struct CMUnitTest tests[] = {
       TEST(a_plain_start_makes_few_system_calls),
       TEST(a_child_is_told_what_changed_and_only_then),
+      TEST(a_start_of_a_program_copies_no_memory),
   };
   return cmocka_run_group_tests(tests, make_shared, nullptr);
 }

@@ -2,9 +2,13 @@
 // and the set is unchanged.
 #include "support_fault.h"
 
+#include "sys.h"
+
+#include <cstring>
 #include <initializer_list>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 namespace {
 
@@ -100,6 +104,32 @@ void a_wake_that_fails_can_be_repeated(void **) {
   RESULT(gipc_wait(set, -1), -ECANCELED);
 }
 
+// A wake of another thread, at the moment when the send of the first one fails.
+gipc_wait_set *woken_meanwhile;
+int wake_and_fail(const char *name) noexcept {
+  gipc_wait_set *it = std::exchange(woken_meanwhile, nullptr);
+  if (it == nullptr || std::strcmp(name, "send") != 0)
+    return 0;
+  return gipc_wait_set_wake(it) == 0 ? ENOMEM : EIO;
+}
+
+void a_wake_beside_one_that_fails_is_not_lost(void **) {
+  woken_meanwhile = set;
+  gipc::sys::fault = wake_and_fail;
+  int result = gipc_wait_set_wake(set);
+  gipc::sys::fault = nullptr;
+  RESULT(result, -ENOMEM);
+  RESULT(gipc_wait(set, -1), -ECANCELED);
+  RESULT(gipc_wait(set, 0), -ETIMEDOUT);
+}
+
+void wakes_that_nobody_waits_for_count_as_one(void **) {
+  for (int i = 0; i < 5000; ++i) // more than a socket has space for
+    OK(gipc_wait_set_wake(set));
+  RESULT(gipc_wait(set, -1), -ECANCELED);
+  RESULT(gipc_wait(set, 0), -ETIMEDOUT);
+}
+
 void a_member_without_memory_is_not_added(void **) {
   if (!fault::can_fail(fault::by_new))
     skip();
@@ -169,6 +199,8 @@ int main() {
       SET_TEST(a_handle_that_cannot_be_made_interruptible_is_not),
       SET_TEST(a_wait_that_fails_can_be_repeated),
       SET_TEST(a_wake_that_fails_can_be_repeated),
+      SET_TEST(a_wake_beside_one_that_fails_is_not_lost),
+      SET_TEST(wakes_that_nobody_waits_for_count_as_one),
       SET_TEST(a_member_without_memory_is_not_added),
       SET_TEST(finding_the_features_leaves_no_trace),
   };

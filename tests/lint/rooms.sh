@@ -28,7 +28,7 @@ wait fork exec
 launch
 template
 policy
-supervisor supervised action
+supervisor supervised action last
 pool worker keeper
 capi'
 

@@ -7,6 +7,7 @@
 #include "policy_pool.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -26,8 +27,12 @@ struct ModelTask {
 struct ModelWorker {
   bool exists = false, ready = false, silent = false;
   bool stopped = false, killed = false;
+  bool closed = false, full = false, retires = false, unclear = false;
   Why why = Why::none; // of the stop
   Id task = no_id;
+  Id dropped = no_id;   // answered after the stop for it
+  std::deque<Id> ahead; // sent after `task`
+  uint64_t sent = 0;
   double ready_at = 0, alive_at = 0, sent_at = 0, dumped_at = 0, stopped_at = 0;
   uint64_t answers = 0;
 };
@@ -57,10 +62,15 @@ private:
   void worker_event();
   void begin(Id id, ModelWorker &worker);
   void answer(Id id, ModelWorker &worker);
+  bool answer_late(ModelWorker &worker, int result);
+  void remember(Id id, ModelWorker &worker);
   void end(Id id, ModelWorker &worker);
   void event_of_nobody();
   void let_time_pass();
 
+  void next_task(ModelWorker &worker);
+  void end_one(Id id, Why why, bool closed);
+  void give_back(Id id, bool closed);
   void task_ended(Id id, ModelTask &task, Why why);
   void expect(Id id, ModelTask &task, Why why);
 
@@ -68,6 +78,9 @@ private:
   void carry_out(const Action &action);
   void start(const Action &action);
   void send(const Action &action);
+  void send_ahead(ModelWorker &worker);
+  void refuse(const Action &action);
+  bool may_have_more(const ModelWorker &worker) const;
   void order(const Action &action);
   void check_stop(const Action &action, const ModelWorker &worker);
   void finish(const Action &action);

@@ -51,6 +51,7 @@ void a_wrong_rule_is_named(void **) {
       {"queue_low", [](PoolRules &r) { r.queue_low = r.queue_limit; }},
       {"poison", [](PoolRules &r) { r.poison = 0; }},
       {"prepare_failures", [](PoolRules &r) { r.prepare_failures = 0; }},
+      {"ahead", [](PoolRules &r) { r.ahead = 1 << 20; }},
       {"idle", [](PoolRules &r) { r.idle = 0; }},
       {"idle", [=](PoolRules &r) { r.idle = nan; }},
       {"ready_within", [](PoolRules &r) { r.life.ready_within = -1; }},

@@ -7,8 +7,7 @@
 
 #include "support.h"
 
-#include "policy_keeper.h"
-#include "policy_pool.h"
+#include "capi_policy.h"
 
 #include <functional>
 #include <map>
@@ -38,23 +37,6 @@ template <typename T> auto number(T &member) {
   };
 }
 
-void add(Setters &setters, LifeRules &rules) {
-  setters["ready_within"] = number(rules.ready_within);
-  setters["silence"] = number(rules.silence);
-  setters["dump"] = number(rules.dump);
-  setters["grace"] = number(rules.grace);
-}
-
-void add(Setters &setters, RestartRules &rules) {
-  setters["first_delay"] = number(rules.first_delay);
-  setters["longest_delay"] = number(rules.longest_delay);
-  setters["growth"] = number(rules.growth);
-  setters["jitter"] = number(rules.jitter);
-  setters["healthy"] = number(rules.healthy);
-  setters["limit"] = number(rules.limit);
-  setters["window"] = number(rules.window);
-}
-
 // Sets name=value; the words from the first one on.
 void set(const Setters &setters, const std::vector<std::string> &words,
          size_t first = 0) {
@@ -68,39 +50,36 @@ void set(const Setters &setters, const std::vector<std::string> &words,
   }
 }
 
-PoolRules pool_rules(const std::string &text) {
-  PoolRules rules;
-  Setters setters;
-  setters["least"] = number(rules.least);
-  setters["most"] = number(rules.most);
-  setters["queue_limit"] = number(rules.queue_limit);
-  setters["queue_low"] = number(rules.queue_low);
-  setters["poison"] = number(rules.poison);
-  setters["prepare_failures"] = number(rules.prepare_failures);
-  setters["retire_tasks"] = number(rules.retire_tasks);
-  setters["retire_memory"] = number(rules.retire_memory);
-  setters["idle"] = number(rules.idle);
-  add(setters, rules.life);
-  add(setters, rules.restarts);
-  set(setters, split(text, ' '));
-  assert_null(wrong(rules));
+gipc_rules rules_of(const std::string &text) {
+  const std::map<std::string, int> restarts = {
+      {"always", GIPC_RESTART_ALWAYS},
+      {"on_failure", GIPC_RESTART_ON_FAILURE},
+      {"never", GIPC_RESTART_NEVER}};
+  gipc_rules rules{};
+  rules.size = sizeof rules;
+  for (const std::string &word : split(text, ' ')) {
+    std::vector<std::string> pair = split(word, '=');
+    assert_int_equal(pair.size(), 2);
+    auto found = restarts.find(pair[1]);
+    double value = found != restarts.end() ? found->second : std::stod(pair[1]);
+    assert_int_equal(gipc_rules_set(&rules, pair[0].c_str(), value), 0);
+  }
   return rules;
 }
 
+PoolRules pool_rules(const std::string &text) {
+  PoolRules out;
+  gipc_rules rules = rules_of(text);
+  assert_int_equal(gipc::read_pool_rules(&rules, out), 0);
+  return out;
+}
+
 ServiceRules service_rules(const std::string &text) {
-  ServiceRules rules;
-  Setters setters;
-  setters["restart"] = [&](const std::string &word) {
-    rules.restart = word == "always"       ? Restart::always
-                    : word == "on_failure" ? Restart::on_failure
-                                           : Restart::never;
-  };
-  setters["notify"] = number(rules.notify);
-  add(setters, rules.life);
-  add(setters, rules.restarts);
-  set(setters, split(text, ' '));
-  assert_null(wrong(rules));
-  return rules;
+  ServiceRules out;
+  uint64_t seed;
+  gipc_rules rules = rules_of(text);
+  assert_int_equal(gipc::read_service_rules(&rules, out, seed), 0);
+  return out;
 }
 
 Strategy strategy(const std::string &text) {
@@ -260,6 +239,9 @@ int event(Pool &pool, const std::vector<std::string> &words, double now) {
     return pool.answered(id, words.size() == 2, now);
   if (words[0] == "misbehaved")
     return pool.misbehaved(id, now);
+  if (words[0] == "refused")
+    return pool.refused(id, static_cast<Id>(argument(words, 2)),
+                        words.size() == 3 ? -EPIPE : -EAGAIN, now);
   if (words[0] == "memory")
     return pool.memory(id, static_cast<uint64_t>(argument(words, 2)), now);
   fail_msg("no such event of a pool: %s", words[0].c_str());
@@ -331,6 +313,7 @@ void read(const std::string &name, std::vector<Scenario> &out) {
 std::vector<Scenario> scenarios() {
   std::vector<Scenario> out;
   read("pool.tsv", out);
+  read("pool_ahead.tsv", out);
   read("keeper.tsv", out);
   return out;
 }

@@ -3,13 +3,11 @@
 // event that nothing was forgotten.
 //
 // GIPC_TEST_SEED repeats a round.
-#include "support_pool.h"
+#include "support_pool_checks.h"
 
 using namespace gipc::policy;
 
 namespace {
-
-Seen seen;
 
 // ---- Events -----------------------------------------------------------------
 
@@ -58,22 +56,52 @@ void Model::begin(Id id, ModelWorker &worker) {
   worker.alive_at = now_;
 }
 
+bool is_of_one_task(Why why) {
+  return why == Why::timed_out || why == Why::cancelled || why == Why::silent;
+}
+
 void Model::answer(Id id, ModelWorker &worker) {
   bool ok = !chance(3);
-  int result = pool_->answered(id, ok, now_);
-  if (worker.stopped) {
-    CHECK(result == 0);
-    return;
-  }
-  CHECK(result == (worker.task == no_id ? GIPC_EPROTOCOL : 0));
-  if (result != 0)
-    return;
   Id task = worker.task;
-  worker.task = no_id;
-  worker.silent = false;
-  worker.alive_at = now_;
-  ++worker.answers;
+  int kind = ok ? GIPC_MESSAGE_DONE : GIPC_MESSAGE_FAILED;
+  int result = pool_->received(id, kind, task, now_);
+  if (worker.stopped) {
+    if (!answer_late(worker, result))
+      return;
+  } else {
+    if (task == no_id) {
+      CHECK(result == GIPC_EPROTOCOL);
+      worker.unclear = true;
+      return;
+    }
+    worker.silent = worker.full = false;
+    worker.alive_at = now_;
+    ++worker.answers;
+  }
+  next_task(worker);
+  CHECK(result == (tasks_[task].cancelled ? -ENOENT : 0));
   task_ended(task, tasks_[task], ok ? Why::done : Why::failed);
+}
+
+// True if the answer counts.
+bool Model::answer_late(ModelWorker &worker, int result) {
+  if (worker.task == no_id || !is_of_one_task(worker.why)) {
+    CHECK(result == -ENOENT);
+    return false;
+  }
+  if (worker.dropped != no_id)
+    return true;
+  CHECK(result == -ENOENT);
+  worker.dropped = worker.task;
+  next_task(worker);
+  return false;
+}
+
+void Model::next_task(ModelWorker &worker) {
+  worker.task = worker.ahead.empty() ? no_id : worker.ahead.front();
+  if (worker.task != no_id)
+    worker.ahead.pop_front();
+  worker.sent_at = now_;
 }
 
 void Model::end(Id id, ModelWorker &worker) {
@@ -83,17 +111,46 @@ void Model::end(Id id, ModelWorker &worker) {
   bool closed = closing();
   CHECK(pool_->ended(id, info, now_) == 0);
   Why why = worker.stopped ? worker.why : Why::died;
-  if (Id task = worker.task) {
-    if (closed)
-      expect(task, tasks_[task], why);
+  Why others = is_of_one_task(why) ? Why::died : why;
+  if (worker.dropped != no_id)
+    end_one(worker.dropped, why, closed);
+  if (worker.task != no_id)
+    end_one(worker.task, worker.dropped == no_id ? why : others, closed);
+  for (Id task : worker.ahead)
+    if (worker.unclear)
+      end_one(task, others, closed);
     else
-      task_ended(task, tasks_[task], why);
-  }
+      give_back(task, closed);
   workers_.erase(id);
+}
+
+// closed: the pool was stopping already.
+void Model::end_one(Id id, Why why, bool closed) {
+  ModelTask &task = tasks_[id];
+  if (!closed)
+    task_ended(id, task, why);
+  else
+    expect(id, task, task.cancelled && why == Why::died ? Why::cancelled : why);
+}
+
+// It was not begun.
+void Model::give_back(Id id, bool closed) {
+  ModelTask &task = tasks_[id];
+  --task.executions;
+  task.worker = no_id;
+  if (task.cancelled)
+    expect(id, task, Why::cancelled);
+  else if (closed)
+    expect(id, task, gave_up_ ? Why::gave_up : Why::stopped);
+  else
+    queue_.insert({-task.rules.priority, id});
 }
 
 // The task is due to finish, or is queued again.
 void Model::task_ended(Id id, ModelTask &task, Why why) {
+  if (task.cancelled &&
+      (why == Why::done || why == Why::failed || why == Why::died))
+    why = Why::cancelled;
   unsigned reason =
       why == Why::failed      ? unsigned(retry_failed)
       : why == Why::timed_out ? unsigned(retry_timed_out)
@@ -138,11 +195,16 @@ void Model::worker_event() {
     }
     break;
   case 1:
-    CHECK(pool_->memory(id, pick(2000), now_) == 0);
+    remember(id, worker);
     break;
   case 2:
-    if (chance(5))
+    if (chance(5)) {
       CHECK(pool_->misbehaved(id, now_) == 0);
+      worker.unclear = true;
+    } else if (chance(5)) {
+      CHECK(pool_->refused(id, no_id, -EPIPE, now_) == 0);
+      worker.closed = true;
+    }
     break;
   default:
     if (!worker.ready && !worker.stopped) {
@@ -151,8 +213,17 @@ void Model::worker_event() {
       worker.ready_at = worker.alive_at = now_;
     } else if (worker.task != no_id || chance(30)) {
       answer(id, worker);
+      while (worker.task != no_id && chance(2)) // in the same read
+        answer(id, worker);
     }
   }
+}
+
+void Model::remember(Id id, ModelWorker &worker) {
+  uint64_t bytes = pick(2000);
+  CHECK(pool_->memory(id, bytes, now_) == 0);
+  if (rules_.retire_memory != 0 && bytes >= rules_.retire_memory)
+    worker.retires |= worker.task != no_id;
 }
 
 void Model::event_of_nobody() {
@@ -163,6 +234,7 @@ void Model::event_of_nobody() {
   CHECK(pool_->ready(id, now_) == -ENOENT);
   CHECK(pool_->answered(id, true, now_) == -ENOENT);
   CHECK(pool_->ended(id, gipc_exit_info{}, now_) == -ENOENT);
+  CHECK(pool_->refused(id, 1, -EPIPE, now_) == -ENOENT);
 }
 
 void Model::let_time_pass() {
@@ -186,196 +258,6 @@ void Model::step() {
   else
     let_time_pass();
   carry_out();
-}
-
-// ---- Actions ----------------------------------------------------------------
-
-void Model::carry_out() {
-  Action action;
-  while (pool_->next(now_, action))
-    carry_out(action);
-  check_nothing_is_forgotten();
-}
-
-void Model::carry_out(const Action &action) {
-  CHECK(!stopped_); // the last action
-  seen.count(action);
-  switch (action.kind) {
-  case Action::Kind::start:
-    return start(action);
-  case Action::Kind::send:
-    return send(action);
-  case Action::Kind::dump:
-  case Action::Kind::stop:
-  case Action::Kind::kill:
-    return order(action);
-  case Action::Kind::finish:
-    return finish(action);
-  case Action::Kind::drained:
-    CHECK(full_ && queue_.size() <= rules_.queue_low);
-    full_ = false;
-    return;
-  case Action::Kind::gave_up:
-    CHECK(!gave_up_ && closing());
-    gave_up_ = true;
-    return;
-  case Action::Kind::stopped:
-    CHECK(tasks_.empty() && workers_.empty());
-    CHECK(gave_up_ || stop_at_ != forever || closing());
-    stopped_ = true;
-    return;
-  default:
-    CHECK(!"an action of a keeper");
-  }
-}
-
-void Model::start(const Action &action) {
-  CHECK(started_.insert(action.worker).second);
-  CHECK(workers_.size() < rules_.most);
-  CHECK(!closing());
-  workers_[action.worker] = ModelWorker();
-}
-
-void Model::send(const Action &action) {
-  CHECK(workers_.count(action.worker) == 1 && !closing());
-  ModelWorker &worker = workers_[action.worker];
-  CHECK(worker.ready && !worker.stopped && !worker.silent);
-  CHECK(worker.task == no_id);
-  CHECK(!queue_.empty() && queue_.begin()->second == action.task);
-  ModelTask &task = tasks_[action.task];
-  CHECK(!task.cancelled && action.user == this);
-  CHECK(action.attempt == ++task.executions);
-  CHECK(task.executions <= 1 + task.rules.retries);
-  queue_.erase(queue_.begin());
-  task.worker = action.worker;
-  worker.task = action.task;
-  worker.sent_at = worker.alive_at = now_;
-}
-
-void Model::order(const Action &action) {
-  CHECK(workers_.count(action.worker) == 1);
-  ModelWorker &worker = workers_[action.worker];
-  CHECK(worker.exists && !worker.killed);
-  if (action.kind == Action::Kind::kill) {
-    CHECK(worker.stopped && now_ >= worker.stopped_at + rules_.life.grace);
-    worker.killed = true;
-    return;
-  }
-  CHECK(!worker.stopped);
-  if (action.kind == Action::Kind::dump) {
-    CHECK(worker.task != no_id); // an idle one may be silent
-    CHECK(worker.ready && now_ >= worker.alive_at + rules_.life.silence);
-    worker.silent = true;
-    worker.dumped_at = now_;
-    return;
-  }
-  check_stop(action, worker);
-  worker.stopped = true;
-  worker.stopped_at = now_;
-  worker.why = action.why;
-}
-
-void Model::check_stop(const Action &action, const ModelWorker &worker) {
-  auto task = tasks_.find(worker.task);
-  switch (action.why) {
-  case Why::timed_out:
-    CHECK(task != tasks_.end());
-    CHECK(now_ >= worker.sent_at + task->second.rules.timeout);
-    break;
-  case Why::cancelled:
-    CHECK(task != tasks_.end() && task->second.cancelled);
-    break;
-  case Why::silent:
-    CHECK(worker.silent && now_ >= worker.dumped_at + rules_.life.dump);
-    break;
-  case Why::not_ready:
-    CHECK(!worker.ready && now_ >= worker.alive_at + rules_.life.ready_within);
-    break;
-  case Why::retired:
-    CHECK(worker.task == no_id && worker.answers > 0);
-    break;
-  case Why::idle:
-    CHECK(worker.task == no_id && workers_.size() > rules_.least);
-    break;
-  case Why::protocol:
-    break;
-  case Why::stopped:
-    CHECK(pool_->state() >= Pool::State::draining);
-    CHECK(closing() || worker.task == no_id);
-    break;
-  default:
-    CHECK(action.why == Why::gave_up && closing());
-  }
-}
-
-void Model::finish(const Action &action) {
-  auto it = tasks_.find(action.task);
-  CHECK(it != tasks_.end()); // not finished twice
-  ModelTask &task = it->second;
-  if (closing() && task.expects == Why::none) { // it was queued
-    CHECK(task.worker == no_id);
-    CHECK(action.why == Why::stopped || action.why == Why::gave_up);
-    expect(action.task, task, action.why);
-  }
-  CHECK(action.why == task.expects ||
-        (closing() && action.why == Why::stopped &&
-         task.expects == Why::gave_up));
-  CHECK(action.attempt == task.executions && action.user == this);
-  tasks_.erase(it);
-  --expected_;
-}
-
-// ---- After each event
-// ---------------------------------------------------------
-
-// By when the policy must act on a worker; a later next_time() is too late.
-double Model::latest_wake(const ModelWorker &worker) const {
-  double out = forever;
-  if (!worker.exists || worker.killed)
-    return out;
-  if (worker.stopped)
-    return worker.stopped_at + rules_.life.grace;
-  if (!worker.ready)
-    return worker.alive_at + rules_.life.ready_within;
-  if (worker.task == no_id)
-    return out;
-  out = worker.sent_at + tasks_.at(worker.task).rules.timeout;
-  return std::min(out, worker.silent ? worker.dumped_at + rules_.life.dump
-                                     : worker.alive_at + rules_.life.silence);
-}
-
-void Model::check_nothing_is_forgotten() {
-  CHECK(expected_ == 0);
-  double next = pool_->next_time();
-  CHECK(next > now_); // else a driver would not wait
-  PoolStats stats = pool_->stats();
-  size_t running = 0, active = 0;
-  bool idle = false;
-  for (const auto &[id, worker] : workers_) {
-    CHECK(next <= latest_wake(worker) + 1e-9);
-    running += worker.task != no_id;
-    idle |= worker.ready && !worker.stopped && !worker.silent &&
-            worker.task == no_id;
-    active += !worker.stopped;
-  }
-  CHECK(stats.queued == queue_.size() && stats.running == running);
-  CHECK(tasks_.size() == queue_.size() + running);
-  CHECK(stats.workers == workers_.size() && stats.workers <= rules_.most);
-  CHECK(stats.active <= active);
-  CHECK(stats.queued <= rules_.queue_limit + rules_.most);
-  if (closing()) {
-    CHECK(queue_.empty());
-    return;
-  }
-  CHECK(queue_.empty() || !idle);
-  if (!queue_.empty() && workers_.empty())
-    CHECK(next < forever); // a start is delayed
-  if (full_)
-    CHECK(queue_.size() > rules_.queue_low ||
-          pool_->state() != Pool::State::open);
-  CHECK(now_ < stop_at_ && next <= stop_at_);
-  if (pool_->state() == Pool::State::draining)
-    CHECK(!tasks_.empty() || !workers_.empty() || stopped_);
 }
 
 // A stopped pool ends, whatever its workers do.
@@ -414,6 +296,7 @@ PoolRules random_rules(Random random) {
   rules.prepare_failures = 1 + static_cast<unsigned>(random.pick(6));
   rules.retire_tasks = random.pick(2) != 0 ? 0 : 1 + random.pick(10);
   rules.retire_memory = random.pick(2) != 0 ? 0 : 1000 + random.pick(1000);
+  rules.ahead = random.pick(2) != 0 ? 0 : 1 + random.pick(4);
   rules.idle = random.pick(2) != 0 ? forever : random.seconds(3);
   rules.life.ready_within = random.pick(2) != 0 ? forever : random.seconds(5);
   rules.life.silence = random.pick(2) != 0 ? forever : random.seconds(5);

@@ -102,7 +102,7 @@ void a_full_ring_takes_what_there_is_room_for(void **) {
   assert_int_equal(size, 10);
 }
 
-void a_reader_that_sleeps_gets_one_bell(void **) {
+void a_reader_that_sleeps_gets_one_bell(void **) { // H129
   Sides sides;
   size_t size = 0;
   assert_int_equal(sides.reader.available(), 0);
@@ -204,6 +204,7 @@ void an_index_that_cannot_be_is_a_protocol_error(void **) {
   }
 }
 
+// H130
 void an_index_that_changes_after_the_check_is_not_used(void **) {
   Sides sides;
   sides.put("abcd");
@@ -214,6 +215,7 @@ void an_index_that_changes_after_the_check_is_not_used(void **) {
 }
 
 // ---- Memory
+// H130
 void memory_that_may_change_its_size_is_refused(void **) {
   for (int seals : {0, F_SEAL_GROW | F_SEAL_SHRINK, F_SEAL_SHRINK | F_SEAL_SEAL,
                     F_SEAL_GROW | F_SEAL_SEAL}) {

@@ -202,18 +202,6 @@ function Handle:get(timeout)
   return received(self, getting:exclusively(deadline, get_locked, self, deadline, outcome))
 end
 
---- Takes the descriptors of the message that the last get returned.  Those that are not
--- taken are closed with the next get, or with the handle.
--- @return a list of numbers, which the caller closes; or nil, error text, error code
--- (gipc.EMFILE: they were lost, because this process had no descriptors left)
-function Handle:take_fds()
-  local fds, message, code = native.take_fds(self.native)
-  if fds == nil then
-    return failed(self, message, code)
-  end
-  return fds
-end
-
 --- Iterates over the messages until the end of the stream.  A failure is raised as an
 -- error.
 function Handle:messages()
@@ -501,15 +489,6 @@ function Handle:__close(why)
   else
     self:close()
   end
-end
-
-function Handle:__tostring()
-  local r = native.fd(self.native, native.READ)
-  local w = native.fd(self.native, native.WRITE)
-  if not r and not w then
-    return "gipc handle: closed"
-  end
-  return "gipc handle:" .. (r and " reads " .. r or "") .. (w and " writes " .. w or "")
 end
 
 for name, method in pairs(require "gipc.state") do

@@ -456,7 +456,7 @@ function gipc.features() end
 ---@return gipc.Record[] all handles and processes; tostring() makes a table of them
 function gipc.overview() end
 
----@param fd? integer a line of JSON for each event is written to it; nil ends the trace
+---@param fd? integer|file* a line of JSON for each event is written to it; nil ends the trace
 ---@return boolean? done, string?, integer?
 function gipc.trace(fd) end
 

@@ -119,11 +119,11 @@ end
 -- events are start, end, put, get, stall, bell, task, restart and dropped: gipc_trace(3)
 -- describes them.  Never waits: lines that cannot be written are dropped, and a later line
 -- counts them.  A child writes none, unless it calls this, too.
--- @tparam ?number fd a file, a pipe or a stream socket that is open for writing, of which
--- the trace keeps a copy; nil ends the trace
+-- @tparam ?number fd a file, a pipe or a stream socket that is open for writing, or one of
+-- Lua's files, of which the trace keeps a copy; nil ends the trace
 -- @treturn boolean true; or nil, message, code
 function overview.trace(fd)
-  local done, message, code = native.trace(fd ~= nil and argument.integer(fd, "fd") or -1)
+  local done, message, code = native.trace(fd ~= nil and argument.fd(fd, "fd") or -1)
   if not done then
     return nil, message, code
   end

@@ -206,7 +206,7 @@ end
 -- returned; the next ones are asked for as results are taken.
 -- @param jobs a list, or a function that returns the next job, then nil
 -- @tparam[opt] table options those of submit; ordered: whether results come in the order
--- of their jobs (true); ahead (twice the workers)
+-- of their jobs (true); ahead (for each worker two, and twice those that it is sent ahead)
 -- @treturn function at each call: the number of the job, its result; or its number, nil,
 -- a TaskError, code
 function Pool:map(jobs, options)

@@ -1,4 +1,4 @@
---- The properties and limits of a handle, for programs and loops.
+--- The properties and limits of a handle, for programs and loops, and the descriptors of its messages.
 -- @module gipc.state
 local argument = require "gipc.argument"
 local failure = require "gipc.failure"
@@ -73,6 +73,14 @@ function Handle:pending(direction)
   return results(native.pending(self.native, direction_number(direction, "r")))
 end
 
+--- Takes the descriptors of the message that the last get returned.  Those that are not
+-- taken are closed with the next get, or with the handle.
+-- @return a list of numbers, which the caller closes; or nil, error text, error code
+-- (gipc.EMFILE: they were lost, because this process had no descriptors left)
+function Handle:take_fds()
+  return results(native.take_fds(self.native))
+end
+
 --- Sets the size of the largest message that is got or put, in bytes; default 1 GiB.
 function Handle:set_limit(bytes)
   local done = succeeded(native.set_limit(self.native, argument.size(bytes, "the limit")))
@@ -133,6 +141,15 @@ function Handle:stats()
     copy.transport_out = transport.in_use[stats.transport_out]
   end
   return copy
+end
+
+function Handle:__tostring()
+  local r = native.fd(self.native, native.READ)
+  local w = native.fd(self.native, native.WRITE)
+  if not r and not w then
+    return "gipc handle: closed"
+  end
+  return "gipc handle:" .. (r and " reads " .. r or "") .. (w and " writes " .. w or "")
 end
 
 return Handle

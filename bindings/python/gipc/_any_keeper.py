@@ -152,9 +152,9 @@ class AnyKeeper:
     async def _stop(self, backend: Backend) -> None:
         keeping = self._keeping
         keeping.check_process()
-        keeping.check_waitable(backend)
         keeping.stop(0)
-        await keeping.wait_until(lambda: keeping.is_over, backend, None)
+        if not keeping.is_in_callback(backend):
+            await keeping.wait_until(lambda: keeping.is_over, backend, None)
 
 
 def _copy(error: GaveUp) -> GaveUp:

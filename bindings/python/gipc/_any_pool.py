@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ._types import PoolOptions
 
 _RULES = frozenset(
-    "least queue_limit queue_low retire_tasks retire_memory idle poison "
+    "least queue_limit queue_low retire_tasks retire_memory idle ahead poison "
     "prepare_failures ready_within silence dump grace first_delay longest_delay "
     "growth jitter healthy window limit seed".split()
 )
@@ -158,6 +158,10 @@ class AnyPool:
                 raise TypeError(
                     "`%s` must be callable, not %r" % (name, function)
                 )
+        if launch is not None and rules.get("ahead"):
+            raise ValueError(
+                "ahead: not with launch, as an answer may be lost in a launcher"
+            )
         is_program = argv is not None or launch is not None
         if is_program and (work is not None or prepare is not None):
             raise TypeError(
@@ -181,7 +185,7 @@ class AnyPool:
             workers = os.cpu_count() or 1
         most = _count("workers", workers)
         self._crew = _crew(start, rules, most)
-        self._window = max(16, 4 * most)
+        self._window = max(16, (4 + 2 * rules.get("ahead", 0)) * most)
         self._owner = _Owner(self._crew)
 
     @staticmethod

@@ -163,12 +163,16 @@ class Driver:
                 self._events.discard(event)
         return True
 
+    def is_in_callback(self, backend: Backend) -> bool:
+        """Whether the driver itself calls, which a callback does."""
+        current = backend.current
+        return self._driver == get_ident() and (
+            current is None or current() is self._greenlet
+        )
+
     def check_waitable(self, backend: Backend) -> None:
         """A callback that waited for its own driver would do so forever."""
-        current = backend.current
-        if self._driver == get_ident() and (
-            current is None or current() is self._greenlet
-        ):
+        if self.is_in_callback(backend):
             raise GIPCError(
                 "a callback would wait for its own %s forever" % self.what
             )

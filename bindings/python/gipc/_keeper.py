@@ -68,7 +68,7 @@ class Keeper(AnyKeeper):
 
     def stop(self) -> None:
         """Stops the services in reverse order, each when those after it have
-        ended, and waits for that."""
+        ended, and waits for that; but in ``on_change`` it does not wait."""
         run(self._stop, current_backend())
 
     def __enter__(self) -> Self:
@@ -96,8 +96,8 @@ def keep(
         ``'one_for_one'``, no other one; ``'rest_for_one'``, those after it;
         ``'all_for_one'``.
     :arg on_change: called with a :class:`Change` when something happens to a
-        service, in the greenlet or thread of the keeper: it must not wait for
-        the keeper.  What it raises goes to ``sys.excepthook``.
+        service, in the greenlet or thread of the keeper: it may call
+        :meth:`~Keeper.stop`, but must not wait for the keeper.  What it raises goes to ``sys.excepthook``.
 
     :returns: a :class:`Keeper`.
 

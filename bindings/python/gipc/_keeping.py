@@ -88,6 +88,8 @@ class _Seat(Seat):
         self.fd = -1 if socket is None else _native.notify_socket_fd(socket)
         self.pid = process._get_popen().pid
         self.is_ready = False
+        # Until a function has a handler for it, the signal for a dump would end it.
+        self.can_dump = kept.service.is_program
         self.why = ""
 
 
@@ -221,6 +223,7 @@ class Keeping(Driver):
                 return
             if got is None:
                 return
+            seat.can_dump = True
             if got & NOTIFY_READY and seat.kept.service.notifies:
                 self.native.ready(seat.worker)
                 self._set_ready(seat)
@@ -248,9 +251,10 @@ class Keeping(Driver):
             seat.send(SIGKILL)
 
     def _dump(self, action: Action) -> None:
-        super()._dump(action)
         seat = self._seats.get(action[1])
         if seat is not None:
+            if seat.can_dump:
+                super()._dump(action)
             self._report(seat.kept, "silent", "", seat.pid)
 
     def _ended(self, seat: _Seat, info: _native.ExitInfo | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Callable, NamedTuple, NoReturn, Optional, TypeVar
 from . import _native
 from ._types import Text
 from ._values import (
+    boolean,
     call_setter,
     descriptor,
     integer,
@@ -50,7 +51,7 @@ def _number(setter: Callable[..., object]) -> Apply:
 
 
 def _flag(setter: Callable[..., object]) -> Apply:
-    return lambda o, value: setter(o, 1 if value else 0)
+    return lambda o, value: setter(o, 1 if boolean(value) else 0)
 
 
 def _signal(setter: Callable[..., object]) -> Apply:
@@ -259,7 +260,8 @@ OPTIONS = {
     "stdout": Option(_OF_STREAM + ".", _stream(1)),
     "stderr": Option(_OF_STREAM + ", ``STDOUT``.", _stream(2)),
     "text": Option(
-        "True: the files of pipes are text files, as those of ``subprocess``."
+        "True: the files of pipes are text files, as those of ``subprocess``.",
+        lambda o, value: boolean(value),
     ),
     "encoding": Option("of these files; implies text.", _text_file(_encoding)),
     "errors": Option(

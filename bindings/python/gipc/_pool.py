@@ -170,6 +170,12 @@ class Pool(AnyPool, Executor):
         when there are more, until there are only ``queue_low`` (half of it).
     :arg retire_tasks, retire_memory: a worker is replaced after so many tasks,
         or when it uses so many bytes.
+    :arg ahead: how many tasks a worker is sent before it has answered the one that
+        it carries out; the default is 0.  Short tasks then take less time.  Use it
+        for tasks that take about as long: one that was sent ahead waits for those
+        before it, also while another worker has none, and if it is cancelled, its
+        worker is stopped when it begins.  If a worker ends, the tasks that it has not
+        begun are carried out by another one.  Not with launch.
     :arg poison: a task is given up when it has ended so many workers (3).
     :arg prepare_failures: the pool gives up when so many starts in a row have
         failed (3).
@@ -303,7 +309,7 @@ class Pool(AnyPool, Executor):
 
         :arg ordered: False: in the order in which the tasks end.
         :arg window: how many tasks are submitted at a time, at most.  The default
-            is 4 for each worker.
+            is, for each worker, 4 and twice ``ahead``.
         :arg progress: True: a progress bar of tqdm; or a function such as
             ``tqdm.tqdm``, called with ``total``; or such a bar itself; or a
             ``rich.progress.Progress``, which gets a task more.

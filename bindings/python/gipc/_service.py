@@ -16,7 +16,7 @@ from ._passing import handles_among
 from ._process import _popen_class, check_target
 from ._program import _checked, exec_process
 from ._types import Signal, Text
-from ._values import mapping, naming, path, sequence, signal_number
+from ._values import boolean, mapping, naming, path, sequence, signal_number
 from ._worker import dump_on
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ class Service:
         with naming("service %r" % self.name):
             self._options, self.rules = _split(dict(options), argv is not None)
             self.rules["restart"] = _restart_rule(restart)
+            with naming("notify"):
+                notify = boolean(notify)
             if notify:
                 self.rules["notify"] = 1
             _check_rules(self.rules)
@@ -125,6 +127,10 @@ class Service:
     @property
     def notifies(self) -> bool:
         return "notify" in self.rules
+
+    @property
+    def is_program(self) -> bool:
+        return self._argv is not None
 
     @property
     def needs_socket(self) -> bool:
@@ -149,7 +155,9 @@ class Service:
             options["env"] = env
         if self._argv is not None:
             return exec_process(self._argv, _called(self._handles), **options)
-        target = partial(_run, self._target, self.dump_signal)
+        target = partial(
+            _run, self._target, self.dump_signal, self._silence > 0
+        )
         return start_function(
             target, tuple(_called(self._args)), dict(self._kwargs),
             method=self._method, **options,
@@ -177,10 +185,16 @@ class Service:
 
 
 def _run(
-    target: Callable[..., object], signal: int, *args: Any, **kwargs: Any
+    target: Callable[..., object],
+    signal: int,
+    is_watched: bool,
+    *args: Any,
+    **kwargs: Any,
 ) -> object:
     """In the process of a service."""
     dump_on(signal)
+    if is_watched:
+        _native.report_alive()  # the keeper may send that signal from now on
     return target(*args, **kwargs)
 
 

@@ -149,6 +149,7 @@ class PoolOptions(KeptOptions, total=False):
     retire_tasks: int | None
     retire_memory: int | None
     idle: float | None
+    ahead: int | None
     poison: int | None
     prepare_failures: int | None
     program: Text | None

@@ -16,6 +16,12 @@ def integer(value: Any) -> int:
     return index(value)
 
 
+def boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("expected True or False, not %r" % (value,))
+    return value
+
+
 def descriptor(value: Any) -> int:
     """The number of a descriptor, or of an object with fileno."""
     fd: int = value.fileno() if hasattr(value, "fileno") else integer(value)

@@ -37,16 +37,17 @@ require_relative "gipc/codec"
 require_relative "gipc/options"
 require_relative "gipc/transfer"
 require_relative "gipc/transport"
+require_relative "gipc/adopt"
 require_relative "gipc/handle"
 require_relative "gipc/child"
 require_relative "gipc/process"
 require_relative "gipc/template"
 require_relative "gipc/wait"
 require_relative "gipc/overview"
-require_relative "gipc/condition"
-require_relative "gipc/rules"
-require_relative "gipc/member"
-require_relative "gipc/driver"
+require_relative "gipc/policy/condition"
+require_relative "gipc/policy/rules"
+require_relative "gipc/policy/member"
+require_relative "gipc/policy/driver"
 require_relative "gipc/pool"
 require_relative "gipc/keeper"
 
@@ -92,7 +93,7 @@ module Gipc
     def open(reader, writer = reader, codec: :marshal, transport: nil, &block)
       codec = Codec.of(codec)
       native = Transport.naming("a handle of these streams") do
-        Handle.adopt(reader, writer, Transport.of(transport))
+        Adopt.streams(reader, writer, Transport.of(transport))
       end
       Handle.lend_to_block([Handle.new(native, codec)], &block)
     end
@@ -234,6 +235,6 @@ module Gipc
   end
 
   # Internal classes.
-  private_constant :Native, :Child, :Condition, :Deadline, :Descriptor, :Driver, :Failure, :FairLock,
+  private_constant :Native, :Adopt, :Child, :Condition, :Deadline, :Descriptor, :Driver, :Failure, :FairLock,
                    :Member, :Rules, :Transfer, :Transport, :Worker
 end

@@ -46,9 +46,9 @@ end
 
 -- ---- Pools ----------------------------------------------------------------------
 
--- Tasks a second of two workers.
-function jobs.tasks(count, message)
-  local pool = gipc.pool({ workers = 2, codec = "raw" }, function(task)
+-- Tasks a second of two workers, which are sent so many ahead.
+function jobs.tasks(count, message, ahead)
+  local pool = gipc.pool({ workers = 2, codec = "raw", ahead = ahead }, function(task)
     return task
   end)
   local function run(most)

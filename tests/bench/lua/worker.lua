@@ -25,6 +25,9 @@ local peers = {
     return jobs.through_gipc(count, {}, jobs.plain, message)
   end,
   gipc_pool = jobs.tasks,
+  gipc_pool_ahead = function(count, message)
+    return jobs.tasks(count, message, 20)
+  end,
   recovering_gipc = jobs.recovering_gipc,
   recovering_child = jobs.recovering_child,
 }

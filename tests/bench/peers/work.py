@@ -156,13 +156,15 @@ TAILS = {
 POOLS = {
     "Python": {name: (python(command, "pool_jobs"), "tasks", {"peer": peer})
                for name, command, peer in (
-                   ("gipc", OURS, "gipc"),
+                   ("gipc", OURS, "gipc"), ("gipc, ahead", OURS, "gipc_ahead"),
                    ("concurrent.futures", OURS, "futures"),
                    ("multiprocessing.Pool", OURS, "multiprocessing"),
                    ("loky", PACKAGES, "loky"), ("pebble", PACKAGES, "pebble"))},
     "Ruby": {"gipc": (RUBY, "tasks", {"peer": "pool"}),
+             "gipc, ahead": (RUBY, "tasks", {"peer": "pool_ahead"}),
              "parallel": (RUBY, "tasks", {"peer": "parallel"})},
-    "Lua": {"gipc": (LUA, "tasks", {"peer": "gipc_pool"})},
+    "Lua": {"gipc": (LUA, "tasks", {"peer": "gipc_pool"}),
+            "gipc, ahead": (LUA, "tasks", {"peer": "gipc_pool_ahead"})},
 }
 # In C both with a byte or a task that the worker answers first.
 RECOVERIES = {

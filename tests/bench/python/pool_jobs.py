@@ -10,6 +10,7 @@ import time
 
 WORKERS = 2
 WINDOW = 1000  # calls at a time
+AHEAD = 20  # tasks that a worker is sent ahead, where it is
 
 
 def same(data):
@@ -20,6 +21,13 @@ def gipc():
     from gipc import Pool
 
     pool = Pool(workers=WORKERS, queue_limit=2 * WINDOW)
+    return pool, pool.submit
+
+
+def gipc_ahead():
+    from gipc import Pool
+
+    pool = Pool(workers=WORKERS, queue_limit=2 * WINDOW, ahead=AHEAD)
     return pool, pool.submit
 
 

@@ -8,6 +8,7 @@
 require "socket"
 
 WORKERS = 2
+AHEAD = 20 # tasks that a worker is sent ahead, where it is
 
 build = ENV.fetch("GIPC_TEST_BUILD", File.expand_path("../../../build/linux", __dir__))
 $LOAD_PATH.unshift(*Dir["#{build}/bench-gems/usr/share/rubygems-integration/*/gems/*/lib"])
@@ -19,8 +20,8 @@ def rate_of_tasks(count)
   count / (now - started)
 end
 
-def pool_tasks(data, count)
-  pool = Gipc::Pool.open(WORKERS) { |job| job }
+def pool_tasks(data, count, ahead = 0)
+  pool = Gipc::Pool.open(WORKERS, ahead: ahead) { |job| job }
   rate_of_tasks(count) { |done| pool.map([data] * (count + 1)) { done.call } }
 ensure
   pool&.close

@@ -17,6 +17,7 @@ PEERS = {
   "gipc_marshal" => ->(bytes, count) { ours(bytes, :marshal, count) },
   "gipc_marshal_many" => ->(bytes, count) { ours(bytes, :marshal, whole(bytes, count), batch: true) },
   "pool" => ->(bytes, count) { pool_tasks(bytes, count) },
+  "pool_ahead" => ->(bytes, count) { pool_tasks(bytes, count, AHEAD) },
   "parallel" => ->(bytes, count) { parallel_tasks(bytes, count) },
   "recovering_gipc" => ->(_, count) { recoveries(count, method(:recovering_gipc)) },
   "recovering_child" => ->(_, count) { recoveries(count, method(:recovering_child)) },

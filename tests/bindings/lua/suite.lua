@@ -13,8 +13,9 @@ support.interpreter = arg[-1]
 local tests = {}
 for _, file in ipairs {
   "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "waits", "failures",
-  "surface", "transport", "fds", "pool_fds", "overview", "interruptions", "templates", "pools", "pool_workers", "keepers",
-  "keeper_waits", "launchers", "documents",
+  "surface", "transport", "fds", "overview", "interruptions", "templates", "pools",
+  "pool_workers", "scenarios", "keepers", "keeper_waits", "launchers", "pool_ahead", "pool_fds",
+  "fds_failures", "documents",
 } do
   require("test_" .. file)(function(name, body)
     table.insert(tests, { name = name, body = body })
@@ -38,9 +39,9 @@ local function left_behind(before, children_before)
   end
 end
 
--- A line for coverage.sh, in a file that no child inherits.
+-- A line for coverage.sh and tests/hazards, in a file that no child inherits.
 local function report(test, outcome)
-  local path = os.getenv "GIPC_TEST_SCENARIOS"
+  local path = os.getenv "GIPC_TEST_RESULTS"
   if path then
     local file = assert(io.open(path, "a"))
     file:write(table.concat({ "lua", loop, test.name, outcome }, "\t"), "\n")

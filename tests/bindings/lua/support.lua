@@ -165,7 +165,7 @@ function support.raw_stream()
   end
   function stream.finish()
     native.close_fd(write_fd)
-    assert(cat:join(5))
+    assert(cat:join(60))
   end
   return handle, stream
 end

@@ -25,20 +25,22 @@ return function(test)
 
   local once = support.once(test)
 
-  for _, name in ipairs { "echo", "worker_pool", "several", "talk_to_child", "supervised", "keeper" } do
+  for _, name in ipairs { "echo", "worker_pool", "remote_pool", "several", "talk_to_child", "supervised", "keeper" } do
     once("the_example_" .. name .. "_prints_what_is_expected", function()
       local path = top .. "tests/examples/lua/" .. name
       equal(printed(path .. ".lua"), read(path .. ".expected"))
     end)
   end
 
-  once("the_example_template_prints_what_is_expected", function()
-    if os.getenv "GIPC_TEST_OS" == "posix" then
-      support.not_here "that half has no templates"
-    end
-    local path = top .. "tests/examples/lua/template"
-    equal(printed(path .. ".lua"), read(path .. ".expected"))
-  end)
+  for name, why in pairs { template = "no templates", tree = "no trees that find all" } do
+    once("the_example_" .. name .. "_prints_what_is_expected", function()
+      if os.getenv "GIPC_TEST_OS" == "posix" then
+        support.not_here("that half has " .. why)
+      end
+      local path = top .. "tests/examples/lua/" .. name
+      equal(printed(path .. ".lua"), read(path .. ".expected"))
+    end)
+  end
 
   -- Not in this process: a loop that is loaded has descriptors.
   local function needs(name)

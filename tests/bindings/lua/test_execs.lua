@@ -21,7 +21,7 @@ return function(test)
     equal(questions:closed() and answer:closed(), true, "moved")
     for _, message in ipairs { "text", 42, true, { 1, 2 }, gipc.null } do
       ask:put(message)
-      local got = answers:get(5).got
+      local got = answers:get(60).got
       equal(type(got) == "table" and got[2] or got, type(message) == "table" and 2 or
         message)
     end
@@ -43,7 +43,7 @@ return function(test)
       gipc.inherit "out":put(message)
       value, message, code = gipc.inherit "out" -- each of them once
       assert(value == nil and code == gipc.ENOENT)]], { handles = { out = w } })
-    equal(type((r:get(5))), "string")
+    equal(type((r:get(60))), "string")
     child:join()
     equal(child:exitcode(), 0)
     r:close()
@@ -80,7 +80,7 @@ return function(test)
       pwd:close()
       gipc.inherit "w":put { arg = { ... }, new = os.getenv "NEW", home = os.getenv "HOME", cwd = cwd }]],
       { handles = { w = w }, env = { NEW = "value", HOME = false }, cwd = "/tmp" })
-    local got = r:get(5)
+    local got = r:get(60)
     equal(got.new, "value")
     equal(got.home, nil)
     equal(got.cwd, "/tmp")
@@ -108,10 +108,10 @@ return function(test)
     local peer = gipc.open(child:stdio(1), child:stdio(0))
     for _, word in ipairs { "hello", "again" } do
       peer:put(word)
-      equal(peer:get(5)[2], word)
+      equal(peer:get(60)[2], word)
     end
     peer:shutdown()
-    fails(gipc.EOF, "end", peer:get(5))
+    fails(gipc.EOF, "end", peer:get(60))
     peer:close()
     assert(child:join(10))
     equal(child:exitcode(), 0)
@@ -147,12 +147,12 @@ return function(test)
         gipc.inherit("w", { codec = "raw" }):put "ready"
         %s]]):format(wait), { handles = { w = w }, stderr = file })
       file:close()
-      equal(r:get(5), "ready")
+      equal(r:get(60), "ready")
       support.wait_until(function()
         return support.sleeps(child.pid)
       end)
       child:signal(2)
-      assert(child:join(5), "it still waits")
+      assert(child:join(60), "it still waits")
       file = io.open(path)
       local text = file:read "*a"
       file:close()

@@ -128,7 +128,7 @@ return function(test)
       struck = interrupted(n, a.close, a)
       struck = interrupted(n, child.join, child, 0.001) or struck
       if not a:closed() then
-        assert(a:close(1))
+        assert(a:close(60))
       end
       b:close()
       n = n + 3
@@ -201,7 +201,7 @@ return function(test)
         local file = assert(io.open "/dev/null")
         file:close()
         local inner = gipc.start_process(function() end)
-        assert(inner:join(5))
+        assert(inner:join(60))
         assert(w:put(i))
       end
     end, w)

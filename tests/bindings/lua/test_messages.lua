@@ -78,12 +78,12 @@ return function(test)
         error "a byte did not arrive"
       end
     end
-    equal(h:get(1), "twenty bytes, or so..")
+    equal(h:get(60), "twenty bytes, or so..")
     fails(gipc.ETIMEDOUT, "^timeout$", h:get(0.01))
     stream.write(bytes:sub(-4))
-    equal(h:get(5), "")
+    equal(h:get(60), "")
     stream.finish()
-    fails(gipc.EOF, "^end of stream$", h:get(5))
+    fails(gipc.EOF, "^end of stream$", h:get(60))
     h:close()
   end)
 
@@ -131,10 +131,10 @@ return function(test)
     end
     fails(gipc.ETIMEDOUT, "^timeout$", w:put("withdrawn", 0.02))
     for i = 1, taken do
-      equal(tonumber((r:get(1))), i)
+      equal(tonumber((r:get(60))), i)
     end
     assert(w:put "after it")
-    equal(r:get(1), "after it")
+    equal(r:get(60), "after it")
     w:close()
     r:close()
   end)
@@ -154,7 +154,7 @@ return function(test)
       gipc.sleep(0)
       if not task:is_done() then
         equal(task:cancel(), true)
-        local ok, message = task:join(1)
+        local ok, message = task:join(60)
         equal(ok, nil)
         equal(message, "cancelled")
       end
@@ -162,7 +162,7 @@ return function(test)
       equal(stream.arrived(), true)
       equal(#got, i > 28 and 1 or 0)
     end
-    equal(h:get(1), "and another one")
+    equal(h:get(60), "and another one")
     equal(got[1], "a message of some length")
     stream.finish()
     h:close()
@@ -198,7 +198,7 @@ return function(test)
       first = first + 1
     end
     w:close()
-    fails(gipc.EOF, "^end of stream$", r:get(1))
+    fails(gipc.EOF, "^end of stream$", r:get(60))
     r:close()
   end)
 
@@ -210,7 +210,7 @@ return function(test)
     local r, w = gipc.pipe { codec = "raw" }
     local message = pattern(3000000)
     fails(gipc.EINPROGRESS, "queued", w:put(message, 0.01))
-    equal(r:get(5) == message, true)
+    equal(r:get(60) == message, true)
     w:close()
     r:close()
   end)
@@ -222,7 +222,7 @@ return function(test)
     w:close()
     equal(r:get()[1], 1)
     for _ = 1, 100 do
-      fails(gipc.EOF, "^end of stream$", r:get(1))
+      fails(gipc.EOF, "^end of stream$", r:get(60))
     end
     r:close()
     local r2, w2 = gipc.pipe { codec = "raw" }
@@ -260,8 +260,8 @@ return function(test)
         local h, stream = support.raw_stream()
         stream.write((header .. ("\0"):rep(size)):sub(1, at))
         stream.finish()
-        fails(gipc.ETRUNCATED, "inside a message", h:get(5))
-        fails(gipc.ETRUNCATED, "inside a message", h:get(5))
+        fails(gipc.ETRUNCATED, "inside a message", h:get(60))
+        fails(gipc.ETRUNCATED, "inside a message", h:get(60))
         h:close()
       end
     end
@@ -274,7 +274,7 @@ return function(test)
       local h, stream = support.raw_stream()
       local before = support.memory()
       stream.write(support.from_hex(case.bytes))
-      local value, message, code = h:get(5)
+      local value, message, code = h:get(60)
       equal(value, nil)
       equal(code, errors[case.error], case.name)
       equal(support.memory() - before < 4096, true, "memory")
@@ -334,7 +334,7 @@ return function(test)
       assert(w:put_many(list))
     end, w)
     for i = 1, #list do
-      equal(r:get(5) == list[i], true, "message " .. i)
+      equal(r:get(60) == list[i], true, "message " .. i)
     end
     child:join()
     equal(child:exitcode(), 0)
@@ -352,10 +352,10 @@ return function(test)
     equal(taken > 100 and taken < 100000, true, "taken: " .. taken)
     for i = 1, taken do
       w:flush(0)
-      equal(r:get(1), list[i])
+      equal(r:get(60), list[i])
     end
     w:close()
-    fails(gipc.EOF, "^end of stream$", r:get(1))
+    fails(gipc.EOF, "^end of stream$", r:get(60))
     r:close()
   end)
 

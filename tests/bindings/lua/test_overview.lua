@@ -93,16 +93,19 @@ return function(test)
       reader:get()
       gipc.trace(nil)
       writer:put "hello"
+      gipc.trace(file)
+      writer:put "again"
     ]]):gsub("\n", " ")
     local interpreter = support.interpreter
-    local pipe = io.popen(("%s -e '%s' >%s"):format(interpreter, script, path))
+    local open = ('file = io.open("%s", "a")'):format(path)
+    local pipe = io.popen(("%s -e '%s' -e '%s' >>%s"):format(interpreter, open, script, path))
     pipe:close()
     local file = io.open(path)
     local lines = lines_of(file:read "*a")
     file:close()
     os.remove(path)
-    equal(#lines, 2)
-    for i, event in ipairs { "put", "get" } do
+    equal(#lines, 3)
+    for i, event in ipairs { "put", "get", "put" } do
       equal(lines[i]:find(('"event":"%s","handle":'):format(event), 1, true) ~= nil, true)
       equal(lines[i]:match '"size":(%d+)', "5")
     end

@@ -256,7 +256,7 @@ return function(test)
     refused("workers is a number, not a table", { workers = {} }, square)
     refused("least is not valid: 5", { workers = 2, least = 5 }, square)
     for _, name in ipairs {
-      "workers", "least", "queue_limit", "queue_low", "retire_tasks", "retire_memory", "idle", "poison",
+      "workers", "least", "queue_limit", "queue_low", "retire_tasks", "retire_memory", "idle", "ahead", "poison",
       "prepare_failures", "ready_within", "silence", "dump", "grace", "first_delay", "longest_delay", "growth", "jitter",
       "healthy", "window", "limit", "seed", "timeout", "priority", "retries", "retry_for", "prepare", "codec", "argv",
       "dump_signal", "env", "cwd", "stderr", "rlimits", "daemon", "name", "nice", "umask", "group", "user",

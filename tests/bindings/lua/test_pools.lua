@@ -305,10 +305,10 @@ return function(test)
 
   -- Without retries, each task is carried out once at most: its result comes once, or the
   -- end of its worker does.  In the long run a worker is killed every 50 ms.
-  once("no_task_is_lost_or_done_twice_in_a_storm", function()
+  local function storm(sent_ahead)
     local path, count, every = os.tmpname(), support.long and 100000 or 2000, support.long and 0.05 or 100
     local log
-    with_pool({ workers = 4, first_delay = 0.001, longest_delay = 0.001, healthy = 0.001, prepare = function()
+    with_pool({ workers = 4, ahead = sent_ahead, first_delay = 0.001, longest_delay = 0.001, healthy = 0.001, prepare = function()
       log = assert(io.open(path, "a"))
       log:setvbuf "no"
     end }, function(job)
@@ -349,5 +349,13 @@ return function(test)
       equal(died <= kills, true, died .. " died")
     end)
     os.remove(path)
+  end
+
+  once("no_task_is_lost_or_done_twice_in_a_storm", function()
+    storm(0)
+  end)
+
+  once("no_task_that_was_sent_ahead_is_lost_or_done_twice_in_a_storm", function()
+    storm(5)
   end)
 end

@@ -78,7 +78,7 @@ return function(test)
       return "in time"
     end)
     fails(gipc.ETIMEDOUT, "^timeout$", task:join(0.001))
-    equal(select(2, task:join(5)), "in time")
+    equal(select(2, task:join(60)), "in time")
   end)
 
   test_own("a_negative_timeout_waits_indefinitely_for_a_task", function()
@@ -129,7 +129,7 @@ return function(test)
       end)
       support.settle()
       equal(task:cancel(), true)
-      local ok, message = task:join(1)
+      local ok, message = task:join(60)
       equal(ok, nil, "wait " .. i)
       equal(message, "cancelled")
       equal(after, false)
@@ -162,9 +162,9 @@ return function(test)
     tasks[1]:cancel()
     support.settle()
     w:put "for the third"
-    equal(select(2, tasks[3]:join(2)), "for the third")
+    equal(select(2, tasks[3]:join(60)), "for the third")
     w:put "for the fourth"
-    equal(select(2, tasks[4]:join(2)), "for the fourth")
+    equal(select(2, tasks[4]:join(60)), "for the fourth")
     r:close()
     w:close()
   end)
@@ -220,7 +220,7 @@ return function(test)
         w:put "from a task"
         return "its result"
       end)
-      assert(r:get(5) == "from a task")
+      assert(r:get(60) == "from a task")
       assert(select(2, task:join()) == "its result")
       assert(gipc.run(function(a) gipc.sleep(0) return a end, "back") == "back")
       local ok, message = pcall(gipc.run, function() error "through" end)
@@ -248,7 +248,7 @@ return function(test)
       local message = r:get(0.001)
       putting:join()
       if message == nil then
-        message = r:get(1)
+        message = r:get(60)
       end
       equal(message, tostring(i))
       got = got + 1

@@ -241,11 +241,11 @@ return function(test)
     fails(gipc.ETIMEDOUT, "^timeout$", gipc.wait(all, 0))
     fails(gipc.ETIMEDOUT, "^timeout$", gipc.wait(all, 0.01))
     w:put_many { "1", "2" }
-    local ready = gipc.wait(all, 5)
+    local ready = gipc.wait(all, 60)
     equal(#ready, 1)
     equal(ready[1], r)
     equal(r:get(), "1")
-    equal(gipc.wait(all, 5)[1], r) -- it holds the second one in memory
+    equal(gipc.wait(all, 60)[1], r) -- it holds the second one in memory
     equal(r:get(), "2")
     mine:close()
     equal(gipc.wait(all)[1], child)
@@ -254,13 +254,13 @@ return function(test)
     equal(#ready, 2)
     equal(ready[1], a)
     local either = { a, "w" }
-    equal(gipc.wait({ w, either }, 5)[2], either)
+    equal(gipc.wait({ w, either }, 60)[2], either)
     if support.on.spawn then
       support.on.spawn(function()
         support.settle()
         w:put "later"
       end)
-      equal(gipc.wait({ r }, 5)[1], r)
+      equal(gipc.wait({ r }, 60)[1], r)
     end
     raises("list is empty", gipc.wait, {})
     raises("item 1 is a handle", gipc.wait, { 5 })
@@ -295,7 +295,7 @@ return function(test)
     equal(w:pending "w" > 0, true)
     equal(w:abort(), true)
     equal(w:closed(), true)
-    fails(gipc.ETRUNCATED, "inside a message", r:get(5))
+    fails(gipc.ETRUNCATED, "inside a message", r:get(60))
     raises("closed", w.abort, w)
     r:close()
   end)

@@ -27,6 +27,7 @@ return function(test)
     end)
   end
 
+  -- H128
   test("a_wait_that_cannot_yield_is_an_error_and_leaves_nothing", function()
     if not has_a_loop() then
       support.not_here "it blocks there"
@@ -61,7 +62,7 @@ return function(test)
     gipc.sleep(0.05)
     equal(native.now() - started >= 0.049, true, "slept " .. native.now() - started)
     equal(r.getting:is_locked_elsewhere(), false)
-    equal(r:get(1), "x")
+    equal(r:get(60), "x")
     over = true
     gipc.sleep(0.01)
     r:close()
@@ -80,7 +81,7 @@ return function(test)
     equal(select(2, task:join()), "went on")
     w:put "x"
     support.settle() -- the count of tasks would be wrong here
-    equal(r:get(1), "x")
+    equal(r:get(60), "x")
     r:close()
     w:close()
   end)
@@ -92,7 +93,7 @@ return function(test)
     end)
     gipc.sleep(0) -- in the same round, after it
     w:put "x"
-    equal(select(2, task:join(5)), "x")
+    equal(select(2, task:join(60)), "x")
     r:close()
     w:close()
   end)
@@ -200,6 +201,7 @@ return function(test)
     w:close()
   end)
 
+  -- H128
   test("a_wait_in_another_coroutine_is_an_error", function()
     if not has_a_loop() or support.loop == "custom" then
       support.not_here "there the coroutine of the caller waits"
@@ -237,8 +239,8 @@ return function(test)
         equal(next_message(), "re:" .. i)
       end
     end)
-    assert(answering:join(5))
-    assert(asking:join(5))
+    assert(answering:join(60))
+    assert(asking:join(60))
     local done, tasks = 0, {}
     for i = 1, 250 do
       tasks[i] = gipc.spawn(function()
@@ -264,12 +266,12 @@ return function(test)
     end)
     support.settle()
     task:cancel()
-    equal(select(2, task:join(1)), "cancelled")
+    equal(select(2, task:join(60)), "cancelled")
     task = nil
     collectgarbage()
     collectgarbage()
     w:put "x"
-    equal(r:get(1), "x")
+    equal(r:get(60), "x")
     r:close()
     w:close()
   end)
@@ -333,7 +335,7 @@ return function(test)
     end)
     support.settle()
     coroutine.close(co)
-    equal(select(2, task:join(5)), "cancelled")
+    equal(select(2, task:join(60)), "cancelled")
     r:close()
     w:close()
   end)
@@ -424,7 +426,7 @@ return function(test)
       equal(r:get(), "b")
       equal(cqueues.poll(child, 5), child)
     end
-    assert(child:join(5))
+    assert(child:join(60))
     r:close()
     w:close()
   end)

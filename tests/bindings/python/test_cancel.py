@@ -92,7 +92,7 @@ def test_a_get_that_times_out_loses_nothing(way, cut):  # H68
         begin = time.monotonic()
         with pytest.raises(GIPCTimeout) as raised:
             r.get(timeout=0.05)
-        assert 0.045 < time.monotonic() - begin < 5
+        assert 0.045 < time.monotonic() - begin < 60
         assert isinstance(raised.value, TimeoutError)
         assert isinstance(raised.value, GIPCError)
         assert raised.value.withdrawn is None

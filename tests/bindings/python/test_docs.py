@@ -61,5 +61,7 @@ def test_the_programs_of_the_readme(text, printed, tmp_path):
 def test_the_example_programs(program):
     if support.PORTABLE and program.stem == "listener":
         pytest.skip("messages have descriptors on Linux only")
+    if program.stem == "tree" and support.PORTABLE:
+        pytest.skip("the portable half does not find all of a tree")
     expected = program.with_suffix(".expected").read_text()
     assert run(program.read_text(), program) == expected

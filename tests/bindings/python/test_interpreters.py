@@ -26,7 +26,7 @@ def fails_as(error):
         r.set_limit(10)
         w.put("a" * 100)
         with pytest.raises(error) as caught:
-            r.get(timeout=5)
+            r.get(timeout=60)
         assert caught.type is error
 
 
@@ -58,7 +58,7 @@ def test_an_exception_keeps_its_class_and_value_after_a_second_import():
             r.set_limit(10)
             w.put("a" * 100)
             with pytest.raises(second.GIPCTooBig):
-                r.get(timeout=5)
+                r.get(timeout=60)
         p = second.start_process(sys.exit, (3,))
         p.join()
         assert p.exitcode == 3

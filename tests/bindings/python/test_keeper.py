@@ -406,7 +406,7 @@ def test_on_change_may_raise_and_must_not_wait(way, monkeypatch):
 
     def on_change(change):
         if change.state == "ready":
-            keepers[0].stop()
+            keepers[0].wait()
         raise KeyError(change.state)
 
     go = Service(child.be_ready, notify=True, limit=1, first_delay=0.001)
@@ -416,6 +416,39 @@ def test_on_change_may_raise_and_must_not_wait(way, monkeypatch):
     keepers[0].stop()
     assert isinstance(shown[0], KeyError)
     assert isinstance(shown[1], gipc.GIPCError) and "forever" in str(shown[1])
+
+
+def test_on_change_may_stop_the_keeper(way):
+    states = []
+
+    def on_change(change):
+        states.append(change.state)
+        if change.state == "ready":
+            keepers[0].stop()
+
+    go = Service(child.be_ready, notify=True, grace=60)
+    keepers = [gipc.keep([go], on_change=on_change)]
+    keepers[0].wait()
+    assert states == ["starting", "ready", "stopping", "ended"]
+
+
+def test_the_signal_for_a_dump_waits_for_its_handler(way, tmp_path, log, monkeypatch):
+    """Without a handler it would end the process."""
+    go, stacks = tmp_path / "go", open(tmp_path / "stacks", "w")
+    dump_on = gipc._service.dump_on
+
+    def late(signal):  # in the service
+        while not go.exists():
+            time.sleep(0.001)
+        dump_on(signal)
+
+    monkeypatch.setattr(gipc._service, "dump_on", late)
+    service = Service(child.say_nothing, silence=0.02, dump=600, stderr=stacks)
+    with stacks, gipc.keep([service], on_change=log) as keeper:
+        way.wait_until(lambda: "silent" in log.states("say_nothing"))
+        go.touch()
+        way.wait_until(lambda: "in say_nothing" in open(stacks.name).read())
+        assert keeper["say_nothing"].restarts == 0
 
 
 def test_a_service_that_sends_without_end_does_not_stop_the_keeper(way, monkeypatch):

@@ -107,6 +107,8 @@ def test_an_interrupted_stop_goes_on(tmp_path, loop):
     ({"target": child.run, "method": "magic"}, "magic"),
     ({"target": child.run, "dump_signal": "NONSENSE"}, "'run': dump_signal"),
     ({"target": child.run, "stdout": -1}, "'run': stdout"),
+    ({"target": child.run, "notify": 3}, "'run': notify: expected True or False, not 3"),
+    ({"target": child.run, "daemon": "no"}, "'run': daemon: .*not 'no'"),
 ])
 def test_a_wrong_option_of_a_service_names_itself(options, error):
     with pytest.raises((TypeError, ValueError, gipc.GIPCError), match=error):

@@ -303,6 +303,8 @@ WRONG = [
     ("encoding", 3, "encoding: .*not int"),
     ("errors", "sigh", "errors: unknown error handler name 'sigh'"),
     ("errors", 3, "errors: .*not int"),
+    ("text", "yes", "text: expected True or False, not 'yes'"),
+    ("no_new_privileges", 1, "no_new_privileges: .*not 1"),
     ("map_fds", [1], r"map_fds: .*not \[1\]"),
     ("map_fds", {-1: 1}, "map_fds: .*-1"),
     ("keep_fds", 3, "keep_fds: .*not 3"),

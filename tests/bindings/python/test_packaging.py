@@ -120,7 +120,7 @@ def test_the_tarball_carries_all_it_is_built_from(tarball, tree):
                 names.add(os.path.relpath(member.name, top))
     core = {f"core/{path.relative_to(tree)}"
             for path in [*tree.glob("src/*.cc"), *tree.glob("src/*.h"),
-                         *tree.glob("include/*"), tree / "bindings/gipc.i",
+                         *tree.glob("include/*"), *tree.glob("bindings/*.i"),
                          tree / "bindings/steps.h",
                          *tree.glob("bindings/python/*.i")]}
     package = {f"gipc/{path.name}"

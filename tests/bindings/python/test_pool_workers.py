@@ -371,6 +371,9 @@ def test_more_workers_than_processors(way):
     ({"least": 9, "workers": 2}, "least"),
     ({"poison": -1}, "poison"),
     ({"idle": "x"}, "idle"),
+    ({"ahead": -1}, "ahead"),
+    ({"ahead": 0.5}, "ahead"),
+    ({"launch": ["x"], "ahead": 1}, "ahead: not with launch"),
     ({"timeout": 0}, "timeout"),
     ({"timeout": "x"}, "timeout"),
     ({"retries": -1}, "retries"),
@@ -430,11 +433,13 @@ def kill_one(pool):
 
 
 @pytest.mark.timeout(900 if support.LONG else 120)
-def test_no_task_is_lost_or_done_twice_while_workers_are_killed(way, tmp_path):
+@pytest.mark.parametrize("ahead", [0, 5])
+def test_no_task_is_lost_or_done_twice_while_workers_are_killed(
+        way, tmp_path, ahead):
     path = str(tmp_path / "notes")
     count = 100_000 if support.LONG else 2_000
     kills, next_kill, errors = 0, 0, []
-    with gipc.Pool(workers=2, first_delay=0.001) as pool:
+    with gipc.Pool(workers=2, ahead=ahead, first_delay=0.001) as pool:
         futures = collections.deque()
         for number in range(count):
             futures.append(pool.submit(child.note, path, number))

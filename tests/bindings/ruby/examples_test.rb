@@ -9,8 +9,7 @@ class ExamplesTest < GipcTest
     name = File.basename(file, ".rb")
     define_method("test_example_#{name}") do
       needs :Async if File.read(file).include?('require "async"')
-      skip "the portable half has no templates" if PORTABLE && name == "template"
-      skip "messages have descriptors on Linux only" if PORTABLE && name == "listener"
+      skip "the portable half has none" if PORTABLE && %w[template tree listener].include?(name)
       output = IO.popen([*RUBY, file], err: %i[child out], &:read)
       assert_equal File.read(file.sub(/rb\z/, "expected")), output
     end

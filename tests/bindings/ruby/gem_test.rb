@@ -46,7 +46,7 @@ class GemTest < GipcTest
 
   def in_clean_tree
     Dir.mktmpdir do |tree|
-      files = IO.popen(%w[git ls-files -co --exclude-standard bindings/gipc.i bindings/steps.h bindings/ruby src
+      files = IO.popen(%w[git ls-files -co --exclude-standard bindings/*.i bindings/steps.h bindings/ruby src
                           include LICENSE], chdir: ROOT, &:read).lines(chomp: true)
       files = Dir.chdir(ROOT) { Dir["{include,src,bindings/ruby/{lib,sig,ext}}/**/*.*"] } if files.empty?
       files.each do |file|

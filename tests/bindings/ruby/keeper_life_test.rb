@@ -73,6 +73,27 @@ class KeeperLifeTest < KeeperTest
     assert_equal [:silent, 0], [keeper[:hangs].state, keeper[:hangs].restarts]
   end
 
+  # Without a trap it would end the process.
+  def test_the_signal_for_a_dump_waits_for_its_trap
+    child = Gipc.const_get(:Child)
+    dump_on = child.method(:dump_on)
+    reader, writer = line
+    go_reader, go = line
+    child.define_singleton_method(:dump_on) do |signal| # in the service
+      go_reader.read(1)
+      dump_on.call(signal)
+    end
+    keeper = open_keeper do |k|
+      k.service(:hangs, silence: 0.02, dump: -1, stderr: writer, **QUICK) { sleep }
+    end
+    until_event(keeper, :hangs, :silent)
+    go.write("g")
+    assert(reader.each_line.find { |text| text.include?("keeper_life_test.rb") })
+    assert_equal 0, keeper[:hangs].restarts
+  ensure
+    child.define_singleton_method(:dump_on, dump_on)
+  end
+
   def test_a_silent_service_is_stopped_and_started_again
     reader, writer = line
     keeper = open_keeper do |k|
@@ -127,6 +148,8 @@ class KeeperLifeTest < KeeperTest
      {restart: :often} => /service web: option restart: :often is none of :always/,
      {notify: 1} => /service web: option notify: 1 is none of true, false/, {chdir: 5} => /service web: option chdir/,
      {speed: 1} => /service web: unknown option: speed/, {most: 1} => /unknown option: most/,
+     {stdin: :pipe} => /service web: option stdin: nothing would use this pipe/,
+     {daemon: "no"} => /service web: option daemon: true or false is needed, not "no"/,
      {retire_tasks: 1} => /unknown option: retire_tasks/, {dump_signal: :NONE} => /option dump_signal: no signal/,
      {args: 5} => /option args: an Array/, {args: [pipe.first]} => /option args: a handle can be passed once/}.each do |options, text|
       error = assert_raises(ArgumentError, TypeError, options.to_s) { Gipc.keep { |k| k.service(:web, **options) { nil } } }

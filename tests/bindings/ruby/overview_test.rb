@@ -42,7 +42,8 @@ class OverviewTest < GipcTest
     assert_equal [:process, "a\nchild", :running, nil, nil],
                  [record.kind, record.name, record.state, record.code, record.signal]
     lines = all.to_s.lines
-    assert_equal all.size + 1, lines.size
+    assert_equal [all.size + 1, all.to_a.last], [lines.size, all[all.size - 1]]
+    assert_output("#{all}\n") { puts all }
     assert_equal %w[id kind name pid state age idle transport queued unread in out], lines.first.split
     assert(lines.any? { |line| line.include?("a?child") && line.include?(" #{child.pid} ") })
     child.kill

@@ -11,7 +11,14 @@ class PoolStormTest < PoolTest
   PAUSE = 0.05
 
   def test_no_task_of_a_storm_is_lost_or_done_twice
-    executed, tasks, stats = storm(retries: 0)
+    check_executed_once(*storm(retries: 0))
+  end
+
+  def test_no_task_that_was_sent_ahead_is_lost_or_done_twice
+    check_executed_once(*storm(retries: 0, ahead: 5))
+  end
+
+  def check_executed_once(executed, tasks, stats)
     done, died = tasks.partition { |task| task.error.nil? }
     assert(died.all? { |task| task.error.is_a?(Gipc::WorkerDied) && task.error.exit_info.signal == 9 })
     assert_equal [done.size, died.size], [stats[:done], stats.fetch(:died, 0)]

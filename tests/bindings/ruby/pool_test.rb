@@ -198,8 +198,8 @@ class PoolTasksTest < PoolTest
     assert_equal 0, pool.stats[:starts]
   end
 
-  RULES = %i[least queue_limit queue_low retire_tasks retire_memory idle poison prepare_failures ready_within silence
-             dump grace first_delay longest_delay growth jitter healthy window limit seed].freeze
+  RULES = %i[least queue_limit queue_low retire_tasks retire_memory idle ahead poison prepare_failures ready_within
+             silence dump grace first_delay longest_delay growth jitter healthy window limit seed].freeze
 
   def test_every_rule_that_is_wrong_is_named
     RULES.each do |name|

@@ -34,11 +34,11 @@ end
 
 module Minitest
   # "skipped NAME: WHY" for each, then "N passed, N failed, N skipped", for
-  # tests/run; and a line for each test, for coverage.sh.
+  # tests/run; and a line for each test, for coverage.sh and tests/hazards.
   class ClosingLine < StatisticsReporter
     def record(result)
       super
-      path = ENV["GIPC_TEST_SCENARIOS"] or return
+      path = ENV["GIPC_TEST_RESULTS"] or return
       name = result.name.delete_prefix("test_")
       loop = name[/_under_(async|eventmachine)$/, 1] || Object.const_get(result.klass).loop
       outcome = result.skipped? ? "skipped" : result.passed? ? "passed" : "failed"

@@ -105,6 +105,7 @@ class SurfaceTest < GipcTest
       -> { start(umask: 0o7777) { nil } } => [ArgumentError, /umask/],
       -> { start(death_signal: :NOPE) { nil } } => [ArgumentError, /death_signal.*NOPE/],
       -> { start(keep_fds: 3) { nil } } => [TypeError, /keep_fds.*3/],
+      -> { start(keep_all_fds: 0) { nil } } => [TypeError, /keep_all_fds: true or false is needed, not 0/],
       -> { start(name: "a\0b") { nil } } => [ArgumentError, /name/],
       -> { start(name: "a".encode("UTF-16LE")) { nil } } => [ArgumentError, /name.*UTF-16LE/],
       -> { start(death_signal: "TERM".encode("UTF-16LE")) { nil } } => [ArgumentError, /death_signal/],

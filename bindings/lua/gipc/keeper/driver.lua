@@ -56,12 +56,17 @@ local function tell(self, change)
   end
 end
 
---- Tells the program of what has changed, when no action is in progress: it may call the
--- keeper.
+--- Tells the program of what has changed, when no action and no call of it is in progress:
+-- it may call the keeper.
 function Driver:acted()
   while self.changes[1] do
     tell(self, table.remove(self.changes, 1))
   end
+end
+
+--- What a call of the program has changed is told in the next turn of the loop.
+function Driver:own_time()
+  return self.changes[1] and 0 or math.huge
 end
 
 -- ---- Actions ----------------------------------------------------------------------
@@ -90,7 +95,7 @@ actions[native.ACTION_DUMP] = function(self, id)
   local member = self.members[id]
   member.why = "silent"
   changed(self, member.service, "silent", { pid = member.pid })
-  if member.service.dump_signal then
+  if member.service.dump_signal and member.can_dump then
     member.process:signal(member.service.dump_signal)
   end
 end
@@ -165,6 +170,7 @@ function Driver:member_ready(member)
     if not mask then
       return
     end
+    member.can_dump = true
     if has(mask, native.NOTIFY_READY) and member.service.notifies and not member.is_ready then
       member.is_ready = true
       failure.check(native.policy_ready(self.policy, member.id))

@@ -40,12 +40,24 @@ local function results(...)
   return { n = select("#", ...), ... }
 end
 
+-- What the child does first: the keeper may send the signal for tracebacks from the first
+-- message on.
+local function before_work(service)
+  local prepare = trace.on(service.dump_signal)
+  return prepare and function()
+    prepare()
+    if service.silence then
+      native.report_alive()
+    end
+  end
+end
+
 local function start_function(service, options)
   local args = service.args or {}
   if type(args) == "function" or getmetatable(args) then
     args = results(args())
   end
-  return process.start_prepared(trace.on(service.dump_signal), options, service.work,
+  return process.start_prepared(before_work(service), options, service.work,
     unpack(args, 1, args.n or #args))
 end
 
@@ -79,7 +91,8 @@ function Member.start(id, service, epoll)
     return nil, text, failed
   end
   local self = Base.make(Member, id, started, epoll, service.start.stderr == "pipe",
-    { service = service, socket = socket })
+    -- Until a function has a handler for it, the signal for tracebacks would end it.
+    { service = service, socket = socket, can_dump = service.argv ~= nil })
   if socket then
     self:watch(native.notify_socket_fd(socket), native.READ, Base.OWN)
   end

@@ -64,7 +64,8 @@ function Driver:has_more()
   return false
 end
 
---- To be called when the actions have been carried out.
+--- To be called in a turn of the loop when the actions have been carried out, and before
+-- the descriptors are released.
 function Driver:acted() end
 
 -- ---- Actions ----------------------------------------------------------------------
@@ -98,8 +99,8 @@ local function carry_out(self, kind, ...)
   return kind
 end
 
---- Carries out the actions of the policy until there are none.
-function Driver:act()
+-- Carries out the actions of the policy until there are none.
+local function carry_out_all(self)
   while carry_out(self, native.policy_next(self.policy)) do
   end
   for i, member in ipairs(self.ended) do
@@ -107,8 +108,12 @@ function Driver:act()
     self.ended[i] = nil
     member:release()
   end
+end
+
+--- The same in a call of the program.
+function Driver:act()
+  carry_out_all(self)
   set_alarm(self)
-  self:acted()
 end
 
 -- ---- Events -----------------------------------------------------------------------
@@ -155,7 +160,9 @@ function Driver:work()
   if self.looks then
     look_at_processes(self)
   end
-  self:act()
+  carry_out_all(self)
+  self:acted()
+  set_alarm(self)
 end
 
 --- Waits in the loop, and works, until is_over() or the deadline.
@@ -195,6 +202,7 @@ function Driver:work_in_background()
     return
   end
   self.background = loop.spawn(function()
+    loop.let_others_run() -- where a coroutine starts in the call
     self:await(self.stops, function()
       return self.stopped
     end)
@@ -206,6 +214,7 @@ end
 -- for them.
 function Driver:release()
   if self.stopped and not self.released and not (self.waiting:is_led() and loop.cooperative()) then
+    self:acted()
     self.released = true
     for _, descriptor in ipairs { self.epoll, self.timer } do
       loop.forget(native.fd_of(descriptor))

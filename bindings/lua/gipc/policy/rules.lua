@@ -24,7 +24,8 @@ local function names(own, of_one_kind)
 end
 
 rules.of_pool = names({ workers = "most" }, {
-  "least", "queue_limit", "queue_low", "retire_tasks", "retire_memory", "idle", "poison", "prepare_failures",
+  "least", "queue_limit", "queue_low", "retire_tasks", "retire_memory", "idle", "ahead", "poison",
+  "prepare_failures",
 })
 rules.of_service = names({}, { "restart", "notify" })
 

@@ -35,18 +35,37 @@ actions[native.ACTION_START] = function(self, id)
   self:add(member)
 end
 
+-- code: of a put that failed, or nil.
+local function put_failed(self, member, code, number)
+  if code == native.ENOMEM then
+    native.policy_misbehaved(self.policy, member.id)
+  elseif code then
+    native.policy_refused(self.policy, member.id, number, code)
+  end
+end
+
+-- The descriptors of a task cannot be sent to its worker, which answers so to speak.  If it
+-- is to answer others before, the task waits for that.
+local function fail(self, member, number, text, code)
+  if not native.policy_is_next(self.policy, member.id, number) then
+    return put_failed(self, member, native.EAGAIN, number)
+  end
+  text = "the worker cannot be sent descriptors: " .. text
+  received(self, member, native.worker_encode("F", number, 0, "", "error", text), code)
+end
+
 actions[native.ACTION_SEND] = function(self, id, number, _, attempt)
   local member = self.members[id]
   local task = self.tasks[number]
-  local data = native.worker_encode("T", number, attempt, task.payload)
-  member.has_task = true
+  local message = native.worker_encode("T", number, attempt, task.payload)
   if not task.fds then
-    return member:put(data)
+    return put_failed(self, member, member:put(number, message), number)
   end
-  local message, code = member:put_with(data, task.fds)
-  if message then -- the worker has nothing of it, and answers so to speak
-    local text = "the worker cannot be sent descriptors: " .. message
-    received(self, member, native.worker_encode("F", number, 0, "", "error", text), code)
+  local code, text = member:put_with(number, message, task.fds)
+  if text then
+    fail(self, member, number, text, code)
+  else
+    put_failed(self, member, code, number)
   end
 end
 
@@ -65,9 +84,9 @@ local waits_for_tasks = {
   [native.WHY_GAVE_UP] = true,
 }
 
-actions[native.ACTION_STOP] = function(self, id, _, why)
+actions[native.ACTION_STOP] = function(self, id, number, why)
   local member = self.members[id]
-  if member.has_task or not waits_for_tasks[why] then
+  if number > 0 or not waits_for_tasks[why] then
     member:terminate()
   else
     member:close_stream()
@@ -131,7 +150,6 @@ end
 function received(self, member, data, code)
   local kind, number, content, _, class, text, trace = native.policy_received(self.policy, member.id, data)
   if kind == "D" or kind == "F" then
-    member.has_task = nil
     self.tasks[number].answer = { data = content, type = class, text = text, trace = trace, code = code }
     if self.setup.measures_memory then
       local bytes = native.memory_of(member.pid)
@@ -154,6 +172,7 @@ local function take_all(self, member, is_last)
     elseif reason ~= "yield" then
       member:stream_ended()
       self.closing[member] = true
+      native.policy_refused(self.policy, member.id, 0, native.EPIPE)
       if reason == "failed" then
         native.policy_misbehaved(self.policy, member.id)
       end
@@ -165,7 +184,7 @@ local function take_all(self, member, is_last)
 end
 
 function Driver:member_ready(member)
-  member:continue_put()
+  put_failed(self, member, member:continue_put())
   take_all(self, member)
 end
 

@@ -97,7 +97,8 @@ return function(pool, jobs, chosen, calls)
     calls = calls,
     options = options,
     ordered = chosen.ordered == nil or argument.boolean(chosen.ordered, "ordered"),
-    ahead = chosen.ahead and argument.integer(chosen.ahead, "ahead", 1) or 2 * pool:size(),
+    ahead = chosen.ahead and argument.integer(chosen.ahead, "ahead", 1)
+      or 2 * (1 + pool.driver.setup.ahead) * pool:size(),
     tasks = {}, -- submitted, and not returned
     waiters = {}, -- signal: one of them has ended
     count = 0,

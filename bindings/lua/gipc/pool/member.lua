@@ -97,43 +97,56 @@ function Member:watch_writable(wanted)
   end
 end
 
--- A failure is not reported: the worker has ended, and that is.
-local function put_on(self, outcome)
+local function put_on(self, outcome, _, code)
   if outcome == LENT then
-    outcome = native.put_step(self.handle.native)
+    outcome, _, code = native.put_step(self.handle.native)
   end
   if outcome ~= WAIT then
     self.sending = nil
   end
   self:watch_writable(outcome == WAIT)
+  return code
 end
 
 --- Starts to put a task.  Its string is kept until it is written.
-function Member:put(data)
-  local outcome
-  self.sending = data
+-- @return nil; or a code: it was not put.  EAGAIN: the one before is not written yet
+function Member:put(number, data)
+  if self.sending or self.queued then
+    return native.EAGAIN
+  end
+  local outcome, message, code
+  self.number, self.sending = number, data
   repeat
-    outcome = native.put_lent(self.handle.native, data)
+    outcome, message, code = native.put_lent(self.handle.native, data)
   until outcome ~= YIELD
-  put_on(self, outcome)
+  return put_on(self, outcome, message, code)
 end
 
 --- Puts a task with descriptors.
--- @return nothing; or message, code: they cannot be sent
-function Member:put_with(data, fds)
+-- @return as put; or a code and a message: they cannot be sent
+function Member:put_with(number, data, fds)
+  if self.sending then
+    return native.EAGAIN
+  end
+  self.number = number
   local written, message, code = native.put_task(self.handle.native, data, fds)
-  self.queued = written == false
-  self:watch_writable(self.queued)
-  return message, code
+  if written ~= nil then
+    self.queued = not written
+    self:watch_writable(self.queued)
+  end
+  return code, message
 end
 
 --- Continues that, when the descriptor is ready.
+-- @return the same; and the number of the task
 function Member:continue_put()
   if self.sending then
-    put_on(self, native.put_step(self.handle.native))
+    return put_on(self, native.put_step(self.handle.native)), self.number
   elseif self.queued then
-    self.queued = native.flush_step(self.handle.native) == WAIT
+    local outcome, _, code = native.flush_step(self.handle.native)
+    self.queued = outcome == WAIT
     self:watch_writable(self.queued)
+    return code, self.number
   end
 end
 

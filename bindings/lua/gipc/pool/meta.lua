@@ -23,6 +23,7 @@
 ---@field retire_tasks? integer
 ---@field retire_memory? integer bytes
 ---@field idle? number seconds
+---@field ahead? integer tasks that a worker is sent before it has answered
 ---@field poison? integer
 ---@field prepare_failures? integer
 ---@field ready_within? number seconds

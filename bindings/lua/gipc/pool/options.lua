@@ -142,8 +142,12 @@ function pool_options.of_pool(chosen, work)
       start[name] = value
     end
   end
+  if chosen.launch and (values.ahead or 0) > 0 then
+    failure.misuse "ahead is not possible with launch: an answer may be lost in a launcher"
+  end
   return {
     policy = policy_of(values),
+    ahead = values.ahead or 0,
     launch = launch_of(chosen, work, start),
     task = result,
     measures_memory = values.retire_memory ~= nil and values.retire_memory > 0,

@@ -30,13 +30,12 @@ static VALUE crew_send_fds(VALUE self, uint64_t worker, gipc_handle *handle, uin
   int result = gipc_try_put_fds(handle, RSTRING_PTR(bytes), (size_t)RSTRING_LEN(bytes),
                                 rb_check_typeddata(kept, &fds_type));
   RB_GC_GUARD(bytes);
-  if (is_refusal(result)) {
-    fail_task(c->policy, worker, task, now());
-    return INT2NUM(-result);
-  }
-  if (result == -EPIPE || result == -ECONNRESET)
-    return Qnil;
-  check(result);
+  if (is_refusal(result))
+    return fail_task(c->policy, worker, task, now()) ? INT2NUM(-result) : Qnil;
+  if (result == GIPC_ETOOBIG)
+    check(result);
+  if (result < 0)
+    return reported(gipc_policy_refused(c->policy, worker, task, result, now()));
   if (gipc_flush_step(handle) != -EAGAIN)
     return Qfalse;
   check(gipc_wait_set_add_handle(c->set, handle, GIPC_READ | GIPC_WRITE));

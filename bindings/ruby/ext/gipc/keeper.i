@@ -69,8 +69,11 @@ static VALUE keeper_notified(VALUE self, uint64_t number, gipc_notify_socket *so
   check(said);
   if (said & GIPC_NOTIFY_ALIVE)
     reported(gipc_policy_alive(c->policy, number, now()));
-  if (!(said & GIPC_NOTIFY_READY))
+  if (!(said & GIPC_NOTIFY_READY)) {
+    if (gipc_policy_next_time(c->policy) < c->until)
+      changed(c);
     return Qfalse;
+  }
   reported(gipc_policy_ready(c->policy, number, now()));
   return changed(c);
 }

@@ -12,6 +12,7 @@ typedef struct crew {
   gipc_wait_set *set;
   pid_t owner;
   int waits;   /* the driver is in gipc_wait() */
+  double until; /* when that returns */
   int changed; /* by another thread, since crew_next returned nil */
 } crew;
 
@@ -217,10 +218,10 @@ static VALUE encoded_task(uint64_t task, int attempt, VALUE data) {
   return encoded(&message);
 }
 
-/* Puts a task.  true: bytes of it are queued, crew_flush writes them.  nil: the worker
- * does not read any more. */
-static VALUE crew_send(VALUE self, gipc_handle *handle, uint64_t task, int attempt,
-                       VALUE data) {
+/* Puts a task.  true: bytes of it are queued, crew_flush writes them.  nil: it was not
+ * put, and the policy knows. */
+static VALUE crew_send(VALUE self, uint64_t worker, gipc_handle *handle, uint64_t task,
+                       int attempt, VALUE data) {
   crew *c = driven(self);
   VALUE bytes = encoded_task(task, attempt, data);
   int result = gipc_put_start(handle, RSTRING_PTR(bytes), (size_t)RSTRING_LEN(bytes));
@@ -228,16 +229,17 @@ static VALUE crew_send(VALUE self, gipc_handle *handle, uint64_t task, int attem
     result = gipc_put_cancel(handle);
     if (result == 0) /* nothing was written */
       result = gipc_try_put(handle, RSTRING_PTR(bytes), (size_t)RSTRING_LEN(bytes));
-    if (result >= 0)
-      result = gipc_wait_set_add_handle(c->set, handle, GIPC_READ | GIPC_WRITE);
-    check(result);
-    return Qtrue;
+    if (result >= 0) {
+      check(gipc_wait_set_add_handle(c->set, handle, GIPC_READ | GIPC_WRITE));
+      return Qtrue;
+    }
   }
   RB_GC_GUARD(bytes);
-  if (result == -EPIPE || result == -ECONNRESET)
-    return Qnil;
-  check(result);
-  return Qfalse;
+  if (result >= 0)
+    return Qfalse;
+  if (result == -ENOMEM || result == GIPC_ETOOBIG)
+    check(result);
+  return reported(gipc_policy_refused(c->policy, worker, task, result, now()));
 }
 
 static VALUE crew_flush(VALUE self, gipc_handle *handle) {
@@ -266,6 +268,7 @@ static VALUE crew_receive(VALUE self, uint64_t worker, gipc_handle *handle) {
     return Qnil;
   if (result < 0) {
     (void)!gipc_wait_set_remove_handle(c->set, handle);
+    reported(gipc_policy_refused(c->policy, worker, 0, -EPIPE, now()));
     if (result != GIPC_EOF && result != GIPC_ETRUNCATED && result != -ECONNRESET)
       reported(gipc_policy_misbehaved(c->policy, worker, now()));
     return Qfalse;
@@ -329,6 +332,7 @@ static VALUE crew_wait(VALUE self, double most) {
   if (c->changed || left < 0)
     left = 0;
   crew_waiting w = {c, left == HUGE_VAL ? -1 : left, 0};
+  c->until = at;
   c->waits = 1;
   rb_thread_call_without_gvl(wait_without_lock, &w, wake_crew, c);
   c->waits = 0;
@@ -439,7 +443,8 @@ VALUE crew_start_failed(VALUE self, uint64_t worker, int error);
 VALUE crew_misbehaved(VALUE self, uint64_t worker);
 VALUE crew_memory(VALUE self, uint64_t worker, uint64_t bytes);
 VALUE crew_ended(VALUE self, uint64_t worker, gipc_process *process);
-VALUE crew_send(VALUE self, gipc_handle *handle, uint64_t task, int attempt, VALUE data);
+VALUE crew_send(VALUE self, uint64_t worker, gipc_handle *handle, uint64_t task, int attempt,
+                VALUE data);
 VALUE crew_flush(VALUE self, gipc_handle *handle);
 VALUE crew_receive(VALUE self, uint64_t worker, gipc_handle *handle);
 VALUE worker_message(int kind, uint64_t task, VALUE data, VALUE type, VALUE text, VALUE trace);

@@ -2,8 +2,6 @@
 
 # One end of a pipe: getting, putting, closing, and passing to a child.
 
-require "fcntl"
-
 module Gipc
   # One end of a pipe: reads, writes, or both.
   #
@@ -427,30 +425,6 @@ module Gipc
         completed ? open.each(&:close) : open.each { |handle| handle.abort_unless_locked }
       end
     end
-
-    # @private
-    def self.adopt(reader, writer, transport)
-      fds = {reader: reader, writer: writer}.map { |name, stream| descriptor_of(name, stream) }
-      if writer.equal?(reader)
-        flags = IO.for_fd(fds.first, autoclose: false).fcntl(Fcntl::F_GETFL)
-        fds[0] = -1 if flags & Fcntl::O_ACCMODE == Fcntl::O_WRONLY
-        fds[1] = -1 if flags & Fcntl::O_ACCMODE == Fcntl::O_RDONLY
-      end
-      native = Native.open(*fds, transport)
-      [reader, writer].grep(IO).uniq.each do |stream|
-        stream.autoclose = false
-        stream.close
-      end
-      native
-    end
-
-    def self.descriptor_of(name, stream)
-      return stream || -1 if stream.nil? || stream.is_a?(Integer)
-      raise TypeError, "#{name} is an IO or a descriptor, not #{stream.inspect}" unless stream.is_a?(IO)
-
-      stream.fileno
-    end
-    private_class_method :descriptor_of
 
     # Does not replace the exception that leaves the block, if another thread is in a get.
     # @private

@@ -42,10 +42,10 @@ module Gipc
     # How each option is set.
     SETTERS = {
       name: ->(o, name) { Native.options_set_name(o, text(name)) },
-      daemon: ->(o, on) { Native.options_set_daemon(o, on ? 1 : 0) },
+      daemon: ->(o, on) { Native.options_set_daemon(o, flag(on) ? 1 : 0) },
       death_signal: ->(o, name) { Native.options_set_death_signal(o, signal(name)) },
       env: ->(o, env) { set_env(o, env) },
-      clear_env: ->(o, on) { Native.options_clear_env(o) if on },
+      clear_env: ->(o, on) { Native.options_clear_env(o) if flag(on) },
       chdir: ->(o, path) { Native.options_set_cwd(o, text(path)) },
       program: ->(o, path) { Native.options_set_program(o, text(path)) },
       stdin: ->(o, to) { set_stdio(o, 0, to) },
@@ -57,13 +57,13 @@ module Gipc
       user: ->(o, user) { set_user(o, *list(user)) },
       uid: ->(o, uid) { Native.options_set_uid(o, number(uid)) },
       gid: ->(o, gid) { Native.options_set_gid(o, number(gid)) },
-      no_new_privileges: ->(o, on) { Native.options_set_no_new_privileges(o, on ? 1 : 0) },
+      no_new_privileges: ->(o, on) { Native.options_set_no_new_privileges(o, flag(on) ? 1 : 0) },
       umask: ->(o, mask) { Native.options_set_umask(o, number(mask)) },
       nice: ->(o, step) { Native.options_set_nice(o, number(step)) },
       rlimits: ->(o, limits) { pairs(limits) { |resource, limit| rlimit(o, resource, *limit) } },
       block_signals: ->(o, names) { list(names).each { |name| Native.options_block_signal(o, signal(name)) } },
       keep_fds: ->(o, fds) { Native.options_keep_fds(o, numbers(fds)) },
-      keep_all_fds: ->(o, on) { Native.options_keep_all_fds(o) if on }
+      keep_all_fds: ->(o, on) { Native.options_keep_all_fds(o) if flag(on) }
     }.freeze
     # The options that a part of a start belongs to, as the library calls it.
     OF_PART = {"program" => %i[program], "cwd" => %i[chdir], "env" => %i[env clear_env],
@@ -180,6 +180,12 @@ module Gipc
 
       def number(value)
         raise TypeError, "a number is needed, not #{value.inspect}" unless value.is_a?(Integer)
+
+        value
+      end
+
+      def flag(value)
+        raise TypeError, "true or false is needed, not #{value.inspect}" unless [true, false].include?(value)
 
         value
       end

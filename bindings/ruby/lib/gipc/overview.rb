@@ -1,9 +1,11 @@
 # frozen_string_literal: true
 
 module Gipc
-  # All handles and processes of this process: an Array of {Record}, which is printed as a
-  # table.
-  class Overview < Array
+  # All handles and processes of this process: yields each {Record}, and is printed as a
+  # table.  It is not an Array, of which puts would print each element.
+  class Overview
+    include Enumerable
+
     # A handle or a process; nil is the value of what does not apply.
     #
     # - +kind+: :handle or :process
@@ -33,11 +35,11 @@ module Gipc
     # @private
     def self.look
       records = Native.records_new
-      look = new
+      look = []
       while (native = Native.records_at(records, look.size))
         look << record_of(native)
       end
-      look
+      new(look)
     end
 
     # @private
@@ -63,6 +65,26 @@ module Gipc
       {read: Native::READ, write: Native::WRITE}.filter_map { |name, bit| name if mask.anybits?(bit) }
     end
     private_class_method :directions
+
+    # @private
+    def initialize(records)
+      @records = records.freeze
+    end
+
+    # @yieldparam record [Record]
+    # @return [self, Enumerator] the latter without a block
+    def each(&block)
+      return enum_for(:each) { size } unless block
+
+      @records.each(&block)
+      self
+    end
+
+    # @return [Integer]
+    def size = @records.size
+
+    # @return [Record, nil]
+    def [](index) = @records[index]
 
     # A table, with a line for each record.
     # @return [String]

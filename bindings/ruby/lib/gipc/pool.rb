@@ -42,8 +42,10 @@ module Gipc
     # +queue_limit+ (tasks that wait for a worker; default 1024), +queue_low+ (default
     # half of that), +retire_tasks+ and +retire_memory+ (a worker retires after so many
     # tasks, or at so many bytes; default never), +idle+ (a worker above +least+ ends
-    # after so long without a task; default no limit), +poison+ (workers that one task may
-    # end; default 3), +prepare_failures+ (starts in a row that may fail; default 3),
+    # after so long without a task; default no limit), +ahead+ (tasks that a worker is sent
+    # before it has answered the one that it does; default 0, not with +launch+), +poison+
+    # (workers that one task may end; default 3), +prepare_failures+ (starts in a row that
+    # may fail; default 3),
     # +ready_within+ and +silence+ (until a worker is ready, and between two calls of
     # {Gipc.alive}; default no limit), +dump+ (from the signal for a dump of the stacks to
     # the stop; default 5), +grace+ (from SIGTERM to SIGKILL; default 5), +first_delay+
@@ -51,6 +53,12 @@ module Gipc
     # starts after failures, +healthy+ (10), +limit+ of restarts in a +window+ (none, 60),
     # and +seed+ of the jitter.  0 is the default of each.  All others are options of a
     # start, see {Options}; +daemon+ is true.
+    #
+    # With +ahead+, short tasks take less time, as a worker does not wait for the next one.
+    # A task that was sent ahead waits for those before it, also while another worker has
+    # none, so use it for tasks that take about as long.  When a worker ends, the tasks that
+    # it has not begun are done by another one; this is no attempt.  A cancel, and the
+    # timeout, of such a task have their effect when it begins.
     #
     # @param workers [Integer, nil] most workers; default: the number of processors
     # @param argv [Array<String>, nil] a program for the workers, which calls
@@ -74,6 +82,9 @@ module Gipc
       codec = Codec.of(codec)
       rules, start = Rules.split(options, Rules::POOL)
       rules["most"] = Options.count(:workers, workers, 1) if workers
+      raise ArgumentError, "option ahead: not with launch:, as an answer may be lost in a launcher" if
+        launch && rules["ahead"]&.positive?
+
       starter = Starter.new(argv, launch, codec, prepare, dump_signal, start, work)
       new(starter, codec, rules,
           timeout: timeout, priority: priority, retries: retries, retry_for: retry_for)
@@ -88,7 +99,7 @@ module Gipc
       task_rules({})
       @tasks = {}
       @crew = Native.crew_new(rules)
-      @ahead = AHEAD * (rules["most"] || Etc.nprocessors).to_i
+      @ahead = (AHEAD + 2 * rules["ahead"].to_i) * (rules["most"] || Etc.nprocessors).to_i
       @driver = Driver.new(@crew, @tasks, starter, rules.key?("retire_memory")).start
     end
 
@@ -151,7 +162,8 @@ module Gipc
     #
     # @param jobs [Enumerable] may be endless
     # @param ordered [Boolean]
-    # @param ahead [Integer, nil] default: 8 for each worker
+    # @param ahead [Integer, nil] default: for each worker 8, and twice those that it is
+    #   sent ahead
     # @param options (see #call)
     # @yield [result]
     # @return [self], or without a block an Enumerator

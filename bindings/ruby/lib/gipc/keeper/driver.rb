@@ -88,7 +88,7 @@ module Gipc
       def dump(worker)
         member = @members[worker] or return
         signal = member.service.dump_signal
-        member.signal(signal) if signal
+        member.signal(signal) if signal && member.dumps
         note(member, :silent)
       end
 
@@ -98,6 +98,7 @@ module Gipc
           ready = Native.keeper_notified(@crew, worker, socket, member.process.pid)
           break if ready.nil?
 
+          member.dumps = true
           note(member, :ready) if ready
         end
         true

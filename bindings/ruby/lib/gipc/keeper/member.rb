@@ -11,12 +11,17 @@ module Gipc
       # Why it was asked to end.
       attr_accessor :why
 
+      # Whether it may get the signal for a dump.  Until a block has a trap for it, that
+      # would end it.
+      attr_accessor :dumps
+
       # @param socket [Native::NotifySocket, nil]
       def initialize(service, process, socket)
         super(process)
         @service = service
         @socket = socket
         @why = :none
+        @dumps = service.program?
       end
 
       # Calls the block, in another thread, when the process has sent something.

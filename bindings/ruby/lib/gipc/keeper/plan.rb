@@ -50,7 +50,7 @@ module Gipc
       # @return [self]
       # @raise [ArgumentError, TypeError] which name the service, and the option
       def service(name, args: [], dump_signal: DUMP, **options, &block)
-        add(name, dump_signal, options) do |start|
+        add(name, dump_signal, false, options) do |start|
           check_block(args, block)
           lambda do |environment|
             run_block(args.respond_to?(:call) ? args.call : args, with(start, environment), dump_signal, block)
@@ -73,7 +73,7 @@ module Gipc
       # @return (see #service)
       # @raise (see #service)
       def program(name, argv, handles: {}, dump_signal: nil, **options)
-        add(name, dump_signal, options) do |start|
+        add(name, dump_signal, true, options) do |start|
           Process.words(argv)
           check_handles(handles)
           lambda do |environment|
@@ -84,13 +84,14 @@ module Gipc
 
       private
 
-      def add(name, dump_signal, options)
+      def add(name, dump_signal, is_program, options)
         name = name_of(name)
         rules, start = Rules.split({**options, **numbers(options)}, Rules::SERVICE)
         Native.check_rules(rules)
         Rules.check_signal(dump_signal)
+        Rules.check_streams(start)
         launch = yield({name: name, daemon: true, **start})
-        @services << Service.new(name, @services.size, rules, dump_signal, launch)
+        @services << Service.new(name, @services.size, rules, dump_signal, is_program, launch)
         self
       rescue ArgumentError, TypeError => e
         raise e.class, "service #{name}: #{e.message}"
@@ -139,6 +140,7 @@ module Gipc
         handles = args.grep(Handle)
         process = Gipc.start_process(*handles, **start) do
           Child.dump_on(dump_signal) if dump_signal
+          Gipc.alive if start[:env]["WATCHDOG_USEC"] # the keeper may send that signal from now on
           block.call(*args)
         end
       ensure

@@ -17,11 +17,12 @@ module Gipc
       attr_reader :index, :rules, :dump_signal, :last, :reloads, :reload_error, :failure
 
       # @private
-      def initialize(name, index, rules, dump_signal, launch)
+      def initialize(name, index, rules, dump_signal, is_program, launch)
         @name = name
         @index = index
         @rules = rules
         @dump_signal = dump_signal
+        @is_program = is_program
         @launch = launch
         @starts = @restarts = @reloads = 0
         @last = {}
@@ -87,6 +88,12 @@ module Gipc
       def silence
         silence = @rules["silence"]
         silence if silence&.positive?
+      end
+
+      # Whether it is no block.
+      # @private
+      def program?
+        @is_program
       end
 
       # Whether its processes get a notify socket.

@@ -58,7 +58,7 @@ module Gipc
         when Native::ACTION_SEND then send_task(worker, task, attempt)
         when Native::ACTION_FINISH then finish(worker, task, why, attempt)
         when Native::ACTION_START then start_worker(worker)
-        when Native::ACTION_STOP then stop_worker(worker, why)
+        when Native::ACTION_STOP then stop_worker(worker, why, task)
         when Native::ACTION_KILL then @members[worker]&.signal(:KILL)
         when Native::ACTION_DUMP then dump(worker)
         when Native::ACTION_DRAINED then notify_room
@@ -80,9 +80,9 @@ module Gipc
       end
 
       # One that has no task, and did nothing wrong, ends at the end of its stream.
-      def stop_worker(worker, why)
+      def stop_worker(worker, why, task)
         member = @members[worker] or return
-        return member.finish_stream if !member.busy && POLITE.include?(why)
+        return member.finish_stream if task.zero? && POLITE.include?(why)
 
         member.terminate
       end
@@ -127,10 +127,9 @@ module Gipc
       def send_task(worker, number, attempt)
         member = @members[worker] or return
         task = @tasks.fetch(number)
-        member.busy = true
         return send_fds(worker, number, attempt) if task.fds
 
-        Native.crew_send(@crew, member.native.first, number, attempt, task.data)
+        Native.crew_send(@crew, worker, member.native.first, number, attempt, task.data)
       rescue Error, SystemCallError
         Native.crew_misbehaved(@crew, worker)
       end
@@ -140,10 +139,7 @@ module Gipc
         member = @members[worker]
         task = @tasks[number]
         error = Native.crew_send_fds(@crew, worker, member.native.first, number, attempt, task.data, task.fds)
-        return unless error.is_a?(Integer)
-
-        member.busy = false
-        task.answer = SystemCallError.new("the worker cannot be sent descriptors", error)
+        task.answer = SystemCallError.new("the worker cannot be sent descriptors", error) if error.is_a?(Integer)
       end
 
       def flush(member)
@@ -158,7 +154,6 @@ module Gipc
           next unless answer.is_a?(Array)
 
           _, number, *parts = answer
-          member.busy = false
           @tasks[number]&.answer = parts
           report_memory(worker, member) if @measure
         end

@@ -14,9 +14,6 @@ module Gipc
 
       attr_reader :handle
 
-      # Whether it has a task.
-      attr_accessor :busy
-
       def initialize(handle, process)
         super(process)
         @handle = handle

@@ -54,8 +54,8 @@ module Gipc
       def check_streams(launch, options)
         %i[stdin stdout].each do |name|
           raise ArgumentError, "option #{name}: with launch: it is the handle of the worker" if launch && options[name]
-          raise ArgumentError, "option #{name}: nothing would use this pipe" if options[name] == :pipe
         end
+        Rules.check_streams(options)
       end
 
       def exec(theirs)

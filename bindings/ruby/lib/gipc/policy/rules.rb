@@ -6,7 +6,8 @@ module Gipc
   # @private
   module Rules
     COMMON = %i[ready_within silence dump grace first_delay longest_delay growth jitter healthy limit window seed].freeze
-    POOL = %i[least queue_limit queue_low retire_tasks retire_memory idle poison prepare_failures].concat(COMMON).freeze
+    POOL = %i[least queue_limit queue_low retire_tasks retire_memory idle ahead poison
+              prepare_failures].concat(COMMON).freeze
     SERVICE = %i[restart notify].concat(COMMON).freeze
     private_constant :COMMON
 
@@ -32,6 +33,15 @@ module Gipc
       def one_of(option, table, word)
         table.fetch(word) do
           raise ArgumentError, "option #{option}: #{word.inspect} is none of #{table.keys.map(&:inspect).join(", ")}"
+        end
+      end
+
+      # A member of a pool or keeper has no parent's end of these.
+      #
+      # @param options [Hash] of the start
+      def check_streams(options)
+        %i[stdin stdout].each do |name|
+          raise ArgumentError, "option #{name}: nothing would use this pipe" if options[name] == :pipe
         end
       end
 

@@ -1,5 +1,5 @@
-// The last lines that a worker of a pool wrote to its stderr.
-#include "pool_stderr.h"
+// The last lines that a process of a pool or a keeper wrote to its stderr.
+#include "last_lines.h"
 
 #include "sys.h"
 

@@ -1,4 +1,4 @@
-// The last lines that a worker of a pool wrote to its stderr.
+// The last lines that a process of a pool or a keeper wrote to its stderr.
 #pragma once
 
 #include "fd.h"

@@ -1,0 +1,166 @@
+// Which errors each call can have, by its manual page; see sites.h.
+#include "sites.h"
+
+#include <cerrno>
+#include <cstring>
+
+namespace sites {
+
+namespace {
+
+// Left out: what only a wrong argument has (EBADF, EFAULT, ENOTSOCK), which the
+// library does not pass, and EINTR where the call is repeated within the hook.
+struct Errors {
+  const char *calls;
+  int numbers[8];
+};
+
+const Errors table[] = {
+    // Transfers
+    {"recv recvmsg recvmmsg", {EAGAIN, ECONNRESET, ENOMEM, ENOBUFS}},
+    {"send sendmmsg", {EAGAIN, EPIPE, ECONNRESET, ENOBUFS, ENOMEM}},
+    {"sendmsg",
+     {EAGAIN, EPIPE, ECONNRESET, ENOBUFS, ENOMEM, ETOOMANYREFS, EPERM}},
+    {"sendto", {EAGAIN, ECONNREFUSED, ENOBUFS, ENOENT, EPERM}},
+    {"readv read", {EAGAIN, EIO, ENOMEM}},
+    {"writev write", {EAGAIN, EPIPE, EIO, ENOSPC, EDQUOT}},
+    {"preadv2", {EAGAIN, EIO, EOPNOTSUPP, ENOSYS, EPERM}},
+    {"pwritev2", {EAGAIN, EPIPE, EIO, EOPNOTSUPP, ENOSYS, EINVAL}},
+    {"shutdown", {ENOTCONN}},
+    {"poll ppoll", {EINTR, ENOMEM, EINVAL}},
+    // Descriptors
+    {"fcntl", {EMFILE, EINVAL, EPERM, ENOMEM}},
+    {"fstat stat fstatfs", {ENOMEM, EOVERFLOW, ENOSYS}},
+    {"getsockopt getsockname", {ENOBUFS, ENOMEM, EPERM}},
+    {"setsockopt", {ENOMEM, ENOPROTOOPT, EPERM}},
+    {"getpeername", {ENOBUFS, ENOTCONN}},
+    {"bind", {EADDRINUSE, EACCES, ENOMEM, ENOSPC}},
+    {"socketpair pipe", {EMFILE, ENFILE, ENOMEM}},
+    {"socket", {EMFILE, ENFILE, ENOBUFS, ENOMEM, EAFNOSUPPORT}},
+    {"dup2", {EMFILE, EBUSY}},
+    {"open", {EMFILE, ENFILE, ENOENT, EACCES, ENOMEM}},
+    {"opendir fdopendir", {EMFILE, ENFILE, ENOENT, ENOMEM}},
+    {"readdir getdents64", {ENOENT, EPERM}},
+    {"access", {ENOENT, EACCES}},
+    {"readlink", {ENOENT, EACCES, ENOMEM}},
+    {"mkdir", {EACCES, EROFS, ENOSPC, EPERM}},
+    {"mkdtemp", {EACCES, EROFS, ENOSPC}},
+    {"rmdir unlink", {EBUSY, ENOENT, EPERM}},
+    {"flock", {EWOULDBLOCK, ENOLCK}},
+    {"ioctl", {ENOTTY, EPERM, EINVAL}},
+    {"close_range", {ENOSYS, EPERM, EMFILE}},
+    {"epoll_create1", {EMFILE, ENFILE, ENOMEM, ENOSYS}},
+    {"epoll_ctl", {ENOMEM, ENOSPC, EPERM}},
+    {"epoll_wait", {EPERM}},
+    // Memory
+    {"mmap", {ENOMEM, EAGAIN, EPERM}},
+    {"madvise", {EINVAL, ENOMEM}},
+    {"memfd_create", {EMFILE, ENFILE, ENOMEM, ENOSYS}},
+    {"fallocate", {ENOSPC, ENOMEM, EOPNOTSUPP}},
+    {"setenv clearenv", {ENOMEM}},
+    // Processes
+    {"fork", {EAGAIN, ENOMEM}},
+    {"clone", {EAGAIN, ENOMEM, EINVAL, ENOSYS, EPERM}},
+    {"clone3", {EAGAIN, ENOMEM, EOPNOTSUPP, ENOSYS, EPERM}},
+    {"execve", {ENOENT, EACCES, ENOMEM, E2BIG, ETXTBSY}},
+    {"wait4 waitid", {ECHILD}},
+    {"pidfd_open", {EMFILE, ENFILE, ENOMEM, ENOSYS, EPERM}},
+    {"pidfd_send_signal", {ESRCH, EPERM, ENOSYS}},
+    {"kill", {ESRCH, EPERM}},
+    {"sigaction", {EINVAL}},
+    {"chdir", {ENOENT, EACCES, ENOMEM}},
+    {"setpgid", {EPERM, ESRCH}},
+    {"setsid nice", {EPERM}},
+    {"setrlimit", {EPERM, EINVAL}},
+    {"getrlimit", {EPERM}},
+    {"prctl", {EINVAL, EPERM}},
+    {"setgroups", {EPERM, ENOMEM}},
+    {"setgid setuid", {EPERM, EAGAIN}},
+    {"getgroups getresgid getresuid", {EPERM}},
+    {"get_robust_list", {ENOSYS, EPERM}},
+    // Of the frame: by new or malloc
+    {"allocation", {ENOMEM}},
+};
+
+// What a failure is turned into, where the result is another one.
+struct Other {
+  const char *calls;
+  int error, result; // 0: any
+};
+
+const Other others[] = {
+    // The peer has gone, as an end of the stream tells, too.
+    {"send sendmsg sendmmsg", ECONNRESET, -EPIPE},
+    {"recv recvmsg recvmmsg", ECONNRESET, GIPC_EOF},
+    {"recv recvmsg recvmmsg", ECONNRESET, GIPC_ETRUNCATED},
+    {"sendmsg", EPIPE, GIPC_EDEAD},
+    {"sendmsg", ECONNRESET, GIPC_EDEAD},
+    {"open", ENOENT, GIPC_EDEAD}, // /proc/PID
+    // The child has gone: another reaper took it.
+    {"kill pidfd_send_signal wait4 waitid", 0, GIPC_EDEAD},
+    {"wait4 waitid", 0, GIPC_ESTATUSLOST},
+    // Nothing says how it ended.
+    {"ioctl", 0, GIPC_ESTATUSLOST},
+};
+
+struct Impossible {
+  const char *scenario, *calls;
+  int error;
+};
+
+const Impossible impossible[] = {
+    // Of a bell it says that unread bytes are there, which wake the peer.
+    {"ring_processes", "send", EAGAIN},
+    // A worker that has gone ends its stream.
+    {"pool", "send", EPIPE},
+    {"pool", "send", ECONNRESET},
+    // Of a child that is about to say that it is there.
+    {"template", "recv", ECONNRESET},
+    {"template_tree", "recv", ECONNRESET},
+    {"serve", "recv", ECONNRESET},
+    // The child, whose end is waited for then, has not been reaped.
+    {"stop_group", "waitid", ECHILD},
+    {"tree_stop", "waitid", ECHILD},
+};
+
+bool in_words(const char *words, const char *word) {
+  size_t size = std::strlen(word);
+  for (const char *at = words; (at = std::strstr(at, word)) != nullptr; ++at)
+    if ((at == words || at[-1] == ' ') && (at[size] == ' ' || at[size] == 0))
+      return true;
+  return false;
+}
+
+} // namespace
+
+const int *errors_of(const char *call) {
+  for (const Errors &one : table)
+    if (in_words(one.calls, call))
+      return one.numbers;
+  return nullptr;
+}
+
+bool is_impossible(const char *scenario, const char *call, int error) {
+  for (const Impossible &one : impossible)
+    if (std::strcmp(one.scenario, scenario) == 0 && in_words(one.calls, call) &&
+        one.error == error)
+      return true;
+  return false;
+}
+
+bool shares_socket(const char *scenario) {
+  return std::strncmp(scenario, "serve", 5) == 0 ||
+         std::strncmp(scenario, "template", 8) == 0;
+}
+
+bool tells(int result, const char *call, int error) {
+  if (result == -error)
+    return true;
+  for (const Other &other : others)
+    if (in_words(other.calls, call) && result == other.result &&
+        (other.error == 0 || other.error == error))
+      return true;
+  return false;
+}
+
+} // namespace sites
