@@ -41,6 +41,7 @@ module Gipc
     #
     # @param kept [Array<Integer>]
     def self.leave_files(kept)
+      GC.start # of those that are garbage already, while no number is used again
       ObjectSpace.each_object(IO) do |io|
         io.autoclose = false unless io.closed? || io.fileno < 3 || kept.include?(io.fileno)
       rescue IOError
