@@ -355,9 +355,12 @@ STEP(shutdown, step_shutdown)
 %rename("$ignore", regextarget=1)
     "^gipc_(policy|rules|task_rules|action|text|policy_stats|worker_(stats|message|change))$";
 /* Parts of what each language has of its own: messages with descriptors. */
-%rename("$ignore", %$isfunction, regextarget=1) "^gipc_((try_)?put_(with|handles)|take_(fds|handle))$";
+%rename("$ignore", %$isfunction, regextarget=1) "^gipc_((try_)?put_(with|handles)|take_(fds|handle)|try_put_fds|fds_.*)$";
+%ignore gipc_fds;
 %ignore GIPC_MOST_FDS;
 %ignore GIPC_MOST_HANDLES;
+%rename(close_fds) step_close_fds;
+void step_close_fds(gipc_handle *h);
 /* Parts of what each language has of its own. */
 %ignore gipc_try_get;
 %ignore gipc_try_put;

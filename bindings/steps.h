@@ -188,6 +188,51 @@ static inline int step_queue_with(gipc_handle *h, const void *data, size_t size,
   return outcome_of_move(result, &size);
 }
 
+/* Closes the descriptors of the message that was returned last, but those that
+ * were taken. */
+static inline void step_close_fds(gipc_handle *h) {
+  int fds[GIPC_MOST_FDS];
+  for (int count = gipc_take_fds(h, fds, GIPC_MOST_FDS); count > 0;)
+    close(fds[--count]);
+}
+
+/* A task whose descriptors could not be put, for this reason, fails.  Otherwise
+ * the worker ends, or is still reading the message before it. */
+static inline int is_refusal(int result) {
+  return result < 0 && result != -EAGAIN && result != -EPIPE &&
+         result != -ECONNRESET && result > GIPC_EOF;
+}
+
+/* Whether a worker is to answer this task next. */
+static inline int is_next_task(const gipc_policy *policy, uint64_t worker,
+                               uint64_t task) {
+  gipc_worker_stats stats = {0};
+  stats.size = sizeof(stats);
+  for (size_t i = 0; gipc_policy_worker_stats(policy, i, &stats) == 0; ++i)
+    if (stats.worker == worker)
+      return stats.task == task;
+  return 0;
+}
+
+/* Reports to the policy that it has failed: 1.  0: the worker is to answer
+ * others before, and is sent this one again then. */
+static inline int fail_task(gipc_policy *policy, uint64_t worker, uint64_t task,
+                            double now) {
+  gipc_worker_message message = {0};
+  char bytes[64];
+  size_t size;
+  if (!is_next_task(policy, worker, task)) {
+    (void)!gipc_policy_refused(policy, worker, task, -EAGAIN, now);
+    return 0;
+  }
+  message.size = sizeof(message);
+  message.kind = GIPC_MESSAGE_FAILED;
+  message.task = task;
+  if (gipc_worker_encode(&message, bytes, sizeof(bytes), &size) == 0)
+    (void)!gipc_policy_received(policy, worker, bytes, size, now, &message);
+  return 1;
+}
+
 /* Writes queued bytes.  STEP_DONE: the queue is empty. */
 static inline int step_flush(gipc_handle *h) {
   return outcome_of(gipc_flush_step(h));

@@ -345,6 +345,17 @@ gipc_try_put_handles(gipc_handle *h, const void *data, size_t size,
  * something else, or there is no memory, and this handle is lost. */
 GIPC_API GIPC_MUST_CHECK int gipc_take_handle(gipc_handle *h,
                                               gipc_handle **handle);
+/* Duplicates of descriptors for messages that are put later, or several times:
+ * close-on-exec, and no function child keeps them.  -EBADF, -EMFILE. */
+typedef struct gipc_fds gipc_fds;
+GIPC_API GIPC_MUST_CHECK int gipc_fds_new(const int *fds, size_t count,
+                                          gipc_fds **kept);
+/* As gipc_try_put_with() with these, which stay the caller's. */
+GIPC_API GIPC_MUST_CHECK int gipc_try_put_fds(gipc_handle *h, const void *data,
+                                              size_t size,
+                                              const gipc_fds *kept);
+/* Closes them.  kept may be NULL. */
+GIPC_API void gipc_fds_free(gipc_fds *kept);
 /* Takes the descriptors of the message that was returned last, by a get or in
  * on_message: stores them, close-on-exec, and returns their number; the caller
  * closes them.  0: it has none, or they were taken.  Those that are not taken
@@ -1129,8 +1140,9 @@ gipc_policy_received(gipc_policy *policy, uint64_t worker, const void *data,
 typedef int (*gipc_work)(const gipc_worker_message *task,
                          gipc_worker_message *answer, void *user);
 /* In a worker: says that it is ready, and calls work(task, answer, user) for
- * each task of h, until the pool wants no more of this worker: 0.  Else the
- * error of h, or GIPC_EPROTOCOL. */
+ * each task of h, whose descriptors work may take with gipc_take_fds(h, ...),
+ * until the pool wants no more of this worker: 0.  Else the error of h, or
+ * GIPC_EPROTOCOL. */
 GIPC_API GIPC_MUST_CHECK int gipc_worker_serve(gipc_handle *h, gipc_work work,
                                                void *user);
 /* In a worker, within work: shows a sign of life, for pools whose rules have
@@ -1176,7 +1188,8 @@ typedef struct gipc_result {
   /* The worker that had it last, or 0, and how that ended, if it did. */
   uint64_t worker;
   int pid;
-  int error;    /* why it could not be started, or 0 */
+  /* Why it could not be started, or sent the descriptors of the task; or 0. */
+  int error;
   int has_info; /* 1: the worker has ended, as info says */
   gipc_exit_info info;
   /* What that worker wrote to its stderr at last, if the options make a pipe of
@@ -1223,6 +1236,14 @@ GIPC_API GIPC_MUST_CHECK int gipc_pool_try_put(gipc_pool *pool,
                                                const void *data, size_t size,
                                                const gipc_task_rules *rules,
                                                uint64_t *task);
+/* The same with descriptors, of which the task keeps duplicates until it has
+ * ended.  The worker takes them within its work, with gipc_take_fds(handle,
+ * ...).  A task fails whose worker cannot be sent them, with the code in
+ * `error`: -EOPNOTSUPP behind a launcher.  -EBADF, -EMFILE: nothing was put. */
+GIPC_API GIPC_MUST_CHECK int
+gipc_pool_try_put_with(gipc_pool *pool, const void *data, size_t size,
+                       const int *fds, size_t count,
+                       const gipc_task_rules *rules, uint64_t *task);
 /* Cancels a task; the worker of a running one is stopped.  on_result follows.
  * -ENOENT: the task has finished. */
 GIPC_API GIPC_MUST_CHECK int gipc_pool_cancel(gipc_pool *pool, uint64_t task);

@@ -225,10 +225,6 @@ int gipc_flush_step(gipc_handle *h) {
                       : guard([&] { return unwrap(h)->flush_step(); });
 }
 
-static bool is_fd_list(const int *fds, size_t count) {
-  return count <= GIPC_MOST_FDS && (fds != nullptr || count == 0);
-}
-
 int gipc_try_put_with(gipc_handle *h, const void *data, size_t size,
                       const int *fds, size_t count) {
   return h == nullptr || !is_fd_list(fds, count) ? -EINVAL : guard([&] {
@@ -261,6 +257,33 @@ int gipc_take_handle(gipc_handle *h, gipc_handle **handle) {
     if (result == 0)
       *handle = wrap(taken);
     return result;
+  });
+}
+
+int gipc_fds_new(const int *fds, size_t count, gipc_fds **kept) {
+  if (!is_fd_list(fds, count) || kept == nullptr)
+    return -EINVAL;
+  return guard([&] {
+    std::unique_ptr<KeptDescriptors> made;
+    int error = KeptDescriptors::make(fds, count, made);
+    if (error == 0)
+      *kept = reinterpret_cast<gipc_fds *>(made.release());
+    return error;
+  });
+}
+
+int gipc_try_put_fds(gipc_handle *h, const void *data, size_t size,
+                     const gipc_fds *kept) {
+  auto *with = reinterpret_cast<const KeptDescriptors *>(kept);
+  if (h == nullptr || with == nullptr)
+    return -EINVAL;
+  return guard([&] { return unwrap(h)->try_put_with(data, size, *with); });
+}
+
+void gipc_fds_free(gipc_fds *kept) {
+  (void)guard([&] {
+    delete reinterpret_cast<KeptDescriptors *>(kept);
+    return 0;
   });
 }
 

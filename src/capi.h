@@ -52,6 +52,10 @@ inline gipc_process *wrap(Process *p) {
   return reinterpret_cast<gipc_process *>(p);
 }
 
+inline bool is_fd_list(const int *fds, size_t count) {
+  return count <= GIPC_MOST_FDS && (fds != nullptr || count == 0);
+}
+
 // ---- Structs that grow ------------------------------------------------------
 // The first member is the size that the caller was compiled with, the second
 // has been there in every version: `least` is the size up to its end.

@@ -89,12 +89,21 @@ int gipc_pool_start(gipc_pool *pool, struct ev_loop *loop,
 
 int gipc_pool_try_put(gipc_pool *pool, const void *data, size_t size,
                       const gipc_task_rules *rules, uint64_t *task) {
+  return gipc_pool_try_put_with(pool, data, size, nullptr, 0, rules, task);
+}
+
+int gipc_pool_try_put_with(gipc_pool *pool, const void *data, size_t size,
+                           const int *fds, size_t count,
+                           const gipc_task_rules *rules, uint64_t *task) {
   policy::TaskRules read;
-  if (pool == nullptr || (data == nullptr && size > 0) || task == nullptr)
+  if (pool == nullptr || (data == nullptr && size > 0) || task == nullptr ||
+      !is_fd_list(fds, count))
     return -EINVAL;
   if (int error = read_task_rules(rules, read))
     return error;
-  return guard([&] { return unwrap(pool)->try_put(data, size, read, *task); });
+  return guard([&] {
+    return unwrap(pool)->try_put(data, size, fds, count, read, *task);
+  });
 }
 
 int gipc_pool_cancel(gipc_pool *pool, uint64_t task) {

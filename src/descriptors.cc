@@ -94,6 +94,22 @@ void Descriptors::forget() noexcept {
     own_[i].forget();
 }
 
+int KeptDescriptors::make(const int *fds, size_t count,
+                          std::unique_ptr<KeptDescriptors> &out) noexcept {
+  std::unique_ptr<Descriptors> all = Descriptors::borrow(fds, count);
+  if (all == nullptr)
+    return -ENOMEM;
+  if (int error = all->keep())
+    return error;
+  out.reset(new (std::nothrow) KeptDescriptors(std::move(all)));
+  return out != nullptr ? 0 : -ENOMEM;
+}
+
+KeptDescriptors::~KeptDescriptors() {
+  if (all_ != nullptr && !is_owned())
+    all_->forget();
+}
+
 // ---- Of several -------------------------------------------------------------
 
 void DescriptorQueue::push(std::unique_ptr<Descriptors> last,

@@ -64,6 +64,31 @@ private:
   std::unique_ptr<Descriptors> behind_;
 };
 
+// Duplicates for a message that is put later, or several times.
+class KeptDescriptors {
+public:
+  // 0 or an error.
+  static int make(const int *fds, size_t count,
+                  std::unique_ptr<KeptDescriptors> &out) noexcept;
+  ~KeptDescriptors();
+  KeptDescriptors(const KeptDescriptors &) = delete;
+  KeptDescriptors &operator=(const KeptDescriptors &) = delete;
+
+  // Only there do the numbers mean these files.
+  bool is_owned() const noexcept { return owner_ == generation::current(); }
+  size_t count() const noexcept { return all_->count(); }
+  const int *numbers(int (&room)[os::most_sent]) const noexcept {
+    return all_->numbers(room);
+  }
+
+private:
+  explicit KeptDescriptors(std::unique_ptr<Descriptors> all) noexcept
+      : all_(std::move(all)) {}
+
+  const std::unique_ptr<Descriptors> all_;
+  const uint32_t owner_ = generation::current();
+};
+
 // In the order of their messages.
 class DescriptorQueue {
 public:

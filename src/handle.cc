@@ -345,6 +345,14 @@ int Handle::try_put_with(const void *data, size_t size, const int *fds,
   return result;
 }
 
+int Handle::try_put_with(const void *data, size_t size,
+                         const KeptDescriptors &with) noexcept {
+  int room[os::most_sent];
+  return with.is_owned()
+             ? try_put_with(data, size, with.numbers(room), with.count())
+             : GIPC_EWRONGPROC;
+}
+
 int Handle::take_descriptors(int *fds, size_t room) noexcept {
   int error = check_open();
   return error != 0 ? error : receiver_.take_descriptors(fds, room);

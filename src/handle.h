@@ -100,6 +100,8 @@ public:
   int flush_step() noexcept;
   int try_put_with(const void *data, size_t size, const int *fds,
                    size_t count) noexcept;
+  int try_put_with(const void *data, size_t size,
+                   const KeptDescriptors &with) noexcept;
   int take_descriptors(int *fds, size_t room) noexcept;
   // Puts a message in which handles move, and descriptors go.
   struct Moved {

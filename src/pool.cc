@@ -3,8 +3,10 @@
 
 #include "action.h"
 #include "deadline.h"
+#include "error.h"
 #include "os.h"
 #include "policy_message.h"
+#include "worker.h"
 
 #include <csignal>
 
@@ -14,6 +16,12 @@ namespace {
 
 // The process of a worker ends within this time after its stream, in seconds.
 constexpr double linger = 1;
+
+// Of a put: they, and not the stream, are at fault.
+bool is_about_descriptors(int error) {
+  return error < 0 && error != -EAGAIN && error != -EPIPE &&
+         error != -ECONNRESET && error > GIPC_EOF;
+}
 
 } // namespace
 
@@ -61,8 +69,8 @@ int Pool::start(struct ev_loop *loop, const gipc_pool_events &events,
   return 0;
 }
 
-int Pool::try_put(const void *data, size_t size, policy::TaskRules rules,
-                  policy::Id &task) {
+int Pool::try_put(const void *data, size_t size, const int *fds, size_t count,
+                  policy::TaskRules rules, policy::Id &task) {
   if (int error = usable())
     return error;
   gipc_worker_message message{};
@@ -77,6 +85,9 @@ int Pool::try_put(const void *data, size_t size, policy::TaskRules rules,
   it.user = rules.user;
   it.size = whole;
   it.message.reset(new unsigned char[whole]);
+  if (count > 0)
+    if (int error = KeptDescriptors::make(fds, count, it.descriptors))
+      return error;
   rules.user = &it;
   if (int error = policy_.submit(rules, message.task))
     return error;
@@ -267,12 +278,28 @@ void Pool::start_worker(policy::Id id) noexcept {
 
 void Pool::send(const policy::Action &action) noexcept {
   auto &task = *static_cast<Task *>(action.user);
+  task.error = 0;
   policy::set_attempt(task.message.get(), action.attempt);
-  int error = find(action.worker)->send(task.message.get(), task.size);
-  if (error == -ENOMEM || error == GIPC_ETOOBIG)
+  int error = find(action.worker)
+                  ->send(task.message.get(), task.size, task.descriptors.get());
+  if (task.descriptors != nullptr && is_about_descriptors(error))
+    fail(action, error);
+  else if (error == -ENOMEM || error == GIPC_ETOOBIG)
     (void)policy_.misbehaved(action.worker, monotonic_now());
   else if (error != 0)
     (void)policy_.refused(action.worker, action.task, error, monotonic_now());
+}
+
+// The worker has nothing of the task, and answers so to speak.  If it is to
+// answer others before, the task waits for that.
+void Pool::fail(const policy::Action &action, int error) noexcept {
+  double now = monotonic_now();
+  const policy::Task *next =
+      policy_.worker(policy_.slot_of(action.worker)).task;
+  if (next == nullptr || next->id != action.task)
+    return (void)policy_.refused(action.worker, action.task, -EAGAIN, now);
+  static_cast<Task *>(action.user)->error = error;
+  (void)policy_.received(action.worker, GIPC_MESSAGE_FAILED, action.task, now);
 }
 
 void Pool::finish(const policy::Action &action) noexcept {
@@ -300,6 +327,11 @@ void Pool::finish(const policy::Action &action) noexcept {
       result.text = at->message.text;
       result.trace = at->message.trace;
     }
+  if (task.error != 0 && result.why == GIPC_WHY_FAILED) {
+    result.error = task.error;
+    result.type = worker::text_of("gipc");
+    result.text = worker::text_of(error_text(task.error));
+  }
   tasks_.erase(task.place);
   if (events_.on_result != nullptr)
     events_.on_result(reinterpret_cast<gipc_pool *>(this), &result, user_);

@@ -2,6 +2,7 @@
 // to it what happens.
 #pragma once
 
+#include "descriptors.h"
 #include "gipc.h"
 #include "policy_pool.h"
 #include "pool_worker.h"
@@ -22,9 +23,9 @@ public:
   Pool &operator=(const Pool &) = delete;
 
   int usable() const noexcept { return supervisor_.usable(); }
-  // Throws bad_alloc.
-  int try_put(const void *data, size_t size, policy::TaskRules rules,
-              policy::Id &task);
+  // fds are duplicated.  Throws bad_alloc.
+  int try_put(const void *data, size_t size, const int *fds, size_t count,
+              policy::TaskRules rules, policy::Id &task);
   int cancel(policy::Id task) noexcept;
   int stop(double grace) noexcept;
   int set_dump_signal(int signal) noexcept {
@@ -49,6 +50,8 @@ private:
     void *user;
     size_t size;
     std::unique_ptr<unsigned char[]> message;
+    std::unique_ptr<KeptDescriptors> descriptors; // null: it has none
+    int error; // why the descriptors could not be sent, or 0
   };
   // An answer that was received, while its data is valid.
   struct Answer {
@@ -66,6 +69,7 @@ private:
   void carry_out(const policy::Action &action) noexcept;
   void start_worker(policy::Id id) noexcept;
   void send(const policy::Action &action) noexcept;
+  void fail(const policy::Action &action, int error) noexcept;
   void finish(const policy::Action &action) noexcept;
   void report(policy::Id worker, int state, int pid, int error) noexcept;
   void end(int why) noexcept;

@@ -95,8 +95,10 @@ int PoolWorker::connect(struct ev_loop *loop) {
 
 // ---- Orders -----------------------------------------------------------------
 
-int PoolWorker::send(const void *data, size_t size) noexcept {
-  return handle_->try_put(data, size);
+int PoolWorker::send(const void *data, size_t size,
+                     const KeptDescriptors *with) noexcept {
+  return with != nullptr ? handle_->try_put_with(data, size, *with)
+                         : handle_->try_put(data, size);
 }
 
 // A write that fails drops the queue, and the last message with it.

@@ -15,6 +15,7 @@ struct ev_loop;
 namespace gipc {
 
 class Handle;
+class KeptDescriptors;
 class Pool;
 
 // What each worker of a pool runs: a function, or a program.
@@ -49,7 +50,8 @@ public:
   // When its stream ended before its process; `forever` if it did not.
   double stream_ended_at = policy::forever;
 
-  int send(const void *data, size_t size) noexcept;
+  // with may be null.
+  int send(const void *data, size_t size, const KeptDescriptors *with) noexcept;
   // Whether the last task that it was sent is not written.
   bool has_unwritten() noexcept;
   // Asks it to end.

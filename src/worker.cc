@@ -10,9 +10,11 @@
 
 namespace gipc::worker {
 
-namespace {
+gipc_text text_of(const char *text) noexcept {
+  return {text, std::strlen(text)};
+}
 
-gipc_text text_of(const char *text) { return {text, std::strlen(text)}; }
+namespace {
 
 // A task that failed with an error of the library, or of the system.
 void set_failed(gipc_worker_message &answer, int error) {
@@ -50,6 +52,14 @@ private:
   Handle &handle_;
 };
 
+// Those that the task did not take.  The next get would do that, but the next
+// task may be long in coming.
+void close_descriptors(Handle &handle) {
+  int fds[os::most_sent];
+  for (int count = handle.take_descriptors(fds, os::most_sent); count > 0;)
+    Fd(fds[--count]).reset();
+}
+
 int answer_task(Handle &handle, const gipc_worker_message &task, gipc_work work,
                 void *user) {
   gipc_worker_message answer{};
@@ -60,6 +70,7 @@ int answer_task(Handle &handle, const gipc_worker_message &task, gipc_work work,
     Callback callback(handle);
     result = work(&task, &answer, user);
   }
+  close_descriptors(handle);
   answer.task = task.task;
   if (result < 0)
     set_failed(answer, result);

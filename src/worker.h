@@ -9,6 +9,7 @@ class Handle;
 
 namespace worker {
 
+gipc_text text_of(const char *text) noexcept;
 // Left by unwinding when its thread is cancelled.
 int serve(Handle &handle, gipc_work work, void *user);
 int alive(Handle &handle);

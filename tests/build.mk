@@ -35,6 +35,9 @@ fault := $(call programs_in,fault,test_*)
 fuzz := $(call programs_in,fuzz,fuzz_*)
 long := $(call programs_in,long,test_*)
 examples := $(call programs_in,examples,*)
+ifeq ($(OS),posix) # where messages have no descriptors
+examples := $(filter-out %/listener,$(examples))
+endif
 bench := $(patsubst $(B)/tests/%,$(B)/%,$(call programs_in,bench,bench*))
 children := $(patsubst tests/programs/%.c,$(B)/programs/%,\
               $(wildcard tests/programs/*.c))

@@ -15,6 +15,22 @@ static size_t list_length(lua_State *L, int index, int most, const char *what) {
   }
 }
 
+/* Stores the descriptors of a list, and returns how many there are. */
+static size_t to_fds(lua_State *L, int index, int fds[GIPC_MOST_FDS]) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  for (int count = 0;; ++count) {
+    lua_rawgeti(L, index, count + 1);
+    if (lua_isnil(L, -1))
+      return (size_t)count;
+    if (count == GIPC_MOST_FDS)
+      luaL_error(L, "at most %d descriptors are possible", GIPC_MOST_FDS);
+    if (!lua_isnumber(L, -1))
+      luaL_error(L, "a list of descriptors is needed");
+    fds[count] = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
+}
+
 /* queue_with(handle, string, list of handles, list of descriptors): appends a message to
  * the queue, or writes it: an outcome. */
 static int queue_with(lua_State *L) {
@@ -23,17 +39,10 @@ static int queue_with(lua_State *L) {
   size_t size;
   const char *data = luaL_checklstring(L, 2, &size);
   with.handle_count = list_length(L, 3, GIPC_MOST_HANDLES, "handles");
-  with.fd_count = list_length(L, 4, GIPC_MOST_FDS, "descriptors");
+  with.fd_count = to_fds(L, 4, with.fds);
   for (size_t i = 0; i < with.handle_count; ++i) {
     lua_rawgeti(L, 3, (int)i + 1);
     with.handles[i] = to_handle(L, lua_gettop(L));
-    lua_pop(L, 1);
-  }
-  for (size_t i = 0; i < with.fd_count; ++i) {
-    lua_rawgeti(L, 4, (int)i + 1);
-    if (!lua_isnumber(L, -1))
-      return luaL_error(L, "a list of descriptors is needed");
-    with.fds[i] = (int)lua_tointeger(L, -1);
     lua_pop(L, 1);
   }
   return push_outcome(L, step_queue_with(h, data, size, &with));

@@ -286,6 +286,12 @@ function gipc.alive()
   return done, message, code
 end
 
+--- Takes the descriptors that came with the task which this worker of a pool carries out.
+-- Those that are not taken are closed after it.
+-- @return a list of numbers, which the task closes; or nil, message, code: gipc.EMFILE: they
+-- were lost, because this process had no descriptors left; gipc.ENOENT: it is not a worker
+gipc.take_fds = pool_worker.take_fds
+
 loop.use "own"
 
 return gipc

@@ -405,6 +405,7 @@ void exit_child(int code, int ended);
 /* ---- Pools and keepers ------------------------------------------------------- */
 
 %include "pool.i"
+%include "fds.i"
 %include "keeper.i"
 %include "trace.i"
 

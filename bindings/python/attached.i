@@ -5,19 +5,29 @@ static int too_many(const char *what, int most) {
   return -1;
 }
 
-static int read_attached(PyObject *handles, PyObject *fds, gipc_attached *out) {
-  if (!PyList_CheckExact(fds) || PyList_GET_SIZE(fds) > GIPC_MOST_FDS)
+/* Stores the descriptors of a list of numbers, or of objects with a fileno(), and
+ * returns how many there are. */
+static int descriptors_of(PyObject *numbers, int fds[GIPC_MOST_FDS]) {
+  if (!PyList_CheckExact(numbers) || PyList_GET_SIZE(numbers) > GIPC_MOST_FDS)
     return too_many("descriptors", GIPC_MOST_FDS);
+  int count = 0;
+  for (; count < PyList_GET_SIZE(numbers) && count < GIPC_MOST_FDS; ++count) {
+    fds[count] = PyObject_AsFileDescriptor(PyList_GET_ITEM(numbers, count));
+    if (fds[count] < 0)
+      return -1;
+  }
+  return count;
+}
+
+static int read_attached(PyObject *handles, PyObject *fds, gipc_attached *out) {
   if (!PyList_CheckExact(handles) ||
       PyList_GET_SIZE(handles) > GIPC_MOST_HANDLES)
     return too_many("handles", GIPC_MOST_HANDLES);
-  out->fd_count = (size_t)PyList_GET_SIZE(fds);
+  int count = descriptors_of(fds, out->fds);
+  if (count < 0)
+    return -1;
+  out->fd_count = (size_t)count;
   out->handle_count = (size_t)PyList_GET_SIZE(handles);
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(fds); ++i) {
-    out->fds[i] = PyObject_AsFileDescriptor(PyList_GET_ITEM(fds, i));
-    if (out->fds[i] < 0)
-      return -1;
-  }
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(handles); ++i) {
     void *h;
     if (!SWIG_IsOK(SWIG_ConvertPtr(PyList_GET_ITEM(handles, i), &h,

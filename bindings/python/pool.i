@@ -9,6 +9,7 @@
 typedef struct PoolTask PoolTask;
 struct PoolTask {
   PyObject *user, *data, *answer;
+  gipc_fds *fds; /* NULL: it has none */
   uint64_t id;
   int is_running; /* it was sent, and may be queued again */
   PoolTask *previous, *next;
@@ -78,15 +79,34 @@ static void free_task(Pool *self, PoolTask *task) {
   if (task->next != NULL)
     task->next->previous = task->previous;
   PyObject *user = task->user, *data = task->data, *answer = task->answer;
+  gipc_fds_free(task->fds);
   free(task);
   Py_XDECREF(answer);
   Py_DECREF(data);
   Py_DECREF(user);
 }
 
+/* A task whose descriptors cannot be sent: its answer is a number of errno. */
+static int refuse_task(Pool *self, Seat *seat, PoolTask *task, int error) {
+  PyObject *answer = PyLong_FromLong(-error);
+  if (answer == NULL)
+    return -1;
+  Py_XSETREF(task->answer, answer);
+  task->is_running = fail_task(self->policy, seat->worker, task->id, now());
+  return 0;
+}
+
 /* Sends the bytes in scratch.  *error: of the put. */
-static int put_scratch(Pool *self, Seat *seat, size_t size, int *error) {
-  *error = gipc_try_put(seat->h, self->scratch, size);
+static int put_scratch(Pool *self, Seat *seat, PoolTask *task, size_t size,
+                       int *error) {
+  *error = task->fds == NULL
+               ? gipc_try_put(seat->h, self->scratch, size)
+               : gipc_try_put_fds(seat->h, self->scratch, size, task->fds);
+  if (task->fds != NULL && is_refusal(*error)) {
+    int reason = *error;
+    *error = 0;
+    return refuse_task(self, seat, task, reason);
+  }
   if (size > SCRATCH_KEPT) {
     free(self->scratch);
     self->scratch = NULL;
@@ -138,7 +158,7 @@ static int send_task(Pool *self, const gipc_action *action) {
       error = gipc_worker_encode(&message, self->scratch, self->room, &needed);
     }
   }
-  if (error == 0 && put_scratch(self, seat, needed, &error) < 0)
+  if (error == 0 && put_scratch(self, seat, task, needed, &error) < 0)
     return -1;
   if (error < 0)
     not_sent(self, action, error);

@@ -46,10 +46,25 @@ static int receive_in_turn(Pool *self) {
   return seat->h != NULL && seat->owes > 0 ? receive_all(self, seat) : 0;
 }
 
-/* submit(data, user, timeout, priority, retries, retry_for): the task; 0: full;
- * < 0: an error of the library. */
+/* Keeps duplicates of the descriptors of a list.  NULL, and no error: it is
+ * empty. */
+static gipc_fds *kept(PyObject *numbers) {
+  int fds[GIPC_MOST_FDS];
+  gipc_fds *made = NULL;
+  int count = descriptors_of(numbers, fds);
+  int result = count > 0 ? gipc_fds_new(fds, (size_t)count, &made) : 0;
+  if (result < 0) {
+    errno = -result;
+    PyErr_SetFromErrno(PyExc_OSError);
+  }
+  return made;
+}
+
+/* submit(data, user, timeout, priority, retries, retry_for, [fds]): the task; 0:
+ * full; < 0: an error of the library. */
 static PyObject *pool_submit(PyObject *object, PyObject *const *args,
                              Py_ssize_t count) {
+  PyObject *numbers = count == 7 ? args[--count] : NULL;
   WITH_POOL(6)
   gipc_task_rules rules = {sizeof(rules)};
   uint64_t id;
@@ -64,9 +79,15 @@ static PyObject *pool_submit(PyObject *object, PyObject *const *args,
   rules.retry_for = (int)PyLong_AsLong(args[5]);
   if (PyErr_Occurred())
     return NULL;
+  gipc_fds *fds = numbers != NULL ? kept(numbers) : NULL;
+  if (PyErr_Occurred())
+    return NULL;
   PoolTask *task = new_task(self, args[0], args[1]);
-  if (task == NULL)
+  if (task == NULL) {
+    gipc_fds_free(fds);
     return PyErr_NoMemory();
+  }
+  task->fds = fds;
   rules.user = task;
   int result = gipc_policy_submit(self->policy, &rules, &id);
   if (result < 0) {

@@ -111,15 +111,8 @@ local function closed(driver)
   return nil, err, err.code
 end
 
--- waiters: the signal of the task's end.
-local function submit(self, job, chosen, waits, waiters)
-  local driver = usable(self)
-  local options = pool_options.of_task(chosen, driver.setup.task)
-  local payload = encoded(self, job)
-  if #payload > LIMIT then
-    return nil, ("a job of %d bytes exceeds the limit of 1 GiB"):format(#payload), native.ETOOBIG
-  end
-  driver:work_in_background()
+-- The number of a new task; or nil, error, code.
+local function queue(driver, options, waits)
   local number, _, code
   local function try()
     if number or code then
@@ -138,11 +131,38 @@ local function submit(self, job, chosen, waits, waiters)
   if not number then
     return closed(driver)
   end
+  return number
+end
+
+-- waiters: the signal of the task's end.
+local function submit(self, job, chosen, waits, waiters)
+  local driver = usable(self)
+  local options = pool_options.of_task(chosen, driver.setup.task)
+  local payload = encoded(self, job)
+  if #payload > LIMIT then
+    return nil, ("a job of %d bytes exceeds the limit of 1 GiB"):format(#payload), native.ETOOBIG
+  end
+  local fds, wrong, why
+  if options.fds then
+    fds, wrong, why = native.task_fds_new(options.fds)
+    if not fds then
+      return nil, "the descriptors of the task: " .. wrong, why
+    end
+  end
+  driver:work_in_background()
+  local number, err, code = queue(driver, options, waits)
+  if not number then
+    if fds then
+      native.close_task_fds(fds)
+    end
+    return nil, err, code
+  end
   local task = setmetatable({
     number = number,
     pool = self,
     options = options,
     payload = payload,
+    fds = fds, -- duplicates, until it has ended
     waiters = waiters or {},
   }, Task)
   driver.tasks[number] = task
@@ -152,7 +172,10 @@ end
 
 --- Submits a job.  Waits while the queue is full.
 -- @param job a value that the codec of the pool encodes
--- @tparam[opt] table options timeout, priority, retries, retry_for
+-- @tparam[opt] table options timeout, priority, retries, retry_for; fds: a list of up to 253
+-- descriptors or files, of which the worker gets copies, which its work takes with
+-- gipc.take_fds(); they can be closed when the call returns.  A task fails with
+-- gipc.EOPNOTSUPP if its worker cannot be sent descriptors: it is behind a launcher, for example
 -- @treturn PoolTask; or nil, TaskError, code: the pool is stopped, or gave up
 function Pool:submit(job, options)
   return submit(self, job, options, true)

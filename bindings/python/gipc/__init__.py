@@ -33,7 +33,7 @@ from ._settings import Stats
 from ._signs import alive, ready
 from ._template import Template
 from ._wait_many import wait
-from ._worker import serve
+from ._worker import serve, take_fds
 from ._writer import _GIPCWriter as _GIPCWriter
 from ._writer import _GIPCWriter as Writer
 from .errors import (
@@ -121,6 +121,7 @@ __all__ = [
     "set_exit_timeout",
     "start_process",
     "stdio",
+    "take_fds",
     "trace",
     "version",
     "wait",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ._any_pool import AnyPool, Retry
 from ._mapping import Mapping
 from ._tasks import running_backend
+from ._types import Descriptor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,11 +39,15 @@ class Pool(AnyPool):
         priority: int | None = None,
         retries: int | None = None,
         retry_for: Iterable[Retry] | None = None,
+        fds: Iterable[Descriptor] = (),
         **kwargs: Any,
     ) -> Any:
         """Has ``args[0](*args[1:], **kwargs)`` called in a worker, and returns
         its result, as :meth:`gipc.Pool.call`."""
+        options: tuple[Any, ...]
         options = self._options(timeout, priority, retries, retry_for)
+        if fds:
+            options = (*options, list(fds))
         data = self._data(args, kwargs)
         backend = running_backend()
         return await backend.call(self._call, backend, data, options)

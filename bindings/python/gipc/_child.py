@@ -89,6 +89,9 @@ def reserved_descriptors() -> list[int]:
         getattr(getattr(sys.modules.get(module), owner, None), name, None)
         for module, owner, name in _OF_MULTIPROCESSING
     ]
+    driver: Any = sys.modules.get("gipc._driver")
+    for one in list(driver._drivers) if driver is not None else ():
+        found += one.wake_fds()
     pipes: dict[str, list[int]] = {}
     for name in os.listdir(_FOLDER) if os.path.isdir(_FOLDER) else ():
         try:

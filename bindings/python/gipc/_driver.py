@@ -341,6 +341,10 @@ class Driver:
         # about to join it in another thread.
         popen.close()
 
+    def wake_fds(self) -> tuple[int, ...]:
+        """Those that forget_in_child() closes."""
+        return () if self.is_over else self._wake
+
     def forget_in_child(self) -> None:
         self._poll.forget()
         for fd in self._wake:

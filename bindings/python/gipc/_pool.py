@@ -14,7 +14,7 @@ from ._mapping import Mapping
 from ._native import WHY_CANCELLED
 from ._tasks import current_backend as task_backend
 from ._threads import threads
-from ._types import Deadline
+from ._types import Deadline, Descriptor
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -219,6 +219,7 @@ class Pool(AnyPool, Executor):
         priority: int | None = None,
         retries: int | None = None,
         retry_for: Iterable[Retry] | None = None,
+        fds: Iterable[Descriptor] = (),
         **kwargs: Any,
     ) -> Any:
         """Has ``args[0](*args[1:], **kwargs)`` called in a worker, waits, and
@@ -226,6 +227,9 @@ class Pool(AnyPool, Executor):
 
         :arg timeout, priority, retries, retry_for: instead of those of the pool;
             see :meth:`with_options`.
+        :arg fds: up to 253 descriptors, or objects with a ``fileno()`` such as
+            sockets, of which the worker gets copies: the function takes them
+            with :func:`take_fds`.  They stay the caller's.
 
         If the wait is interrupted by an exception, the task is cancelled.
 
@@ -235,6 +239,8 @@ class Pool(AnyPool, Executor):
             - :exc:`WorkerDied`
             - :exc:`TaskTimeout` if the timeout expires
             - :exc:`PoolClosed`, :exc:`PoolBroken`
+            - :exc:`OSError` (EOPNOTSUPP) if the worker cannot be sent
+              descriptors: it is behind a launcher, for example; EBADF, EMFILE
             - what pickle raises of the arguments
 
         >>> with Pool(workers=1) as pool:
@@ -244,16 +250,21 @@ class Pool(AnyPool, Executor):
         ...         print(error)
         invalid literal for int() with base 10: 'x'
         """
-        options = self._defaults
+        options: tuple[Any, ...] = self._defaults
         if (timeout, priority, retries, retry_for) != _NONE:
             options = self._options(timeout, priority, retries, retry_for)
+        if fds:
+            options = (*options, list(fds))
         data = self._data(args, kwargs)
         return run(self._call, current_backend(), data, options)
 
-    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(
+        self, *args: Any, fds: Iterable[Descriptor] = (), **kwargs: Any
+    ) -> Future[Any]:
         """Submits the call ``args[0](*args[1:], **kwargs)``.  Waits while the
         queue is full.
 
+        :arg fds: as for :meth:`call`; they can be closed when this returns.
         :returns: a :class:`concurrent.futures.Future`.  Its ``cancel`` also
             stops a task that runs.
 
@@ -267,11 +278,12 @@ class Pool(AnyPool, Executor):
         crew = self._crew
         if crew._driver is None:
             crew.start(self._driver_backend(current_backend()))
-        number = crew.submit(data, task, self._defaults)
+        options: tuple[Any, ...] = self._defaults
+        if fds:
+            options = (*options, list(fds))
+        number = crew.submit(data, task, options)
         if number == 0:
-            number = run(
-                self._submit, current_backend(), data, task, self._defaults
-            )
+            number = run(self._submit, current_backend(), data, task, options)
         task._number = number
         return task
 

@@ -12,7 +12,7 @@ from typing import Any, Callable
 from . import _native, _signs
 from ._program import inherit, stdio
 from ._types import Codec, Decoder, Encoder
-from .errors import RemoteError, RemoteTraceback
+from .errors import GIPCError, RemoteError, RemoteTraceback
 
 
 def serve(
@@ -62,7 +62,7 @@ def run(
     dump_on(dump_signal)
     if prepare is not None:
         prepare()
-    get, put = handle.get, handle.put
+    get, put, native = handle.get, handle.put, handle._reader._h
     put(_native.worker_ready())
     _signs.worker = handle, os.getpid()
     while True:
@@ -75,6 +75,8 @@ def run(
             answer = _native.worker_done(task, _done(work, data, encode, decode))
         except Exception as error:
             answer = _failed(task, error)
+        # The next task may be long in coming.
+        _native.close_fds(native)
         # The next get may last: what a task had is not kept for that long.
         del message, data
         try:
@@ -84,6 +86,27 @@ def run(
         del answer
     _signs.worker = None
     handle.close()
+
+
+def take_fds() -> list[int]:
+    """In a task of a pool: the descriptors that came with it, see
+    :meth:`Pool.call`.  The task closes them.  They are in the order of the call,
+    and not inheritable.  Those that a task does not take are closed after it.
+
+    Raises:
+        - :exc:`OSError` (EMFILE) if they were lost, because this process had no
+          descriptors left when they came
+        - :exc:`GIPCError` in a process that is not a worker
+
+    >>> def greet(name):
+    ...     for fd in take_fds():
+    ...         with open(fd, "w") as file:
+    ...             file.write("hello " + name)
+    """
+    if _signs.worker is None or _signs.worker[1] != os.getpid():
+        raise GIPCError("this process is not a worker of a pool")
+    fds: list[int] = _signs.worker[0].take_fds()
+    return fds
 
 
 def dump_on(signal: int) -> None:
@@ -190,10 +213,14 @@ def rebuilt(
 
 
 def exception_of(
-    answer: tuple[str, str, str, bytes], is_pickled: bool
+    answer: tuple[str, str, str, bytes] | int, is_pickled: bool
 ) -> Exception:
     """The exception of a failed task.  What a worker sends is only unpickled if
-    its results are."""
+    its results are.  A number: its descriptors could not be sent."""
+    if isinstance(answer, int):
+        return OSError(
+            answer, "the worker cannot be sent descriptors: " + os.strerror(answer)
+        )
     kind, text, trace, data = answer
     error = _decoded(data) if data and is_pickled else None
     if error is None:

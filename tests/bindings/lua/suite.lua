@@ -14,7 +14,7 @@ local tests = {}
 for _, file in ipairs {
   "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "waits", "failures",
   "surface", "transport", "fds", "overview", "interruptions", "templates", "pools",
-  "pool_workers", "scenarios", "keepers", "keeper_waits", "launchers", "pool_ahead",
+  "pool_workers", "scenarios", "keepers", "keeper_waits", "launchers", "pool_ahead", "pool_fds",
   "fds_failures", "documents",
 } do
   require("test_" .. file)(function(name, body)

@@ -42,14 +42,27 @@ return function(test)
     end)
   end
 
+  -- Not in this process: a loop that is loaded has descriptors.
+  local function needs(name)
+    local found = support.program(("os.exit(pcall(require, %q) and 0 or 1)"):format(name))
+    found:join()
+    if found:exitcode() ~= 0 then
+      support.not_here("no " .. name)
+    end
+  end
+
+  once("the_example_listener_prints_what_is_expected", function()
+    if os.getenv "GIPC_TEST_OS" == "posix" then
+      support.not_here "messages have descriptors on Linux only"
+    end
+    needs "luv"
+    local path = top .. "tests/examples/lua/listener"
+    equal(printed(path .. ".lua"), read(path .. ".expected"))
+  end)
+
   for _, name in ipairs { "luv", "cqueues", "copas" } do
     once("the_example_of_" .. name .. "_prints_what_is_expected", function()
-      -- Not in this process: a loop that is loaded has descriptors.
-      local found = support.program(("os.exit(pcall(require, %q) and 0 or 1)"):format(name))
-      found:join()
-      if found:exitcode() ~= 0 then
-        support.not_here("no " .. name)
-      end
+      needs(name)
       local path = top .. "tests/examples/lua/loop_" .. name
       equal(printed(path .. ".lua"), read(path .. ".expected"))
     end)

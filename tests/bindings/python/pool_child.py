@@ -1,10 +1,13 @@
 """What the workers of the tests do; workers of any method import it."""
 
 import os
+import resource
 import signal
+import socket
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler
 
 import gipc
 
@@ -134,3 +137,59 @@ def odd_ones_fail(item):
     if item % 2:
         raise KeyError(item)
     return item
+
+
+def write_to_fds(text):
+    """Writes to each descriptor of the task, and returns their number."""
+    fds = gipc.take_fds()
+    assert gipc.take_fds() == []
+    for fd in fds:
+        assert not os.get_inheritable(fd)
+        os.write(fd, text)
+        os.close(fd)
+    return len(fds)
+
+
+def write_at_the_second_attempt(path, text):
+    """Dies with the descriptors at the first one."""
+    fds = gipc.take_fds()
+    if not os.path.exists(path):
+        open(path, "w").close()
+        die()
+    os.write(fds[0], text)
+    os.close(fds[0])
+
+
+_room = resource.getrlimit(resource.RLIMIT_NOFILE)
+_last = []
+
+
+def set_room(has_room):
+    """No more descriptors can be had, or as many as before."""
+    if has_room:
+        resource.setrlimit(resource.RLIMIT_NOFILE, _room)
+        os.close(_last.pop())
+    else:
+        _last.append(os.dup(0))  # all below are in use
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_last[0] + 1, _room[1]))
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.path.encode() + b"\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+def answer_http():
+    """Answers a request with its path; returns the number of open descriptors."""
+    (fd,) = gipc.take_fds()
+    with socket.socket(fileno=fd) as connection:
+        connection.setblocking(True)  # asyncio has changed that of the open file
+        Handler(connection, ("", 0), None)
+    return len(os.listdir("/proc/self/fd"))

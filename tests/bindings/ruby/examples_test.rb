@@ -9,7 +9,7 @@ class ExamplesTest < GipcTest
     name = File.basename(file, ".rb")
     define_method("test_example_#{name}") do
       needs :Async if File.read(file).include?('require "async"')
-      skip "the portable half has none" if PORTABLE && %w[arrays template tree].include?(name)
+      skip "the portable half has none" if PORTABLE && %w[arrays listener template tree].include?(name)
       output = IO.popen([*RUBY, file], err: %i[child out], &:read)
       assert_equal File.read(file.sub(/rb\z/, "expected")), output
     end

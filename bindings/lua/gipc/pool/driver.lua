@@ -8,6 +8,7 @@ local native = require "gipc.native"
 local pool_failure = require "gipc.pool.failure"
 
 local actions = {}
+local received
 local Driver = Base.class(actions)
 
 --- @tparam table setup of pool.options
@@ -43,10 +44,29 @@ local function put_failed(self, member, code, number)
   end
 end
 
+-- The descriptors of a task cannot be sent to its worker, which answers so to speak.  If it
+-- is to answer others before, the task waits for that.
+local function fail(self, member, number, text, code)
+  if not native.policy_is_next(self.policy, member.id, number) then
+    return put_failed(self, member, native.EAGAIN, number)
+  end
+  text = "the worker cannot be sent descriptors: " .. text
+  received(self, member, native.worker_encode("F", number, 0, "", "error", text), code)
+end
+
 actions[native.ACTION_SEND] = function(self, id, number, _, attempt)
   local member = self.members[id]
-  local message = native.worker_encode("T", number, attempt, self.tasks[number].payload)
-  put_failed(self, member, member:put(number, message), number)
+  local task = self.tasks[number]
+  local message = native.worker_encode("T", number, attempt, task.payload)
+  if not task.fds then
+    return put_failed(self, member, member:put(number, message), number)
+  end
+  local code, text = member:put_with(number, message, task.fds)
+  if text then
+    fail(self, member, number, text, code)
+  else
+    put_failed(self, member, code, number)
+  end
 end
 
 actions[native.ACTION_DUMP] = function(self, id)
@@ -85,6 +105,10 @@ end
 local function finish(task, value, err)
   task.done, task.value, task.err = true, value, err
   task.payload, task.answer = nil, nil
+  if task.fds then
+    native.close_task_fds(task.fds)
+    task.fds = nil
+  end
   Waiting.wake(task.waiters)
 end
 
@@ -122,10 +146,11 @@ end
 
 -- ---- Events -----------------------------------------------------------------------
 
-local function received(self, member, data)
+-- code: why it could not be sent its task.
+function received(self, member, data, code)
   local kind, number, content, _, class, text, trace = native.policy_received(self.policy, member.id, data)
   if kind == "D" or kind == "F" then
-    self.tasks[number].answer = { data = content, type = class, text = text, trace = trace }
+    self.tasks[number].answer = { data = content, type = class, text = text, trace = trace, code = code }
     if self.setup.measures_memory then
       local bytes = native.memory_of(member.pid)
       if bytes then

@@ -77,9 +77,9 @@ function pool_failure.of(why, facts, timeout, broken)
 end
 
 --- The failure of a task that reported an error.
--- @tparam table answer type, text, trace, data
+-- @tparam table answer type, text, trace, data, code
 function pool_failure.reported(answer, facts, decode)
-  local made = make(answer.type, nil, answer.text, facts)
+  local made = make(answer.type, answer.code, answer.text, facts)
   made.traceback = answer.trace ~= "" and answer.trace or nil
   if answer.data ~= "" then
     local ok, value = pcall(decode or tostring, answer.data)

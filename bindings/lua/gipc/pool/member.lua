@@ -111,7 +111,7 @@ end
 --- Starts to put a task.  Its string is kept until it is written.
 -- @return nil; or a code: it was not put.  EAGAIN: the one before is not written yet
 function Member:put(number, data)
-  if self.sending then
+  if self.sending or self.queued then
     return native.EAGAIN
   end
   local outcome, message, code
@@ -122,11 +122,31 @@ function Member:put(number, data)
   return put_on(self, outcome, message, code)
 end
 
+--- Puts a task with descriptors.
+-- @return as put; or a code and a message: they cannot be sent
+function Member:put_with(number, data, fds)
+  if self.sending then
+    return native.EAGAIN
+  end
+  self.number = number
+  local written, message, code = native.put_task(self.handle.native, data, fds)
+  if written ~= nil then
+    self.queued = not written
+    self:watch_writable(self.queued)
+  end
+  return code, message
+end
+
 --- Continues that, when the descriptor is ready.
 -- @return the same; and the number of the task
 function Member:continue_put()
   if self.sending then
     return put_on(self, native.put_step(self.handle.native)), self.number
+  elseif self.queued then
+    local outcome, _, code = native.flush_step(self.handle.native)
+    self.queued = outcome == WAIT
+    self:watch_writable(self.queued)
+    return code, self.number
   end
 end
 

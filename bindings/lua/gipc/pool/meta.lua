@@ -8,6 +8,9 @@
 ---@field retries? integer executions after the first
 ---@field retry_for? ("died"|"timed_out"|"failed")[]
 
+---@class gipc.CallOptions: gipc.TaskOptions
+---@field fds? (integer|file*)[] descriptors, of which the worker gets copies
+
 ---@class gipc.MapOptions: gipc.TaskOptions
 ---@field ordered? boolean default true
 ---@field ahead? integer jobs that are submitted and not returned
@@ -63,6 +66,9 @@ local Assignment = {}
 ---@return true?, string?, integer?
 function Assignment:alive() end
 
+---@return integer[]? fds, string?, integer?
+function Assignment:take_fds() end
+
 ---A job of a pool.
 ---@class gipc.PoolTask
 ---@field number integer
@@ -82,17 +88,17 @@ function PoolTask:is_done() end
 local Pool = {}
 
 ---@param job any
----@param options? gipc.TaskOptions
+---@param options? gipc.CallOptions
 ---@return any result, gipc.TaskError?, integer?
 function Pool:call(job, options) end
 
 ---@param job any
----@param options? gipc.TaskOptions
+---@param options? gipc.CallOptions
 ---@return gipc.PoolTask?, gipc.TaskError?, integer?
 function Pool:submit(job, options) end
 
 ---@param job any
----@param options? gipc.TaskOptions
+---@param options? gipc.CallOptions
 ---@return gipc.PoolTask?, gipc.TaskError|string|nil, integer?
 function Pool:try_submit(job, options) end
 
@@ -118,6 +124,9 @@ local gipc = {}
 ---@param work? fun(job: any, assignment: gipc.Assignment): any, string?
 ---@return gipc.Pool
 function gipc.pool(options, work) end
+
+---@return integer[]? fds, string?, integer?
+function gipc.take_fds() end
 
 ---@param work fun(job: any, assignment: gipc.Assignment): any, string?
 ---@param options? { prepare: fun()?, codec: gipc.Codec? }

@@ -42,7 +42,20 @@ function task_options.retry_for(value)
   return mask
 end
 
---- The options of a task: timeout, priority, retries, retry_for.
+local call_options = { fds = true }
+for name in pairs(task_options) do
+  call_options[name] = true
+end
+
+local function fds_of(list)
+  local fds = {}
+  for i, fd in ipairs(argument.list(list or {}, "fds")) do
+    fds[i] = argument.fd(fd, "a value of fds")
+  end
+  return fds[1] and fds
+end
+
+--- The options of a task: timeout, priority, retries, retry_for, fds.
 -- @tparam ?table chosen
 -- @tparam ?table defaults those of the pool
 function pool_options.of_task(chosen, defaults)
@@ -51,9 +64,10 @@ function pool_options.of_task(chosen, defaults)
   end
   local result = { timeout = defaults.timeout, priority = defaults.priority, retries = defaults.retries,
     retry_for = defaults.retry_for }
-  for name, value in pairs(argument.options(chosen, "the options of a task", task_options)) do
-    result[name] = task_options[name](value)
+  for name, value in pairs(argument.options(chosen, "the options of a task", call_options)) do
+    result[name] = name ~= "fds" and task_options[name](value) or nil
   end
+  result.fds = fds_of(chosen.fds)
   return result
 end
 

@@ -26,7 +26,18 @@ function worker.alive()
   return serving:put(native.worker_encode "A")
 end
 
-Assignment.alive = worker.alive
+--- Takes the descriptors that came with the task.  Those that are not taken are closed after
+-- it.
+-- @return a list of numbers, which the task closes; or nil, message, code: gipc.EMFILE if they
+-- were lost, gipc.ENOENT if this process is not a worker
+function worker.take_fds()
+  if not serving or serving:closed() then
+    return nil, "this process is not a worker", native.ENOENT
+  end
+  return serving:take_fds()
+end
+
+Assignment.alive, Assignment.take_fds = worker.alive, worker.take_fds
 
 local function failed(task, class, text, trace, data)
   return native.worker_encode("F", task, 0, data or "", class, text, trace or "")
@@ -122,7 +133,9 @@ function worker.serve(handle, work, chosen)
       return nil, "the pool sent what is not a task", native.EPROTOCOL
     end
     local assignment = setmetatable({ task = task, attempt = attempt }, Assignment)
-    done, text, code = reply(handle, task, answer(chosen, work, assignment, job))
+    local message = answer(chosen, work, assignment, job)
+    native.close_fds(handle.native) -- the next task may be long in coming
+    done, text, code = reply(handle, task, message)
   end
   if code == native.EOF or code == native.EPIPE or code == native.ECONNRESET then
     return true -- nobody waits for more

@@ -83,23 +83,29 @@ static VALUE put(gipc_handle *h, VALUE message) {
   return new_outcome(result);
 }
 
+/* Stores the descriptors of an Array of numbers, and returns how many there are. */
+static size_t descriptors_of(VALUE numbers, int fds[GIPC_MOST_FDS]) {
+  Check_Type(numbers, T_ARRAY);
+  long count = RARRAY_LEN(numbers);
+  if (count > GIPC_MOST_FDS)
+    rb_raise(rb_eArgError, "at most %d descriptors are possible", GIPC_MOST_FDS);
+  for (long i = 0; i < count; ++i)
+    fds[i] = NUM2INT(RARRAY_AREF(numbers, i));
+  return (size_t)count;
+}
+
 /* Appends a message with handles, which move, and descriptors, an Array of numbers, to
  * the queue, or writes it.  WAIT: until the queue can take more. */
 static VALUE put_with(gipc_handle *h, VALUE message, VALUE handles, VALUE numbers) {
   gipc_attached with;
   Check_Type(message, T_STRING);
   Check_Type(handles, T_ARRAY);
-  Check_Type(numbers, T_ARRAY);
   with.handle_count = (size_t)RARRAY_LEN(handles);
-  with.fd_count = (size_t)RARRAY_LEN(numbers);
   if (with.handle_count > GIPC_MOST_HANDLES)
     rb_raise(rb_eArgError, "at most %d handles are possible", GIPC_MOST_HANDLES);
-  if (with.fd_count > GIPC_MOST_FDS)
-    rb_raise(rb_eArgError, "at most %d descriptors are possible", GIPC_MOST_FDS);
+  with.fd_count = descriptors_of(numbers, with.fds);
   for (size_t i = 0; i < with.handle_count; ++i)
     with.handles[i] = pointer_of(RARRAY_AREF(handles, (long)i), &handle_type);
-  for (size_t i = 0; i < with.fd_count; ++i)
-    with.fds[i] = NUM2INT(RARRAY_AREF(numbers, (long)i));
   return new_outcome(step_queue_with(h, RSTRING_PTR(message),
                                      (size_t)RSTRING_LEN(message), &with));
 }

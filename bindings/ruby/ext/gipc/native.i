@@ -247,4 +247,5 @@ typedef unsigned int mode_t;
 %include "fork.i"
 %include "template.i"
 %include "pool.i"
+%include "fds.i"
 %include "keeper.i"

@@ -211,15 +211,19 @@ static VALUE encoded(const gipc_worker_message *message) {
   return bytes;
 }
 
+static VALUE encoded_task(uint64_t task, int attempt, VALUE data) {
+  Check_Type(data, T_STRING);
+  gipc_worker_message message = {sizeof(message), GIPC_MESSAGE_TASK, (uint32_t)attempt, task,
+                                 RSTRING_PTR(data), (size_t)RSTRING_LEN(data)};
+  return encoded(&message);
+}
+
 /* Puts a task.  true: bytes of it are queued, crew_flush writes them.  nil: it was not
  * put, and the policy knows. */
 static VALUE crew_send(VALUE self, uint64_t worker, gipc_handle *handle, uint64_t task,
                        int attempt, VALUE data) {
   crew *c = driven(self);
-  Check_Type(data, T_STRING);
-  gipc_worker_message message = {sizeof(message), GIPC_MESSAGE_TASK, (uint32_t)attempt, task,
-                                 RSTRING_PTR(data), (size_t)RSTRING_LEN(data)};
-  VALUE bytes = encoded(&message);
+  VALUE bytes = encoded_task(task, attempt, data);
   int result = gipc_put_start(handle, RSTRING_PTR(bytes), (size_t)RSTRING_LEN(bytes));
   if (result == -EAGAIN) {
     result = gipc_put_cancel(handle);

@@ -36,6 +36,19 @@ module Gipc
       finish(status, signal, ended)
     end
 
+    # The library has closed the descriptors of these objects, whose finalizers would close
+    # other files that get their numbers.
+    #
+    # @param kept [Array<Integer>]
+    def self.leave_files(kept)
+      GC.start # of those that are garbage already, while no number is used again
+      ObjectSpace.each_object(IO) do |io|
+        io.autoclose = false unless io.closed? || io.fileno < 3 || kept.include?(io.fileno)
+      rescue IOError
+        next # one that was not opened
+      end
+    end
+
     # On this signal, prints the stacks of all threads on standard error.
     def self.dump_on(signal)
       trap(signal) do

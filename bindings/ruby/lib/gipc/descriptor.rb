@@ -45,6 +45,14 @@ module Gipc
       IO.open(all, "rb") { |io| new(:wait_readable).wait_for(io, :wait_readable, deadline) }
     end
 
+    # Those of open files, which may be numbers.
+    #
+    # @param ios [Array<IO, Integer>]
+    # @return [Array<Integer>]
+    def self.numbers(ios)
+      ios.map { |io| io.is_a?(Integer) ? io : io.to_io.fileno }
+    end
+
     # Call this before the descriptor is closed: its number may be reused for another file.
     def forget
       @io&.close

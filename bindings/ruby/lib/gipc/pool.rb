@@ -107,12 +107,18 @@ module Gipc
     # Thread#raise, Async::Task#stop), the task is cancelled.
     #
     # @param job [Object]
+    # @param ios [Array<IO, Integer>, nil] up to 253 open files or descriptors, such as
+    #   sockets, of which the worker gets copies: the block takes them with
+    #   {Gipc.take_fds}.  They stay the caller's, who may close them after {#submit}
     # @param options [Hash] timeout, priority, retries, retry_for: as in {.open}, of this
     #   task
     # @return [Object] what the block returned
     # @raise (see Task#value)
-    def call(job, **options)
-      task = submit(job, **options)
+    # @raise [Errno::EOPNOTSUPP] if the worker cannot be sent descriptors: it is behind a
+    #   launcher, for example
+    # @raise [Errno::EBADF, Errno::EMFILE]
+    def call(job, ios: nil, **options)
+      task = submit(job, ios: ios, **options)
       task.value
     ensure
       task.cancel if task && !task.done?
@@ -125,20 +131,22 @@ module Gipc
     # @raise [PoolClosed, PoolBroken]
     # @raise [TooBig] if it exceeds the limit of a message
     # @raise [TypeError] and others of the codec, if it cannot encode the job
-    def submit(job, **options)
-      submit_with(Condition.new, job, task_rules(options))
+    # @raise [Errno::EBADF, Errno::EMFILE] of the ios
+    def submit(job, ios: nil, **options)
+      submit_with(Condition.new, job, task_rules(options), ios)
     end
 
     # Queues a task without waiting.
     #
     # @param job [Object]
+    # @param ios (see #call)
     # @param exception [Boolean] false: returns :wait_writable instead of raising
     # @param options (see #call)
     # @return [Task, :wait_writable]
     # @raise [IO::EAGAINWaitWritable] if the queue is full
     # @raise (see #submit)
-    def submit_nonblock(job, exception: true, **options)
-      task = new_task(job, Condition.new)
+    def submit_nonblock(job, ios: nil, exception: true, **options)
+      task = new_task(job, Condition.new, ios)
       return task if queue(task, task_rules(options))
       return :wait_writable unless exception
 
@@ -243,8 +251,8 @@ module Gipc
 
     private
 
-    def submit_with(condition, job, rules)
-      task = new_task(job, condition)
+    def submit_with(condition, job, rules, ios = nil)
+      task = new_task(job, condition, ios)
       while true
         seen = @driver.drains
         return task if queue(task, rules)
@@ -253,8 +261,8 @@ module Gipc
       end
     end
 
-    def new_task(job, condition)
-      task = Task.new(@crew, job, @codec, condition)
+    def new_task(job, condition, ios)
+      task = Task.new(@crew, job, @codec, condition, ios && Descriptor.numbers(ios))
       # Of a message, 13 bytes are its kind, number and attempt.
       raise TooBig, "a task of #{task.data.bytesize} bytes exceeds the limit" if
         task.data.bytesize > Handle::DEFAULT_LIMIT - 13
@@ -264,11 +272,14 @@ module Gipc
 
     # @return [Boolean] false: the queue is full
     def queue(task, rules)
+      task.keep_fds
       number = Native.crew_submit(@crew, @tasks, task, rules)
       task.number = number if number
       !number.nil?
     rescue Closed
       raise closed_error
+    ensure
+      task.close_fds unless number
     end
 
     def closed_error

@@ -114,6 +114,7 @@ module Gipc
           outcome = Native.fork_process(native_options, kept)
           next outcome if outcome.is_a?(Native::Process)
 
+          Child.leave_files(options[:keep_fds]) if options[:keep_fds]
           Child.run(handles, outcome, &block)
         end
         Fiber.new(blocking: true) { thread.value }.resume

@@ -69,7 +69,7 @@ module Gipc
     # Puts a message with handles and descriptors; calls the block once it is accepted.
     def put_with(message, ios, timeout)
       handles, files = ios.partition { |io| io.is_a?(Handle) }
-      fds = files.map { |io| io.is_a?(Integer) ? io : io.to_io.fileno }
+      fds = Descriptor.numbers(files)
       message = unchanging(message)
       accepted = false
       masked(timeout) do |deadline|

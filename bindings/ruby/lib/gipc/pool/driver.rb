@@ -126,10 +126,20 @@ module Gipc
 
       def send_task(worker, number, attempt)
         member = @members[worker] or return
-        data = @tasks.fetch(number).data
-        Native.crew_send(@crew, worker, member.native.first, number, attempt, data)
+        task = @tasks.fetch(number)
+        return send_fds(worker, number, attempt) if task.fds
+
+        Native.crew_send(@crew, worker, member.native.first, number, attempt, task.data)
       rescue Error, SystemCallError
         Native.crew_misbehaved(@crew, worker)
+      end
+
+      # The same for a task with descriptors.  If they cannot be sent, it has failed.
+      def send_fds(worker, number, attempt)
+        member = @members[worker]
+        task = @tasks[number]
+        error = Native.crew_send_fds(@crew, worker, member.native.first, number, attempt, task.data, task.fds)
+        task.answer = SystemCallError.new("the worker cannot be sent descriptors", error) if error.is_a?(Integer)
       end
 
       def flush(member)

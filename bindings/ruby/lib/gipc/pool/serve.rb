@@ -29,6 +29,20 @@ module Gipc
       nil
     end
 
+    # In a task of a pool: takes the descriptors that came with it, see {Pool#call}.  Those
+    # that a task does not take are closed after it.
+    #
+    #   pool = Gipc::Pool.open { Socket.for_fd(Gipc.take_fds.first).puts("hello") }
+    #
+    # @return [Array<Integer>] which the task closes
+    # @raise [Errno::EMFILE] if they were lost, because this process had no descriptors left
+    #   when they came
+    # @raise [Error] in a process that is not a worker
+    def take_fds
+      worker = Worker.current or raise Error, "this process is not a worker of a pool"
+      worker.take_fds
+    end
+
     private
 
     def handle_of_worker

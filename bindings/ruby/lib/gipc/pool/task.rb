@@ -15,19 +15,20 @@ module Gipc
       attr_reader :number
 
       # @private
-      attr_reader :data
+      attr_reader :data, :fds
 
       # @private
       attr_writer :number
 
       # @private
-      def initialize(crew, job, codec, condition)
+      def initialize(crew, job, codec, condition, numbers)
         @crew = crew
         @job = job
         @codec = codec
         @condition = condition
         @data = Codec.encode(codec, job)
-        @outcome = @answer = nil
+        @numbers = numbers
+        @outcome = @answer = @fds = nil
       end
 
       # Whether it has finished: with a result, or with an error.
@@ -85,6 +86,18 @@ module Gipc
         "#<#{self.class} #{number} #{state}>"
       end
 
+      # Duplicates the descriptors.
+      # @private
+      def keep_fds
+        @fds = Native.fds_new(@numbers) if @numbers&.any?
+      end
+
+      # @private
+      def close_fds
+        Native.fds_free(@fds) if @fds
+        @fds = nil
+      end
+
       # An answer counts when the policy has accepted it: {#finish}.
       # @private
       def answer=(parts)
@@ -95,6 +108,7 @@ module Gipc
       def finish(why, facts)
         @outcome = outcome(why, facts)
         @answer = @data = nil
+        close_fds
         @condition.notify
       end
 
@@ -103,7 +117,7 @@ module Gipc
       def outcome(why, facts)
         case why
         when Native::WHY_DONE then @answer.first
-        when Native::WHY_FAILED then Failure.decode(*@answer, @codec)
+        when Native::WHY_FAILED then @answer.is_a?(Array) ? Failure.decode(*@answer, @codec) : @answer
         else Outcome.error(why, facts)
         end
       end

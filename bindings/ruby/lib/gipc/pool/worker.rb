@@ -42,6 +42,11 @@ module Gipc
       @handle.abort_unless_locked unless @handle.closed?
     end
 
+    # The descriptors of the task.
+    def take_fds
+      @handle.take_fds
+    end
+
     # A sign of life.
     def alive
       put(Native::ALIVE_MESSAGE)
@@ -57,6 +62,7 @@ module Gipc
       rescue Exception => e # rubocop:disable Lint/RescueException
         Failure.encode(task, e, @codec)
       end
+      Native.close_fds(@handle.native) # the next task may be long in coming
       @handle.put(answer)
     rescue TooBig => e
       @handle.put(Failure.encode(task, e, @codec))
