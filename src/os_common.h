@@ -14,10 +14,10 @@ ssize_t send_by_library(int fd, const iovec *parts, int count) noexcept;
 
 // Where each open descriptor has a name that is its number.
 extern const char descriptor_folder[];
-// Of os_linux.cc: whether the numbers in /proc are those that this process
-// knows.  It may be missing, or that of another namespace of process IDs, as
-// after `unshare --pid`: then a number there is another process here.
-bool proc_is_own() noexcept;
+// Of os_linux.cc: 0 if the numbers in /proc are those that this process knows.
+// -ENOENT: it is missing, or that of another namespace of process IDs, as after
+// `unshare --pid`, where a number is another process here.
+int check_proc() noexcept;
 // Calls visit(fd, context) for each open descriptor.  An error where they
 // cannot be listed in full.
 int list_descriptors(void (*visit)(int fd, void *context) noexcept,

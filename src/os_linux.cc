@@ -93,13 +93,13 @@ struct DirectoryEntry { // linux_dirent64
 
 const char descriptor_folder[] = "/proc/self/fd";
 
-bool proc_is_own() noexcept {
+int check_proc() noexcept {
   char number[16];
   int size = sys::read_link("/proc/self", number, sizeof number - 1);
-  if (size <= 0)
-    return false;
+  if (size < 0)
+    return size;
   number[size] = '\0';
-  return std::atoi(number) == ::getpid();
+  return std::atoi(number) == ::getpid() ? 0 : -ENOENT;
 }
 
 int close_at_once(unsigned first, unsigned last) noexcept {

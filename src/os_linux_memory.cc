@@ -165,8 +165,8 @@ int keep_at_fork(void *memory, size_t size, bool on) noexcept {
 // ---- Of a process -----------------------------------------------------------
 
 int resident_memory(pid_t pid, uint64_t &bytes) noexcept {
-  if (!proc_is_own())
-    return -EOPNOTSUPP;
+  if (int error = check_proc())
+    return error == -ENOENT ? -EOPNOTSUPP : error;
   char path[sizeof "/proc/2147483647/statm"], text[128];
   std::snprintf(path, sizeof path, "/proc/%d/statm", static_cast<int>(pid));
   Fd file(sys::retry_int("open",

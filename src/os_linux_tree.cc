@@ -100,8 +100,8 @@ int find_mount(char *text, size_t room, const char *&root,
 }
 
 int own_cgroup(char *path, size_t room) noexcept {
-  if (!proc_is_own())
-    return -ENOENT; // the processes of a tree could not be listed
+  if (int error = check_proc())
+    return error; // the processes of a tree could not be listed
   constexpr size_t most = 64 * 1024;
   void *memory;
   if (int error = sys::map_memory(most, MAP_PRIVATE, memory))
@@ -326,8 +326,8 @@ int read_stat(pid_t pid, Stat &out) noexcept {
 // Calls visit(pid) for each process there is.
 template <typename Visit> int each_process(Visit &&visit) noexcept {
   sys::ErrnoGuard guard;
-  if (!proc_is_own())
-    return -ENOENT;
+  if (int error = check_proc())
+    return error;
   DIR *folder = nullptr;
   if (int error = sys::retry_int("opendir", [&] {
         folder = ::opendir("/proc");
@@ -393,8 +393,8 @@ int list_children(pid_t *children, size_t room) noexcept {
   pid_t own = ::getpid();
   Numbers numbers(children, room);
   Fd file;
-  if (!proc_is_own())
-    return -ENOENT;
+  if (int error = check_proc())
+    return error;
   (void)print(path, sizeof path, "/proc/%d/task/%d/children", own, own);
   if (open_file(path, O_RDONLY, file) != 0) {
     // A kernel without CONFIG_PROC_CHILDREN.
@@ -415,7 +415,7 @@ int list_children(pid_t *children, size_t room) noexcept {
 
 bool is_child_of(pid_t pid, pid_t parent) noexcept {
   Stat stat;
-  if (!proc_is_own())
+  if (check_proc() != 0)
     return true;
   int error = read_stat(pid, stat);
   return error == 0 ? stat.parent == parent

@@ -131,7 +131,7 @@ Failure Child::set_up() {
   return failure;
 }
 
-// gcc 12 loses a value that is set before the `try` and kept by the `catch`.
+// Also without memory.
 Failure Child::try_set_up() noexcept {
   try {
     return set_up();

@@ -1,5 +1,6 @@
 /* A listener gives each connection to one of two workers, which answers the
  * request.  The client is a child, so that the program ends. */
+#define _GNU_SOURCE /* dprintf() and fdopen() */
 #include <arpa/inet.h>
 #include <err.h>
 #include <ev.h>

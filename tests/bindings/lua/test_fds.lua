@@ -4,11 +4,11 @@ local native = require "gipc.native"
 local support = require "support"
 local equal, fails = support.equal, support.fails
 
-local function raw()
+local function raw(transport)
   if os.getenv "GIPC_TEST_OS" == "posix" then
     support.not_here "messages have descriptors on Linux only"
   end
-  return gipc.pipe { codec = "raw" }
+  return gipc.pipe { codec = "raw", transport = transport }
 end
 
 -- In a child: what comes with a message is a pipe, to which the message is put.
@@ -45,6 +45,28 @@ return function(test)
       end
       fails(gipc.EOF, ".", a:get(10)) -- no copy is left
       a:close()
+    end
+  end)
+
+  -- H89: a third of them comes with one, and every other of these is taken.
+  support.once(test)("descriptors_stay_flat_over_10000_messages", function()
+    for _, transport in ipairs { "ring", "plain" } do
+      local r, w = raw(transport)
+      local _, given = gipc.pipe { codec = "raw" }
+      local before
+      for i = 1, 10000 do
+        assert(w:put("x", 10, i % 3 == 0 and { given:getfd() } or {}))
+        equal(r:get(10), "x")
+        if i % 6 == 0 then
+          gipc.open(nil, r:take_fds()[1]):close()
+        end
+        if i % 99 == 1 then -- without one
+          before = i > 100 and (before or support.descriptors())
+          equal(before or nil, before and support.descriptors() or nil)
+        end
+      end
+      r:close()
+      w:close()
     end
   end)
 

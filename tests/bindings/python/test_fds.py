@@ -45,6 +45,21 @@ def test_descriptors_come_with_their_message(way):
                 assert ours.recv(10) == b"x"
 
 
+@pytest.mark.parametrize("transport", ["ring", "plain"])
+def test_descriptors_stay_flat_over_10000_messages(transport):  # H89
+    """A third of them comes with one, and every other of these is taken."""
+    with open(os.devnull) as null, raw(transport=transport) as (r, w):
+        counts = set()
+        for i in range(10000):
+            w.put(b"x", fds=[null] if i % 3 == 0 else [])
+            assert r.get() == b"x"
+            if i % 6 == 0:
+                os.close(*r.take_fds())
+            if i % 99 == 1 and i > 100:
+                counts.add(len(support.descriptors()))
+        assert len(counts) == 1
+
+
 def serve(h):
     for message in h:
         (fd,) = h.take_fds()

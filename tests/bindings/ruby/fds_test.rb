@@ -34,6 +34,22 @@ class FdsTest < GipcTest
     end
   end
 
+  # H89: a third of them comes with one, and every other of these is taken.
+  def test_descriptors_stay_flat_over_10000_messages
+    null = File.open(File::NULL)
+    @streams.push(null)
+    %i[ring plain].each do |transport|
+      reader, writer = raw(transport: transport)
+      counts = 10_000.times.filter_map do |i|
+        writer.put("x", ios: (i % 3).zero? ? [null] : [])
+        assert_equal "x", reader.get
+        reader.take_fds.each { |fd| IO.for_fd(fd).close } if (i % 6).zero?
+        descriptors if i % 99 == 1 && i > 100
+      end
+      assert_equal 1, counts.uniq.size, transport
+    end
+  end
+
   def test_a_child_serves_the_sockets_of_a_listener
     mine, yours = raw(duplex: true)
     listener = TCPServer.new("127.0.0.1", 0)

@@ -42,7 +42,7 @@ local function fetch(port, path)
   return response:match "\r\n\r\n(.*)\n$"
 end
 
-local function main()
+local function serve_and_fetch()
   local pool = gipc.pool { workers = 2, argv = { arg[-1], arg[0], "work" }, timeout = 60 }
   local listener = uv.new_tcp()
   listener:bind("127.0.0.1", 0)
@@ -63,5 +63,5 @@ local function main()
 end
 
 gipc.use "luv"
-coroutine.wrap(main)()
+coroutine.wrap(serve_and_fetch)()
 uv.run()
