@@ -54,6 +54,10 @@ class TakesAttached:
     #: Descriptors of the last message, which are the program's.
     fds: list[int]
 
+    def __call__(self, data: bytes) -> Any:
+        """Decodes a message that came with none."""
+        raise NotImplementedError
+
     def decode(
         self, message: tuple[bytes, list[Any], list[int]], limit: int | None
     ) -> Any:

@@ -297,7 +297,7 @@ class Pool:
         priority: int,
         retries: int,
         retry_for: int,
-        fds: list[Descriptor] = ...,
+        fds: list[Any] = ...,
         /,
     ) -> int: ...
     def cancel(self, task: int, /) -> bool: ...

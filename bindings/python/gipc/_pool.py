@@ -258,7 +258,8 @@ class Pool(AnyPool, Executor):
         data = self._data(args, kwargs)
         return run(self._call, current_backend(), data, options)
 
-    def submit(
+    # Executors have no keyword of their own, which fds is.
+    def submit(  # type: ignore[override]
         self, *args: Any, fds: Iterable[Descriptor] = (), **kwargs: Any
     ) -> Future[Any]:
         """Submits the call ``args[0](*args[1:], **kwargs)``.  Waits while the

@@ -94,7 +94,7 @@ def test_tasks_have_what_threads_have():
     assert set(gipc.__all__) - set(aio.__all__) == {
         "Change", "ExitInfo", "Overview", "PoolStats", "Program", "ServiceStats",
         "Stats", "Template", "WorkerStats", "alive", "features", "overview",
-        "ready", "serve", "set_exit_timeout", "trace", "version"}
+        "ready", "serve", "set_exit_timeout", "take_fds", "trace", "version"}
     public = {n for n in dir(gipc.Program) if not n.startswith("_")}
     p = exec_process(["true"])
     asynchronous = aio.Process(p)
