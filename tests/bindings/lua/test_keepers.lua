@@ -218,7 +218,8 @@ return function(test_anywhere)
       end
       gipc.sleep(60)
     end } }, function(keeper)
-      until_holds(keeper, function() return count == 3 end)
+      -- One tells that its handler is set.
+      until_holds(keeper, function() return count == 4 end)
       equal(keeper:service("web").state, "ready")
     end)
     native.policy_alive = report
