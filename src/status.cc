@@ -25,7 +25,7 @@ bool Status::begins_within(int milliseconds) noexcept {
     bool may_have_ended;
     bool came = wait_for_sign(milliseconds, may_have_ended);
     int more = read_records();
-    if (!records_.begun &&
+    if (!records_.begun && records_.failure.error == 0 &&
         (more != -EAGAIN || (may_have_ended && reap_or_sleep())))
       break;
     if (!came && milliseconds >= 0)
