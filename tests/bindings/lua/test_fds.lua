@@ -54,7 +54,7 @@ return function(test)
     collectgarbage()
     for _, transport in ipairs { "ring", "plain" } do
       local r, w = raw(transport)
-      local _, given = gipc.pipe { codec = "raw" }
+      local other, given = gipc.pipe { codec = "raw" }
       local before
       for i = 1, 10000 do
         assert(w:put("x", 10, i % 3 == 0 and { given:getfd() } or {}))
@@ -67,8 +67,9 @@ return function(test)
           equal(before or nil, before and support.descriptors() or nil)
         end
       end
-      r:close()
-      w:close()
+      for _, handle in ipairs { r, w, other, given } do
+        handle:close()
+      end
     end
   end)
 

@@ -75,9 +75,13 @@ return function(test)
       for i = 1, 20 do
         jobs[i] = ("x"):rep(300000 + i)
       end
-      for index, size in pool:map(jobs) do
-        equal(size, 300000 + index)
-      end
+      local next_result, index = pool:map(jobs), 0
+      repeat -- Lua 5.1 cannot wait inside an iterator
+        local number, size = next_result()
+        index = number and index + 1 or index
+        equal(size, number and 300000 + index)
+      until not number
+      equal(index, 20)
       equal(pool:stats().starts, 1)
     end)
   end)
@@ -108,7 +112,9 @@ return function(test)
   once("a_worker_that_has_answered_and_closed_costs_no_task", function()
     local prefix = os.tmpname()
     local script = os.tmpname()
-    assert(io.open(script, "w")):write(closes):close()
+    local file = assert(io.open(script, "w"))
+    file:write(closes)
+    file:close()
     local options = { workers = 1, argv = { support.interpreter, script, prefix }, codec = "raw", first_delay = 0.001 }
     with_pool(options, nil, function(pool)
       local first, second = pool:submit "one", pool:submit "two"
