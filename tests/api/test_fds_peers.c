@@ -144,6 +144,7 @@ static void other_control_data_does_no_harm(void **state) {
 }
 
 static int get_without_stdin(void *unused) {
+  need_descriptors();
   gipc_handle *r, *w;
   CHECK_OK(gipc_pipe(&r, &w));
   CHECK_OK(put_fds(w, 1, small, 2, 20));
@@ -154,7 +155,6 @@ static int get_without_stdin(void *unused) {
 }
 
 static void none_becomes_a_standard_stream(void **state) { /* H10 */
-  need_descriptors();
   in_own_fork(get_without_stdin, NULL);
 }
 

@@ -33,9 +33,9 @@ static gipc_handle *moved(gipc_handle *h) {
 }
 
 static void each_kind_moves_and_keeps_its_directions(void **state) {
+  need_descriptors();
   gipc_handle *a, *b;
   int ends[2];
-  need_descriptors();
   OK(gipc_pipe(&a, &b));
   a = moved(a);
   b = moved(b);
@@ -67,8 +67,8 @@ static void each_kind_moves_and_keeps_its_directions(void **state) {
 }
 
 static void what_is_unread_arrives_with_a_reader(void **state) {
-  gipc_handle *a, *b;
   need_descriptors();
+  gipc_handle *a, *b;
   for (int ring = 0; ring < 2; ring++) {
     OK(gipc_pipe(&a, &b));
     if (ring)
@@ -96,11 +96,11 @@ static void expect_refused(gipc_handle **handles, size_t count, int error) {
 }
 
 static void a_refused_put_leaves_the_handles_as_they_were(void **state) {
+  need_descriptors();
   gipc_handle *a, *b, *twice[2], *many_of_them[GIPC_MOST_HANDLES + 1];
   const void *data;
   size_t size;
   int none = -1, zeros[GIPC_MOST_FDS] = {0};
-  need_descriptors();
   OK(gipc_pipe(&a, &b));
   twice[0] = twice[1] = a;
   expect_refused(twice, 2, -EINVAL);
@@ -145,11 +145,11 @@ static void a_peer_that_is_not_a_handle_gets_none(void **state) {
 }
 
 static void handles_and_descriptors_come_in_their_order(void **state) {
+  need_descriptors();
   gipc_handle *puts[GIPC_MOST_HANDLES], *ends[GIPC_MOST_HANDLES], *taken;
   int fds[2] = {make_fd(1), make_fd(2)}, got[2];
   const void *data;
   size_t size;
-  need_descriptors();
   for (uint32_t i = 0; i < GIPC_MOST_HANDLES; i++) {
     if (i % 3)
       OK(gipc_pipe(&ends[i], &puts[i]));
@@ -182,10 +182,10 @@ static void handles_and_descriptors_come_in_their_order(void **state) {
 }
 
 static void those_not_taken_are_closed_with_the_next_get(void **state) {
+  need_descriptors();
   gipc_handle *a, *b;
   const void *data;
   size_t size;
-  need_descriptors();
   int before = count_fds();
   OK(gipc_pipe(&a, &b));
   OK(gipc_put_handles(w, "x", 1, &b, 1, NULL, 0, 20));
@@ -200,8 +200,8 @@ static void those_not_taken_are_closed_with_the_next_get(void **state) {
 }
 
 static void a_queue_that_is_dropped_closes_them(void **state) {
-  gipc_handle *a, *b;
   need_descriptors();
+  gipc_handle *a, *b;
   OK(gipc_pipe(&a, &b));
   OK(gipc_set_marks(w, 1, 64 << 20));
   void *filler = calloc(1, 8 << 20);
@@ -230,8 +230,8 @@ static int child(struct ev_loop *fresh, void *in) {
 }
 
 static void a_child_answers_on_handles_that_it_gets(void **state) {
-  gipc_process *p = NULL;
   need_descriptors();
+  gipc_process *p = NULL;
   gipc_options *o = new_options();
   OK(gipc_options_pass(o, NULL, r));
   OK(gipc_start_process(child, r, o, &p));
@@ -280,12 +280,12 @@ static void wrong_claims_are_protocol_errors(void **state) {
 }
 
 static void what_is_not_a_stream_is_not_a_handle(void **state) {
+  need_descriptors();
   unsigned char bytes[] = {0x80, 0, 1 | 4 << 3, 3, 0, 0, 0, 1, 'x'};
   int file = make_fd(1), ends[2], more[2], datagrams[2];
   const void *data;
   gipc_handle *in, *taken;
   size_t size;
-  need_descriptors();
   int before = count_fds();
   OK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
   OK(socketpair(AF_UNIX, SOCK_STREAM, 0, more));

@@ -65,8 +65,8 @@ static int serve(struct ev_loop *fresh, gipc_handle *handle, void *argument) {
 }
 
 static gipc_pool *fds_pool(const char *rules) {
-  gipc_pool *pool = pool_of(serve, NULL, rules);
   need_descriptors();
+  gipc_pool *pool = pool_of(serve, NULL, rules);
   start_pool(pool);
   return pool;
 }
@@ -159,9 +159,9 @@ static void a_worker_that_dies_with_them_loses_nothing_else(void **state) {
 
 /* Those that wait are in no worker that is started meanwhile. */
 static void a_cancelled_task_closes_them(void **state) {
+  need_descriptors();
   gipc_pool *pool = pool_of(serve, NULL, "most=1");
   int fd, watched = make_watched(&fd);
-  need_descriptors();
   uint64_t runs = put(pool, "w");
   uint64_t waits = put_fd(pool, "l", fd, NULL);
   close(fd);
@@ -261,10 +261,10 @@ static gipc_pool *program_pool(const char *const argv[], bool by_stdio) {
 }
 
 static void programs_get_them(void **state) {
+  need_descriptors();
   const char *const argv[] = {PROGRAM("child_worker"), "worker", NULL};
   int fd, watched = make_watched(&fd);
   char text[16] = "";
-  need_descriptors();
   gipc_pool *pool = program_pool(argv, false);
   put_fd(pool, "abc", fd, NULL);
   close(fd);
@@ -319,8 +319,8 @@ static int free_inherited(struct ev_loop *fresh, void *argument) {
 }
 
 static void a_child_has_none_of_those_that_wait(void **state) {
-  int fd, watched = make_watched(&fd);
   need_descriptors();
+  int fd, watched = make_watched(&fd);
   of_parent = pool_of(serve, NULL, "most=1");
   put_fd(of_parent, "l", fd, NULL);
   CHECK_OK(gipc_fds_new(&fd, 1, &kept_by_parent));
@@ -333,10 +333,10 @@ static void a_child_has_none_of_those_that_wait(void **state) {
 }
 
 static void kept_descriptors_are_put_several_times(void **state) {
+  need_descriptors();
   gipc_handle *r, *w;
   gipc_fds *kept = NULL;
   int fd = make_fd(3);
-  need_descriptors();
   CHECK_OK(gipc_pipe(&r, &w));
   CHECK_IS(gipc_fds_new(NULL, 1, &kept), -EINVAL);
   CHECK_IS(gipc_fds_new(&fd, 1, NULL), -EINVAL);

@@ -108,12 +108,12 @@ static int listen_here(char port[16]) {
 /* Starts the pool, whose workers keep no descriptor of this process, and the
  * client. */
 static gipc_process *start_all(size_t requests, int *fd) {
+  need_descriptors();
   const gipc_rules rules = {
       .size = sizeof rules, .most = WORKERS, .queue_limit = QUEUE};
   gipc_pool_events events = pool_events;
   gipc_options *o = new_options();
   char port[16], count[16];
-  need_descriptors();
   if (access("/usr/bin/python3", X_OK) != 0)
     skip_because("the client needs python3");
   events.on_drain = on_room;
