@@ -133,6 +133,7 @@ class PoolWorkersTest < PoolTest
     pool = open_pool(1) { |job| job == :wait ? reader.readline : job }
     tasks = [:wait, 1, 2].map { |job| pool.submit(job) }
     closing = waiting { pool.close }
+    until_true { pool.closed? }
     assert_raises(Gipc::PoolClosed) { pool.submit(3) }
     writer.puts("go")
     assert_nil closing.value
