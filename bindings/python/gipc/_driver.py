@@ -76,7 +76,7 @@ class Driver:
     def __init__(self, make: Callable[[int, int], Any]):
         """make: of the policy, with the descriptors of a pipe that wakes."""
         self._poll = Poll()
-        self._wake = os.pipe()
+        self._wake: tuple[int, ...] = os.pipe()
         try:
             for fd in self._wake:
                 os.set_blocking(fd, False)
@@ -283,10 +283,13 @@ class Driver:
             seat.send(seat.dump_signal)
 
     def _stopped(self, action: Action) -> None:
-        self.is_over = True
         self._poll.close()
-        for fd in self._wake:
+        # A thread that forks meanwhile must not close these numbers again; one that
+        # sees that it is over must find no descriptor of it.
+        fds, self._wake = self._wake, ()
+        for fd in fds:
             os.close(fd)
+        self.is_over = True
         self._set_events()
 
     def _set_events(self) -> None:
@@ -343,7 +346,7 @@ class Driver:
 
     def wake_fds(self) -> tuple[int, ...]:
         """Those that forget_in_child() closes."""
-        return () if self.is_over else self._wake
+        return self._wake
 
     def forget_in_child(self) -> None:
         self._poll.forget()

@@ -94,7 +94,7 @@ class Poll:
     def forget(self) -> None:
         """In a forked child."""
         self._watcher = None
-        if self._epoll is not None:
+        if self._epoll is not None and not self._epoll.closed:
             os.close(self._epoll.fileno())
 
     # ---- Of a handle, for Backend.wait_ready ---------------------------------

@@ -18,7 +18,7 @@ module Gipc
     def initialize(crew)
       @crew = crew
       @members = {}
-      @stopped = false
+      @stopped = @released = false
       @condition = Condition.new
     end
 
@@ -29,9 +29,9 @@ module Gipc
       self
     end
 
-    # Waits until no process and no task is left.
+    # Waits until no process, no task and no descriptor of it is left.
     def await_stop(deadline)
-      @condition.wait_until(deadline) { @stopped }
+      @condition.wait_until(deadline) { @released }
     end
 
     def stopped?
@@ -53,6 +53,7 @@ module Gipc
     ensure
       @stopped = true
       Native.crew_end(@crew)
+      @released = true
       @condition.notify
     end
 
