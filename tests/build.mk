@@ -163,6 +163,7 @@ $(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 	  $(LDLIBS)
 
 include $(wildcard bindings/*/build.mk)
+include man/build.mk
 
 tests: all $(cmocka_programs) $(fuzz) $(examples) $(children) $(worlds)
 	@:
