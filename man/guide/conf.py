@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import gipc
+import gipc.aio
+
 header = (Path(__file__).parent / "../../include/gipc.h").read_text()
 release = ".".join(
     re.search(rf"define GIPC_VERSION_{part} (\d+)", header)[1]
@@ -35,6 +38,12 @@ highlight_language = "none"
 def setup(app):
     """What two modules have in common is described once."""
     seen = set()
+    # Classes that have the names of upstream are shown with those for annotations.
+    for module in gipc, gipc.aio:
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if isinstance(thing, type) and thing.__name__.startswith("_"):
+                thing.__name__ = thing.__qualname__ = name
 
     def skip(app, what, name, thing, skipped, options):
         if what == "module" and isinstance(thing, type):

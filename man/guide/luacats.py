@@ -64,7 +64,8 @@ def of_ldoc(kind):
 
 
 def emit(text, tags):
-    text = [line for line in text if line] or ["."]
+    text = [re.sub("`(.*?)`", r"<code>\1</code>", line) for line in text if line]
+    text = text or ["."]
     print("---", text[0])
     for line in text[1:] + tags:
         print("--", line)
@@ -89,8 +90,8 @@ def classes_and_functions(lines):
 def main():
     lines = [line for path in sys.argv[1:] for line in open(path).read().splitlines()]
     print("--- Child processes and message pipes.")
-    print("-- An expected failure is `nil, message, code`; `gipc` has each code by its")
-    print("-- name, such as `gipc.EOF`, `gipc.ETIMEDOUT`, and every error of POSIX.")
+    print("-- An expected failure is nil, a message and a code; the module has each code")
+    print("-- by its name, such as gipc.EOF, gipc.ETIMEDOUT, and every error of POSIX.")
     print("-- @module gipc\n")
     functions, methods, types = [], {}, []
     for comment, name in classes_and_functions(lines):

@@ -233,12 +233,13 @@ def write_pictures(out):
                              stdout=subprocess.PIPE, text=True).stdout
         svg = svg[svg.index("<svg"):]
         # As wide as the page allows, and in the colours of the page: guide.css.
-        width = re.search(r'width="(\d+)pt"', svg)[1]
+        # Where that is too small to read, the picture is scrolled.
+        width = int(re.search(r'width="(\d+)pt"', svg)[1])
         svg = re.sub(r'width="\d+pt" height="\d+pt"',
-                     f'style="width: {int(width) * 4 // 3}px"', svg, count=1)
+                     f'style="width: {width * 4 // 3}px; min-width: {width}px"',
+                     svg, count=1)
         svg = re.sub(r'(?<= id=")', source.stem + "-", svg)
         svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-        # mandoc and Sphinx end a raw block at nothing, but Markdown at ```.
         (out / "generated" / f"{source.stem}.svg").write_text(
             f'<div class="picture">{svg}</div>')
 

@@ -5,15 +5,16 @@ local luv = require "luv"
 -- -- before
 local function before()
   local stdin, stdout = luv.new_pipe(false), luv.new_pipe(false)
-  local child = luv.spawn("cat", { stdio = { stdin, stdout, 2 } }, function(code)
-    print("exit code " .. code)
+  local child, exit_code
+  child = luv.spawn("cat", { stdio = { stdin, stdout, 2 } }, function(code)
+    exit_code = code -- before or after the end of the stream
+    child:close()
   end)
   stdout:read_start(function(_, chunk) -- pieces of a stream, of any length
     if chunk then
       print(chunk)
     else
       stdout:close()
-      child:close()
     end
   end)
   stdin:write("hello")
@@ -21,6 +22,7 @@ local function before()
     stdin:close()
   end)
   luv.run()
+  print("exit code " .. exit_code)
 end
 
 -- -- after

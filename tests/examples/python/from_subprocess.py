@@ -39,7 +39,7 @@ def after():
 
 # -- keep
 def keep():  # the standard streams, as of subprocess
-    child = gipc.exec_process(["cat"], stdin="pipe", stdout="pipe")
+    child = gipc.exec_process(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     out, _ = child.communicate(b"hello", timeout=20.0)
     print(out.decode(), child.exitcode)
 

@@ -16,7 +16,7 @@ end
 # -- after
 def after
   program = 'require "gipc"; handle = Gipc.stdio; handle.each { |text| handle << text.upcase }'
-  child, handle = Gipc.launch(RbConfig.ruby, "-e", program)
+  child, handle = Gipc.launch([RbConfig.ruby, "-e", program])
   handle << "hello" # a value, not a line
   puts handle.get(timeout: 20)
   handle.close
