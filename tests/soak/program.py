@@ -5,6 +5,7 @@ import re
 import select
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -83,9 +84,12 @@ def settled(pid, least):
     over = time.monotonic() + SETTLES
     while True:
         counts = counts_of(pid)
-        above = [n for n in COUNTS if least.get(n) is not None and counts[n] > least[n]]
-        if not above or time.monotonic() > over:
+        if not above(counts, least) or time.monotonic() > over:
             return counts
+
+
+def above(counts, least):
+    return any(counts[name] > most for name, most in least.items())
 
 
 def sample(pid, line, least):
@@ -105,12 +109,16 @@ def sample(pid, line, least):
 
 class Program:
     def __init__(self, command):
+        # luv prints what it sees at a socket whose peer has closed it; the last lines
+        # are of interest, if it fails.
+        self.errors = tempfile.TemporaryFile("w+", errors="replace")
         self.process = subprocess.Popen(
             command,
             cwd=HERE,
             env=dict(os.environ, **ENVIRONMENT),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self.errors,
             text=True,
             bufsize=1,
             start_new_session=True,
@@ -123,14 +131,19 @@ class Program:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
+        self.errors.close()
+
+    def stuck(self, what):
+        self.errors.seek(0)
+        return Stuck("\n".join([what, *self.errors.read().splitlines()[-30:]]))
 
     def next_line(self):
         if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
             self.process.send_signal(signal.SIGABRT)
-            raise Stuck(f"it printed nothing for {PATIENCE} s")
+            raise self.stuck(f"it printed nothing for {PATIENCE} s")
         line = self.process.stdout.readline()
         if not line.startswith("sample "):
-            raise Stuck(f"it printed {line!r} and ended with {self.process.wait()}")
+            raise self.stuck(f"it printed {line!r} and ended with {self.process.wait()}")
         return line
 
     def run(self, trips, children, seconds):
@@ -144,10 +157,12 @@ class Program:
             if len(samples) in WARM_UP:
                 least = {n: min(now[n], least.get(n, now[n])) for n in COUNTS if now[n] is not None}
             ready = now["trips"] >= trips and now["ended"] >= children
-            word = "stop" if ready and len(samples) >= 6 and now["seconds"] >= seconds else "go"
-            self.process.stdin.write(f"{word}\n")
-            if word == "stop":
+            ready = ready and len(samples) >= 6 and now["seconds"] >= seconds
+            # What stays above will not come down.
+            if ready or (len(samples) >= 6 and above(now, least)):
                 break
+            self.process.stdin.write("go\n")
+        self.process.stdin.write("stop\n")
         if self.process.wait() != 0:
-            raise Stuck(f"it ended with {self.process.returncode}")
+            raise self.stuck(f"it ended with {self.process.returncode}")
         return samples

@@ -70,6 +70,7 @@ local function cancel_a_get(handle)
   local task = gipc.spawn(handle.get, handle)
   gipc.sleep(0)
   task:cancel()
+  check(task:join(), nil)
 end
 
 local function move_a_writer(handle)
