@@ -1,7 +1,8 @@
-/* A peer that does not keep to the rules: liar KIND SEED, with the handle "peer".
- * garbage: bytes that are no frames; lengths: of more than it sends; stops: it reads
- * and writes nothing; half: it shuts down a direction; ring: it answers until the
- * message "lie", then changes the memory of its rings.  Lives until it is killed. */
+/* A peer that does not keep to the rules: liar KIND SEED, with the handle
+ * "peer". garbage: bytes that are no frames; lengths: of more than it sends;
+ * stops: it reads and writes nothing; half: it shuts down a direction; ring: it
+ * answers until the message "lie", then changes the memory of its rings.  Lives
+ * until it is killed. */
 #include <gipc.h>
 
 #include <signal.h>
@@ -60,7 +61,8 @@ static void scribble(void) {
   while (count > 0) { /* until it is killed */
     uint64_t random = draw();
     volatile uint32_t *word = rings[random % count] + (random >> 8 & 7) * 16;
-    *word = random % 3 == 0 ? (uint32_t)(random >> 16) : *word + (random >> 40 & 31);
+    *word = random % 3 == 0 ? (uint32_t)(random >> 16)
+                            : *word + (random >> 40 & 31);
   }
 }
 

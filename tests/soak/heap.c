@@ -7,8 +7,8 @@ __attribute__((visibility("default"))) size_t soak_heap(void) {
   return info.uordblks + info.hblkhd;
 }
 
-/* The same as a function of Lua.  Its API is that of the interpreter, if there is
- * one. */
+/* The same as a function of Lua.  Its API is that of the interpreter, if there
+ * is one. */
 extern void lua_pushinteger(void *L, long long number) __attribute__((weak));
 
 __attribute__((visibility("default"))) int soak_heap_lua(void *L) {

@@ -1,5 +1,5 @@
-/* The work of the soak in C: soak SEED TRIPS CHILDREN.  Prints a line after each
- * batch, as tests/soak/run reads it, and waits for a word. */
+/* The work of the soak in C: soak SEED TRIPS CHILDREN.  Prints a line after
+ * each batch, as tests/soak/run reads it, and waits for a word. */
 #include "soak.h"
 
 #include <errno.h>
@@ -54,7 +54,8 @@ void expect(gipc_handle *h, size_t size) {
   CHECK(got == size && memcmp(data, block, size) == 0);
 }
 
-/* ---- The other end --------------------------------------------------------- */
+/* ---- The other end ---------------------------------------------------------
+ */
 
 /* A handle that came with the message; its own answer goes through that. */
 static int answer_through_it(gipc_handle *h) {
@@ -85,7 +86,8 @@ static void *echo_thread(void *h) {
   return NULL;
 }
 
-/* ---- Round trips ----------------------------------------------------------- */
+/* ---- Round trips -----------------------------------------------------------
+ */
 
 static void exchange(gipc_handle *a) {
   const void *data;
@@ -219,7 +221,8 @@ static void run_trips(size_t count) {
   use_a_pipe(count);
 }
 
-/* ---- The batches ------------------------------------------------------------ */
+/* ---- The batches ------------------------------------------------------------
+ */
 
 static int go_on(size_t trips, size_t children) {
   struct mallinfo2 info = mallinfo2();

@@ -1,5 +1,5 @@
-/* The children of the soak in C: functions, programs, trees, those of a template and
- * those of a pool, which end in every way. */
+/* The children of the soak in C: functions, programs, trees, those of a
+ * template and those of a pool, which end in every way. */
 #include "soak.h"
 
 #include <errno.h>
@@ -40,7 +40,8 @@ static int answer_and_end(struct ev_loop *fresh, void *argument) {
   case SIGNAL:
     raise(SIGTERM);
     break;
-  case KILLED: /* in the middle of a put, where its reader kills before it reads */
+  case KILLED: /* in the middle of a put, where its reader kills before it reads
+                */
     (void)!gipc_put(orders.handle, block, LARGEST, -1);
     pause();
   }
