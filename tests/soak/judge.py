@@ -12,8 +12,10 @@ OBJECTS = {"trips": 0.01, "ended": 0.5}
 #: Less than this in all is not called growth: caches and tables of an interpreter
 #: reach their size late, and one kind of batch leaves what the next one frees.
 SLACK = {"heap": 128 << 10, "objects": 500}
-#: KiB by which the most memory of the last third may exceed that of the second.
-PEAK = 4096
+#: KiB by which the most memory of the last third may exceed that of the second, where
+#: there are enough samples: a collector's heap varies by some MiB.
+PEAK = 8192
+ENOUGH = 20
 #: Mappings may be split and joined by the allocators; one for each ring may not stay.
 MAPS = 40
 UNITS = {"trips": "round trip", "ended": "child"}
@@ -72,7 +74,7 @@ def problems(samples):
         if got > limit and total > SLACK[what]:
             found.append(f"{what} grows by {got:.3f} for each {UNITS[kind]}, over {limit}")
     before, after = peaks(samples, "rss")
-    if after > before + PEAK:
+    if len(samples) >= ENOUGH and after > before + PEAK:
         found.append(f"memory: {before} KiB at most in the second third, then {after}")
     return found
 
