@@ -16,7 +16,14 @@ import gipc.aio
 from soak_child import answer_and_end, answer_and_end_here, drive, echo, wait
 
 KINDS = ["auto", "ring", "plain", "pipes"]
-ENDS = {"return": 0, "raise": None, "exit": None, "signal": -signal.SIGTERM, "killed": -signal.SIGKILL}
+#: How a child ends, and the exit code; None: the number that it was given.
+ENDS = {
+    "return": 0,
+    "raise": None,
+    "exit": None,
+    "signal": -signal.SIGTERM,
+    "killed": -signal.SIGKILL,
+}
 
 
 class Threads:

@@ -26,9 +26,12 @@ def resident():
 async def use_until_its_end(handle, child, seconds, wait):
     """Uses the handle while the peer lies, then kills that, and uses it until both
     directions have ended."""
-    for call in (lambda: handle.get(timeout=seconds), lambda: handle.put(b"x" * 3000, timeout=seconds)) * 10:
+    for i in range(20):
         try:
-            await wait(call())
+            if i % 2:
+                await wait(handle.put(b"x" * 3000, timeout=seconds))
+            else:
+                await wait(handle.get(timeout=seconds))
         except ENDS:
             pass  # also a timeout
     child.kill()
