@@ -73,9 +73,10 @@ def problems(samples):
     for what, kind, got, limit, total in slopes(samples):
         if got > limit and total > SLACK[what]:
             found.append(f"{what} grows by {got:.3f} for each {UNITS[kind]}, over {limit}")
-    before, after = peaks(samples, "rss")
-    if len(samples) >= ENOUGH and after > before + PEAK:
-        found.append(f"memory: {before} KiB at most in the second third, then {after}")
+    if samples[0]["rss"] is not None and len(samples) >= ENOUGH:
+        before, after = peaks(samples, "rss")
+        if after > before + PEAK:
+            found.append(f"memory: {before} KiB at most in the second third, then {after}")
     return found
 
 
