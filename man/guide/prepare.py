@@ -236,7 +236,7 @@ def write_pictures(out):
         # Where that is too small to read, the picture is scrolled.
         width = int(re.search(r'width="(\d+)pt"', svg)[1])
         svg = re.sub(r'width="\d+pt" height="\d+pt"',
-                     f'style="width: {width * 4 // 3}px; min-width: {width * 18 // 25}px"',
+                     f'style="width: {width * 4 // 3}px; min-width: {width * 3 // 4}px"',
                      svg, count=1)
         svg = re.sub(r'(?<= id=")', source.stem + "-", svg)
         svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)

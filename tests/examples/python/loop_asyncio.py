@@ -1,4 +1,4 @@
-"""A child that answers every message, beside a task that goes on meanwhile."""
+"""A child that answers every message, and a task that asks while another one waits."""
 
 import asyncio
 
@@ -10,24 +10,20 @@ async def echo(handle):  # in another process, in a loop of its own
         await handle.put(message)
 
 
-async def tick(ticks):
-    while True:
-        ticks.append(1)
-        await asyncio.sleep(0)
+async def ask(handle):
+    for message in ("hello", {"a": [1, 2, 3]}, None):
+        await handle.put(message)
 
 
 async def main():
-    ticks = []
-    ticker = asyncio.create_task(tick(ticks))
     async with gipc.aio.pipe(duplex=True) as (mine, theirs):
         child = gipc.aio.start_process(echo, (theirs,))
-        for message in ("hello", {"a": [1, 2, 3]}, None):
-            await mine.put(message)
+        asking = asyncio.create_task(ask(mine))  # runs when this task waits
+        for _ in range(3):
             print(await mine.get(timeout=5.0))
+        await asking
     await child.join()
-    ticker.cancel()
     print("the child ended with", child.exitcode)
-    print("the loop went on" if len(ticks) > 1 else "the loop stood still")
 
 
 asyncio.run(main())

@@ -1,4 +1,4 @@
-"""A child that answers every message, beside a task that goes on meanwhile."""
+"""A child that answers every message, and a task that asks while another one waits."""
 
 import trio
 
@@ -10,25 +10,20 @@ async def echo(handle):  # in another process, in a loop of its own
         await handle.put(message)
 
 
-async def tick(ticks):
-    while True:
-        ticks.append(1)
-        await trio.sleep(0)
+async def ask(handle):
+    for message in ("hello", {"a": [1, 2, 3]}, None):
+        await handle.put(message)
 
 
 async def main():
-    ticks = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(tick, ticks)
-        async with gipc.aio.pipe(duplex=True) as (mine, theirs):
-            child = gipc.aio.start_process(echo, (theirs,))
-            for message in ("hello", {"a": [1, 2, 3]}, None):
-                await mine.put(message)
+    async with gipc.aio.pipe(duplex=True) as (mine, theirs):
+        child = gipc.aio.start_process(echo, (theirs,))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, mine)  # runs when this task waits
+            for _ in range(3):
                 print(await mine.get(timeout=5.0))
-        await child.join()
-        nursery.cancel_scope.cancel()
+    await child.join()
     print("the child ended with", child.exitcode)
-    print("the loop went on" if len(ticks) > 1 else "the loop stood still")
 
 
 trio.run(main)
