@@ -20,15 +20,17 @@ manual/gipc_frame.5 manual/gipc_recipes.7 api_python promises hazards results ta
 search lua/index ruby/index ruby/Gipc/Handle"""
 WIDTHS = {"narrow": 390, "wide": 1280}
 
-# What makes the page wider than the window, and text that nobody can read.  A part
-# that scrolls by itself is no harm.
+# What is cut off or makes the page wider than the window, and text that nobody can
+# read.  A part that scrolls by itself is no harm.
 SEEN = """() => {
   const wide = [], tiny = [];
   const width = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth > width + 1)
-    for (const one of document.querySelectorAll('body *'))
-      if (one.getBoundingClientRect().right > width + 1)
-        wide.push(one.tagName + '.' + one.className);
+  const text = document.querySelector('article') || document.body;
+  const scrolls = one => text.contains(one) && one != text && (
+    /auto|scroll/.test(getComputedStyle(one).overflowX) || scrolls(one.parentElement));
+  for (const one of text.querySelectorAll('*'))
+    if (one.getBoundingClientRect().right > width + 1 && !scrolls(one.parentElement))
+      wide.push(one.tagName + '.' + one.className);
   for (const svg of document.querySelectorAll('.picture svg')) {
     const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
     for (const text of svg.querySelectorAll('text'))
