@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <pty.h>
 #include <sys/resource.h>
 
 namespace {
@@ -66,6 +67,33 @@ int function_tree() {
   TRY(gipc_options_new(&it.o));
   TRY(gipc_options_set_group(it.o, GIPC_GROUP_TREE));
   TRY(gipc_start_process(leave_one, nullptr, it.o, &it.p));
+  return it.is_as_asked();
+}
+
+// Its guard reaps what ends before the root does.
+int leave_none(struct ev_loop *, void *) {
+  sites::stop_failing();
+  int ends[2];
+  char none;
+  CHECK_OK(pipe(ends));
+  pid_t child = fork();
+  if (child == 0) {
+    if (fork() == 0) {
+      (void)!write(ends[1], "", 1);
+      _exit(0);
+    }
+    _exit(0);
+  }
+  (void)!waitpid(child, nullptr, 0);
+  (void)!read(ends[0], &none, 1);
+  return as_asked;
+}
+
+int orphaned_tree() {
+  Started it;
+  TRY(gipc_options_new(&it.o));
+  TRY(gipc_options_set_group(it.o, GIPC_GROUP_TREE));
+  TRY(gipc_start_process(leave_none, nullptr, it.o, &it.p));
   return it.is_as_asked();
 }
 
@@ -142,6 +170,45 @@ int from_template() {
   return it.is_as_asked();
 }
 
+int end_as_asked(struct ev_loop *, void *) {
+  sites::stop_failing();
+  return as_asked;
+}
+
+// With a terminal, what is kept, and numbers that what comes has there.
+int template_with_terminal() {
+  struct Close {
+    int a = -1, b = -1;
+    ~Close() {
+      close(a);
+      close(b);
+    }
+  } both;
+  Started it;
+  CHECK_OK(openpty(&both.a, &both.b, nullptr, nullptr, nullptr));
+  TRY(gipc_options_new(&it.o));
+  if (!portable())
+    TRY(gipc_options_map_fd(it.o, 2, 90));
+  int result = gipc_template_new(it.o, &it.t);
+  if (portable())
+    return result == -EOPNOTSUPP ? 0 : result;
+  TRY(result);
+  gipc_options_free(it.o);
+  it.o = nullptr;
+  TRY(gipc_options_new(&it.o));
+  TRY(gipc_pipe(&it.r, &it.w));
+  TRY(gipc_options_pass(it.o, "it", it.w));
+  TRY(gipc_options_set_group(it.o, GIPC_GROUP_SESSION));
+  TRY(gipc_options_set_terminal(it.o, both.b));
+  const int kept[] = {both.a};
+  TRY(gipc_options_keep_fds(it.o, kept, 1));
+  for (int number = 3; number < 16; ++number)
+    if (number != both.a)
+      TRY(gipc_options_map_fd(it.o, 2, number));
+  TRY(gipc_template_start(it.t, end_as_asked, nullptr, 0, it.o, &it.p));
+  return it.is_as_asked();
+}
+
 int tree_from_template() {
   Started it;
   int result = gipc_template_new(nullptr, &it.t);
@@ -155,10 +222,13 @@ int tree_from_template() {
 }
 
 const sites::Scenario trees[] = {{"tree_function", function_tree},
+                                 {"tree_orphaned", orphaned_tree},
                                  {"tree_program", program_tree},
                                  {"tree_stop", stopped_tree}};
-const sites::Scenario templates[] = {{"template", from_template},
-                                     {"template_tree", tree_from_template}};
+const sites::Scenario templates[] = {
+    {"template", from_template},
+    {"template_terminal", template_with_terminal},
+    {"template_tree", tree_from_template}};
 
 } // namespace
 

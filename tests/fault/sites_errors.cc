@@ -129,6 +129,7 @@ const Impossible impossible[] = {
     {"stop_group", "waitid", ECHILD},
     {"stop_group", "pidfd_send_signal", ESRCH},
     {"tree_stop", "waitid", ECHILD},
+    {"tree_stop", "pidfd_send_signal", ESRCH},
 };
 
 bool in_words(const char *words, const char *word) {
