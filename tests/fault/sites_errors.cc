@@ -130,6 +130,8 @@ const Impossible impossible[] = {
     {"stop_group", "pidfd_send_signal", ESRCH},
     {"tree_stop", "waitid", ECHILD},
     {"tree_stop", "pidfd_send_signal", ESRCH},
+    {"push_watch_group", "waitid", ECHILD},
+    {"push_watch_group", "pidfd_send_signal", ESRCH},
 };
 
 bool in_words(const char *words, const char *word) {
