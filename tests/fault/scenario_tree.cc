@@ -10,7 +10,7 @@
 
 namespace {
 
-constexpr int as_asked = 7;
+constexpr int as_asked = 7, failed = 90;
 
 struct Started {
   gipc_process *p = nullptr;
@@ -42,7 +42,7 @@ struct Started {
     if (info.code == 127 || info.ended == GIPC_ENDED_BEFORE_START)
       return sites::ended_before_start;
     // By a guard that has lost its root.
-    if (info.signal == SIGKILL)
+    if (info.signal == SIGKILL || info.code == failed)
       return sites::failed_in_child;
     CHECK_IS(info.code, as_asked);
     return 0;
@@ -124,14 +124,16 @@ int stopped_tree() {
 // ---- Templates --------------------------------------------------------------
 
 int target(struct ev_loop *, void *argument) {
+  gipc_handle *h = nullptr;
+  int error = gipc_inherit("it", &h);
   sites::stop_failing();
+  if (error != 0)
+    return failed;
   char cwd[64];
   rlimit limit;
-  gipc_handle *h = nullptr;
   bool right = getcwd(cwd, sizeof cwd) != nullptr &&
                std::strcmp(cwd, "/usr") == 0 && getpgrp() == getpid() &&
                getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0 &&
-               gipc_inherit("it", &h) == 0 &&
                gipc_directions(h) == GIPC_WRITE && fcntl(0, F_GETFD) >= 0 &&
                fcntl(600, F_GETFD) >= 0 && std::getenv("GIPC_TEST") &&
                std::strcmp(static_cast<char *>(argument), "argument") == 0 &&
