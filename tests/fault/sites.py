@@ -105,17 +105,16 @@ def reason_for(reasons, place):
     )
 
 
-def begins_at(name, number, every):
-    """The first line of the call that the place is an argument of, for which the
-    compiler writes that line."""
-    lines = (SRC / name).read_text().splitlines()
-    while (
-        number > 1
-        and lines[number - 2].rstrip().endswith((",", "("))
-        and (name, number - 1) not in every
-    ):
-        number -= 1
-    return number
+def lines_of_call(name, number, every):
+    """The compiler writes one line for a call of several: that of its beginning,
+    of what it is an argument of, or of its end."""
+    lines = [""] + (SRC / name).read_text().splitlines() + [""]
+    first = last = number
+    while lines[first - 1].endswith((",", "(")) and (name, first - 1) not in every:
+        first -= 1
+    if lines[last].endswith((",", "(")) and (name, last + 1) not in every:
+        last += 1
+    return range(first, last + 1)
 
 
 def main():
@@ -127,7 +126,7 @@ def main():
         for name, number in all_places
         if not any(
             (name, line) in failed
-            for line in range(begins_at(name, number, all_places), number + 1)
+            for line in lines_of_call(name, number, all_places)
         )
     }
     print(f"sites covered: {len(all_places) - len(left)} of {len(all_places)}")

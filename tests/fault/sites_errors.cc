@@ -85,23 +85,29 @@ const Errors table[] = {
 // What a failure is turned into, where the result is another one.
 struct Other {
   const char *calls;
-  int error, result; // 0: any
+  int error, result;
 };
 
 const Other others[] = {
     // The peer has gone, as an end of the stream tells, too.
     {"send sendmsg sendmmsg", ECONNRESET, -EPIPE},
     {"recv recvmsg recvmmsg", ECONNRESET, GIPC_EOF},
-    {"recv recvmsg recvmmsg", ECONNRESET, GIPC_ETRUNCATED},
+    {"recvmsg recvmmsg", ECONNRESET, GIPC_ETRUNCATED},
+    // A template has gone.
     {"sendmsg", EPIPE, GIPC_EDEAD},
     {"sendmsg", ECONNRESET, GIPC_EDEAD},
-    {"open", ENOENT, GIPC_EDEAD}, // /proc/PID
-    {"fcntl", 0, -EMFILE},        // of descriptors that came
     // The child has gone: another reaper took it.
-    {"kill pidfd_send_signal wait4 waitid", 0, GIPC_EDEAD},
-    {"wait4 waitid", 0, GIPC_ESTATUSLOST},
+    {"pidfd_send_signal", ESRCH, GIPC_EDEAD},
+    {"wait4 waitid", ECHILD, GIPC_EDEAD},
+    {"wait4 waitid", ECHILD, GIPC_ESTATUSLOST},
     // Nothing says how it ended.
-    {"ioctl", 0, GIPC_ESTATUSLOST},
+    {"ioctl", ENOTTY, GIPC_ESTATUSLOST},
+    {"ioctl", EINVAL, GIPC_ESTATUSLOST},
+    // A kernel that makes no template.
+    {"clone", EINVAL, -EOPNOTSUPP},
+    {"clone", ENOSYS, -EOPNOTSUPP},
+    {"prctl", EINVAL, -EOPNOTSUPP},
+    {"prctl", EPERM, -EOPNOTSUPP},
 };
 
 struct Impossible {
@@ -173,7 +179,7 @@ bool tells(int result, const char *call, int error) {
     return true;
   for (const Other &other : others)
     if (in_words(other.calls, call) && result == other.result &&
-        (other.error == 0 || other.error == error))
+        error == other.error)
       return true;
   return false;
 }

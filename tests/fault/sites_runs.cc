@@ -110,11 +110,16 @@ bool is_told(int result, const Failure *failures, int count) {
   return false;
 }
 
-// What a failure in a child is here.
+// What a failure in a child is here: it has ended.
 bool tells_of_child(int result) {
   return result == ended_before_start || result == failed_in_child ||
-         result == GIPC_EOF || result == -EPIPE || result == GIPC_ETRUNCATED ||
-         result == GIPC_EDEAD || result == -EOPNOTSUPP;
+         result == GIPC_EOF || result == -EPIPE || result == GIPC_EDEAD;
+}
+
+// Or the parent was told that the child has gone, and could not open its gate.
+bool is_of_child(const Path &path, int error) {
+  return path.in_child || (std::strncmp(path.name, "send", 4) == 0 &&
+                           (error == EPIPE || error == ECONNRESET));
 }
 
 __attribute__((noinline)) int hooked(const Scenario &scenario) {
@@ -134,8 +139,7 @@ int attempt(const Scenario &scenario, const Failure *failures, int count) {
   for (int i = 0; i < count; ++i)
     if (const Path *path = find_path(failures[i].hash)) {
       zombies |= waits(path->name);
-      // Or its gate could not be opened.
-      in_child |= path->in_child || std::strncmp(path->name, "send", 4) == 0;
+      in_child |= is_of_child(*path, failures[i].error);
     }
   alarm(slow() ? 600 : 45);
   uint64_t mask = signal_field("SigBlk");
