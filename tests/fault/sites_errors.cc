@@ -103,6 +103,8 @@ const Other others[] = {
     // Nothing says how it ended.
     {"ioctl", ENOTTY, GIPC_ESTATUSLOST},
     {"ioctl", EINVAL, GIPC_ESTATUSLOST},
+    // Without /proc nothing tells where signalfds are.
+    {"open getdents64", ENOENT, -EOPNOTSUPP},
     // A kernel that makes no template.
     {"clone", EINVAL, -EOPNOTSUPP},
     {"clone", ENOSYS, -EOPNOTSUPP},
@@ -118,6 +120,7 @@ struct Impossible {
 const Impossible impossible[] = {
     // Of a bell it says that unread bytes are there, which wake the peer.
     {"ring_processes", "send", EAGAIN},
+    {"start_live_ring", "send", EAGAIN},
     // So it is of a wake.
     {"wait_set", "send", EAGAIN},
     {"interrupt", "send", EAGAIN},
