@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <string>
+#include <vector>
 
 using namespace gipc;
 
@@ -44,7 +45,9 @@ std::string made(Input &input) {
 
 void decode(const std::string &bytes, int fd_count) {
   Request request;
-  if (!request.decode(bytes.data(), bytes.size(), fd_count))
+  // Without the zero after a string, so that a read past the end is seen.
+  std::vector<char> exact(bytes.begin(), bytes.end());
+  if (!request.decode(exact.data(), exact.size(), fd_count))
     return;
   require(request.encode() == bytes);
   int numbers[os::most_sent];
