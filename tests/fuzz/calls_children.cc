@@ -103,8 +103,8 @@ void exchange(Child &child, Slot &slot) {
   for (uint64_t i = 0; i < child.to_put; ++i) {
     std::vector<uint8_t> bytes = make_next(slot.out());
     int result = gipc_put(slot.h, bytes.data(), bytes.size(), -1);
-    one_of(result, {0, -EPIPE});
-    slot.put(1, result);
+    one_of(result, {0, -EPIPE, GIPC_ETOOBIG});
+    slot.put(result == GIPC_ETOOBIG ? 0 : 1, result);
   }
   one_of(gipc_flush(slot.h, -1), {0, -EPIPE, GIPC_EDIRECTION, GIPC_ECLOSED});
   one_of(gipc_shutdown(slot.h), {0, -EPIPE, GIPC_EDIRECTION, GIPC_ECLOSED});
@@ -170,8 +170,9 @@ void pass(World &world, Slot &slot) {
     return;
   require(gipc_directions(slot.h) == GIPC_ECLOSED);
   gipc_handle_free(slot.h);
+  size_t limit = slot.limit;
   slot.begin(nullptr);
-  if (child.behaviour == exchanges)
+  if (child.behaviour == exchanges && limit >= largest)
     slot.out().put += child.to_put;
   else
     slot.out().lossy = true;

@@ -124,7 +124,7 @@ void open_pair(size_t kind, gipc_handle *&a, gipc_handle *&b) {
 void World::renew(size_t pair) {
   Slot &a = slots[2 * pair], &b = slots[2 * pair + 1];
   for (Child &child : children)
-    if (child.process != nullptr && (child.passed == &a || child.passed == &b))
+    if (child.passed == &a || child.passed == &b)
       return; // it is being used there
   for (Stream &stream : streams)
     for (auto &message : stream.attached)

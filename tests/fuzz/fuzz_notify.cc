@@ -91,7 +91,7 @@ std::string text_of(Input &input) {
 
 } // namespace
 
-extern "C" size_t cost_of_input() { return 2; }
+extern "C" size_t cost_of_input() { return 8; }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   constexpr size_t most = 4096; // of systemd
