@@ -54,6 +54,10 @@ struct Slot {
   Stream &out() const { return *write; }
   Stream &in() const { return *read; }
   size_t queued() const;
+  bool is_open(int direction) const {
+    int open = gipc_directions(h);
+    return open > 0 && (open & direction) != 0;
+  }
   // So many messages were put, with this result.
   void put(size_t count, int result);
   void begin(gipc_handle *handle);

@@ -148,7 +148,7 @@ void pass(World &world, Slot &slot) {
   child.code = world.input.next();
   bool passes = world.input.below(4) != 0;
   child.passed = passes ? &slot : nullptr;
-  bool writes = (gipc_directions(slot.h) & GIPC_WRITE) != 0;
+  bool writes = slot.is_open(GIPC_WRITE);
   child.to_put = passes && writes ? world.input.below(4) : 0;
   gipc_options *options;
   require(gipc_options_new(&options) == 0);

@@ -239,7 +239,9 @@ void on_drain(gipc_handle *h, void *user) {
 void on_end(gipc_handle *h, int why, void *user) {
   auto &slot = *static_cast<Slot *>(user);
   require(slot.h == h && slot.started);
-  check_end(slot, why);
+  slot.put(0, why); // that of a writer
+  if (why != -EPIPE)
+    check_end(slot, why);
 }
 
 } // namespace
@@ -292,7 +294,7 @@ void World::drain_child(const Child &child) {
     return;
   Slot &peer = slots[static_cast<size_t>(child.passed - slots) ^ 1];
   if (peer.h == nullptr || peer.ended || child.passed->out().lossy ||
-      peer.limit < largest || (gipc_directions(peer.h) & GIPC_READ) == 0)
+      peer.limit < largest || !peer.is_open(GIPC_READ))
     return;
   const void *data;
   size_t size;
