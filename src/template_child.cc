@@ -119,7 +119,8 @@ Failure Child::become_root() noexcept {
 }
 
 Failure Child::set_up() {
-  if (!request.decode(packet_.data, static_cast<size_t>(packet_.size)))
+  if (!request.decode(packet_.data, static_cast<size_t>(packet_.size),
+                      packet_.count))
     return {-EPROTO, Part::none};
   if (Failure failure = become_root(); failure.error != 0)
     return failure;
