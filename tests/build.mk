@@ -45,6 +45,7 @@ matrix := $(addprefix $(B)/tests/matrix/,parent child pool worker)
 # What makes hostile worlds; the shim is loaded before libc.
 worlds := $(addprefix $(B)/tests/worlds/,enter shim.so)
 killed := $(B)/tests/killed/parent
+fair := $(addprefix $(B)/tests/fair/,fair peer)
 # What only the half of the library that knows Linux can show.
 linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,killed/run worlds/run))
 demo := $(B)/tests/demo/demo
@@ -133,6 +134,10 @@ $(B)/tests/worlds/shim.so: $(addsuffix .o,$(call programs_in,worlds,shim*))
 $(killed): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
+$(B)/tests/fair/fair: $(addprefix $(B)/tests/fair/,crowd.o measure.o)
+$(fair): %: %.o $(LIBRARY)
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
+
 $(matrix): %: %.o $(B)/tests/matrix/peer.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
 
@@ -166,7 +171,7 @@ include $(wildcard bindings/*/build.mk)
 
 tests: all $(cmocka_programs) $(fuzz) $(examples) $(children) $(worlds)
 	@:
-check-programs: tests $(matrix) $(killed) $(bindings)
+check-programs: tests $(matrix) $(killed) $(fair) $(bindings)
 	@:
 # BINDINGS: one language.
 binding-programs: all $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
