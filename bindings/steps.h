@@ -43,15 +43,15 @@ enum { TRIED_BELOW = 128 * 1024 };
  * or more, so that 1024 messages, some milliseconds in a script, are a budget.
  *
  * A loop runs each busy task once in an iteration, so they share the budget.  A
- * handle that yields for the second time after n yields of the thread is one of
- * n that are busy. */
+ * handle that yields again after n yields of the thread is one of n that are
+ * busy. */
 enum { BUDGET = 256 * 1024, LEAST_COST = 256, MOST_SHARES = 64 };
 static __thread size_t spent, share = BUDGET;
 static __thread struct {
   const gipc_handle *handle;
   unsigned yield;
 } yielded[MOST_SHARES];
-static __thread unsigned yields_of_thread;
+static __thread unsigned yields_of_thread, busy;
 
 static inline void spend(size_t size) {
   spent += size < LEAST_COST ? LEAST_COST : size;
@@ -62,13 +62,16 @@ static inline int budget_is_spent(void) { return spent >= share; }
 static inline int step_yield(const gipc_handle *h) {
   /* Multiplication by this odd number spreads the addresses of handles. */
   unsigned place = (unsigned)((uintptr_t)h >> 4) * 2654435761u >> 26;
-  unsigned busy = 1;
   ++yields_of_thread;
   if (yielded[place].handle == h)
     busy = yields_of_thread - yielded[place].yield;
+  else
+    busy++; /* one that was not busy before */
+  if (busy > MOST_SHARES)
+    busy = MOST_SHARES;
   yielded[place].handle = h;
   yielded[place].yield = yields_of_thread;
-  share = BUDGET / (busy < MOST_SHARES ? busy : MOST_SHARES);
+  share = BUDGET / busy;
   spent = 0;
   return STEP_YIELD;
 }

@@ -93,11 +93,6 @@ class Uvloop(Asyncio):
         loop = uvloop.new_event_loop()
         return loop.run_until_complete(coroutine)
 
-    async def sleep(self, seconds):
-        import asyncio
-
-        await asyncio.sleep(max(seconds, 1e-3 if seconds else 1e-6))
-
 
 class Trio(Asyncio):
     def run(self, coroutine):
@@ -237,7 +232,8 @@ async def take_one(loop, reader):
 async def idle(loop, handles, children):
     kept = []
     kept.append(await idle_children(loop, int(children)))
-    kept.append(gipc.Template().start(signal.pause, daemon=True))
+    template = gipc.Template()
+    kept.append(gipc.start_process(signal.pause, daemon=True, method=template))
     tree = ["sh", "-c", "sleep 600 & wait"]
     kept.append(gipc.exec_process(tree, daemon=True, group="tree"))
     pool = loop.api.Pool(abs, workers=2, least=2)
@@ -271,7 +267,8 @@ async def scale(loop, handles, children):
     got = [0]
 
     async def take(reader):
-        got[0] += len(await loop.done(reader.get()))
+        size = len(await loop.done(reader.get()))  # others count meanwhile
+        got[0] += size
 
     if type(loop) is Threads:
         for _, writer in pipes:

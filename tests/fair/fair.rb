@@ -5,6 +5,7 @@
 #   fair.rb fair|control|idle|scale threads|async|eventmachine ...
 
 require "gipc"
+require_relative "fair_child"
 require_relative "measure"
 
 PEER = ENV.fetch("GIPC_FAIR_PEER")
@@ -95,13 +96,16 @@ module Watcher
   end
 
   def notify_readable
+    self.notify_readable = false
     SHARE.times do
-      return if @reader.get_nonblock(exception: false) == :wait_readable
-
+      if @reader.get_nonblock(exception: false) == :wait_readable
+        self.notify_readable = true
+        return
+      end
       @ticks.handled += 1
     end
     # What the handle holds does not make the descriptor readable.
-    EventMachine.next_tick { notify_readable } unless @reader.closed?
+    EventMachine.next_tick { notify_readable }
   rescue EOFError
     @ticks.transports << @reader.stats[:transport_in]
     detach
@@ -199,7 +203,12 @@ end
 def take_each(loop, pipes)
   got = 0
   if loop.is_a?(AsyncTasks)
-    pipes.each { |reader, _| loop.spawn { got += reader.get.size } }
+    pipes.each do |reader, _|
+      loop.spawn do
+        size = reader.get.size # others count meanwhile
+        got += size
+      end
+    end
     pipes.each { |_, writer| writer.put("x") }
     loop.sleep(0.001) while got < pipes.size
   else

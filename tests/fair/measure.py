@@ -24,8 +24,9 @@ class Ticks:
 
     def ran(self):
         now, worked = time.monotonic(), time.process_time()
-        self.late.append(now - self.due)
-        self.work.append(worked - self.worked)
+        if self.runs:  # not what the loop does at its start
+            self.late.append(now - self.due)
+            self.work.append(worked - self.worked)
         self.worked = worked
         self.due = max(self.due + self.period, now)
         self.worst = max(self.worst, self.handled - self.seen)

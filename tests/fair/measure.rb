@@ -28,8 +28,10 @@ class Ticks
   def ran
     time = now
     worked = processor
-    @late << (time - @due)
-    @work << (worked - @worked)
+    if @runs.positive? # not what the loop does at its start
+      @late << (time - @due)
+      @work << (worked - @worked)
+    end
     @worked = worked
     @due = [@due + @period, time].max
     see
