@@ -46,8 +46,9 @@ matrix := $(addprefix $(B)/tests/matrix/,parent child pool worker)
 worlds := $(addprefix $(B)/tests/worlds/,enter shim.so)
 killed := $(B)/tests/killed/parent
 fair := $(addprefix $(B)/tests/fair/,fair peer)
-# What only the half of the library that knows Linux can show.
-linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,killed/run worlds/run))
+# What only the half of the library that knows Linux can show: without pidfds, the
+# languages look at children from time to time.
+linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,fair/run killed/run worlds/run))
 demo := $(B)/tests/demo/demo
 demo_worker := $(B)/tests/demo/worker
 demo_shared := $(addprefix $(B)/tests/demo/,count.o message.o)
@@ -80,10 +81,10 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-faults check-load check-schedules check-worlds check-root check-transports \
+        check-long check-faults check-load check-schedules check-worlds check-fair check-root check-transports \
         hazards mutants \
         fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
-        run-check-c run-check-long run-check-faults run-check-load run-check-schedules run-check-worlds \
+        run-check-c run-check-long run-check-faults run-check-load run-check-schedules run-check-worlds run-check-fair \
         run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
@@ -287,7 +288,17 @@ check-worlds:
 	+@$(build) run-check-worlds
 
 run-check-worlds:
-	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run $(linux_checks)
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
+	  tests/run $(filter-out tests/fair/run,$(linux_checks))
+
+# Fairness, idleness and scale, in full.
+check-fair:
+	@.ci/deps check
+	+@$(build) check-programs
+	+@$(build) run-check-fair
+
+run-check-fair:
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run tests/fair/run
 
 # In orders of the system calls that are rare by themselves; a seed for each run.
 SEEDS ?= 1 2 3

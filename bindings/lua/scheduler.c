@@ -15,7 +15,7 @@ typedef struct waiter {
   int timed_out;
   int is_new; /* among those that the loop has not seen yet */
   enum { FREE, WAITING, READY } state;
-  struct waiter *next; /* free, or ready after this one */
+  struct waiter *next;                /* free, or ready after this one */
   struct waiter *next_of_fd, **of_fd; /* waits for its descriptor; its place */
 } waiter;
 

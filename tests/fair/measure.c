@@ -81,8 +81,8 @@ void ticks_report(struct ticks *ticks, const char *transport) {
          "transport=%s\n",
          ticks->handled, ticks->worst, ticks->runs,
          1000 * ticks->late[ticks->runs / 2],
-         1000 * ticks->late[ticks->runs * 99 / 100],
-         1000 * longest_work(ticks), transport);
+         1000 * ticks->late[ticks->runs * 99 / 100], 1000 * longest_work(ticks),
+         transport);
   free(ticks->late);
   free(ticks->work);
 }
