@@ -258,7 +258,7 @@ async def idle(loop, handles, children):
 
 
 async def join(loop, process):
-    await loop.done(loop.wait([process]))
+    await loop.wait([process])
 
 
 async def scale(loop, handles, children):
