@@ -162,9 +162,12 @@ int Process::send(int number) noexcept {
 int Process::kill(int number) noexcept {
   if (tree_ == nullptr)
     return send(number);
+  int result = tree_->signal_root(number);
+  // A guard that was stopped ends nothing.  Not before: the root could stop it
+  // once more.
   if (number == SIGKILL)
-    (void)send(SIGCONT); // a guard that was stopped ends nothing
-  return tree_->signal_root(number);
+    (void)send(SIGCONT);
+  return result;
 }
 
 int Process::signal(int number) noexcept {
