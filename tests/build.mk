@@ -45,9 +45,11 @@ matrix := $(addprefix $(B)/tests/matrix/,parent child pool worker)
 # What makes hostile worlds; the shim is loaded before libc.
 worlds := $(addprefix $(B)/tests/worlds/,enter shim.so)
 killed := $(B)/tests/killed/parent
+fair := $(addprefix $(B)/tests/fair/,fair peer)
+# What only the half of the library that knows Linux can show: without pidfds, the
+# languages look at children from time to time.
+linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,fair/run killed/run worlds/run))
 soak := $(addprefix $(B)/tests/soak/,soak heap.so)
-# What only the half of the library that knows Linux can show.
-linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,killed/run worlds/run))
 soak_checks := $(if $(filter linux,$(OS)),tests/soak/run)
 demo := $(B)/tests/demo/demo
 demo_worker := $(B)/tests/demo/worker
@@ -82,12 +84,12 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-faults check-load check-schedules check-soak check-worlds check-root \
+        check-long check-faults check-load check-schedules check-soak check-worlds check-fair check-root \
         check-transports \
         hazards mutants \
         fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-faults run-check-load run-check-schedules run-check-soak \
-        run-check-worlds run-fuzz bench-programs \
+        run-check-worlds run-check-fair run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
 
@@ -137,6 +139,10 @@ $(B)/tests/worlds/shim.so: $(addsuffix .o,$(call programs_in,worlds,shim*))
 $(killed): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
+$(B)/tests/fair/fair: $(addprefix $(B)/tests/fair/,crowd.o measure.o)
+$(fair): %: %.o $(LIBRARY)
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
+
 $(B)/tests/soak/soak: $(B)/tests/soak/soak_children.o
 $(B)/tests/soak/soak: %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) -lpthread $(LDLIBS)
@@ -178,7 +184,7 @@ include $(wildcard bindings/*/build.mk)
 
 tests: all $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) $(children) $(worlds)
 	@:
-check-programs: tests $(matrix) $(killed) $(soak) $(bindings)
+check-programs: tests $(matrix) $(killed) $(fair) $(soak) $(bindings)
 	@:
 # BINDINGS: one language.
 binding-programs: all $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
@@ -294,7 +300,17 @@ check-worlds:
 	+@$(build) run-check-worlds
 
 run-check-worlds:
-	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run $(linux_checks)
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
+	  tests/run $(filter-out tests/fair/run,$(linux_checks))
+
+# Fairness, idleness and scale, in full.
+check-fair:
+	@.ci/deps check
+	+@$(build) check-programs
+	+@$(build) run-check-fair
+
+run-check-fair:
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run tests/fair/run
 
 # A million round trips and 10,000 children in each language, for SECONDS_EACH=600 at
 # least, while nothing grows.
