@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace schedule {
@@ -220,15 +221,18 @@ void on_deadline(int) {
   std::abort();
 }
 
+void *shared_memory(size_t size) {
+  void *memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    std::abort();
+  return memory;
+}
+
 // What is on the board of an earlier scenario has ended.
 void prepare() {
-  if (board == nullptr) {
-    void *memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-      std::abort();
-    board = static_cast<Board *>(memory);
-  }
+  if (board == nullptr)
+    board = static_cast<Board *>(shared_memory(sizeof(Board)));
   std::memset(static_cast<void *>(board), 0, sizeof(Board));
   self = {};
 }
@@ -331,15 +335,62 @@ Seeds seeds() {
   return {1, many(200, 10), 1};
 }
 
+namespace {
+
+// The threads of a scenario wait most of the time, so that several processes
+// with a part of the seeds each take less time than one.
+constexpr uint64_t processes = 4;
+
+struct Part {
+  const char *name;
+  void (*scenario)();
+  Seeds seeds;
+  char (*what)[sizeof schedule::what]; // of this part, in shared memory
+};
+
+int run_part(void *argument) {
+  const Part &part = *static_cast<const Part *>(argument);
+  int fds = count_fds();
+  board = nullptr; // that of another process
+  for (uint64_t seed = part.seeds.first; seed <= part.seeds.last;
+       seed += processes)
+    for (unsigned i = 0; i < part.seeds.times; ++i) {
+      begin(seed, part.name);
+      std::memcpy(*part.what, what, sizeof what);
+      part.scenario();
+      end();
+    }
+  std::snprintf(*part.what, sizeof what, "%s leaves something open\n",
+                part.name);
+  CHECK(count_fds() == fds && !has_children());
+  (*part.what)[0] = 0;
+  return 0;
+}
+
+} // namespace
+
 void by_seeds(const char *name, void (*scenario)()) {
   Seeds all = seeds();
   double began = now();
-  for (uint64_t seed = all.first; seed <= all.last; ++seed)
-    for (unsigned i = 0; i < all.times; ++i) {
-      begin(seed, name);
-      scenario();
-      end();
-    }
+  pid_t pids[processes];
+  auto *whats =
+      static_cast<char(*)[sizeof what]>(shared_memory(processes * sizeof what));
+  for (uint64_t i = 0; i < processes; ++i) {
+    Part part{name, scenario, {all.first + i, all.last, all.times}, whats + i};
+    pids[i] = child_start(run_part, &part);
+  }
+  bool right = true;
+  for (uint64_t i = 0; i < processes; ++i) {
+    int status = -1;
+    while (waitpid(pids[i], &status, 0) < 0 && errno == EINTR)
+      ;
+    if (status != 0)
+      print_error("wait status %#x: %s", static_cast<unsigned>(status),
+                  whats[i]);
+    right &= status == 0;
+  }
+  munmap(whats, processes * sizeof what);
+  CHECK(right);
   print_surroundings(name);
   print_message("seeds %ju to %ju, %.1f s\n", static_cast<uintmax_t>(all.first),
                 static_cast<uintmax_t>(all.last), now() - began);
