@@ -180,6 +180,8 @@ static void use_shim(char **values) {
    * nothing. */
   if (strcmp(values[0], "bytes") == 0 || strcmp(values[0], "pieces") == 0)
     setenv("GIPC_TRANSPORT", "plain", 1);
+  if (strcmp(values[0], "bytes") == 0)
+    setenv("GIPC_TEST_SLOW", "1", 1); /* fewer messages */
 }
 
 static const struct action {

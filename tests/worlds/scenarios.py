@@ -11,7 +11,7 @@ if output:
 import pytest
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bindings", "python")
-FILES = "pipe process process_surface transport exec cancel aio_process".split()
+FILES = "pipe process process_surface transport exec".split()
 
 
 class Count:

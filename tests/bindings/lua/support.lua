@@ -76,7 +76,7 @@ local function read_file(path)
 end
 
 function support.pid()
-  return tonumber(read_file("/proc/self/stat"):match "^%d+")
+  return tonumber(read_file("/proc/self/stat"):match "^%d+" or 0) -- without /proc
 end
 
 -- How many descriptors are open.
