@@ -157,6 +157,7 @@ static void limit_processes(char **values) {
   if (setrlimit(RLIMIT_NPROC, &limit) < 0 || setgid(user) < 0 ||
       setuid(user) < 0)
     cannot("another user");
+  setenv("PATH", "/usr/bin:/bin", 1); /* folders that everyone can search */
   while (count < 256 && (pids[count] = fork()) >= 0) {
     if (pids[count] == 0)
       for (;;)

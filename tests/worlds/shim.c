@@ -144,6 +144,8 @@ __attribute__((constructor)) static void begin(void) {
     start_storm();
   if (world == world_hammer)
     start_hammers();
+  if (world == world_narrow)
+    show_narrow();
 }
 
 __attribute__((destructor)) static void report(void) {
