@@ -106,6 +106,8 @@ void Guard::prepare() noexcept {
   // What kills the group of the parent is not to kill the guard with it.
   (void)sys::setsid();
   is_reaper_ = os::become_subreaper() == 0;
+  // One that was stopped would keep the tree.
+  os::continue_without_parent();
   if (*plan_.cgroup != '\0')
     (void)os::lock_cgroup(plan_.cgroup, folder_);
 }

@@ -224,6 +224,8 @@ bool is_child_of(pid_t pid, pid_t parent) noexcept;
 int wait_for_child(int socket, int milliseconds) noexcept;
 // The calling process is killed when its parent, this one, ends.
 void die_with_parent(pid_t parent) noexcept;
+// The calling process continues, if it is stopped, when its parent ends.
+void continue_without_parent() noexcept;
 // In a child that forks, which close_range() is to leave this open in.
 void keep_open(int fd) noexcept;
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <dirent.h>
 #include <fcntl.h>
 #include <new>
@@ -222,16 +223,19 @@ int make_one(const char *path, Fd &lock) noexcept {
 } // namespace
 
 int make_cgroup(char *path, size_t room, Fd &lock) noexcept {
-  // The processes that have looked for abandoned ones, and the numbers given.
-  static std::atomic<int> newest{0}, looked{0};
+  static std::atomic<int> looked{0}; // who has looked for abandoned ones
   char own[path_room];
   if (int error = own_cgroup(own, sizeof own))
     return error;
   if (looked.exchange(::getpid()) != ::getpid())
     remove_abandoned(own);
   for (;;) {
-    int error = print(path, room, "%s/%s%d-%d", own, prefix, ::getpid(),
-                      newest.fetch_add(1));
+    // A process ID is reused, and is in several namespaces: a name that comes
+    // again would be removed, or killed, for the one that had it before.
+    timespec now;
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    int error = print(path, room, "%s/%s%d-%lld.%09ld", own, prefix, ::getpid(),
+                      static_cast<long long>(now.tv_sec), now.tv_nsec);
     if (error == 0)
       error = make_one(path, lock);
     if (error != -EEXIST)
@@ -275,6 +279,11 @@ int become_subreaper() noexcept {
       "prctl", [] { return ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); });
   pid_t child;
   return error != 0 ? error : std::min(list_children(&child, 1), 0);
+}
+
+void continue_without_parent() noexcept {
+  (void)sys::retry_int(
+      "prctl", [] { return ::prctl(PR_SET_PDEATHSIG, SIGCONT, 0, 0, 0); });
 }
 
 void die_with_parent(pid_t parent) noexcept {

@@ -277,6 +277,8 @@ int wait_for_child(int socket, int milliseconds) noexcept {
 
 void die_with_parent(pid_t) noexcept {}
 
+void continue_without_parent() noexcept {}
+
 // ---- Templates --------------------------------------------------------------
 
 int packet_pair(Fd &, Fd &) noexcept { return -EOPNOTSUPP; }

@@ -258,9 +258,9 @@ int Pool::refused(Id worker, Id id, int error, double now) noexcept {
   if (Task *task = workers_.take_back(slot, id, now_))
     give_back(*task);
   if (error != -EAGAIN)
-    workers_.set_input(slot, Worker::Input::closed);
+    workers_.close_input(slot, now_);
   else if (workers_[slot].task != nullptr)
-    workers_.set_input(slot, Worker::Input::full);
+    workers_.set_full(slot);
   else
     (void)broke_protocol(slot);
   return 0;

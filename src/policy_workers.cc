@@ -8,6 +8,10 @@ namespace gipc::policy {
 
 namespace {
 
+// A process ends within this time after its stream.  More than a driver waits
+// that looks at the process itself.
+constexpr double linger = 5;
+
 LifeRules without_silence(LifeRules rules) noexcept {
   rules.silence = forever;
   return rules;
@@ -128,12 +132,17 @@ Task *Workers::take_back(size_t slot, Id id, double now) noexcept {
   return task;
 }
 
-void Workers::set_input(size_t slot, Worker::Input input) noexcept {
-  workers_[slot].input = input;
-  if (input != Worker::Input::closed || workers_[slot].task != nullptr)
+// What it was sent last may never be read, and no answer come.
+void Workers::close_input(size_t slot, double now) noexcept {
+  Worker &worker = workers_[slot];
+  if (worker.input != Worker::Input::closed)
+    worker.ends_by = now + linger;
+  lives_.add_time(worker.ends_by);
+  worker.input = Worker::Input::closed;
+  if (worker.task != nullptr)
     return;
   remove_idle(slot);
-  workers_[slot].due = forever;
+  worker.due = forever;
 }
 
 Task &Workers::answered(size_t slot, double now) noexcept {
@@ -247,7 +256,7 @@ void Workers::expire(double now) noexcept {
     if (lives_[slot].running()) {
       expire_one(slot, now);
       lives_.changed(lives_[slot]);
-      lives_.add_time(workers_[slot].due);
+      lives_.add_time(std::min(workers_[slot].due, workers_[slot].ends_by));
     }
 }
 
@@ -258,6 +267,10 @@ void Workers::expire_one(size_t slot, double now) noexcept {
   life.expire(rules_.life, now);
   if (was_active && life.is_stopping())
     deactivate(slot);
+  if (now >= worker.ends_by) {
+    worker.ends_by = forever;
+    stop(slot, Why::protocol, now);
+  }
   if (now < worker.due)
     return;
   worker.due = forever;

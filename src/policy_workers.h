@@ -38,9 +38,10 @@ struct Worker {
   bool retires = false; // after its tasks
   Input input = Input::open;
   double due = forever; // the end of its task's timeout, or of its idle time
-  uint64_t tasks = 0;   // that it was sent
-  uint64_t memory = 0;  // in bytes, as it was reported last
-  double sent_at = 0;   // of its last task
+  double ends_by = forever; // where its stream has ended
+  uint64_t tasks = 0;       // that it was sent
+  uint64_t memory = 0;      // in bytes, as it was reported last
+  double sent_at = 0;       // of its last task
   double busy_time = 0; // seconds that it took for the tasks that it answered
   uint64_t round = 0;   // of starts; see Pool::start_later()
 };
@@ -79,8 +80,12 @@ public:
   // A task that it was sent, and has not begun, is removed; NULL: it has no
   // such task.
   Task *take_back(size_t slot, Id task, double now) noexcept;
-  // It is not sent a task until its next answer, or any more.
-  void set_input(size_t slot, Worker::Input input) noexcept;
+  // It is not sent a task until its next answer.
+  void set_full(size_t slot) noexcept {
+    workers_[slot].input = Worker::Input::full;
+  }
+  // It is not sent a task any more, and is stopped if it does not end.
+  void close_input(size_t slot, double now) noexcept;
 
   void ready(size_t slot, double now) noexcept;
   // A sign of life.  Silence counts from here if the worker has a task; one

@@ -154,20 +154,33 @@ void Pool::received(PoolWorker &worker, const void *data,
   supervisor_.run_all();
 }
 
-void Pool::stream_ended(PoolWorker &worker, int why) noexcept {
-  if (supervisor_.is_freed())
-    return;
+// Its process is to end now.  The time.
+double Pool::expect_end(PoolWorker &worker) noexcept {
   double now = monotonic_now();
   worker.stream_ended_at = now;
   linger_at_ = std::min(linger_at_, now + linger);
+  return now;
+}
+
+void Pool::input_ended(PoolWorker &worker) noexcept {
+  if (supervisor_.is_freed())
+    return;
+  (void)expect_end(worker);
+  close_input(worker);
+  supervisor_.run();
+}
+
+void Pool::stream_ended(PoolWorker &worker, int why) noexcept {
+  if (supervisor_.is_freed())
+    return;
+  double now = expect_end(worker);
   if (why == GIPC_EPROTOCOL || why == GIPC_ETOOBIG)
     (void)policy_.misbehaved(worker.id(), now);
   close_input(worker);
   supervisor_.run();
 }
 
-// Its stream has ended, and all of it was read.  It has not begun a task that
-// was not written.
+// It can read no more.  It has not begun a task that was not written.
 void Pool::close_input(PoolWorker &worker) noexcept {
   policy::Id id = worker.id();
   const policy::Worker &has = policy_.worker(policy_.slot_of(id));
@@ -286,8 +299,11 @@ void Pool::send(const policy::Action &action) noexcept {
     fail(action, error);
   else if (error == -ENOMEM || error == GIPC_ETOOBIG)
     (void)policy_.misbehaved(action.worker, monotonic_now());
-  else if (error != 0)
+  else if (error != 0) {
     (void)policy_.refused(action.worker, action.task, error, monotonic_now());
+    if (error != -EAGAIN)
+      (void)expect_end(*find(action.worker));
+  }
 }
 
 // The worker has nothing of the task, and answers so to speak.  If it is to

@@ -41,6 +41,8 @@ public:
   Supervisor &supervisor() noexcept { return supervisor_; }
   void received(PoolWorker &worker, const void *data, size_t size) noexcept;
   void stream_ended(PoolWorker &worker, int why) noexcept;
+  // It has closed its stdin.
+  void input_ended(PoolWorker &worker) noexcept;
   // Deletes the worker.
   void ended(PoolWorker &worker) noexcept;
 
@@ -64,6 +66,7 @@ private:
   bool receive(PoolWorker &worker, const void *data, size_t size,
                gipc_worker_message &message) noexcept;
   void close_input(PoolWorker &worker) noexcept;
+  double expect_end(PoolWorker &worker) noexcept;
   bool next() noexcept;
   void time_came() noexcept;
   void carry_out(const policy::Action &action) noexcept;

@@ -22,11 +22,15 @@ int WorkerCommand::check() const noexcept {
 }
 
 PoolWorker::~PoolWorker() {
-  if (pool_.usable() != 0)
+  if (pool_.usable() != 0) {
     lines_.forget();
+    if (stdin_)
+      stdin_->forget();
+  }
   signal(SIGKILL); // before it sees the end of its stream
   if (handle_ == nullptr)
     return;
+  stdin_.reset();
   // Nothing is to be written to it any more.
   if (handle_->is_owned() && handle_->is_started())
     (void)Push::stop(*handle_);
@@ -81,17 +85,43 @@ int PoolWorker::start_process(WorkerCommand &command) {
 }
 
 int PoolWorker::connect(struct ev_loop *loop) {
-  if (handle_ == nullptr)
+  bool by_stdio = handle_ == nullptr;
+  if (by_stdio)
     if (int error = stdio_handle(Fd(process_.take_stdio(0)),
                                  Fd(process_.take_stdio(1)), handle_))
       return error;
   const gipc_events events = {sizeof events, on_message, nullptr, on_end};
   if (int error = Push::start(*handle_, loop, events, this))
     return error;
+  if (by_stdio)
+    watch_stdin(loop);
   if (int fd = process_.take_stdio(2); fd >= 0)
     lines_.start(loop, Fd(fd));
   return process_.watch(loop, on_exit, this);
 }
+
+// A worker that closes its stdin keeps its stdout, and a task in the pipe would
+// never be read.  The pipe is then readable, too, to poll(2).
+void PoolWorker::watch_stdin(struct ev_loop *loop) {
+  stdin_.emplace(loop, handle_->sender().channel().fd(), -1, stdin_events,
+                 this);
+  stdin_->want_read(true);
+}
+
+const HandleWatch::Events PoolWorker::stdin_events = {
+    [](void *self) noexcept {
+      auto &worker = *static_cast<PoolWorker *>(self);
+      Supervisor::Scope scope(worker.pool_.supervisor());
+      worker.stdin_.reset();
+      worker.pool_.input_ended(worker);
+    },
+    nullptr,
+    nullptr,
+    nullptr,
+    [](void *self) noexcept {
+      static_cast<PoolWorker *>(self)->stdin_.reset();
+    },
+};
 
 // ---- Orders -----------------------------------------------------------------
 
@@ -109,10 +139,12 @@ bool PoolWorker::has_unwritten() noexcept {
 
 // One that waits for a task sees the end of the stream.
 void PoolWorker::stop(bool has_task) noexcept {
-  if (!has_task && stream_ended_at == policy::forever)
+  if (!has_task && stream_ended_at == policy::forever) {
+    stdin_.reset();
     (void)handle_->shutdown();
-  else
+  } else {
     process_.terminate();
+  }
 }
 
 // ---- Events -----------------------------------------------------------------
@@ -148,6 +180,7 @@ void PoolWorker::on_exit(gipc_process *, void *user) noexcept {
 // could send any number of messages.
 void PoolWorker::read_rest() noexcept {
   lines_.finish();
+  stdin_.reset();
   if (handle_->is_started())
     (void)Push::stop(*handle_);
   View view;

@@ -6,7 +6,9 @@
 #include "options.h"
 #include "policy.h"
 #include "supervised.h"
+#include "watch.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,7 +49,8 @@ public:
   policy::Id id() const noexcept { return id_; }
   int pid() const noexcept { return process_.pid(); }
   bool is_alive() noexcept { return process_.is_alive(); }
-  // When its stream ended before its process; `forever` if it did not.
+  // When its stream, or its stdin, ended before its process; `forever` if it
+  // did not.
   double stream_ended_at = policy::forever;
 
   // with may be null.
@@ -66,6 +69,8 @@ public:
 private:
   int start_process(WorkerCommand &command);
   int connect(struct ev_loop *loop);
+  void watch_stdin(struct ev_loop *loop);
+  static const HandleWatch::Events stdin_events;
   static void on_message(gipc_handle *, const void *, size_t, void *) noexcept;
   static void on_end(gipc_handle *, int why, void *) noexcept;
   static void on_exit(gipc_process *, void *) noexcept;
@@ -75,6 +80,7 @@ private:
   Handle *handle_ = nullptr;
   Supervised process_;
   LastLines lines_;
+  std::optional<HandleWatch> stdin_;
   bool exited_ = false; // its end is reported when its callback has returned
 };
 

@@ -45,8 +45,10 @@ matrix := $(addprefix $(B)/tests/matrix/,parent child pool worker)
 # What makes hostile worlds; the shim is loaded before libc.
 worlds := $(addprefix $(B)/tests/worlds/,enter shim.so)
 killed := $(B)/tests/killed/parent
+soak := $(addprefix $(B)/tests/soak/,soak heap.so)
 # What only the half of the library that knows Linux can show.
 linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,killed/run worlds/run))
+soak_checks := $(if $(filter linux,$(OS)),tests/soak/run)
 demo := $(B)/tests/demo/demo
 demo_worker := $(B)/tests/demo/worker
 demo_shared := $(addprefix $(B)/tests/demo/,count.o message.o)
@@ -64,7 +66,7 @@ schedules := $(filter %/test_schedule %/test_schedule_start,$(fault))
 c_checks := $(cmocka_programs) $(fuzz) $(examples) \
             $(wildcard tests/install/*.sh) tests/lint/exports.sh
 checks := $(c_checks) $(wildcard tests/examples/*.sh tests/man/run \
-            tests/matrix/run tests/launch/run) $(linux_checks)
+            tests/matrix/run tests/launch/run) $(linux_checks) $(soak_checks)
 
 # A language's build.mk adds the files it builds for its tests to `bindings`,
 # its test runners to `binding_checks`, and its benchmarks to
@@ -79,11 +81,12 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-faults check-load check-schedules check-worlds check-root check-transports \
+        check-long check-faults check-load check-schedules check-soak check-worlds check-root \
+        check-transports \
         hazards mutants \
         fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
-        run-check-c run-check-long run-check-faults run-check-load run-check-schedules run-check-worlds \
-        run-fuzz bench-programs \
+        run-check-c run-check-long run-check-faults run-check-load run-check-schedules run-check-soak \
+        run-check-worlds run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
 
@@ -133,6 +136,13 @@ $(B)/tests/worlds/shim.so: $(addsuffix .o,$(call programs_in,worlds,shim*))
 $(killed): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
+$(B)/tests/soak/soak: $(B)/tests/soak/soak_children.o
+$(B)/tests/soak/soak: %: %.o $(LIBRARY)
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) -lpthread $(LDLIBS)
+
+$(B)/tests/soak/heap.so: %.so: %.o
+	$(LINK.c) -shared -o $@ $< $(LDLIBS)
+
 $(matrix): %: %.o $(B)/tests/matrix/peer.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
 
@@ -166,7 +176,7 @@ include $(wildcard bindings/*/build.mk)
 
 tests: all $(cmocka_programs) $(fuzz) $(examples) $(children) $(worlds)
 	@:
-check-programs: tests $(matrix) $(killed) $(bindings)
+check-programs: tests $(matrix) $(killed) $(soak) $(bindings)
 	@:
 # BINDINGS: one language.
 binding-programs: all $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
@@ -229,7 +239,7 @@ run-check:
 	  $(filter %/python/run,$(binding_checks)) \
 	  $(c_checks) $(filter-out $(c_checks) %/launch/run %/matrix/run $(linux_checks),$(checks)) \
 	  $(filter-out %/python/run,$(binding_checks)) \
-	  $(filter %/launch/run %/matrix/run $(linux_checks),$(checks)) || status=1; \
+	  $(filter %/launch/run %/matrix/run $(linux_checks) $(soak_checks),$(checks)) || status=1; \
 	  tests/bindings/coverage.sh $(tested_languages) || status=1; \
 	  tests/hazards || status=1; exit $$status
 
@@ -283,6 +293,17 @@ check-worlds:
 
 run-check-worlds:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run $(linux_checks)
+
+# A million round trips and 10,000 children in each language, for SECONDS_EACH=600 at
+# least, while nothing grows.
+check-soak:
+	@.ci/deps check
+	+@$(build) check-programs
+	+@$(build) run-check-soak
+
+run-check-soak:
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=36000 SECONDS_EACH=$(or $(SECONDS_EACH),600) \
+	  tests/run $(soak_checks)
 
 # In orders of the system calls that are rare by themselves; a seed for each run.
 SEEDS ?= 1 2 3
@@ -363,7 +384,8 @@ check-long:
 	@.ci/deps check
 	@.ci/deps long
 	+@$(build) check-programs $(long)
-	+@$(build) run-check-long
+	+@status=0; $(build) run-check-long || status=1; $(build) run-check-soak || status=1; \
+	  exit $$status
 
 run-check-long:
 	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
@@ -371,7 +393,6 @@ run-check-long:
 	  $(schedules) $(linux_checks) tests/launch/run $(binding_checks)
 
 # make fuzz SECONDS_EACH=600: new inputs stay under build/.
-SECONDS_EACH ?= 60
 fuzz:
 	@.ci/deps fuzz
 	+@$(build) SAN=fuzz CC=clang CXX=clang++ run-fuzz
@@ -380,7 +401,7 @@ run-fuzz: $(fuzz)
 	@set -e; for f in $(fuzz); do \
 	  name=$${f##*/fuzz_}; mkdir -p $(B)/corpus/$$name; \
 	  echo "== fuzz_$$name"; \
-	  $$f -max_total_time=$(SECONDS_EACH) -print_final_stats=1 \
+	  $$f -max_total_time=$(or $(SECONDS_EACH),60) -print_final_stats=1 \
 	    -artifact_prefix=$(B)/ $(B)/corpus/$$name tests/fuzz/corpus/$$name; \
 	done
 

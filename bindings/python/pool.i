@@ -47,7 +47,8 @@ enum {
   ACTION_STREAM_ENDED = 100, /* of `worker` */
   ACTION_READY_FD,           /* not that of a worker: (kind, fd) */
   ACTION_BLOCKED,            /* wait also until (kind, worker) is writable */
-  ACTION_WRITTEN             /* no longer so */
+  ACTION_WRITTEN,            /* no longer so */
+  ACTION_STDIN_CLOSED        /* by `worker`, which lives */
 };
 /* Messages of one worker that are received before others have their turn. */
 enum { MESSAGES_AT_ONCE = 64 };

@@ -261,11 +261,27 @@ static int tell_others(Pool *self, PyObject *ready) {
   return found;
 }
 
+/* Of a pipe that nobody reads any more. */
+static int has_error(PyObject *ready, Py_ssize_t index) {
+  PyObject *events = PyTuple_GetItem(PyList_GET_ITEM(ready, index), 1);
+  return events != NULL && (PyLong_AsLong(events) & POLLERR) != 0;
+}
+
+/* Behind a launcher a worker may close its stdin, and live. */
+static int stdin_closed(Pool *self, Seat *seat) {
+  (void)!gipc_policy_refused(self->policy, seat->worker, 0, -EPIPE, now());
+  return add_worker_action(self, ACTION_STDIN_CLOSED, seat->worker);
+}
+
 static int receive_ready(Pool *self, PyObject *ready) {
   int fd;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(ready); ++i) {
     Seat *seat = seat_at(self, ready, i, &fd);
-    if (seat != NULL && receive_all(self, seat) < 0)
+    if (seat == NULL)
+      continue;
+    if (fd != seat->fd && has_error(ready, i) && stdin_closed(self, seat) < 0)
+      return -1;
+    if (receive_all(self, seat) < 0)
       return -1;
   }
   for (size_t i = 0; self->again > 0 && i < self->most; ++i)

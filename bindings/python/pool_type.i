@@ -215,6 +215,7 @@ static PyObject *worker_task(PyObject *module, const void *data, size_t size) {
 %constant int ACTION_READY_FD = ACTION_READY_FD;
 %constant int ACTION_BLOCKED = ACTION_BLOCKED;
 %constant int ACTION_WRITTEN = ACTION_WRITTEN;
+%constant int ACTION_STDIN_CLOSED = ACTION_STDIN_CLOSED;
 PyObject *worker_ready(PyObject *module);
 PyObject *worker_alive(PyObject *module);
 PyObject *worker_done(PyObject *module, uint64_t task, const void *data,

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 int escape(struct ev_loop *fresh, void *argument) {
   int code = (int)(intptr_t)argument;
@@ -88,6 +89,15 @@ static bool find_cgroup(char path[600]) {
          snprintf(path, 600, "%s%.300s", place, name + 3) < 600;
 }
 
+static double loaded; /* when, in real time */
+
+__attribute__((constructor)) static void note_the_time(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_REALTIME, &time);
+  loaded = (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Of an earlier process with the same number one may be left. */
 int count_cgroups(pid_t maker) {
   char path[600], prefix[32];
   struct dirent *entry;
@@ -99,7 +109,8 @@ int count_cgroups(pid_t maker) {
     return 0;
   snprintf(prefix, sizeof prefix, "gipc-%d-", (int)maker);
   while ((entry = readdir(directory)) != NULL)
-    if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
+    if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
+        atof(entry->d_name + strlen(prefix)) >= loaded)
       count++;
   closedir(directory);
   return count;

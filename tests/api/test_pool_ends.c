@@ -251,10 +251,11 @@ static void workers_are_programs(void **state) {
   CHECK_IS(got.last_off.info.code, 0);
 }
 
-static void workers_are_behind_a_launcher(void **state) {
-  const char *const argv[] = {"/bin/sh", "-c", "exec \"$0\" stdio",
-                              PROGRAM("child_worker"), NULL};
-  gipc_rules rules = {.size = sizeof rules, .most = 1};
+/* Of workers that a shell starts. */
+static gipc_pool *pool_of_shells(const char *script, const char *argument) {
+  const char *const argv[] = {"/bin/sh", "-c", script, PROGRAM("child_worker"),
+                              argument,  NULL};
+  gipc_rules rules = {.size = sizeof rules, .most = 1, .first_delay = 0.01};
   gipc_options *o = new_options();
   gipc_pool *pool = NULL;
   CHECK_OK(gipc_options_set_stdio(o, 0, GIPC_STDIO_PIPE, -1));
@@ -263,12 +264,40 @@ static void workers_are_behind_a_launcher(void **state) {
   CHECK_OK(gipc_pool_exec(argv, &rules, o, &pool));
   gipc_options_free(o); /* they were copied */
   start_pool(pool);
+  return pool;
+}
+
+static void workers_are_behind_a_launcher(void **state) {
+  gipc_pool *pool = pool_of_shells("exec \"$0\" stdio", NULL);
   CHECK_IS(do_task(pool, "abc"), GIPC_WHY_DONE);
   CHECK(strcmp(got.data, "cba") == 0);
   CHECK_IS(do_task(pool, "die"), GIPC_WHY_DIED);
   CHECK_IS(got.last.info.code, 4);
   CHECK_IS(do_task(pool, "xyz"), GIPC_WHY_DONE);
   end_pool(pool);
+}
+
+/* It lives, and its stdout is open. */
+static void a_worker_that_closes_its_stdin_is_stopped(void **state) {
+  gipc_policy_stats stats = {.size = sizeof stats};
+  char path[128];
+  /* Before its first task, the second one in a task that it does not answer. */
+  gipc_pool *pool = pool_of_shells(
+      "ready() { printf '\\0\\0\\0\\2R\\1'; };"
+      "mkdir \"$1\" && { exec <&-; ready; exec sleep 1000; };"
+      "mkdir \"$1/2\" && { ready; head -c 1 >&2; exec sleep 1000 <&-; };"
+      "exec \"$0\" stdio",
+      scratch("stdin", path));
+  CHECK_IS(do_task(pool, "abc"), GIPC_WHY_PROTOCOL);
+  CHECK_IS(got.last.attempt, 1);
+  CHECK_OK(gipc_pool_stats(pool, &stats));
+  CHECK_IS(stats.failures, 2);
+  CHECK_IS(do_task(pool, "abc"), GIPC_WHY_DONE);
+  end_pool(pool);
+  sprintf(path + strlen(path), "/2");
+  CHECK_OK(rmdir(path));
+  *strrchr(path, '/') = '\0';
+  CHECK_OK(rmdir(path));
 }
 
 int main(void) {
@@ -289,6 +318,7 @@ int main(void) {
       TEST(a_program_that_is_not_there_is_given_up),
       TEST(workers_are_programs),
       TEST(workers_are_behind_a_launcher),
+      TEST(a_worker_that_closes_its_stdin_is_stopped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 
 static pid_t parent_of(pid_t pid) {
@@ -174,9 +176,27 @@ static int start_one_that_stops_it(void *argument) {
   return 0;
 }
 
+/* The portable fallback cannot be told of the end of a parent. */
+static int stop_the_guard_and_die(void *argument) {
+  if (portable() || tested_way == GIPC_TREE_SESSION)
+    return 0;
+  struct life life = {.program = true, .signal = SIGKILL};
+  pid_t root, parent = begin_life(&life, &root);
+  pid_t guard = parent_of(root);
+  CHECK_OK(kill(guard, SIGSTOP));
+  while (state_of(guard) != 'T')
+    sched_yield();
+  end_life(parent);
+  CHECK_IS((long)read(life.pipe[0], &root, 1), 0);
+  close(life.pipe[0]);
+  no_cgroup_is_left(parent);
+  return 0;
+}
+
 static void a_guard_that_was_stopped_ends_its_tree(void **state) {
   in_each_way(stop_the_guard, NULL);
   in_each_way(start_one_that_stops_it, NULL);
+  in_each_way(stop_the_guard_and_die, NULL);
 }
 
 static int lose_the_guard_and_end_the_rest(void *argument) {
@@ -236,6 +256,43 @@ static void a_cgroup_that_was_abandoned_is_removed_later(void **state) {
   if (status == 77 << 8)
     skip_because("no cgroup can be made here");
   CHECK_IS(status, 0);
+}
+
+/* In the first process of a namespace: all have the same number. */
+static int note_cgroup(void *argument) {
+  char path[64], *name = argument;
+  if (mount("proc", "/proc", "proc", 0, NULL) < 0)
+    return 0;
+  struct tree it = start_tree(true, -1, NULL);
+  snprintf(path, sizeof path, "/proc/%d/cgroup", (int)gipc_process_pid(it.p));
+  read_file(path, name, 4096);
+  CHECK_IS(getpid(), 1);
+  CHECK_OK(gipc_process_kill(it.p));
+  tree_is_gone(&it);
+  gipc_process_free(it.p);
+  return 0;
+}
+
+static int note_in_namespace(void *argument) {
+  if (unshare(CLONE_NEWPID | CLONE_NEWNS) == 0 &&
+      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+    in_own_fork(note_cgroup, argument);
+  return 0;
+}
+
+/* Who had the name first would remove the cgroup of the other, or kill it. */
+static void processes_with_the_same_number_name_cgroups_apart(void **state) {
+  char *names = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(names != MAP_FAILED);
+  for (int i = 0; i < 2; i++)
+    in_own_fork(note_in_namespace, names + 4096 * i);
+  bool are_made = strstr(names, "/gipc-1-") != NULL;
+  bool differ = strcmp(names, names + 4096) != 0;
+  munmap(names, 8192);
+  if (!are_made)
+    skip_because("no cgroup, or no namespace of process IDs here");
+  CHECK(differ);
 }
 
 /* ---- Bombs -------------------------------------------------------------- */
@@ -336,6 +393,7 @@ int main(void) {
       TEST(a_guard_that_was_stopped_ends_its_tree),
       TEST(the_root_ends_with_its_guard_and_so_does_its_cgroup),
       TEST(a_cgroup_that_was_abandoned_is_removed_later),
+      TEST(processes_with_the_same_number_name_cgroups_apart),
       TEST(processes_that_fork_all_the_time_are_ended),
       TEST(other_processes_are_spared),
       TEST(other_processes_are_spared_without_pidfds),

@@ -27,6 +27,7 @@ struct ModelTask {
 struct ModelWorker {
   bool exists = false, ready = false, silent = false;
   bool stopped = false, killed = false;
+  double closed_at = 0;
   bool closed = false, full = false, retires = false, unclear = false;
   Why why = Why::none; // of the stop
   Id task = no_id;
@@ -35,6 +36,12 @@ struct ModelWorker {
   uint64_t sent = 0;
   double ready_at = 0, alive_at = 0, sent_at = 0, dumped_at = 0, stopped_at = 0;
   uint64_t answers = 0;
+
+  void close(double now) {
+    if (!closed)
+      closed_at = now;
+    closed = true;
+  }
 };
 
 class Model {

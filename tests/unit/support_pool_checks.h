@@ -110,7 +110,8 @@ void Model::refuse(const Action &action) {
   --worker.sent;
   worker.full |= full && is_ahead;
   worker.unclear |= full && !is_ahead; // and a stop follows
-  worker.closed |= !full;
+  if (!full)
+    worker.close(now_);
   give_back(action.task, false);
 }
 
@@ -160,6 +161,7 @@ void Model::check_stop(const Action &action, const ModelWorker &worker) {
     CHECK(worker.task == no_id && workers_.size() > rules_.least);
     break;
   case Why::protocol:
+    CHECK(worker.unclear || (worker.closed && now_ >= worker.closed_at + 5));
     break;
   case Why::stopped:
     CHECK(pool_->state() >= Pool::State::draining);
@@ -197,11 +199,13 @@ double Model::latest_wake(const ModelWorker &worker) const {
     return out;
   if (worker.stopped)
     return worker.stopped_at + rules_.life.grace;
+  double ends_by = worker.closed ? worker.closed_at + 5 : forever;
   if (!worker.ready)
-    return worker.alive_at + rules_.life.ready_within;
+    return std::min(ends_by, worker.alive_at + rules_.life.ready_within);
   if (worker.task == no_id)
-    return out;
+    return ends_by;
   out = worker.sent_at + tasks_.at(worker.task).rules.timeout;
+  out = std::min(out, ends_by);
   return std::min(out, worker.silent ? worker.dumped_at + rules_.life.dump
                                      : worker.alive_at + rules_.life.silence);
 }

@@ -203,7 +203,7 @@ void Model::worker_event() {
       worker.unclear = true;
     } else if (chance(5)) {
       CHECK(pool_->refused(id, no_id, -EPIPE, now_) == 0);
-      worker.closed = true;
+      worker.close(now_);
     }
     break;
   default:

@@ -12,6 +12,7 @@ from ._native import (
     ACTION_BLOCKED,
     ACTION_DRAINED,
     ACTION_GAVE_UP,
+    ACTION_STDIN_CLOSED,
     ACTION_STREAM_ENDED,
     ACTION_WRITTEN,
     READ,
@@ -24,7 +25,8 @@ from ._native import (
 from ._pipe import adopt_handle, handle_classes
 from .errors import GIPCError, PoolBroken, PoolClosed
 
-# Seconds in which a process ends whose stream has ended; then it is stopped.
+# Seconds in which a process ends whose stream, or stdin, has ended; then it is
+# stopped.
 _ENDS_WITHIN = 2.0
 _TAILS = 64  # of workers that have ended
 # A worker without a task that is stopped for these waits for its stream.
@@ -74,6 +76,7 @@ class Crew(Driver):
             ACTION_DRAINED: lambda action: self._set_events(),
             ACTION_GAVE_UP: self._gave_up,
             ACTION_STREAM_ENDED: self._stream_ended,
+            ACTION_STDIN_CLOSED: self._stdin_closed,
             ACTION_BLOCKED: lambda action: self._set_writing(action[1], True),
             ACTION_WRITTEN: lambda action: self._set_writing(action[1], False),
         })
@@ -117,6 +120,8 @@ class Crew(Driver):
         self._seats[worker] = seat
         self.native.started(worker, process._get_popen().pid, handle)
         self._poll.add(seat.fd)
+        if seat.write_fd != seat.fd:
+            self._poll.add(seat.write_fd)  # readable: nobody reads it any more
         self._watch_process(seat)
 
     def _start_with_handle(
@@ -168,17 +173,19 @@ class Crew(Driver):
         seat = self._seats.get(worker)
         if seat is None:
             return
-        if seat.write_fd == seat.fd:
-            self._poll.change(seat.fd, READ | WRITE if writes else READ)
-        elif writes:
-            self._poll.add(seat.write_fd, WRITE)
-        else:
-            self._poll.remove(seat.write_fd)
+        self._poll.change(seat.write_fd, READ | WRITE if writes else READ)
 
     def _stream_ended(self, action: Action) -> None:
         seat = self._seats.get(action[1])
         if seat is not None:
             self._remove_handle(seat)
+            if seat.sentinel is not None:
+                self._check_after(seat, _ENDS_WITHIN)
+
+    def _stdin_closed(self, action: Action) -> None:
+        seat = self._seats.get(action[1])
+        if seat is not None:
+            self._poll.remove(seat.write_fd)
             if seat.sentinel is not None:
                 self._check_after(seat, _ENDS_WITHIN)
 

@@ -15,7 +15,7 @@ for _, file in ipairs {
   "messages", "handles", "processes", "execs", "codecs", "golden", "scheduling", "waits", "failures",
   "surface", "transport", "fds", "overview", "interruptions", "templates", "pools",
   "pool_workers", "scenarios", "keepers", "keeper_waits", "launchers", "pool_ahead", "pool_fds",
-  "fds_failures", "documents",
+  "fds_failures", "documents", "liar",
 } do
   require("test_" .. file)(function(name, body)
     table.insert(tests, { name = name, body = body })

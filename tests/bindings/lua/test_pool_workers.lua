@@ -170,6 +170,18 @@ return function(test)
     member.closed_for = closed_for
   end)
 
+  once("a_worker_that_closes_its_stdin_and_runs_on_is_stopped", function()
+    local member = require "gipc.pool.member"
+    local closed_for = member.closed_for
+    member.closed_for = 0.05
+    local script = "printf '\\0\\0\\0\\2R\\1'; head -c 1 >/dev/null; exec sleep 60 <&-"
+    with_pool({ launch = { "sh", "-c", script }, workers = 1, codec = "raw" }, nil, function(pool)
+      local err = failed("WorkerDied", "sent what it must not send", gipc.EDEAD, pool:call "x")
+      equal(err.exit.signal, 15)
+    end)
+    member.closed_for = closed_for
+  end)
+
   local function of_silence(job, assignment)
     while job == "spin" do -- for the compiler of LuaJIT: no loop that it compiles looks at hooks
       assert(loadstring or load)("return 1")()

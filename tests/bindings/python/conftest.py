@@ -22,7 +22,18 @@ def pytest_configure(config):
     gevent.sleep(0)
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption(
+        "--loops", help="those of these loops only, separated by commas"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("loops"):
+        loops = config.getoption("loops").split(",")
+        left_out = [item for item in items if loop_of(item) not in loops]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if loop_of(item) in loops]
     # For the report that tests/bindings/coverage.sh reads.
     for item in items:
         item.user_properties.append(("loop", loop_of(item)))

@@ -215,6 +215,16 @@ def test_workers_behind_a_launcher(way, name):
             b"%d A" % n for n in range(30)]
 
 
+def test_a_worker_that_closes_its_stdin_is_stopped(monkeypatch):
+    monkeypatch.setattr("gipc._crew._ENDS_WITHIN", 0.05)
+    script = ("printf '\\0\\0\\0\\2R\\1'; head -c 1 >/dev/null; "
+              "exec sleep 60 <&-")
+    with gipc.Pool(launch=["sh", "-c", script], workers=1, encoder=None,
+                   decoder=None) as pool:
+        with pytest.raises(gipc.WorkerDied):
+            pool.call(b"x")
+
+
 def test_a_launch_that_fails_is_a_start_that_failed(way):
     def no_host():
         raise KeyError("no host")

@@ -9,7 +9,7 @@ Member.__index = Member
 -- What a key of the epoll stands for: the number of the member and one of these.
 local KINDS = 4
 local PROCESS, STDERR = 1, 2
-Member.OWN, Member.PROCESS, Member.STDERR = 0, PROCESS, STDERR
+Member.OWN, Member.PROCESS, Member.STDERR, Member.STDIN = 0, PROCESS, STDERR, 3
 
 -- How many bytes of stderr are kept.
 local TAIL = 4096

@@ -18,7 +18,7 @@ function Driver.new(setup)
     policy = setup.policy,
     tasks = {}, -- by number; each has payload, options, waiters
     again = {}, -- members that may have messages which no descriptor shows
-    closing = {}, -- members whose stream has ended, and whose process has not
+    closing = {}, -- members whose stream or stdin has ended, and whose process has not
     room = {}, -- signal: a task can be submitted
   })
 end
@@ -163,7 +163,7 @@ end
 -- Takes the messages of a worker.  is_last: its process has ended, so these are all.
 local function take_all(self, member, is_last)
   self.again[member] = nil
-  while not member.closed_at do
+  while not member.closed do
     local data, reason = member:take()
     if data then
       received(self, member, data)
@@ -183,7 +183,12 @@ local function take_all(self, member, is_last)
   end
 end
 
-function Driver:member_ready(member)
+function Driver:member_ready(member, kind)
+  if kind == Member.STDIN then
+    member:stdin_closed()
+    self.closing[member] = true
+    return failure.check(native.policy_refused(self.policy, member.id, 0, native.EPIPE))
+  end
   put_failed(self, member, member:continue_put())
   take_all(self, member)
 end
@@ -196,7 +201,7 @@ end
 function Driver:own_time()
   local at = math.huge
   for member in pairs(self.closing) do
-    at = math.min(at, member.closed_at)
+    at = math.min(at, member.ends_by)
   end
   return at
 end
@@ -204,7 +209,7 @@ end
 -- A process that ends closes its stream first, so it has some time.
 function Driver:work_at_time()
   for member in pairs(self.closing) do
-    if native.now() >= member.closed_at then
+    if native.now() >= member.ends_by then
       self.closing[member] = nil
       native.policy_misbehaved(self.policy, member.id)
     end

@@ -13,7 +13,7 @@ local DONE, LENT, WAIT, YIELD = native.DONE, native.LENT, native.WAIT, native.YI
 
 local Member = Base.class()
 
--- How long a process may run on after its stream has ended (seconds).
+-- How long a process may run on after its stream, or its stdin, has ended (seconds).
 Member.closed_for = 5
 
 local function raw_pipe()
@@ -79,9 +79,21 @@ function Member.start(id, launch, epoll)
   local self = Base.make(Member, id, started, epoll, launch.start.stderr == "pipe", {
     handle = h,
     writing = false, -- whether it waits for the descriptor to be writable
+    has_stdin = launch.launcher ~= nil, -- and it is open
   })
   self:watch(native.fd(h.native, native.READ), native.READ, Base.OWN)
+  self:watch_stdin(native.READ)
   return self
+end
+
+--- Behind a launcher a worker may close its stdin and live: then the descriptor is readable.
+-- @param directions native.READ; or 0: no longer
+function Member:watch_stdin(directions)
+  local fd = native.fd(self.handle.native, native.WRITE)
+  if fd and self.has_stdin then
+    self.has_stdin = directions ~= 0
+    self:watch(fd, directions, Base.STDIN)
+  end
 end
 
 -- ---- Putting ----------------------------------------------------------------------
@@ -93,6 +105,9 @@ function Member:watch_writable(wanted)
     local fd = native.fd(self.handle.native, native.WRITE)
     if fd then
       self:watch(fd, wanted and native.WRITE or 0, Base.OWN)
+    end
+    if not wanted then
+      self:watch_stdin(native.READ)
     end
   end
 end
@@ -164,23 +179,31 @@ function Member:take()
   return nil, code == native.EOF and "end" or "failed"
 end
 
+--- To be called when it has closed its stdin.
+function Member:stdin_closed()
+  self.ends_by = native.now() + Member.closed_for
+  self:watch_stdin(0)
+end
+
 --- To be called when the stream has ended, once.
 function Member:stream_ended()
-  self.closed_at = native.now() + Member.closed_for
+  self.closed, self.ends_by = true, native.now() + Member.closed_for
   native.epoll_watch(self.epoll, native.fd(self.handle.native, native.READ), 0, 0)
   self:watch_writable(false)
+  self:watch_stdin(0)
 end
 
 -- ---- The end ----------------------------------------------------------------------
 
 --- Lets a worker that waits for a task end.
 function Member:close_stream()
+  self:watch_stdin(0)
   native.shutdown(self.handle.native)
 end
 
 --- Releases its descriptors.
 function Member:release()
-  if not self.closed_at then
+  if not self.closed then
     self:stream_ended()
   end
   self.handle:abort()
