@@ -3,6 +3,7 @@ keeps the output (GIPC_WORLD_OUTPUT)."""
 
 import os
 import sys
+import tempfile
 
 output = os.environ.get("GIPC_WORLD_OUTPUT")
 if output:
@@ -34,7 +35,9 @@ class Scenarios:
 
 os.chdir(FOLDER)
 scenarios = Scenarios()
-status = pytest.main(["-s"] + ["test_%s.py" % name for name in FILES], [scenarios])
+files = ["test_%s.py" % name for name in FILES]
+with tempfile.TemporaryDirectory() as folder:  # that of pytest is one user's
+    status = pytest.main(["-s", "--basetemp", folder + "/it", *files], [scenarios])
 print(scenarios.closing)
 sys.stdout.flush()
 sys.exit(status)
