@@ -58,12 +58,13 @@ demo_objects := $(filter-out $(demo_worker).o $(demo_shared),\
 # A file to work on, where the caller names none.
 FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
-# test_sites takes minutes: check-faults.
+# test_sites starts hundreds of processes: check runs it once, check-faults whole.
+sites_quick := $(filter %/test_sites,$(fault))
 cmocka_programs := $(unit) $(api) $(filter-out %/test_sites,$(fault))
 # Run with all their seeds in check-long.
 schedules := $(filter %/test_schedule %/test_schedule_start,$(fault))
 # What needs no other language, and the rest.
-c_checks := $(cmocka_programs) $(fuzz) $(examples) \
+c_checks := $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) \
             $(wildcard tests/install/*.sh) tests/lint/exports.sh
 checks := $(c_checks) $(wildcard tests/examples/*.sh tests/man/run \
             tests/matrix/run tests/launch/run) $(linux_checks) $(soak_checks)
@@ -174,7 +175,7 @@ $(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 
 include $(wildcard bindings/*/build.mk)
 
-tests: all $(cmocka_programs) $(fuzz) $(examples) $(children) $(worlds)
+tests: all $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) $(children) $(worlds)
 	@:
 check-programs: tests $(matrix) $(killed) $(soak) $(bindings)
 	@:
