@@ -282,6 +282,8 @@ check-transports:
 # suite, and each language.
 LOAD_RUNS ?= 20
 LOAD_LANGUAGE_RUNS ?= 3
+# Runs of the C suite at the same time: they are a part of the load.
+LOAD_JOBS ?= 4
 check-load:
 	@.ci/deps check
 	+@$(build) check-programs
@@ -289,8 +291,8 @@ check-load:
 
 run-check-load:
 	@status=0; export $(call test_env,$(B)); \
-	  LOAD_RUNS=$(LOAD_RUNS) tests/load $(cmocka_programs) $(fuzz) || status=1; \
-	  LOAD_RUNS=$(LOAD_LANGUAGE_RUNS) tests/load $(binding_checks) || status=1; \
+	  LOAD_RUNS=$(LOAD_RUNS) LOAD_JOBS=$(LOAD_JOBS) tests/load $(cmocka_programs) $(fuzz) || status=1; \
+	  LOAD_RUNS=$(LOAD_LANGUAGE_RUNS) JOBS=3 tests/load $(binding_checks) || status=1; \
 	  exit $$status
 
 # All of the hostile worlds, and of the parents that are killed.
