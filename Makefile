@@ -237,6 +237,7 @@ help:
 	@echo "                on, and without any"
 	@echo "check-load      unit, api, fault and the fuzz corpus LOAD_RUNS=20 times"
 	@echo "                beside six busy processes"
+	@echo "check-fair      a timer beside floods, idle handles and children, and many"
 	@echo "check-faults    each system call, allocation and transfer fails once at each"
 	@echo "                place, with each error that it can have: 10 minutes"
 	@echo "check-long      each language's tests, the kills of either end of a ring,"

@@ -38,19 +38,40 @@ enum { TRIED_BELOW = 128 * 1024 };
 /* ---- Fairness -----------------------------------------------------------
  *
  * A task that never has to wait would never let others run.  A thread that has
- * moved this many bytes since it last waited or yielded gets STEP_YIELD once.
- * An empty message takes time, too: each one counts as LEAST_COST bytes or
- * more. */
-enum { BUDGET = 256 * 1024, LEAST_COST = 64 };
-static __thread size_t spent;
+ * moved its share of this many bytes since it last waited or yielded gets
+ * STEP_YIELD once.  Each message takes time, too: it counts as LEAST_COST bytes
+ * or more, so that 1024 messages, some milliseconds in a script, are a budget.
+ *
+ * A loop runs each busy task once in an iteration, so they share the budget.  A
+ * handle that yields again after n yields of the thread is one of n that are
+ * busy. */
+enum { BUDGET = 256 * 1024, LEAST_COST = 256, MOST_SHARES = 64 };
+static __thread size_t spent, share = BUDGET;
+static __thread struct {
+  const gipc_handle *handle;
+  unsigned yield;
+} yielded[MOST_SHARES];
+static __thread unsigned yields_of_thread, busy;
 
 static inline void spend(size_t size) {
   spent += size < LEAST_COST ? LEAST_COST : size;
 }
 
-static inline int budget_is_spent(void) { return spent >= BUDGET; }
+static inline int budget_is_spent(void) { return spent >= share; }
 
-static inline int step_yield(void) {
+static inline int step_yield(const gipc_handle *h) {
+  /* Multiplication by this odd number spreads the addresses of handles. */
+  unsigned place = (unsigned)((uintptr_t)h >> 4) * 2654435761u >> 26;
+  ++yields_of_thread;
+  if (yielded[place].handle == h)
+    busy = yields_of_thread - yielded[place].yield;
+  else
+    busy++; /* one that was not busy before */
+  if (busy > MOST_SHARES)
+    busy = MOST_SHARES;
+  yielded[place].handle = h;
+  yielded[place].yield = yields_of_thread;
+  share = BUDGET / busy;
   spent = 0;
   return STEP_YIELD;
 }
@@ -84,7 +105,7 @@ static inline int outcome_of_try(int result, const size_t *size) {
 /* Gets the next message: a view, valid until the next call on h. */
 static inline int step_get(gipc_handle *h, const void **data, size_t *size) {
   if (budget_is_spent())
-    return step_yield();
+    return step_yield(h);
   return outcome_of_try(gipc_try_get(h, data, size), size);
 }
 
@@ -93,7 +114,7 @@ static inline int step_get(gipc_handle *h, const void **data, size_t *size) {
 static inline int step_get_small(gipc_handle *h, const void **data,
                                  size_t *size) {
   if (budget_is_spent())
-    return step_yield();
+    return step_yield(h);
   int result = gipc_next_size(h, size);
   if (result == 0 && *size >= LENT_FROM)
     return STEP_LENT;
@@ -133,7 +154,7 @@ static inline int step_put(gipc_handle *h, const void *data, size_t size) {
   if (size >= TRIED_BELOW)
     return STEP_LENT;
   if (budget_is_spent())
-    return step_yield();
+    return step_yield(h);
   int result = gipc_put_start(h, data, size);
   if (result != -EAGAIN)
     return outcome_of_try(result, &size);
@@ -147,7 +168,7 @@ static inline int step_put(gipc_handle *h, const void *data, size_t size) {
  * step_put_more() is done or fails, or until gipc_put_cancel(). */
 static inline int step_put_lent(gipc_handle *h, const void *data, size_t size) {
   if (budget_is_spent())
-    return step_yield();
+    return step_yield(h);
   int outcome = outcome_of_move(gipc_put_start(h, data, size), &size);
   return outcome == STEP_WAIT ? STEP_LENT : outcome;
 }
@@ -160,7 +181,7 @@ static inline int step_put_more(gipc_handle *h) {
  * full; step_flush() first, which may not have to wait. */
 static inline int step_queue(gipc_handle *h, const void *data, size_t size) {
   if (budget_is_spent())
-    return step_yield();
+    return step_yield(h);
   int result = gipc_try_put(h, data, size);
   if (result == -EAGAIN)
     return STEP_WAIT;
@@ -179,7 +200,7 @@ typedef struct {
 static inline int step_queue_with(gipc_handle *h, const void *data, size_t size,
                                   const gipc_attached *with) {
   if (budget_is_spent())
-    return step_yield();
+    return step_yield(h);
   int result =
       gipc_try_put_handles(h, data, size, with->handles, with->handle_count,
                            with->fds, with->fd_count);

@@ -82,14 +82,16 @@ int open_handle(const Fds &fds, Handle *&out) noexcept {
 int adopt_one(const Fds &fds, const std::string &value,
               const std::string &remaining, Handle *&out) {
   sys::ErrnoGuard guard;
-  // putenv(3) needs no memory to replace an entry.
+  // putenv(3) needs no memory to replace an entry, but nobody frees what it is
+  // given: only for a process that has none.
   char *before = ::strdup((std::string(variable) + "=" + value).c_str());
   if (before == nullptr)
     return -ENOMEM;
   int error = sys::set_variable(variable, remaining.c_str());
   if (error == 0) {
     error = open_handle(fds, out);
-    if (error != 0 && ::putenv(before) == 0)
+    if (error != 0 && sys::set_variable(variable, value.c_str()) != 0 &&
+        ::putenv(before) == 0)
       before = nullptr; // it is part of the environment
   }
   std::free(before);

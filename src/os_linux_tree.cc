@@ -449,7 +449,7 @@ int signal_same(const Stat &known, int signal) noexcept {
     return -ESRCH;
   if (has_fd)
     error = signal_by_exit_fd(exit_fd.get(), signal);
-  return has_fd && error != -ENOSYS && error != -EPERM
+  return has_fd && (error == 0 || error == -ESRCH)
              ? error
              : sys::kill(known.pid, signal);
 }

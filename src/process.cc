@@ -162,9 +162,12 @@ int Process::send(int number) noexcept {
 int Process::kill(int number) noexcept {
   if (tree_ == nullptr)
     return send(number);
+  int result = tree_->signal_root(number);
+  // A guard that was stopped ends nothing.  Not before: the root could stop it
+  // once more.
   if (number == SIGKILL)
-    (void)send(SIGCONT); // a guard that was stopped ends nothing
-  return tree_->signal_root(number);
+    (void)send(SIGCONT);
+  return result;
 }
 
 int Process::signal(int number) noexcept {
@@ -185,6 +188,13 @@ int Process::kill_group(int number) noexcept {
   if (tree_ != nullptr)
     return tree_->signal_all(number, status_.tree() == GIPC_TREE_SESSION);
   int result = sys::kill(-status_.pid(), number);
+  // Its leader may have moved itself to another group, and its end is waited
+  // for.
+  if ((result == -ESRCH || number == SIGKILL) &&
+      !os::was_reaped(status_.pid())) {
+    int sent = send(number);
+    result = result == -ESRCH ? sent : result;
+  }
   return result == -ESRCH ? GIPC_EDEAD : result;
 }
 

@@ -136,6 +136,16 @@ bool Status::end(int wait_status, int from) noexcept {
   return true;
 }
 
+namespace {
+
+// The memory of a child may be damaged: what it tells is a value of its
+// enumeration, or 0, and an error is one.
+int one_up_to(int last, int32_t value) noexcept {
+  return value >= 0 && value <= last ? value : 0;
+}
+
+} // namespace
+
 // -EAGAIN: there may be more; else there will be none.
 int Status::read_records() noexcept {
   // The lifeline of a program is not asked: it could tell anything.
@@ -148,10 +158,11 @@ int Status::read_records() noexcept {
     const control::Record &record = records[i];
     records_.begun |= record.kind == control::Record::begun;
     if (record.kind == control::Record::failed)
-      records_.failure = {record.value, static_cast<Part>(record.how)};
+      records_.failure = {record.value < 0 ? record.value : -EPROTO,
+                          static_cast<Part>(record.how)};
     if (record.kind == control::Record::ended) {
       records_.code = record.value & 0xff;
-      records_.ended = record.how;
+      records_.ended = one_up_to(GIPC_ENDED_UNSENT, record.how);
     }
     note_tree(record);
   }
@@ -161,7 +172,7 @@ int Status::read_records() noexcept {
 void Status::note_tree(const control::Record &record) noexcept {
   if (record.kind == control::Record::root) {
     records_.root = record.value;
-    records_.tree = record.how;
+    records_.tree = one_up_to(GIPC_TREE_SESSION, record.how);
   } else if (record.kind == control::Record::tree) {
     records_.tree_status = record.value;
     records_.left = record.how;

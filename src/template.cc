@@ -176,12 +176,13 @@ int Launch::wait_until_born(const Template::Server &server,
   for (bool has_ended = false;;) {
     control::Record record;
     int count = control::receive(process_->control(), &record, 1, part);
-    if (count > 0 && record.kind == control::Record::born) {
+    if (count > 0 && record.kind == control::Record::born && record.value > 0) {
       pid = record.value;
       return 0;
     }
+    // What is not an error must not count as a start without a process.
     if (count > 0)
-      return record.value;
+      return record.value < 0 ? record.value : -EPROTO;
     if (count != -EAGAIN || has_ended)
       return GIPC_EDEAD;
     // A fork elsewhere in the program may hold the child's end of the socket

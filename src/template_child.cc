@@ -48,6 +48,7 @@ private:
   int place_descriptors();
   int keep(int &fd);
   void close_others() noexcept;
+  void close_terminal() noexcept;
 
   Packet &packet_;
   Setup setup_;
@@ -89,11 +90,21 @@ int Child::place_descriptors() {
   return error;
 }
 
-// What was received for the options, which setup_ has copies of.
+// What was received for the options, which setup_ has copies of, but of the
+// terminal.
 void Child::close_others() noexcept {
   for (int i = 1; i < packet_.count; ++i)
-    if (std::find(kept_.begin(), kept_.end(), packet_.fds[i]) == kept_.end())
+    if (std::find(kept_.begin(), kept_.end(), packet_.fds[i]) == kept_.end() &&
+        packet_.fds[i] != request.options.session.terminal)
       Fd(packet_.fds[i]).reset();
+}
+
+// After setup_ has made it the one of the session, and has perhaps put
+// something else at its number.
+void Child::close_terminal() noexcept {
+  int terminal = request.options.session.terminal;
+  if (terminal >= 0 && !setup_.replaces(terminal))
+    Fd(terminal).reset();
 }
 
 // Makes this process the guard of a tree, and goes on in its root.
@@ -108,7 +119,8 @@ Failure Child::become_root() noexcept {
 }
 
 Failure Child::set_up() {
-  if (!request.decode(packet_.data, static_cast<size_t>(packet_.size)))
+  if (!request.decode(packet_.data, static_cast<size_t>(packet_.size),
+                      packet_.count))
     return {-EPROTO, Part::none};
   if (Failure failure = become_root(); failure.error != 0)
     return failure;
@@ -123,6 +135,7 @@ Failure Child::set_up() {
   close_others();
   os::discard_stdio();
   Failure failure = setup_.apply();
+  close_terminal();
   setup_.close_sources();
   if (failure.error == 0)
     failure = {request.options.change_environment(), Part::env};

@@ -45,6 +45,13 @@ public:
     if (const char *from = take(sizeof one))
       std::memcpy(&one, from, sizeof one);
   }
+  // Not every byte is a bool.
+  void value(bool &one) {
+    unsigned char byte = 0;
+    value(byte);
+    right = right && byte <= 1;
+    one = byte == 1;
+  }
   void text(std::string &one) {
     size_t size = 0;
     value(size);
@@ -67,6 +74,8 @@ public:
     if (is_set)
       each(one.emplace());
   }
+
+  bool at_end() const { return left_ == 0; }
 
   bool right = true;
 
@@ -128,21 +137,27 @@ void visit(Archive &to, Request &request) {
   });
 }
 
+// Those that a request names by their index.
+template <typename Each>
+void each_descriptor(Request &request, Each each) noexcept {
+  for (Options::Stdio &one : request.options.files.stdio)
+    if (one.mode == GIPC_STDIO_FD)
+      each(one.fd);
+  for (Options::Mapping &one : request.options.files.mapped)
+    each(one.fd);
+  if (request.options.session.terminal >= 0)
+    each(request.options.session.terminal);
+  for (Request::Sent &handle : request.handles)
+    each(handle.fd);
+}
+
 // What is the same in every program that has this version.
 constexpr size_t mark = GIPC_VERSION << 12 | sizeof(Options);
 
 } // namespace
 
 void Request::place(const int *numbers) noexcept {
-  for (Options::Stdio &one : options.files.stdio)
-    if (one.mode == GIPC_STDIO_FD)
-      one.fd = numbers[one.fd];
-  for (Options::Mapping &one : options.files.mapped)
-    one.fd = numbers[one.fd];
-  if (options.session.terminal >= 0)
-    options.session.terminal = numbers[options.session.terminal];
-  for (Sent &handle : handles)
-    handle.fd = numbers[handle.fd];
+  each_descriptor(*this, [&](int &fd) { fd = numbers[fd]; });
 }
 
 std::string Request::encode() const {
@@ -153,7 +168,7 @@ std::string Request::encode() const {
   return std::move(writer.bytes);
 }
 
-bool Request::decode(const void *from, size_t size) {
+bool Request::decode(const void *from, size_t size, int fd_count) {
   Reader reader(from, size);
   size_t seen = 0;
   reader.value(kind);
@@ -161,7 +176,10 @@ bool Request::decode(const void *from, size_t size) {
   if (!reader.right || seen != mark)
     return false;
   visit(reader, *this);
-  return reader.right;
+  bool right =
+      reader.right && reader.at_end() && kind >= function && kind <= twin;
+  each_descriptor(*this, [&](int fd) { right &= fd >= 0 && fd < fd_count; });
+  return right;
 }
 
 } // namespace gipc

@@ -32,8 +32,9 @@ struct Request {
   // Where a descriptor is wanted, in the child: its index becomes its number.
   void place(const int *numbers) noexcept;
   std::string encode() const;
-  // False: it is not from this version of the library.
-  bool decode(const void *data, size_t size);
+  // False: it is not from this version of the library, or names a descriptor
+  // that is not among the fd_count that came with it.
+  bool decode(const void *data, size_t size, int fd_count);
 };
 
 } // namespace gipc

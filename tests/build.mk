@@ -45,9 +45,11 @@ matrix := $(addprefix $(B)/tests/matrix/,parent child pool worker)
 # What makes hostile worlds; the shim is loaded before libc.
 worlds := $(addprefix $(B)/tests/worlds/,enter shim.so)
 killed := $(B)/tests/killed/parent
+fair := $(addprefix $(B)/tests/fair/,fair peer)
+# What only the half of the library that knows Linux can show: without pidfds, the
+# languages look at children from time to time.
+linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,fair/run killed/run worlds/run))
 soak := $(addprefix $(B)/tests/soak/,soak heap.so)
-# What only the half of the library that knows Linux can show.
-linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,killed/run worlds/run))
 soak_checks := $(if $(filter linux,$(OS)),tests/soak/run)
 demo := $(B)/tests/demo/demo
 demo_worker := $(B)/tests/demo/worker
@@ -58,12 +60,13 @@ demo_objects := $(filter-out $(demo_worker).o $(demo_shared),\
 # A file to work on, where the caller names none.
 FILES ?= $(wildcard /usr/share/common-licenses/* include/*.h src/*.h src/*.cc)
 
-# test_sites takes minutes: check-faults.
+# test_sites starts hundreds of processes: check runs it once, check-faults whole.
+sites_quick := $(filter %/test_sites,$(fault))
 cmocka_programs := $(unit) $(api) $(filter-out %/test_sites,$(fault))
 # Run with all their seeds in check-long.
 schedules := $(filter %/test_schedule %/test_schedule_start,$(fault))
 # What needs no other language, and the rest.
-c_checks := $(cmocka_programs) $(fuzz) $(examples) \
+c_checks := $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) \
             $(wildcard tests/install/*.sh) tests/lint/exports.sh
 checks := $(c_checks) $(wildcard tests/examples/*.sh tests/man/run \
             tests/matrix/run tests/launch/run) $(linux_checks) $(soak_checks)
@@ -81,12 +84,12 @@ tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
 SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
-        check-long check-faults check-load check-schedules check-soak check-worlds check-root \
+        check-long check-faults check-load check-schedules check-soak check-worlds check-fair check-root \
         check-transports \
         hazards mutants \
         fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
         run-check-c run-check-long run-check-faults run-check-load run-check-schedules run-check-soak \
-        run-check-worlds run-fuzz bench-programs \
+        run-check-worlds run-check-fair run-fuzz bench-programs \
         run-bench bench-guard run-bench-guard \
         bench-peers bench-growth run-bench-peers run-bench-growth
 
@@ -136,6 +139,10 @@ $(B)/tests/worlds/shim.so: $(addsuffix .o,$(call programs_in,worlds,shim*))
 $(killed): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
+$(B)/tests/fair/fair: $(addprefix $(B)/tests/fair/,crowd.o measure.o)
+$(fair): %: %.o $(LIBRARY)
+	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
+
 $(B)/tests/soak/soak: $(B)/tests/soak/soak_children.o
 $(B)/tests/soak/soak: %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) -lpthread $(LDLIBS)
@@ -151,6 +158,7 @@ test_pool_scenarios_CPPFLAGS := -DSCENARIOS=$(call quote,"$(here)/tests/pool")
 # In `make check` a small driver stands in for libFuzzer.
 fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/driver.o)
 driver_CPPFLAGS := -DCORPUS=$(call quote,"$(here)/tests/fuzz/corpus")
+$(filter %/fuzz_calls,$(fuzz)): $(addsuffix .o,$(call programs_in,fuzz,calls_*))
 $(fuzz): %: %.o $(fuzz_main) $(STATIC)
 	$(LINK.cc) $(if $(fuzz_main),,-fsanitize=fuzzer) -o $@ $(filter %.o,$^) \
 	  $(with_static) $(test_libs) $(LDLIBS)
@@ -175,9 +183,9 @@ $(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 include $(wildcard bindings/*/build.mk)
 include man/build.mk
 
-tests: all $(cmocka_programs) $(fuzz) $(examples) $(children) $(worlds)
+tests: all $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) $(children) $(worlds)
 	@:
-check-programs: tests $(matrix) $(killed) $(soak) $(bindings)
+check-programs: tests $(matrix) $(killed) $(fair) $(soak) $(bindings)
 	@:
 # BINDINGS: one language.
 binding-programs: all $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
@@ -275,6 +283,8 @@ check-transports:
 # suite, and each language.
 LOAD_RUNS ?= 20
 LOAD_LANGUAGE_RUNS ?= 3
+# Runs of the C suite at the same time: they are a part of the load.
+LOAD_JOBS ?= 4
 check-load:
 	@.ci/deps check
 	+@$(build) check-programs
@@ -282,8 +292,8 @@ check-load:
 
 run-check-load:
 	@status=0; export $(call test_env,$(B)); \
-	  LOAD_RUNS=$(LOAD_RUNS) tests/load $(cmocka_programs) $(fuzz) || status=1; \
-	  LOAD_RUNS=$(LOAD_LANGUAGE_RUNS) tests/load $(binding_checks) || status=1; \
+	  LOAD_RUNS=$(LOAD_RUNS) LOAD_JOBS=$(LOAD_JOBS) tests/load $(cmocka_programs) $(fuzz) || status=1; \
+	  LOAD_RUNS=$(LOAD_LANGUAGE_RUNS) JOBS=3 tests/load $(binding_checks) || status=1; \
 	  exit $$status
 
 # All of the hostile worlds, and of the parents that are killed.
@@ -293,7 +303,17 @@ check-worlds:
 	+@$(build) run-check-worlds
 
 run-check-worlds:
-	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run $(linux_checks)
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 \
+	  tests/run $(filter-out tests/fair/run,$(linux_checks))
+
+# Fairness, idleness and scale, in full.
+check-fair:
+	@.ci/deps check
+	+@$(build) check-programs
+	+@$(build) run-check-fair
+
+run-check-fair:
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 TIMEOUT=3600 tests/run tests/fair/run
 
 # A million round trips and 10,000 children in each language, for SECONDS_EACH=600 at
 # least, while nothing grows.
@@ -398,11 +418,14 @@ fuzz:
 	@.ci/deps fuzz
 	+@$(build) SAN=fuzz CC=clang CXX=clang++ run-fuzz
 
+# fuzz_calls forks: without the thread that measures the memory.
 run-fuzz: $(fuzz)
-	@set -e; for f in $(fuzz); do \
+	@set -e; uname -sr; for f in $(fuzz); do \
 	  name=$${f##*/fuzz_}; mkdir -p $(B)/corpus/$$name; \
+	  case $$name in calls) limit=-rss_limit_mb=0 ;; *) limit= ;; esac; \
 	  echo "== fuzz_$$name"; \
-	  $$f -max_total_time=$(or $(SECONDS_EACH),60) -print_final_stats=1 \
+	  $$f -max_total_time=$(or $(SECONDS_EACH),60) -timeout=300 $$limit \
+	    -print_final_stats=1 \
 	    -artifact_prefix=$(B)/ $(B)/corpus/$$name tests/fuzz/corpus/$$name; \
 	done
 

@@ -453,3 +453,9 @@ SWIGEXPORT int luaopen_gipc_native(lua_State *L) {
 }
 %}
 %native(null) int null(lua_State *L);
+
+/* Closes its descriptors now, not when the object is collected. */
+%apply SWIGTYPE *DISOWN { gipc_process *closed };
+%inline %{
+static void process_close(gipc_process *closed) { gipc_process_free(closed); }
+%}

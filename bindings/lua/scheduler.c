@@ -15,13 +15,16 @@ typedef struct waiter {
   int timed_out;
   int is_new; /* among those that the loop has not seen yet */
   enum { FREE, WAITING, READY } state;
-  struct waiter *next; /* free, or ready after this one */
+  struct waiter *next;                /* free, or ready after this one */
+  struct waiter *next_of_fd, **of_fd; /* waits for its descriptor; its place */
 } waiter;
 
 struct scheduler {
   struct ev_loop *loop;
   waiter **waiters; /* by token: libev keeps pointers to them */
   int count;
+  waiter **by_fd; /* the first that waits for a descriptor */
+  int fd_count;
   int *new; /* tokens, each once */
   int new_count;
   waiter *free;
@@ -50,11 +53,50 @@ void scheduler_free(scheduler *s) {
   for (int i = 0; i < s->count; ++i)
     free(s->waiters[i]);
   free(s->waiters);
+  free(s->by_fd);
   free(s->new);
   free(s);
 }
 
+/* So that the end of a descriptor need not look at every wait. */
+static int reserve_fd(scheduler *s, int fd) {
+  if (fd < s->fd_count)
+    return 0;
+  int count = fd < 32 ? 64 : 2 * fd;
+  waiter **by_fd = realloc(s->by_fd, (size_t)count * sizeof(*by_fd));
+  if (by_fd == NULL)
+    return -ENOMEM;
+  /* The places of the first waits have moved. */
+  for (int i = 0; i < count; ++i) {
+    if (i >= s->fd_count)
+      by_fd[i] = NULL;
+    else if (by_fd[i])
+      by_fd[i]->of_fd = &by_fd[i];
+  }
+  s->by_fd = by_fd;
+  s->fd_count = count;
+  return 0;
+}
+
+static void add_to_fd(waiter *w, int fd) {
+  w->of_fd = &w->owner->by_fd[fd];
+  w->next_of_fd = *w->of_fd;
+  if (w->next_of_fd)
+    w->next_of_fd->of_fd = &w->next_of_fd;
+  *w->of_fd = w;
+}
+
+static void remove_from_fd(waiter *w) {
+  if (w->of_fd == NULL)
+    return;
+  *w->of_fd = w->next_of_fd;
+  if (w->next_of_fd)
+    w->next_of_fd->of_fd = w->of_fd;
+  w->of_fd = NULL;
+}
+
 static void stop(waiter *w) {
+  remove_from_fd(w);
   ev_io_stop(w->owner->loop, &w->io);
   ev_timer_stop(w->owner->loop, &w->timer);
 }
@@ -116,6 +158,8 @@ static void release(waiter *w) {
 int scheduler_watch(scheduler *s, int fd, int direction, double timeout) {
   if (s == NULL || timeout != timeout)
     return -EINVAL;
+  if (reserve_fd(s, fd) < 0)
+    return -ENOMEM;
   waiter *w = s->free;
   if (w)
     s->free = w->next;
@@ -125,6 +169,7 @@ int scheduler_watch(scheduler *s, int fd, int direction, double timeout) {
   if (fd >= 0) {
     ev_io_set(&w->io, fd, direction == GIPC_READ ? EV_READ : EV_WRITE);
     ev_io_start(s->loop, &w->io);
+    add_to_fd(w, fd);
     if (!w->is_new)
       s->new[s->new_count++] = w->token;
     w->is_new = 1;
@@ -150,10 +195,8 @@ int scheduler_forget(scheduler *s, int token) {
 int scheduler_forget_fd(scheduler *s, int fd) {
   if (s == NULL || fd < 0)
     return -EINVAL;
-  for (int i = 0; i < s->count; ++i)
-    if (s->waiters[i]->state == WAITING && ev_is_active(&s->waiters[i]->io) &&
-        s->waiters[i]->io.fd == fd)
-      make_ready(s->waiters[i], 0);
+  while (fd < s->fd_count && s->by_fd[fd])
+    make_ready(s->by_fd[fd], 0);
   return 0;
 }
 

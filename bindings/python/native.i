@@ -210,10 +210,10 @@ static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
 }
 
 /* Whether the caller is to let others run, as it has spent its budget. */
-static PyObject *yields(void) {
+static PyObject *yields(gipc_handle *h) {
   int spent = budget_is_spent();
   if (spent)
-    (void)step_yield();
+    (void)step_yield(h);
   return PyBool_FromLong(spent);
 }
 
@@ -312,7 +312,7 @@ PyObject *put(PyObject *module, gipc_handle *h, PyObject *bytes,
               PyObject *fair_lock);
 PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
                     PyObject *fair_lock);
-PyObject *yields(void);
+PyObject *yields(gipc_handle *h);
 PyObject *close_unused(PyObject *module, gipc_handle *h, PyObject *fair_lock);
 int discard(gipc_handle *h);
 PyObject *try_put_many(PyObject *module, gipc_handle *h, PyObject *list,

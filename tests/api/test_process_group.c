@@ -82,6 +82,35 @@ static void a_stop_without_grace_kills_the_group(void **state) {
 }
 
 /* Its child answers each byte. */
+/* argument: whether one stays in the group of its own that the child leaves. */
+static int leave_group(struct ev_loop *fresh, void *argument) {
+  if (argument != NULL && fork() == 0) {
+    CHECK(write(1, "x", 1) == 1);
+    for (;;)
+      pause();
+  }
+  CHECK_OK(setpgid(0, getpgid(getppid())));
+  CHECK(write(1, "x", 1) == 1);
+  return wait_for_signal(fresh, NULL);
+}
+
+static void a_leader_that_has_left_its_group_is_stopped_with_it(void **state) {
+  for (int others = 0; others <= 1; others++) {
+    struct group_of_two it;
+    char bytes[2];
+    gipc_options *o = new_options();
+    CHECK_OK(gipc_options_set_stdio(o, 1, GIPC_STDIO_PIPE, -1));
+    CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_NEW));
+    it.p = start(leave_group, others != 0 ? INT(1) : NULL, o);
+    gipc_options_free(o);
+    it.alive = gipc_process_stdio(it.p, 1);
+    CHECK(read_all(it.alive, bytes, 1 + (size_t)others));
+    CHECK_OK(gipc_process_stop_group(it.p, 0.05));
+    all_are_gone(&it);
+    CHECK_IS(end_of(it.p), others != 0 ? -SIGKILL : -SIGTERM);
+  }
+}
+
 static int have_answering_child(struct ev_loop *fresh, void *argument) {
   char byte;
   if (fork() == 0) {
@@ -197,6 +226,7 @@ int main(void) {
       TEST(a_group_is_reached_until_its_leader_is_reaped),
       TEST(a_stop_of_the_group_ends_those_that_ignore_it),
       TEST(a_stop_without_grace_kills_the_group),
+      TEST(a_leader_that_has_left_its_group_is_stopped_with_it),
       TEST(a_group_whose_leader_another_reaper_reaped_is_not_signalled),
       TEST(a_loop_stops_a_group_without_waiting),
       TEST(a_group_that_is_shared_is_not_signalled),

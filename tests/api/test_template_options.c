@@ -67,6 +67,44 @@ static void a_session_and_an_environment_are_new(void **state) {
   gipc_template_free(t);
 }
 
+/* argument: a number that something else is put at.  The child keeps no other
+ * descriptor of its terminal. */
+static int has_terminal(struct ev_loop *fresh, void *argument) {
+  int fd = open("/dev/tty", O_RDWR | O_CLOEXEC), open_files = 0;
+  CHECK(fd >= 0);
+  CHECK_IS(tcgetpgrp(fd), getpid());
+  close(fd);
+  for (fd = 3; fd < 64; ++fd)
+    open_files += isatty(fd);
+  CHECK_IS(open_files, 0);
+  return fcntl(*(int *)argument, F_GETFD) < 0 ? 1 : 0;
+}
+
+static void a_terminal_is_that_of_the_child(void **state) {
+  gipc_template *t = new_template(NULL);
+  gipc_options *o = new_options();
+  int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave, null;
+  CHECK(master >= 0);
+  CHECK_OK(grantpt(master));
+  CHECK_OK(unlockpt(master));
+  slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  CHECK(slave >= 0 && null >= 0);
+  CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_SESSION));
+  CHECK_OK(gipc_options_set_terminal(o, slave));
+  CHECK_OK(gipc_options_map_fd(o, null, null));
+  CHECK_IS(run_from(t, has_terminal, &null, sizeof null, o), 0);
+  /* Whatever number it comes as, something else is put there. */
+  for (int number = 3; number < 16; ++number)
+    CHECK_OK(gipc_options_map_fd(o, null, number));
+  CHECK_IS(run_from(t, has_terminal, &null, sizeof null, o), 0);
+  close(null);
+  close(slave);
+  close(master);
+  gipc_options_free(o);
+  gipc_template_free(t);
+}
+
 static int check_user(struct ev_loop *fresh, void *argument) {
   gid_t groups[4];
   CHECK_IS(getuid(), 65534);
@@ -315,6 +353,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(settings_are_those_of_a_start),
       TEST(a_session_and_an_environment_are_new),
+      TEST(a_terminal_is_that_of_the_child),
       TEST(another_user_is_set),
       TEST(stdio_is_piped),
       TEST(stdio_is_that_of_the_program_at_the_start),

@@ -47,7 +47,9 @@ int function_closed() {
 int program_closed() {
   return without_stdio(sites::start_scenarios, "start_bare_program");
 }
-int detach_closed() { return without_stdio(sites::end_scenarios, "detach"); }
+int detach_closed() {
+  return without_stdio(sites::end_scenarios, "detach_running");
+}
 int notify_closed() { return without_stdio(sites::other_scenarios, "notify"); }
 int template_closed() {
   return without_stdio(sites::template_scenarios, "template");

@@ -87,6 +87,39 @@ int detach() {
   return result;
 }
 
+// Freed while they run, and reaped by a later call.
+int detach_running() {
+  gipc_process *p[2] = {};
+  pid_t pids[2] = {};
+  int result = 0;
+  for (int i = 0; i < 2 && result == 0; ++i) {
+    result = gipc_start_process(wait_for_signal, nullptr, nullptr, &p[i]);
+    pids[i] = result == 0 ? gipc_process_pid(p[i]) : 0;
+  }
+  for (gipc_process *one : p)
+    gipc_process_free(one);
+  for (pid_t pid : pids)
+    if (pid > 0) {
+      siginfo_t info;
+      kill(pid, SIGKILL);
+      (void)!waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT);
+    }
+  for (int i = 0; i < 3; ++i)
+    gipc_process_free(nullptr);
+  return result;
+}
+
+// One that has SIGTERM blocked, so that the grace period expires.
+int stop_group_by_force() {
+  Child it;
+  TRY(gipc_options_new(&it.o));
+  TRY(gipc_options_set_group(it.o, GIPC_GROUP_NEW));
+  TRY(gipc_options_block_signal(it.o, SIGTERM));
+  TRY(gipc_start_process(wait_for_signal, nullptr, it.o, &it.p));
+  TRY(gipc_process_stop_group(it.p, 0.01));
+  return it.code(-SIGKILL);
+}
+
 // What it has queued is written at its exit.
 int put_and_exit(struct ev_loop *, void *argument) {
   static char big[200000];
@@ -128,7 +161,9 @@ const sites::Scenario scenarios[] = {
     {"stop", stop},
     {"stop_group", stop_group},
     {"stop_by_force", stop_by_force},
+    {"stop_group_by_force", stop_group_by_force},
     {"detach", detach},
+    {"detach_running", detach_running},
     {"last_messages", last_messages},
     {"reaped_elsewhere", reaped_elsewhere},
 };

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <initializer_list>
+#include <sys/socket.h>
 
 namespace {
 
@@ -118,6 +119,32 @@ int trace() {
   return 0;
 }
 
+// On a socket, with a child that runs, and with one that has ended.
+int overview() {
+  struct All {
+    gipc_process *p = nullptr, *ended = nullptr;
+    int ends[2] = {-1, -1};
+    ~All() {
+      CHECK_OK(gipc_trace(-1));
+      if (p != nullptr) {
+        kill(gipc_process_pid(p), SIGKILL);
+        (void)!gipc_process_join(p, 60);
+      }
+      gipc_process_free(p);
+      gipc_process_free(ended);
+      close(ends[0]);
+      close(ends[1]);
+    }
+  } it;
+  CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, it.ends));
+  TRY(gipc_trace(it.ends[1]));
+  TRY(gipc_start_process(wait_for_signal, nullptr, nullptr, &it.p));
+  TRY(gipc_start_process(return_argument, nullptr, nullptr, &it.ended));
+  TRY(gipc_each_process(nothing_of_processes, nullptr));
+  TRY(gipc_process_join(it.ended, 60));
+  return gipc_each_process(nothing_of_processes, nullptr);
+}
+
 // Less may be claimed than is there.
 int features() {
   int result = gipc_features();
@@ -126,7 +153,7 @@ int features() {
 
 const sites::Scenario scenarios[] = {
     {"wait_set", wait_set}, {"interrupt", interrupt}, {"notify", notify},
-    {"trace", trace},       {"features", features},
+    {"trace", trace},       {"overview", overview},   {"features", features},
 };
 
 } // namespace

@@ -1,7 +1,9 @@
 // Pipes of each kind, and each way to put and to get; see sites.h.
 #include "sites.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace {
@@ -133,10 +135,63 @@ int kernel_socket() {
   return adopted(fds);
 }
 
+// One descriptor for both directions.
+int one_descriptor() {
+  Ends it;
+  int fds[2];
+  CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+  int result = gipc_open(fds[0], fds[0], &it.r);
+  if (result == 0)
+    result = gipc_open(fds[1], fds[1], &it.w);
+  if (it.r == nullptr)
+    close(fds[0]);
+  if (it.w == nullptr)
+    close(fds[1]);
+  TRY(result);
+  TRY(exchange(it.r, it.w));
+  return exchange(it.w, it.r);
+}
+
+// Of another family, where the wait is in the read and in the write.
+int network() {
+  Ends it;
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto *place = reinterpret_cast<sockaddr *>(&address);
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int writer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK_OK(bind(listener, place, size));
+  CHECK_OK(listen(listener, 1));
+  CHECK_OK(getsockname(listener, place, &size));
+  CHECK_OK(connect(writer, place, size));
+  int reader = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  CHECK(reader >= 0);
+  close(listener);
+  int result = gipc_open(reader, -1, &it.r);
+  if (result == 0)
+    result = gipc_open(-1, writer, &it.w);
+  if (it.r == nullptr)
+    close(reader);
+  if (it.w == nullptr)
+    close(writer);
+  TRY(result);
+  const void *data;
+  TRY(gipc_put(it.w, "text", 4, -1));
+  size_t length;
+  TRY(gipc_get(it.r, -1, &data, &length));
+  CHECK_IS(length, 4);
+  TRY(exchange(it.r, it.w));
+  return end(it.r, it.w);
+}
+
 const sites::Scenario scenarios[] = {{"pipe", plain},
                                      {"pipe_duplex", duplex},
                                      {"pipe_of_kernel", kernel_pipe},
-                                     {"pipe_socket", kernel_socket}};
+                                     {"pipe_socket", kernel_socket},
+                                     {"pipe_one_descriptor", one_descriptor},
+                                     {"pipe_network", network}};
 
 } // namespace
 

@@ -2,6 +2,7 @@
 #include "sites.h"
 
 #include <cstdlib>
+#include <unistd.h>
 
 namespace {
 
@@ -42,6 +43,7 @@ int work(const gipc_worker_message *task, gipc_worker_message *answer, void *) {
 }
 
 int serve(struct ev_loop *, gipc_handle *h, void *) {
+  (void)!write(2, "line\n", 5);
   return gipc_worker_serve(h, work, nullptr) == 0 ? 0 : 1;
 }
 
@@ -49,6 +51,9 @@ void on_result(gipc_pool *pool, const gipc_result *result, void *user) {
   auto *run = static_cast<Run *>(user);
   run->done += result->why == GIPC_WHY_DONE;
   run->failed += result->why == GIPC_WHY_FAILED;
+  gipc_worker_stats stats{};
+  stats.size = sizeof stats;
+  (void)!gipc_pool_worker_stats(pool, 0, &stats);
   if (++run->results == 3)
     CHECK_OK(gipc_pool_stop(pool, 0.5));
 }
@@ -58,22 +63,32 @@ void on_pool_end(gipc_pool *, int why, void *user) {
   ev_break(run->loop, EVBREAK_ALL);
 }
 
-int pool() {
+// With what is measured of workers and kept of what they write to stderr.
+int pool_of(bool looks) {
   struct All {
     Run run;
     gipc_pool *pool = nullptr;
-    ~All() { gipc_pool_free(pool); }
+    gipc_options *o = nullptr;
+    ~All() {
+      gipc_pool_free(pool);
+      gipc_options_free(o);
+    }
   } it;
+  if (looks) {
+    TRY(gipc_options_new(&it.o));
+    TRY(gipc_options_set_stdio(it.o, 2, GIPC_STDIO_PIPE, -1));
+  }
   gipc_rules rules = fast_rules();
   rules.most = 2;
   rules.prepare_failures = 10;
+  rules.retire_memory = looks ? 1ull << 50 : 0;
   gipc_pool_events events{sizeof events, on_result, nullptr, nullptr,
                           on_pool_end};
   gipc_task_rules task_rules{};
   task_rules.size = sizeof task_rules;
   task_rules.retries = 5;
   uint64_t task;
-  TRY(gipc_pool_new(serve, nullptr, &rules, nullptr, &it.pool));
+  TRY(gipc_pool_new(serve, nullptr, &rules, it.o, &it.pool));
   TRY(gipc_pool_start(it.pool, it.run.loop, &events, &it.run));
   for (int i = 0; i < 3; ++i)
     TRY(gipc_pool_try_put(it.pool, "task", 4, &task_rules, &task));
@@ -83,6 +98,9 @@ int pool() {
   CHECK_IS(it.run.done + it.run.failed, 3);
   return it.run.failed > 0 ? sites::failed_in_child : 0;
 }
+
+int pool() { return pool_of(false); }
+int pool_looks() { return pool_of(true); }
 
 // ---- Keepers ----------------------------------------------------------------
 
@@ -128,7 +146,8 @@ int keeper() {
   return 0;
 }
 
-const sites::Scenario scenarios[] = {{"pool", pool}, {"keeper", keeper}};
+const sites::Scenario scenarios[] = {
+    {"pool", pool}, {"pool_looks", pool_looks}, {"keeper", keeper}};
 
 } // namespace
 

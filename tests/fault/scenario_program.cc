@@ -10,13 +10,15 @@ namespace {
 
 struct Started {
   gipc_process *p = nullptr;
-  gipc_handle *h = nullptr, *other = nullptr;
+  gipc_handle *h = nullptr, *other = nullptr, *r = nullptr, *w = nullptr;
   gipc_options *o = nullptr;
   gipc_template *t = nullptr;
 
   ~Started() {
     gipc_handle_free(h);
     gipc_handle_free(other);
+    gipc_handle_free(r);
+    gipc_handle_free(w);
     gipc_options_free(o);
     gipc_template_free(t);
     if (p != nullptr)
@@ -65,7 +67,9 @@ int inheriting() {
   const char *const argv[] = {"/proc/self/exe", "inheriting", nullptr};
   TRY(it.options());
   TRY(gipc_pipe_duplex(&it.h, &it.other));
+  TRY(gipc_pipe(&it.r, &it.w));
   TRY(gipc_options_pass(it.o, "it", it.other));
+  TRY(gipc_options_pass(it.o, "second", it.w));
   TRY(gipc_exec_process(argv, it.o, &it.p));
   TRY(echo(it.h));
   return it.ended_with(0);
@@ -102,8 +106,12 @@ int be_launched() {
 }
 
 int be_inheriting() {
-  gipc_handle *h;
-  return gipc_inherit("it", &h) == 0 ? answer(h) : 90;
+  gipc_handle *h = nullptr, *second = nullptr;
+  int error = gipc_inherit("it", &h);
+  if (error == 0)
+    error = gipc_inherit("second", &second);
+  gipc_handle_free(second);
+  return error == 0 ? answer(h) : 90;
 }
 
 int be_serving() {

@@ -97,13 +97,21 @@ int start_and_stop() {
   return gipc_get(it.r, 20, &data, &size);
 }
 
-int watch() {
+int watch_in(bool group) {
+  struct Options {
+    gipc_options *o = nullptr;
+    ~Options() { gipc_options_free(o); }
+  } options;
   Loop it;
   TRY(it.make());
-  TRY(gipc_start_process(wait_for_signal, nullptr, nullptr, &it.p));
+  TRY(gipc_options_new(&options.o));
+  if (group)
+    TRY(gipc_options_set_group(options.o, GIPC_GROUP_NEW));
+  TRY(gipc_start_process(wait_for_signal, nullptr, options.o, &it.p));
   int result = gipc_process_watch(it.p, it.loop, on_exit, &it);
   if (result == 0)
-    result = gipc_process_begin_stop(it.p, 0.5);
+    result = group ? gipc_process_begin_stop_group(it.p, 0.5)
+                   : gipc_process_begin_stop(it.p, 0.5);
   if (result != 0) {
     (void)!gipc_process_kill(it.p);
     kill(gipc_process_pid(it.p), SIGKILL); // if that was made to fail
@@ -114,8 +122,13 @@ int watch() {
   return 0;
 }
 
-const sites::Scenario scenarios[] = {
-    {"push", both_ends}, {"push_stop", start_and_stop}, {"push_watch", watch}};
+int watch() { return watch_in(false); }
+int watch_group() { return watch_in(true); }
+
+const sites::Scenario scenarios[] = {{"push", both_ends},
+                                     {"push_stop", start_and_stop},
+                                     {"push_watch", watch},
+                                     {"push_watch_group", watch_group}};
 
 } // namespace
 

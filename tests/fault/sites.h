@@ -25,7 +25,8 @@ struct Scenarios {
 };
 extern const Scenarios pipe_scenarios, ring_scenarios, push_scenarios,
     start_scenarios, end_scenarios, program_scenarios, tree_scenarios,
-    template_scenarios, pool_scenarios, other_scenarios, closed_scenarios;
+    template_scenarios, pool_scenarios, other_scenarios, closed_scenarios,
+    state_scenarios;
 
 // Results beside the library's: the child ended itself before its target, or a
 // call in the target failed there.
@@ -99,6 +100,8 @@ int failure_of(Kind kind, const char *name) noexcept;
 void each_call_fails(const Scenario &scenario);
 void each_allocation_fails(const Scenario &scenario);
 void each_transfer_is_short(const Scenario &scenario);
+// How many failures all of these have made, and on which kernel.
+void print_total();
 // What this program does when a scenario runs it, by the name of its argument.
 const Scenario *program_of(const char *name);
 int run_program(const Scenario &program);

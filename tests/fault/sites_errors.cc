@@ -85,23 +85,31 @@ const Errors table[] = {
 // What a failure is turned into, where the result is another one.
 struct Other {
   const char *calls;
-  int error, result; // 0: any
+  int error, result;
 };
 
 const Other others[] = {
     // The peer has gone, as an end of the stream tells, too.
     {"send sendmsg sendmmsg", ECONNRESET, -EPIPE},
     {"recv recvmsg recvmmsg", ECONNRESET, GIPC_EOF},
-    {"recv recvmsg recvmmsg", ECONNRESET, GIPC_ETRUNCATED},
+    {"recvmsg recvmmsg", ECONNRESET, GIPC_ETRUNCATED},
+    // A template has gone.
     {"sendmsg", EPIPE, GIPC_EDEAD},
     {"sendmsg", ECONNRESET, GIPC_EDEAD},
-    {"open", ENOENT, GIPC_EDEAD}, // /proc/PID
-    {"fcntl", 0, -EMFILE},        // of descriptors that came
     // The child has gone: another reaper took it.
-    {"kill pidfd_send_signal wait4 waitid", 0, GIPC_EDEAD},
-    {"wait4 waitid", 0, GIPC_ESTATUSLOST},
+    {"pidfd_send_signal", ESRCH, GIPC_EDEAD},
+    {"wait4 waitid", ECHILD, GIPC_EDEAD},
+    {"wait4 waitid", ECHILD, GIPC_ESTATUSLOST},
     // Nothing says how it ended.
-    {"ioctl", 0, GIPC_ESTATUSLOST},
+    {"ioctl", ENOTTY, GIPC_ESTATUSLOST},
+    {"ioctl", EINVAL, GIPC_ESTATUSLOST},
+    // Without /proc nothing tells where signalfds are.
+    {"open getdents64", ENOENT, -EOPNOTSUPP},
+    // A kernel that makes no template.
+    {"clone", EINVAL, -EOPNOTSUPP},
+    {"clone", ENOSYS, -EOPNOTSUPP},
+    {"prctl", EINVAL, -EOPNOTSUPP},
+    {"prctl", EPERM, -EOPNOTSUPP},
 };
 
 struct Impossible {
@@ -112,6 +120,7 @@ struct Impossible {
 const Impossible impossible[] = {
     // Of a bell it says that unread bytes are there, which wake the peer.
     {"ring_processes", "send", EAGAIN},
+    {"start_live_ring", "send", EAGAIN},
     // So it is of a wake.
     {"wait_set", "send", EAGAIN},
     {"interrupt", "send", EAGAIN},
@@ -129,6 +138,9 @@ const Impossible impossible[] = {
     {"stop_group", "waitid", ECHILD},
     {"stop_group", "pidfd_send_signal", ESRCH},
     {"tree_stop", "waitid", ECHILD},
+    {"tree_stop", "pidfd_send_signal", ESRCH},
+    {"push_watch_group", "waitid", ECHILD},
+    {"push_watch_group", "pidfd_send_signal", ESRCH},
 };
 
 bool in_words(const char *words, const char *word) {
@@ -170,7 +182,7 @@ bool tells(int result, const char *call, int error) {
     return true;
   for (const Other &other : others)
     if (in_words(other.calls, call) && result == other.result &&
-        (other.error == 0 || other.error == error))
+        error == other.error)
       return true;
   return false;
 }

@@ -40,6 +40,13 @@ void munmap_shared() {
 
 namespace {
 
+// Up to the function that makes the call through sys or os.
+#ifdef __OPTIMIZE__
+constexpr int end_of_place = 4;
+#else
+constexpr int end_of_place = 8;
+#endif
+
 struct Frames {
   uint32_t at[Path::most];
   int depth = 0;
@@ -94,7 +101,7 @@ Path &path_of(Kind kind, const char *name) noexcept {
       continue;
     }
     // The first two are those of the hook.
-    path.place = hash_of(kind, name, frames, 2, 6);
+    path.place = hash_of(kind, name, frames, 2, end_of_place) + 2 * elsewhere;
     std::snprintf(path.name, sizeof path.name, "%s", name);
     path.kind = kind;
     path.in_child = elsewhere;

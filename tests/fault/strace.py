@@ -44,6 +44,8 @@ REASONS = {
     "memfd_create ftruncate": "of the frame, one for each scenario",
     "mmap openat read newfstatat getdents64 fcntl prlimit64":
         "libc's and libev's: malloc(3), stdio(3), openpty(3), new loops",
+    "accept4 bind connect listen socket socketpair getsockname":
+        "the scenarios' own pairs of sockets",
     "write wait4 waitid clock_nanosleep alarm kill getcwd getpgrp setsid pause "
     "clone execve ioctl statfs unshare dup3 getpgid sendto recvfrom lseek "
     "uname readlink access setpriority":

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace schedule {
@@ -220,15 +221,18 @@ void on_deadline(int) {
   std::abort();
 }
 
+void *shared_memory(size_t size) {
+  void *memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    std::abort();
+  return memory;
+}
+
 // What is on the board of an earlier scenario has ended.
 void prepare() {
-  if (board == nullptr) {
-    void *memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-      std::abort();
-    board = static_cast<Board *>(memory);
-  }
+  if (board == nullptr)
+    board = static_cast<Board *>(shared_memory(sizeof(Board)));
   std::memset(static_cast<void *>(board), 0, sizeof(Board));
   self = {};
 }
@@ -331,53 +335,141 @@ Seeds seeds() {
   return {1, many(200, 10), 1};
 }
 
+namespace {
+
+// The threads of a scenario wait most of the time, so that several processes
+// with a part of the runs each take less time than one.
+constexpr unsigned processes = 4;
+
+// Of a part, in shared memory.
+struct Report {
+  char what[sizeof schedule::what]; // is running
+  unsigned tried, met;
+};
+
+struct Part {
+  const char *name;
+  void (*scenario)();
+  Report *report;
+  void (*body)(const Part &part, unsigned number, void *argument);
+  unsigned number;
+  void *argument;
+};
+
+int run_part(void *argument) {
+  const Part &part = *static_cast<const Part *>(argument);
+  int fds = count_fds();
+  board = nullptr; // that of another process
+  part.body(part, part.number, part.argument);
+  std::snprintf(part.report->what, sizeof what, "%s leaves something open\n",
+                part.name);
+  CHECK(count_fds() == fds && !has_children());
+  return 0;
+}
+
+void run_scenario(const Part &part) {
+  std::memcpy(part.report->what, what, sizeof what);
+  part.scenario();
+}
+
+// The body in each of the processes.
+Report in_parts(Part part) {
+  pid_t pids[processes];
+  auto *reports =
+      static_cast<Report *>(shared_memory(processes * sizeof(Report)));
+  for (part.number = 0; part.number < processes; ++part.number) {
+    part.report = reports + part.number;
+    pids[part.number] = child_start(run_part, &part);
+  }
+  Report all{};
+  bool right = true;
+  for (unsigned i = 0; i < processes; ++i) {
+    int status = -1;
+    while (waitpid(pids[i], &status, 0) < 0 && errno == EINTR)
+      ;
+    if (status != 0)
+      print_error("wait status %#x: %s", static_cast<unsigned>(status),
+                  reports[i].what);
+    right &= status == 0;
+    all.tried += reports[i].tried;
+    all.met += reports[i].met;
+  }
+  munmap(reports, processes * sizeof(Report));
+  CHECK(right);
+  return all;
+}
+
+void run_seeds(const Part &part, unsigned number, void *argument) {
+  Seeds all = *static_cast<const Seeds *>(argument);
+  for (uint64_t seed = all.first + number; seed <= all.last; seed += processes)
+    for (unsigned i = 0; i < all.times; ++i) {
+      begin(seed, part.name);
+      run_scenario(part);
+      end();
+    }
+}
+
+struct Orders {
+  const char *from;
+  Made all;
+};
+
+void run_order(const Part &part, const Pair &pair, const char *from) {
+  order(pair, part.name, from);
+  run_scenario(part);
+  part.report->tried += 1;
+  part.report->met += made().met ? 1 : 0;
+  end();
+}
+
+void run_orders(const Part &part, unsigned number, void *argument) {
+  auto [from, all] = *static_cast<const Orders *>(argument);
+  // One more than the calls of the child: it has ended.
+  unsigned pairs = all.mine * (all.childs + 1);
+  unsigned step = step_of(pairs);
+  for (unsigned i = step * number; i < pairs; i += step * processes)
+    for (bool child_first : {false, true})
+      run_order(part, {1 + i % all.mine, 1 + i / all.mine, child_first}, from);
+}
+
+void run_one_order(const Part &part, unsigned number, void *argument) {
+  Pair one{};
+  int first = 0;
+  if (number != 0 || std::sscanf(std::getenv("ORDER"), "%u,%u,%d", &one.mine,
+                                 &one.childs, &first) != 3)
+    return;
+  one.child_first = first != 0;
+  for (int i = 0; i < 100; ++i)
+    run_order(part, one, static_cast<const Orders *>(argument)->from);
+}
+
+} // namespace
+
 void by_seeds(const char *name, void (*scenario)()) {
   Seeds all = seeds();
   double began = now();
-  for (uint64_t seed = all.first; seed <= all.last; ++seed)
-    for (unsigned i = 0; i < all.times; ++i) {
-      begin(seed, name);
-      scenario();
-      end();
-    }
+  in_parts({name, scenario, nullptr, run_seeds, 0, &all});
   print_surroundings(name);
   print_message("seeds %ju to %ju, %.1f s\n", static_cast<uintmax_t>(all.first),
                 static_cast<uintmax_t>(all.last), now() - began);
 }
 
 void in_each_order(const char *name, void (*scenario)(), const char *from) {
-  unsigned tried = 0, met = 0;
   double began = now();
-  auto run = [&](const Pair &pair) {
-    order(pair, name, from);
+  Orders orders{from, {}};
+  auto *body = run_one_order;
+  if (std::getenv("ORDER") == nullptr) {
+    order({0, 0, false}, name, from);
     scenario();
-    Made result = made();
+    orders.all = made();
     end();
-    tried += 1;
-    met += result.met ? 1 : 0;
-    return result;
-  };
-  Pair one{};
-  int first = 0;
-  if (const char *text = std::getenv("ORDER");
-      text != nullptr &&
-      std::sscanf(text, "%u,%u,%d", &one.mine, &one.childs, &first) == 3) {
-    one.child_first = first != 0;
-    for (int i = 0; i < 100; ++i)
-      (void)run(one);
-  } else {
-    Made all = run({0, 0, false});
-    tried = 0;
-    // One more than the calls of the child: it has ended.
-    unsigned pairs = all.mine * (all.childs + 1);
-    unsigned step = step_of(pairs);
-    for (unsigned i = 0; i < pairs; i += step)
-      for (bool child_first : {false, true})
-        (void)run({1 + i % all.mine, 1 + i / all.mine, child_first});
-    print_surroundings(name);
-    print_message("%u calls beside %u of the child, ", all.mine, all.childs);
+    body = run_orders;
   }
-  print_message("%u orders, in %u both calls met, %.1f s\n", tried, met,
+  Report all = in_parts({name, scenario, nullptr, body, 0, &orders});
+  print_surroundings(name);
+  print_message("%u calls beside %u of the child, %u orders, in %u both calls "
+                "met, %.1f s\n",
+                orders.all.mine, orders.all.childs, all.tried, all.met,
                 now() - began);
 }
 

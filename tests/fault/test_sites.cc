@@ -2,7 +2,8 @@
 // once, at each place that makes it, in the parent and in the child: a clear
 // error or all that was asked for, nothing is left, and the next attempt works.
 //
-// GIPC_TEST_LONG=1: with each error that the call can have, instead of one.
+// GIPC_TEST_LONG=1: in each scenario, with each error that the call can have,
+// instead of once in all of them with one error.
 // GIPC_TEST_SITES: a file that gets the places.  GIPC_TEST_COUNT: a file that
 // gets the number of calls, of which none fails.
 #include "sites.h"
@@ -53,7 +54,7 @@ int main(int argc, char **argv) {
         &sites::start_scenarios, &sites::end_scenarios, &sites::other_scenarios,
         &sites::program_scenarios, &sites::tree_scenarios,
         &sites::template_scenarios, &sites::pool_scenarios,
-        &sites::closed_scenarios})
+        &sites::closed_scenarios, &sites::state_scenarios})
     for (size_t i = 0; i < list->count; ++i) {
       const sites::Scenario &scenario = list->first[i];
       const char *only = std::getenv("GIPC_TEST_ONLY");
@@ -72,6 +73,8 @@ int main(int argc, char **argv) {
   if (std::getenv("GIPC_TEST_COUNT") != nullptr)
     return 0;
   // The macro takes an array.
-  return _cmocka_run_group_tests("sites", tests.data(), tests.size(), nullptr,
-                                 nullptr);
+  int failed = _cmocka_run_group_tests("sites", tests.data(), tests.size(),
+                                       nullptr, nullptr);
+  sites::print_total();
+  return failed;
 }

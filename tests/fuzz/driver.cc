@@ -10,13 +10,17 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <sys/utsname.h>
 #include <vector>
+
+#include "support.h"
 
 extern "C" {
 #include <cmocka.h>
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+extern "C" __attribute__((weak)) size_t cost_of_input() { return 1; }
 
 namespace {
 
@@ -82,8 +86,11 @@ void pseudo_random_inputs_run_clean(void **) {
   long n = count                           ? std::atol(count)
            : std::getenv("GIPC_TEST_SLOW") ? 2000
                                            : 20000;
-  print_message("%ld inputs from seed 0x%jx\n", n,
-                static_cast<uintmax_t>(seed));
+  n = 1 + n / static_cast<long>(cost_of_input());
+  utsname kernel{};
+  (void)uname(&kernel);
+  print_message("%ld inputs from seed 0x%jx, %s %s\n", n,
+                static_cast<uintmax_t>(seed), kernel.sysname, kernel.release);
   for (; n > 0; n--)
     run(below(2) || corpus.empty() ? noise() : mutant());
 }

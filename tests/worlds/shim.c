@@ -44,6 +44,14 @@ static int look(struct dl_phdr_info *info, size_t size, void *user) {
   return 1;
 }
 
+/* An interpreter loads the library long after its beginning. */
+void *dlopen(const char *path, int flags) {
+  void *result = NEXT(dlopen)(path, flags);
+  if (library_end == 0)
+    dl_iterate_phdr(look, NULL);
+  return result;
+}
+
 bool of_library(const void *address) {
   return (uintptr_t)address >= library_start &&
          (uintptr_t)address < library_end;
@@ -136,6 +144,8 @@ __attribute__((constructor)) static void begin(void) {
     start_storm();
   if (world == world_hammer)
     start_hammers();
+  if (world == world_narrow)
+    show_narrow();
 }
 
 __attribute__((destructor)) static void report(void) {

@@ -37,5 +37,7 @@ bool stolen_status(int pid, int *status);
 void start_reaper(void);
 void start_storm(void);
 void start_hammers(void);
+/* That buffers are as small as this world says. */
+void show_narrow(void);
 
 #endif

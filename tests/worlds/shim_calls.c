@@ -250,3 +250,18 @@ int pipe2(int fds[2], int flags) {
     narrow(fds[1]);
   return result;
 }
+
+void show_narrow(void) {
+  int fds[2], size = 0;
+  socklen_t bytes = sizeof size;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0 ||
+      getsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, &bytes) < 0 ||
+      size > 8192)
+    abort();
+  close(fds[0]);
+  close(fds[1]);
+  if (pipe2(fds, O_CLOEXEC) < 0 || fcntl(fds[0], F_GETPIPE_SZ) != 4096)
+    abort();
+  close(fds[0]);
+  close(fds[1]);
+}

@@ -95,9 +95,18 @@ bool stolen_status(int pid, int *status) {
   return is_known;
 }
 
+/* It shows that it reaps before the program begins. */
 void start_reaper(void) {
+  int status;
   reaper_pid = getpid();
   start_thread(reap);
+  pid_t pid = fork();
+  if (pid == 0)
+    _exit(3);
+  while (atomic_load(&acted) == 0)
+    sched_yield();
+  if (NEXT(waitpid)(pid, &status, 0) != -1 || !stolen_status(pid, &status))
+    abort();
 }
 
 /* ---- A timer that interrupts every wait --------------------------------- */
@@ -169,4 +178,6 @@ static void *hammer(void *argument) {
 void start_hammers(void) {
   for (int i = 0; i < 3; i++)
     start_thread(hammer);
+  while (atomic_load(&acted) == 0)
+    sched_yield();
 }

@@ -265,7 +265,9 @@ function Process:close()
   if self:is_alive() then
     failure.misuse(("process %d is still running: join or stop it before close"):format(self.pid))
   end
+  local closed = self.native
   self.native = nil
+  native.process_close(closed)
   return true
 end
 

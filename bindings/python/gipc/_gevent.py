@@ -39,7 +39,7 @@ class GeventBackend(BlockingBackend):
                     return WAIT
                 data = DONE
             elif data == YIELD:
-                gevent.sleep(0)
+                _pass_iteration()
             else:
                 return data
 
@@ -96,7 +96,7 @@ class GeventBackend(BlockingBackend):
         gevent.sleep(seconds)
 
     async def yield_(self) -> None:
-        gevent.sleep(0)
+        _pass_iteration()
 
     def new_event(self) -> _GreenletEvent:
         return _GreenletEvent()
@@ -116,6 +116,18 @@ class GeventBackend(BlockingBackend):
         self, body: Callable[[Backend], Coroutine[Any, Any, None]]
     ) -> None:
         gevent.spawn(run, body, self)
+
+
+def _pass_iteration() -> None:
+    """Lets the loop look at its timers and descriptors.  gevent.sleep(0) only
+    runs the other greenlets: the hub resumes up to 50 before it lets the loop
+    look at anything else."""
+    hub = get_hub()
+    timer = hub.loop.timer(0)
+    try:
+        hub.wait(timer)
+    finally:
+        timer.close()
 
 
 def _wait_with_watcher(

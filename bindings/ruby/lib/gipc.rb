@@ -229,10 +229,10 @@ module Gipc
       raise Errno::EINVAL, "#{name.inspect} is not a valid name of a handle"
     end
 
-    # Lets other fibers of this thread run, if it has a scheduler.
+    # Lets other fibers of this thread run; without a scheduler, other threads.
     # @private
     def let_others_run
-      sleep(0) if Fiber.current_scheduler
+      Fiber.current_scheduler ? sleep(0) : Thread.pass
     end
   end
 

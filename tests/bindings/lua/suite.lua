@@ -1,6 +1,6 @@
 -- Runs the tests of test_*.lua on one loop, and counts.
---   lua suite.lua LOOP [NAME]
-local loop, only = arg[1], arg[2] ~= "" and arg[2] or nil
+--   lua suite.lua LOOP ["NAME..."]
+local loop, only = arg[1], arg[2] or ""
 local gipc = require "gipc"
 local on = require("loops")[loop]
 local support = require "support"
@@ -20,6 +20,16 @@ for _, file in ipairs {
   require("test_" .. file)(function(name, body)
     table.insert(tests, { name = name, body = body })
   end)
+end
+
+-- Whether a test is one of those named, which are all where none is.
+local function is_named(name)
+  for pattern in only:gmatch "%S+" do
+    if name:find(pattern) then
+      return true
+    end
+  end
+  return not only:find "%S"
 end
 
 -- Descriptors and children that a test has leaked.
@@ -62,7 +72,7 @@ collectgarbage()
 
 local passed, failed = 0, 0
 for _, test in ipairs(tests) do
-  if not only or test.name:find(only) then
+  if is_named(test.name) then
     io.write("   ", test.name, " ")
     io.flush()
     local before, children = support.descriptors(), support.children()

@@ -76,7 +76,7 @@ local function read_file(path)
 end
 
 function support.pid()
-  return tonumber(read_file("/proc/self/stat"):match "^%d+")
+  return tonumber(read_file("/proc/self/stat"):match "^%d+" or 0) -- without /proc
 end
 
 -- How many descriptors are open.
@@ -161,7 +161,11 @@ function support.raw_stream()
   end
   -- Whether those bytes are with the handle now.
   function stream.arrived()
-    return native.poll_fd(handle:fd "r", native.READ, 5)
+    local ready
+    repeat
+      ready = native.poll_fd(handle:fd "r", native.READ, 60)
+    until ready ~= nil -- a signal came
+    return ready
   end
   function stream.finish()
     native.close_fd(write_fd)

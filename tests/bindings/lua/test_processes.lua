@@ -132,6 +132,20 @@ return function(test)
     equal(child:exitcode(), 0)
   end)
 
+  -- Before its object is collected.
+  test("a_closed_process_has_no_descriptor_left", function()
+    collectgarbage()
+    collectgarbage "stop"
+    local child = assert(gipc.exec_process { "true" })
+    child:join()
+    local before = support.descriptors()
+    local had = child:fd() and 1 or 0
+    child:close()
+    equal(support.descriptors(), before - had)
+    collectgarbage "restart"
+    raises("the process is closed", child.is_alive, child)
+  end)
+
   test("a_grace_that_cannot_be_is_an_error_before_any_signal", function()
     local mine, yours = gipc.pipe { duplex = true }
     local child = gipc.start_process(support.echo, yours)

@@ -227,10 +227,15 @@ def open_handles():
     return gipc.gipc._get_all_handles()
 
 
+def listed(folder):
+    """Nothing where there is no /proc."""
+    return os.listdir(folder) if os.path.exists(folder) else []
+
+
 def descriptors():
     """Those that gevent does not keep for its loops: number to what it is."""
     found = {}
-    for name in os.listdir("/proc/self/fd"):
+    for name in listed("/proc/self/fd"):
         try:
             what = os.readlink("/proc/self/fd/" + name)
         except OSError:
@@ -251,7 +256,7 @@ def left_since(before):
 def children():
     """The processes whose parent is this one, zombies too."""
     found = []
-    for task in os.listdir("/proc/self/task"):
+    for task in listed("/proc/self/task"):
         try:
             with open("/proc/self/task/%s/children" % task) as f:
                 found += map(int, f.read().split())
