@@ -181,6 +181,7 @@ $(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 	  $(LDLIBS)
 
 include $(wildcard bindings/*/build.mk)
+include man/build.mk
 
 tests: all $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) $(children) $(worlds)
 	@:

@@ -183,9 +183,9 @@ class Pool(AnyPool, Executor):
     :arg silence: seconds after which a worker that sends no sign of life is
         stopped; ``dump`` seconds (5) before it must print its stacks.
     :arg grace: seconds from SIGTERM to SIGKILL (5).
-    :arg first_delay, longest_delay, growth, jitter, healthy, limit, window,
-        seed: of the delay before a worker that failed is started again, see
-        gipc_policy(3).
+    :arg first_delay, longest_delay, growth, jitter: of the delay before a worker
+        that failed is started again, see gipc_policy(3).
+    :arg healthy, limit, window, seed: of the same.
 
     All other options are those of :func:`start_process`, or of
     :func:`exec_process` with argv, :func:`launch` with launch; ``daemon`` is True by default: then tasks

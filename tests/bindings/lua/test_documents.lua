@@ -68,6 +68,12 @@ return function(test)
     end)
   end
 
+  once("the_example_from_luv_spawn_prints_what_is_expected", function()
+    needs "luv"
+    local path = top .. "tests/examples/lua/from_luv_spawn"
+    equal(printed(path .. ".lua"), read(path .. ".expected"))
+  end)
+
   once("the_programs_of_the_readme_print_what_they_say", function()
     local found = 0
     for program in read(top .. "bindings/lua/README.md"):gmatch "```lua\n(.-)```" do

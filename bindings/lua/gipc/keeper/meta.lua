@@ -64,44 +64,54 @@
 ---@class gipc.Keeper
 local Keeper = {}
 
+---Waits until all services have finished, or one is given up.
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, gipc.ServiceError|string|nil, integer?
 function Keeper:wait(timeout) end
 
+---Waits until each service is ready, or has finished.
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, gipc.ServiceError|string|nil, integer?
 function Keeper:wait_ready(timeout) end
 
+---Stops all services, and waits for their ends.
 ---@return true
 function Keeper:stop() end
 
+---Replaces the process of a service without a gap.
 ---@param name string
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, gipc.ServiceError|string|nil, integer?
 function Keeper:reload(name, timeout) end
 
+---Sends a signal to the process of a service.
 ---@param name string
 ---@param signal gipc.Signal
 ---@return true?, string?, integer?
 function Keeper:signal(name, signal) end
 
+---The state of one service.
 ---@param name string
 ---@return gipc.ServiceState
 function Keeper:service(name) end
 
+---The states of all services.
 ---@return gipc.ServiceState[]
 function Keeper:services() end
 
 ---@class gipc
 local gipc = {}
 
+---Keeps services running.
 ---@param options gipc.KeeperOptions
 ---@return gipc.Keeper
 function gipc.keep(options) end
 
+---Reports to the supervisor that this process is ready.
 ---@return true?, string?, integer?
 function gipc.ready() end
 
+---Reports to the supervisor that this process is alive.
 ---@return true?, string?, integer?
 function gipc.alive() end
 

@@ -28,7 +28,7 @@ module Gipc
   # [no_new_privileges:] true: no program that it executes gains privileges (Linux)
   # [umask:] 0 to 0777
   # [nice:] added to the nice value
-  # [rlimits:] a Hash as {nofile: 64, core: [0, 0]}: soft and hard limit
+  # [rlimits:] a Hash, such as nofile: 64, core: [0, 0], its soft and hard limits
   # [block_signals:] names or numbers of signals that it starts with blocked
   # [keep_fds:] numbers of the descriptors that stay open, in addition to 0 to 2 and
   #   those that Ruby needs.  Default: none in a program, and in a block all except those
