@@ -326,7 +326,8 @@ GIPC_API GIPC_MUST_CHECK int gipc_try_put_with(gipc_handle *h, const void *data,
 #define GIPC_MOST_HANDLES 7
 /* As gipc_put_with(), and moves handles to the peer, which takes them with
  * gipc_take_handle(): each is closed here, as if it were passed to a child.  If
- * the put fails, the handles are as before; after -EINPROGRESS they are moved.
+ * the put fails, the handles are as before; but after -EINPROGRESS, and if the
+ * stream ends while the call waits, they are closed.
  * -EBUSY: one holds received or queued bytes.  -EINVAL: one is an end of this
  * pipe, or is twice there.  GIPC_ELOCKED: one is in use. */
 GIPC_API GIPC_MUST_CHECK int
