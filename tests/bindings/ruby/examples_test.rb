@@ -4,13 +4,15 @@
 
 class ExamplesTest < GipcTest
   PORTABLE = ENV["GIPC_TEST_OS"] == "posix"
+  # Programs that start Ruby find the library, too.
+  FOUND = {"RUBYLIB" => LIBRARY.join(":")}.freeze
 
   Dir["#{ROOT}/tests/examples/ruby/*.rb"].each do |file|
     name = File.basename(file, ".rb")
     define_method("test_example_#{name}") do
       needs :Async if File.read(file).include?('require "async"')
       skip "the portable half has none" if PORTABLE && %w[arrays listener template tree].include?(name)
-      output = IO.popen([*RUBY, file], err: %i[child out], &:read)
+      output = IO.popen(FOUND, [*RUBY, file], err: %i[child out], &:read)
       assert_equal File.read(file.sub(/rb\z/, "expected")), output
     end
   end
