@@ -39,6 +39,12 @@ def pytest_collection_modifyitems(config, items):
         item.user_properties.append(("loop", loop_of(item)))
 
 
+def pytest_collection_finish():
+    # Each test ends with a collection, which need not look at the modules.
+    gc.collect()
+    gc.freeze()
+
+
 def loop_of(item):
     """What a test runs on: its mark says it, or the end of its name, or it is
     the main greenlet of gevent."""
