@@ -105,7 +105,7 @@ const bool has_shared_memory = false;
 int make_shared_memory(size_t, Fd &) noexcept { return -ENOSYS; }
 
 int map_shared_memory(int, size_t, void *&, size_t &) noexcept {
-  return -ENOSYS;
+  return -EOPNOTSUPP;
 }
 
 int keep_at_fork(void *, size_t, bool) noexcept { return -ENOSYS; }

@@ -97,14 +97,14 @@ const Other others[] = {
     {"sendmsg", EPIPE, GIPC_EDEAD},
     {"sendmsg", ECONNRESET, GIPC_EDEAD},
     // The child has gone: another reaper took it.
-    {"pidfd_send_signal", ESRCH, GIPC_EDEAD},
+    {"pidfd_send_signal kill", ESRCH, GIPC_EDEAD},
     {"wait4 waitid", ECHILD, GIPC_EDEAD},
     {"wait4 waitid", ECHILD, GIPC_ESTATUSLOST},
     // Nothing says how it ended.
     {"ioctl", ENOTTY, GIPC_ESTATUSLOST},
     {"ioctl", EINVAL, GIPC_ESTATUSLOST},
     // Without /proc nothing tells where signalfds are.
-    {"open getdents64", ENOENT, -EOPNOTSUPP},
+    {"open getdents64 readdir", ENOENT, -EOPNOTSUPP},
     // A kernel that makes no template.
     {"clone", EINVAL, -EOPNOTSUPP},
     {"clone", ENOSYS, -EOPNOTSUPP},
