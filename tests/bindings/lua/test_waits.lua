@@ -286,14 +286,14 @@ return function(test)
       support.not_here "the coroutines of this loop are its own"
     end
     local uv = require "luv"
-    -- luv 1.51 cannot walk in a coroutine.
+    -- Those that keep the loop running.  luv 1.51 cannot walk in a coroutine.
     local function active_watchers()
       local count, test_of = 0, coroutine.running()
       local idle = uv.new_idle()
       idle:start(function()
         idle:close()
         uv.walk(function(watcher)
-          count = count + (watcher:is_active() and 1 or 0)
+          count = count + (watcher:is_active() and watcher:has_ref() and 1 or 0)
         end)
         assert(coroutine.resume(test_of))
       end)
@@ -321,6 +321,33 @@ return function(test)
     r:close() -- luv would abort here, or at its next iteration
     w:close()
     support.settle()
+  end)
+
+  -- luv prints that of what it watches itself.
+  test("the_end_of_a_peer_that_left_bytes_unread_prints_nothing", function()
+    if support.loop ~= "luv" then
+      support.not_here "the other loops print nothing"
+    end
+    local script = [[
+      local gipc, uv = require "gipc", require "luv"
+      gipc.use "luv"
+      coroutine.wrap(function()
+        local a, b = gipc.pipe { duplex = true, codec = "raw" }
+        coroutine.wrap(function()
+          gipc.sleep(0.01)
+          b:abort()
+        end)()
+        a:put "unread"
+        print((a:get(60)))
+        a:abort()
+      end)()
+      uv.run()
+      print(uv.loop_alive())
+    ]]
+    local output = io.popen(("%s -e '%s' 2>&1"):format(support.interpreter, (script:gsub("\n", " "))))
+    local text = output:read "*a"
+    output:close()
+    equal(text, "nil\nfalse\n")
   end)
 
   test_own("a_task_whose_coroutine_is_closed_has_ended", function()

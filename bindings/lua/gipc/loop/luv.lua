@@ -1,7 +1,9 @@
 --- Waiting on luv's loop.
 -- @module gipc.loop.luv
+local failure = require "gipc.failure"
 local generator = require "gipc.generator"
 local guard = require "gipc.guard"
+local native = require "gipc.native"
 
 local luv = {}
 
@@ -34,17 +36,63 @@ local function close(watcher)
   end
 end
 
+local directions = { r = native.READ, w = native.WRITE }
+
+-- The descriptors that are waited for.  luv watches an epoll that they are in: if it
+-- watched them, the end of a peer that leaves unread bytes would be an error for it,
+-- which it prints.
+local Set = { watches = {} }
+
+-- The watcher keeps the loop running only while something is waited for.
+function Set:open()
+  local epoll = failure.check(failure.collecting(native.epoll_new))
+  local poll = assert(require("luv").new_poll(native.fd_of(epoll)))
+  poll:unref()
+  poll:start("r", function()
+    self:look()
+  end)
+  self.epoll, self.poll = epoll, poll
+end
+
+function Set:add(fd, direction, watch)
+  if not self.poll then
+    self:open()
+  end
+  self.watches[fd] = watch
+  failure.check(native.epoll_watch(self.epoll, fd, directions[direction], fd))
+  self.poll:ref()
+end
+
+-- In this order, so that after an interrupt it can be removed again.
+function Set:remove(fd)
+  native.epoll_watch(self.epoll, fd, 0, 0)
+  self.watches[fd] = nil
+  if not next(self.watches) then
+    self.poll:unref()
+  end
+end
+
+function Set:look()
+  for _, fd in ipairs(native.epoll_ready(self.epoll)) do
+    local watch = self.watches[fd]
+    if watch then
+      watch:ended(true)
+    else
+      native.epoll_watch(self.epoll, fd, 0, 0)
+    end
+  end
+end
+
 -- One wait of a coroutine, with watchers that end with it.
 local Watch = {}
 Watch.__index = Watch
 
 function Watch:release()
-  close(self.poll)
+  if self.fd and Set.watches[self.fd] == self then
+    Set:remove(self.fd)
+  end
   close(self.timer)
   close(self.idle)
-  if self.fd and self.polls[self.fd] == self then
-    self.polls[self.fd] = nil
-  end
 end
 
 local function yield_for(watch)
@@ -69,10 +117,8 @@ end
 
 function luv.new()
   local uv = require "luv"
-  local polls = {} -- by descriptor, of which luv allows one each
-
   local function new_watch()
-    return setmetatable({ co = coroutine.running(), polls = polls, waits = false }, Watch)
+    return setmetatable({ co = coroutine.running(), waits = false }, Watch)
   end
 
   local function ends(watch, ready)
@@ -95,8 +141,8 @@ function luv.new()
   end
 
   local function forget(fd)
-    if polls[fd] then
-      polls[fd]:release()
+    if Set.watches[fd] then
+      Set.watches[fd]:release()
     end
   end
 
@@ -104,9 +150,7 @@ function luv.new()
   local function poll_for(watch, fd, direction, timeout)
     forget(fd) -- of a coroutine that could not wait
     watch.fd = fd
-    polls[fd] = watch
-    watch.poll = assert(uv.new_poll(fd))
-    watch.poll:start(direction, ends(watch, true))
+    Set:add(fd, direction, watch)
     if timeout then
       start_timer(watch, timeout)
     end
