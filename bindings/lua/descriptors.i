@@ -5,10 +5,11 @@
  * collector. */
 typedef struct descriptor {
   int fd; /* -1: closed */
+  pid_t owner; /* in a child the number may be that of another file */
 } descriptor;
 
 static void close_descriptor(descriptor *d) {
-  if (d != NULL && d->fd >= 0)
+  if (d != NULL && d->fd >= 0 && d->owner == getpid())
     close(d->fd);
   if (d != NULL)
     d->fd = -1;
@@ -23,6 +24,7 @@ static int descriptor_new(int fd, descriptor **d) {
     return -ENOMEM;
   }
   made->fd = fd;
+  made->owner = getpid();
   *d = made;
   return 0;
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 from typing import Any
 
@@ -94,8 +93,8 @@ class Poll:
     def forget(self) -> None:
         """In a forked child."""
         self._watcher = None
-        if self._epoll is not None and not self._epoll.closed:
-            os.close(self._epoll.fileno())
+        if self._epoll is not None:
+            self._epoll.close()
 
     # ---- Of a handle, for Backend.wait_ready ---------------------------------
 

@@ -212,4 +212,25 @@ return function(test)
     equal(child:exitcode(), 0)
     r:close()
   end)
+
+  -- The number of a descriptor that the child has not kept may be another file there.
+  test("what_a_child_collects_closes_none_of_its_own_files", function()
+    local native = require "gipc.native"
+    local set = assert(native.epoll_new())
+    local link = "/proc/self/fd/" .. native.fd_of(set)
+    local child = gipc.start_process({ keep_fds = {} }, function()
+      local files = {}
+      for i = 1, 100 do
+        files[i] = assert(io.open "/dev/null")
+      end
+      assert(io.open(link), "the number is not in use again"):close()
+      set = nil
+      collectgarbage()
+      collectgarbage()
+      assert(io.open(link), "a file was closed"):close()
+    end)
+    assert(child:join(60))
+    equal(child:exitcode(), 0)
+    native.close_descriptor(set)
+  end)
 end
