@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Each system's linker gets the flags that it knows.  Nothing is built.
+# Each system's linker gets the flags that it knows.  Nothing is built; but make
+# writes its flags, so it has a build folder of its own.
 set -eu
 cd "$(dirname "$0")/../.."
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+tmp=$(mktemp -d)
+log=$tmp/log
+trap 'rm -rf "$tmp"' EXIT
 
 # system NAME: what make would do there.
 system() {
-  make -B -n SYSTEM="$1" OS=posix all build/posix/tests/api/test_pipe \
-    install prefix=/usr >"$log" 2>&1 || {
+  make -B -n SYSTEM="$1" OS=posix B="$tmp/build" all \
+    "$tmp/build/tests/api/test_pipe" install prefix=/usr >"$log" 2>&1 || {
     cat "$log"
     exit 1
   }
