@@ -36,6 +36,15 @@ class LoopsTest < GipcTest
     end
   end
 
+  # What is there is got without a wait.
+  def test_a_busy_get_lets_other_threads_run
+    reader, writer = pipe
+    writer.put_many([1] * 4000)
+    passes = 0
+    Gipc.stub(:let_others_run, -> { passes += 1 }) { 4000.times { reader.get } }
+    assert_operator passes, :>=, 3
+  end
+
   def test_two_waiters_take_turns_under_async
     needs :Async
     reader, writer = pipe

@@ -11,6 +11,7 @@ $LOAD_PATH.unshift(*LIBRARY)
 require "gipc"
 require "json"
 require "minitest"
+require "minitest/mock"
 require "socket"
 require "timeout"
 
