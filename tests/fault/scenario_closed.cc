@@ -16,23 +16,8 @@ const sites::Scenario *find(const sites::Scenarios &list, const char *name) {
 }
 
 int without_stdio(const sites::Scenarios &list, const char *name) {
-  struct Moved {
-    int copies[2];
-    Moved() {
-      for (int fd = 0; fd < 2; ++fd) {
-        copies[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 700);
-        close(fd);
-      }
-    }
-    ~Moved() {
-      for (int fd = 0; fd < 2; ++fd) {
-        dup2(copies[fd], fd);
-        close(copies[fd]);
-      }
-    }
-  };
   const sites::Scenario *scenario = find(list, name);
-  Moved moved;
+  sites::FreeLow moved;
   return scenario->run();
 }
 

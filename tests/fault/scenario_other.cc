@@ -49,13 +49,7 @@ int wait_set() {
 }
 
 int interrupt() {
-  struct All {
-    gipc_handle *r = nullptr, *w = nullptr;
-    ~All() {
-      gipc_handle_free(r);
-      gipc_handle_free(w);
-    }
-  } it;
+  sites::Ends it;
   const void *data;
   size_t size;
   TRY(gipc_pipe(&it.r, &it.w));

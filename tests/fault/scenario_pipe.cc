@@ -8,14 +8,6 @@
 
 namespace {
 
-struct Ends {
-  gipc_handle *r = nullptr, *w = nullptr;
-  ~Ends() {
-    gipc_handle_free(r);
-    gipc_handle_free(w);
-  }
-};
-
 char big[300000];
 
 int get_whole(gipc_handle *h, size_t wanted, uint64_t seed) {
@@ -94,14 +86,14 @@ int through(gipc_handle *r, gipc_handle *w) {
 }
 
 int plain() {
-  Ends it;
+  sites::Ends it;
   TRY(gipc_pipe(&it.r, &it.w));
   TRY(gipc_set_transport(it.w, GIPC_TRANSPORT_PLAIN));
   return through(it.r, it.w);
 }
 
 int duplex() {
-  Ends it;
+  sites::Ends it;
   TRY(gipc_pipe_duplex(&it.r, &it.w));
   TRY(exchange(it.r, it.w));
   TRY(exchange(it.w, it.r));
@@ -112,15 +104,9 @@ int duplex() {
 
 // Descriptors that something else has made.  The handle has them if it is made.
 int adopted(const int (&fds)[2]) {
-  Ends it;
-  int result = gipc_open(fds[0], -1, &it.r);
-  if (result == 0)
-    result = gipc_open(-1, fds[1], &it.w);
-  if (it.r == nullptr)
-    close(fds[0]);
-  if (it.w == nullptr)
-    close(fds[1]);
-  return result != 0 ? result : through(it.r, it.w);
+  sites::Ends it;
+  TRY(it.adopt(fds));
+  return through(it.r, it.w);
 }
 
 int kernel_pipe() {
@@ -137,7 +123,7 @@ int kernel_socket() {
 
 // One descriptor for both directions.
 int one_descriptor() {
-  Ends it;
+  sites::Ends it;
   int fds[2];
   CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
   int result = gipc_open(fds[0], fds[0], &it.r);
@@ -154,7 +140,7 @@ int one_descriptor() {
 
 // Of another family, where the wait is in the read and in the write.
 int network() {
-  Ends it;
+  sites::Ends it;
   sockaddr_in address{};
   socklen_t size = sizeof address;
   address.sin_family = AF_INET;

@@ -10,23 +10,6 @@ namespace {
 
 constexpr int as_asked = 7, failed = 90;
 
-// Numbers 0 and 1 are free meanwhile.
-struct Moved {
-  int copies[2];
-  Moved() {
-    for (int fd = 0; fd < 2; ++fd) {
-      copies[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 700);
-      close(fd);
-    }
-  }
-  ~Moved() {
-    for (int fd = 0; fd < 2; ++fd) {
-      dup2(copies[fd], fd);
-      close(copies[fd]);
-    }
-  }
-};
-
 struct Started {
   gipc_process *p = nullptr;
   gipc_options *o = nullptr;
@@ -64,7 +47,7 @@ int put_one(struct ev_loop *, void *argument) {
 }
 
 int low_numbers(bool is_program) {
-  Moved moved;
+  sites::FreeLow moved;
   Started it;
   int fds[2];
   const char *const argv[] = {"/bin/sh", "-c", "exit 7", nullptr};
@@ -104,7 +87,7 @@ int end_at_once(struct ev_loop *, void *) { return as_asked; }
 // Its descriptor is stdin, and a signalfd is there, which the child must not
 // read from.
 int default_loop() {
-  Moved moved;
+  sites::FreeLow moved;
   sigset_t mask;
   pthread_sigmask(SIG_SETMASK, nullptr, &mask);
   struct Loop {
@@ -235,33 +218,20 @@ int handles_in_messages() {
 
 // The peer says that it is a handle when it has read for some time.
 int descriptors_of_others() {
-  struct All {
-    gipc_handle *r = nullptr, *w = nullptr;
-    ~All() {
-      gipc_handle_free(r);
-      gipc_handle_free(w);
-    }
-  } it;
   if (portable())
     return 0;
+  sites::Ends it;
   int fds[2], got[1];
   const void *data;
   size_t size;
   CHECK_OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-  int result = gipc_open(fds[0], -1, &it.r);
-  if (result == 0)
-    result = gipc_open(-1, fds[1], &it.w);
-  if (it.r == nullptr)
-    close(fds[0]);
-  if (it.w == nullptr)
-    close(fds[1]);
-  TRY(result);
+  TRY(it.adopt(fds));
   for (int i = 0; i < 12; ++i) {
     TRY(gipc_put(it.w, "text", 4, 20));
     TRY(gipc_get(it.r, 20, &data, &size));
   }
   const int sent[] = {2};
-  result = gipc_put_with(it.w, "d", 1, sent, 1, 20);
+  int result = gipc_put_with(it.w, "d", 1, sent, 1, 20);
   if (result == -EOPNOTSUPP)
     return 0; // it could not say so
   TRY(result);

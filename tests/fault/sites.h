@@ -38,6 +38,21 @@ constexpr int ended_before_start = -20127, failed_in_child = -20128;
       return error_;                                                           \
   } while (0)
 
+// The ends of a pipe.
+struct Ends {
+  gipc_handle *r = nullptr, *w = nullptr;
+  ~Ends();
+  // Of descriptors that something else has made; also after an error they are
+  // its own.
+  int adopt(const int (&fds)[2]);
+};
+// Numbers 0 and 1 are free meanwhile.
+struct FreeLow {
+  FreeLow();
+  ~FreeLow();
+  int copies[2];
+};
+
 // ---- Paths ------------------------------------------------------------------
 
 enum Kind : int { a_call = 1, an_allocation = 2, a_transfer = 3 };
