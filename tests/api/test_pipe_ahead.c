@@ -127,6 +127,61 @@ static void a_view_that_is_put_again_is_not_overwritten(void **state) {
   }
 }
 
+/* A message is got as a view, and put again while the peer reads nothing. */
+struct put_again {
+  gipc_handle *h;
+  size_t size; /* of the message */
+  pthread_barrier_t is_full;
+  int result;
+};
+
+static void *put_view_again(void *argument) {
+  static char filler[1000];
+  struct put_again *it = argument;
+  const void *view = NULL;
+  size_t length = 0;
+  it->result = gipc_get(it->h, 60, &view, &length);
+  while (it->result == 0)
+    it->result = gipc_try_put(it->h, filler, sizeof filler);
+  pthread_barrier_wait(&it->is_full);
+  if (it->result == -EAGAIN)
+    it->result = gipc_put(it->h, view, length, 60);
+  return NULL;
+}
+
+static void
+a_view_is_copied_before_another_message_takes_its_place(void **state) {
+  /* H66: the other message is one that only fits into the peer's memory */
+  static char block[4 << 20];
+  static const size_t sizes[] = {20000, 50000, 1000000};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes * way_count; i++) {
+    struct put_again b = {.size = sizes[i / way_count]};
+    gipc_handle *a;
+    pthread_t thread;
+    ways[i % way_count](&a, &b.h);
+    OK(pthread_barrier_init(&b.is_full, NULL, 2));
+    OK(gipc_set_read_limit(a, 0));
+    assert_int_equal(pthread_create(&thread, NULL, put_view_again, &b), 0);
+    fill(block, b.size, 1);
+    OK(gipc_put(a, block, b.size, 60));
+    pthread_barrier_wait(&b.is_full);
+    fill(block, sizeof block, 2);
+    OK(gipc_put(a, block, sizeof block, 60));
+    do
+      OK(gipc_get(a, 60, &data, &size));
+    while (size == 1000);
+    assert_int_equal(size, b.size);
+    assert_true(filled(data, size, 1));
+    pthread_join(thread, NULL);
+    OK(b.result);
+    OK(gipc_get(b.h, 60, &data, &size));
+    assert_true(size == sizeof block && filled(data, size, 2));
+    pthread_barrier_destroy(&b.is_full);
+    gipc_handle_free(a);
+    gipc_handle_free(b.h);
+  }
+}
+
 /* ---- The bound ------------------------------------------------------------
  */
 
@@ -322,6 +377,7 @@ int main(void) {
           peers_that_put_several_messages_at_the_same_time_do_not_block_each_other),
       TEST(two_messages_against_one_reach_both_peers),
       TEST(a_view_that_is_put_again_is_not_overwritten),
+      TEST(a_view_is_copied_before_another_message_takes_its_place),
       TEST(no_more_is_received_ahead_than_the_read_limit),
       TEST(one_message_of_any_size_is_received_ahead),
       TEST(a_read_limit_of_0_disables_receiving_ahead),
