@@ -145,6 +145,13 @@ static void directions_are_waited_for_separately(void **state) {
   CHECK_IS(gipc_wait(set, -1), 1);
   next_is(a, GIPC_READ);
   no_more();
+  /* What a wait has found is returned for the directions of now. */
+  CHECK_OK(gipc_wait_set_add_handle(set, a, GIPC_READ | GIPC_WRITE));
+  CHECK_IS(gipc_wait(set, -1), 1);
+  CHECK_OK(gipc_wait_set_add_handle(set, a, GIPC_WRITE));
+  next_is(a, GIPC_WRITE);
+  no_more();
+  CHECK_OK(gipc_wait_set_add_handle(set, a, GIPC_READ));
   CHECK_OK(gipc_wait_set_remove_handle(set, a));
   CHECK_IS(gipc_wait(set, 0), -ETIMEDOUT);
   gipc_handle_free(a);
