@@ -85,6 +85,7 @@ SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
         check-long check-faults check-load check-schedules check-soak check-worlds check-fair check-root \
+        check-matrix \
         check-transports \
         hazards mutants \
         fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
@@ -346,6 +347,10 @@ CHECK ?= check
 check-root:
 	@.ci/deps root
 	@tests/roots/run $(ROOT) $(CHECK)
+
+# On each of them.  WORDS: what .ci/matrix is called with.
+check-matrix:
+	@.ci/matrix $(WORDS)
 
 # make check-python, check-ruby, check-lua: one language alone.
 check-%:

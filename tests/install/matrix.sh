@@ -13,6 +13,7 @@ fail() {
 
 mkdir -p "$tmp/.ci" "$tmp/tests/roots"
 cp .ci/matrix "$tmp/.ci"
+printf '#!/bin/sh\n' >"$tmp/.ci/deps"
 cat >"$tmp/tests/roots/run" <<'EOF'
 #!/usr/bin/env bash
 echo "$1 as ${AS:-root}, CC ${CC:-none}, DEPS ${DEPS:-none}, new ${NEW:-no}: ${*:2}" >>calls
@@ -39,7 +40,7 @@ demo)
   ;;
 esac
 EOF
-chmod +x "$tmp/tests/roots/run"
+chmod +x "$tmp/tests/roots/run" "$tmp/.ci/deps"
 
 # matrix STATUS SUM BROKEN WORD...
 matrix() {
@@ -70,10 +71,11 @@ has 'sid as root, CC clang, DEPS none, new no: check-c' "$tmp/calls"
 # All that can go wrong in one of two systems: the other one is run all the same.
 for broken in tests:15:1:2 crash:8:1:2 liar:16:1:2 silent:8:1:2; do
   IFS=: read -r name p f s <<<"$broken"
-  matrix 1 "$p passed, $f failed, $s skipped" "$name" trixie-clang i386 check check-c
+  matrix 1 "$p passed, $f failed, $s skipped" "$name" trixie-clang i386 check-c
 done
-matrix 1 '15 passed, 1 failed, 2 skipped' tests trixie-clang i386 check check-c
+matrix 1 '15 passed, 1 failed, 2 skipped' tests trixie-clang i386 check-c
 has 'FAILED api/test_x: 1 of 8' "$tmp/out"
+matrix 0 '16 passed, 0 failed, 4 skipped' '' check-lua sid sid-clang # and sid-user
 matrix 1 '3 passed, 1 failed, 0 skipped' python demo i386
 matrix 1 '0 passed, 4 failed, 0 skipped' demo demo i386
 matrix 1 '0 passed, 1 failed, 0 skipped' deps check sid-user
