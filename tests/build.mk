@@ -188,8 +188,8 @@ tests: all $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) $(children) $(w
 	@:
 check-programs: tests $(matrix) $(killed) $(fair) $(soak) $(bindings)
 	@:
-# BINDINGS: one language.
-binding-programs: all $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
+# BINDINGS: one language.  Some of its tests start programs in C.
+binding-programs: all $(children) $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
                          $(bindings))
 	@:
 demo-programs: all $(demo) $(demo_worker)
