@@ -50,7 +50,10 @@ class PoolScenariosTest < GipcTest
       nil
     end
 
-    def close = @lines.each_value { |ends| ends.each(&:abort) }
+    def close
+      NATIVE.crew_end(@crew)
+      @lines.each_value { |ends| ends.each(&:abort) }
+    end
 
     def actions
       found = []
