@@ -241,7 +241,8 @@ def descriptors():
             what = os.readlink("/proc/self/fd/" + name)
         except OSError:
             continue  # that of the listing itself
-        if not re.match(r"anon_inode:\[(event|timer|signal)|.*/libffi\.so", what):
+        kept = r"anon_inode:\[(event|timer|signal)|.*/libffi\.so"
+        if not re.match(kept, what):
             found[int(name)] = what
     return found
 
