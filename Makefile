@@ -248,6 +248,8 @@ help:
 	@echo "                system call, by chance; SEEDS='1 2 3'"
 	@echo "check-root      check on ROOT=trixie|sid|bookworm|i386 (a Debian in"
 	@echo "                build/roots); CHECK=check-c for another target"
+	@echo "check-matrix    demo and check on each of these, as root and as a user, with"
+	@echo "                other compilers: one table; hours.  WORDS='--quick sid': .ci/matrix"
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"
 	@echo "mutants         plant defects that the C suite must notice, an hour or more;"
 	@echo "                MUTANT=WORD only the lines with this word"

@@ -5,7 +5,10 @@
 #include "sys.h"
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <ctime>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -94,7 +97,8 @@ namespace {
 // What the C library has told the kernel of the calling thread, which a
 // clone(2) that bypasses the library must tell it again.
 struct Thread {
-  int *tid; // where the C library keeps the thread's number
+  int *cleared; // what the kernel clears at the end of the thread
+  int *tid;     // where the C library keeps the thread's number
   void *robust_list;
   size_t robust_size;
 };
@@ -104,17 +108,57 @@ long call(const char *name, long number, Arguments... arguments) noexcept {
   return sys::retry(name, [&] { return ::syscall(number, arguments...); });
 }
 
+// The number of the calling thread, as the C library has it; it makes a clock
+// of it (clock_getcpuclockid(3), and CPUCLOCK_PID of the kernel).
+int number_in_library() noexcept {
+  clockid_t clock;
+  return ::pthread_getcpuclockid(::pthread_self(), &clock) == 0 ? ~(clock >> 3)
+                                                                : 0;
+}
+
+// Whether the number is there: then the clock changes with it.
+bool keeps_number(volatile int *place) noexcept {
+  int number = *place, other = number + 1;
+  *place = other;
+  bool follows = number_in_library() == other;
+  *place = number;
+  return follows;
+}
+
+// glibc's locks use the number.  Until glibc 2.42 it is what the kernel clears;
+// since 2.43 that is a state, behind the number in the structure of the thread.
+// What else other C libraries would need is not known here.
+int *find_number(int *cleared, int number) noexcept {
+#ifdef __GLIBC__
+  constexpr uintptr_t most = 4096; // the structure has some 2,400 bytes
+  auto begin = static_cast<uintptr_t>(::pthread_self());
+  auto end = reinterpret_cast<uintptr_t>(cleared);
+  if (end < begin || end - begin > most)
+    return nullptr;
+  for (int *place = cleared; reinterpret_cast<uintptr_t>(place) >= begin;
+       --place)
+    if (*place == number && keeps_number(place))
+      return place;
+#endif
+  (void)cleared, (void)number;
+  return nullptr;
+}
+
+// -EOPNOTSUPP with a C library that keeps the number somewhere else.
 int look_at_thread(Thread &out) noexcept {
   auto own = static_cast<int>(::syscall(SYS_gettid));
-  int *address = nullptr;
   int error = sys::retry_int(
-      "prctl", [&] { return ::prctl(PR_GET_TID_ADDRESS, &address); });
-  // The address is that of glibc's number of the thread, which its locks use.
-  // Other C libraries have another variable there.
-  if (error < 0 || address == nullptr || *address != own)
+      "prctl", [&] { return ::prctl(PR_GET_TID_ADDRESS, &out.cleared); });
+  if (error < 0)
     return -EOPNOTSUPP;
-  out.tid = address;
-  out.robust_list = nullptr;
+  // A handler of a signal may use a lock.
+  sigset_t all, before;
+  sigfillset(&all);
+  (void)sys::signal_mask(SIG_SETMASK, &all, &before);
+  out.tid = find_number(out.cleared, own);
+  (void)sys::signal_mask(SIG_SETMASK, &before, nullptr);
+  if (out.tid == nullptr)
+    return -EOPNOTSUPP;
   (void)call("get_robust_list", SYS_get_robust_list, 0, &out.robust_list,
              &out.robust_size);
   return 0;
@@ -142,17 +186,18 @@ constexpr uint64_t clone_into_cgroup = uint64_t{1} << 33;
 
 // A fork by this call, which gets nothing but flags.
 template <typename Clone> int fork_by(Clone &&clone) noexcept {
-  Thread thread;
-  if (int error = look_at_thread(thread))
-    return error;
+  Thread thread{};
   if (!has_one_thread())
     return -EBUSY;
+  if (int error = look_at_thread(thread))
+    return error;
   long child = clone();
   if (child != 0)
     return child == -EINVAL || child == -ENOSYS ? -EOPNOTSUPP
                                                 : static_cast<int>(child);
   // These cannot fail.
-  *thread.tid = static_cast<int>(::syscall(SYS_set_tid_address, thread.tid));
+  *thread.tid =
+      static_cast<int>(::syscall(SYS_set_tid_address, thread.cleared));
   if (thread.robust_list != nullptr)
     (void)::syscall(SYS_set_robust_list, thread.robust_list,
                     thread.robust_size);

@@ -85,6 +85,7 @@ SWIG ?= swig
 
 .PHONY: tests demo check check-c check-san check-tsan check-valgrind \
         check-long check-faults check-load check-schedules check-soak check-worlds check-fair check-root \
+        check-matrix \
         check-transports \
         hazards mutants \
         fuzz lint model bench demo-programs demo-languages run-demo binding-programs check-programs run-check \
@@ -187,8 +188,8 @@ tests: all $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) $(children) $(w
 	@:
 check-programs: tests $(matrix) $(killed) $(fair) $(soak) $(bindings)
 	@:
-# BINDINGS: one language.
-binding-programs: all $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
+# BINDINGS: one language.  Some of its tests start programs in C.
+binding-programs: all $(children) $(if $(BINDINGS),$(filter $(B)/$(BINDINGS)/%,$(bindings)),\
                          $(bindings))
 	@:
 demo-programs: all $(demo) $(demo_worker)
@@ -346,6 +347,10 @@ CHECK ?= check
 check-root:
 	@.ci/deps root
 	@tests/roots/run $(ROOT) $(CHECK)
+
+# On each of them.  WORDS: what .ci/matrix is called with.
+check-matrix:
+	@.ci/matrix $(WORDS)
 
 # make check-python, check-ruby, check-lua: one language alone.
 check-%:

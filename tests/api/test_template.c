@@ -89,6 +89,9 @@ static void lock_with_a_waiter(void) {
 
 static int check_all(struct ev_loop *fresh, void *argument) {
   struct sigaction action;
+  clockid_t clock; /* made of the number, as the C library has it */
+  CHECK_OK(pthread_getcpuclockid(pthread_self(), &clock));
+  CHECK_IS(~(clock >> 3), gettid());
   CHECK(fresh != NULL && fresh != ev_default_loop_uc_());
   CHECK_IS(getppid(), *(pid_t *)argument);
   CHECK_IS((long)signal_field("SigBlk"), 0);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What .ci/deps installs starts no daemon: for the time of the installation a
 # policy forbids it, and then it is away again, also after a failure.  A policy
-# that the machine has is left as it is.
+# that the machine has is left as it is.  What only new releases have is installed with
+# what is missing, and is no reason to look for packages by itself.
 set -eu
 cd "$(dirname "$0")/../.."
 tmp=$(mktemp -d)
@@ -16,6 +17,7 @@ mkdir "$tmp/bin"
 cat >"$tmp/bin/apt-get" <<EOF
 #!/bin/sh
 [ "\$1" = install ] || exit 0
+echo "\$@" >"$tmp/installed"
 status=0
 "$tmp/policy" openssh-server start || status=\$?
 echo \$status >"$tmp/answer"
@@ -44,3 +46,22 @@ printf '#!/bin/sh\nexit 104\n' >"$tmp/policy"
 chmod +x "$tmp/policy"
 installs 0 104
 [ -e "$tmp/policy" ] || fail "the policy of the machine is gone"
+
+# table LINES: with these packages alone.
+table() {
+  {
+    sed "/^table='/,\$d" .ci/deps
+    echo "table='$1'"
+    sed "1,/^'$/d" .ci/deps
+  } >"$tmp/deps"
+  rm -f "$tmp/answer"
+  DEPS='' PATH=$tmp/bin:$PATH bash "$tmp/deps" lint >"$tmp/log" 2>&1 ||
+    fail "$1: $(cat "$tmp/log")"
+}
+echo 0 >"$tmp/result"
+table 'lint some-new new false'
+[ ! -e "$tmp/answer" ] || fail "a package of new releases is looked for"
+table 'lint some no false
+lint some-new new false'
+[ -e "$tmp/answer" ] || fail "an optional package is not looked for"
+grep -q 'some some-new' "$tmp/installed" || fail "what new releases have is left out"

@@ -11,7 +11,8 @@ exempt='
 close munmap closedir: the descriptor or memory is gone, whatever they return
 umask on_exit __fpurge fpurge __fpending: nothing is lost if they do nothing
 # No failure with the arguments that they get here
-getpid getppid getuid geteuid getgid getegid issetugid: they cannot fail
+getpid getppid getuid geteuid getgid getegid issetugid pthread_self: they cannot fail
+pthread_getcpuclockid: only for a thread that has ended
 sysconf clock_gettime pthread_setcancelstate pthread_sigmask: only for a bad name
 sigaction: only for a number that is no signal, which those loops ask about
 putenv unsetenv: they replace or remove an entry, which needs no memory

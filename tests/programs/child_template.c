@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static int at_start;
@@ -20,6 +21,7 @@ int main(int argc, char **argv) {
   size_t size;
   pthread_t thread;
   gipc_handle *w;
+  clockid_t clock; /* made of the thread's number, as the C library has it */
   at_start = argc > 1 ? atoi(argv[1]) : 0;
   if (at_start == 99 && pthread_create(&thread, NULL, sleep_on, NULL) != 0)
     return 3;
@@ -28,6 +30,9 @@ int main(int argc, char **argv) {
     fprintf(stderr, "%s\n", gipc_strerror(error));
     return 2;
   }
+  if (pthread_getcpuclockid(pthread_self(), &clock) != 0 ||
+      ~(clock >> 3) != getpid())
+    gipc_exit(6);
   if (size == 3 && memcmp(argument, "put", 3) == 0) {
     if (gipc_inherit("w", &w) != 0 || gipc_put(w, "from", 4, -1) != 0)
       gipc_exit(4);

@@ -98,7 +98,7 @@ def reserved_descriptors() -> list[int]:
             target = os.readlink(_FOLDER + name)
         except OSError:
             continue  # that of the listing itself
-        if _OF_LOOPS.match(target):
+        if _OF_RUNTIMES.match(target):
             found.append(int(name))
         elif target.startswith("pipe:"):
             pipes.setdefault(target, []).append(int(name))
@@ -127,7 +127,10 @@ _ZERO = (0).to_bytes(4, sys.byteorder)
 _ONE = (1).to_bytes(4, sys.byteorder)
 _WITH_LIBUV = "uvloop", "gevent.libuv.loop"
 _FOLDER = "/proc/self/fd/"
-_OF_LOOPS = re.compile(r"anon_inode:\[(event|timerfd|signalfd|io_uring)")
+# What loops have, and the file of libffi 3.5, of which it maps more trampolines.
+_OF_RUNTIMES = re.compile(
+    r"anon_inode:\[(event|timerfd|signalfd|io_uring)|.*/libffi\.so"
+)
 _OF_MULTIPROCESSING = [
     ("multiprocessing.resource_tracker", "_resource_tracker", "_fd"),
     ("multiprocessing.forkserver", "_forkserver", "_forkserver_alive_fd"),

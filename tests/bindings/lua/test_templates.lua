@@ -28,7 +28,8 @@ end
 
 -- Kills children that nothing here waits for.
 local function kill(pids)
-  local child = gipc.exec_process({ "kill", "-9", (unpack or table.unpack)(pids) })
+  local command = "kill -9 " .. table.concat(pids, " ") -- of the shell: not all have the program
+  local child = gipc.exec_process { "sh", "-c", command }
   assert(child:join(10))
   for _, pid in ipairs(pids) do
     wait_until_ended(pid)

@@ -1,6 +1,7 @@
 """Pools: tasks, their results and exceptions, workers that end."""
 
 import concurrent.futures
+import multiprocessing
 import os
 import threading
 
@@ -84,7 +85,8 @@ def test_an_exception_in_a_chunk_is_that_of_concurrent_futures(way):
 
     with gipc.Pool(workers=1) as pool:
         ours = outcome(pool)
-    with concurrent.futures.ProcessPoolExecutor(1) as executor:
+    fork = multiprocessing.get_context("fork")  # a fork server would be left
+    with concurrent.futures.ProcessPoolExecutor(1, fork) as executor:
         assert ours == outcome(executor)
 
 

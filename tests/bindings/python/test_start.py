@@ -313,6 +313,24 @@ def test_faulthandler_stays_enabled(to_file, program):
     assert out.split() == ["True", "-11"] * 2 + ["1"] * to_file
 
 
+def test_a_child_that_keeps_no_files_can_be_called_by_c(program):
+    """libffi 3.5 maps its own file, which it keeps open, for more closures."""
+    assert program(
+        """
+        import ctypes, gipc
+        Closure = ctypes.CFUNCTYPE(ctypes.c_int)
+        first = Closure(lambda: 1)
+        def child():
+            files = [open("/dev/null") for _ in range(30)]
+            more = [Closure(lambda n=n: n) for n in range(5000)]
+            print([f() for f in more] == list(range(5000)))
+        p = gipc.start_process(child, keep_fds=[])
+        p.join()
+        print(p.exitcode)
+        """
+    ).split() == ["True", "0"]
+
+
 def test_a_child_that_lives_on_keeps_its_runtimes_descriptors(program):
     assert program(
         """

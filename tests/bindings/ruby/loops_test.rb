@@ -41,7 +41,8 @@ class LoopsTest < GipcTest
     reader, writer = pipe
     writer.put_many([1] * 4000)
     passes = 0
-    Gipc.stub(:let_others_run, -> { passes += 1 }) { 4000.times { reader.get } }
+    calls = TracePoint.new(:call) { |call| passes += 1 if call.method_id == :let_others_run }
+    calls.enable { 4000.times { reader.get } }
     assert_operator passes, :>=, 3
   end
 

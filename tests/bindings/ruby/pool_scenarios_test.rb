@@ -50,6 +50,11 @@ class PoolScenariosTest < GipcTest
       nil
     end
 
+    def close
+      NATIVE.crew_end(@crew)
+      @lines.each_value { |ends| ends.each(&:abort) }
+    end
+
     def actions
       found = []
       while (action = NATIVE.crew_next(@crew))
@@ -109,6 +114,11 @@ class PoolScenariosTest < GipcTest
     def reload(service)
       NATIVE.keeper_reload(@crew, service)
       ""
+    end
+
+    def close
+      super
+      NATIVE.release(@socket)
     end
 
     private
@@ -187,6 +197,7 @@ class PoolScenariosTest < GipcTest
     nil
   ensure
     NATIVE.stop_clock(-1)
+    policy.close
   end
 
   # The result, and the actions.  refused: the result of an event that tells none.

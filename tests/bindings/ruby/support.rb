@@ -11,7 +11,6 @@ $LOAD_PATH.unshift(*LIBRARY)
 require "gipc"
 require "json"
 require "minitest"
-require "minitest/mock"
 require "socket"
 require "timeout"
 
