@@ -41,7 +41,7 @@ def warn_if_two() -> None:
 def require_own_package() -> None:
     """For a module of this package that stayed when another distribution replaced
     __init__.py, which cannot say so."""
-    if not hasattr(sys.modules[__package__], "_warn_if_two"):
+    if not hasattr(sys.modules[__name__.rpartition(".")[0]], "_warn_if_two"):
         raise ImportError(
             "the package gipc is that of another distribution, installed over "
             "this one (%s): %s" % (" and ".join(distributions()), _ADVICE))
