@@ -151,6 +151,7 @@ $(LIBRARY): $(SHARED)
 
 # Tests, demo, benchmarks and bindings.
 include tests/build.mk
+include $(wildcard pkgconfig/*.mk)
 
 # ---- Installation -----------------------------------------------------------
 
@@ -219,7 +220,7 @@ format:
 	  xargs clang-format -i
 
 deps:
-	@for purpose in demo check lint san valgrind fuzz bench root model; do \
+	@for purpose in demo check lint san valgrind fuzz bench root model wheels; do \
 	  .ci/deps $$purpose || exit; done
 
 help:
@@ -267,6 +268,10 @@ help:
 	@echo "bench-growth    how cost grows with handles, children, bytes, memory"
 	@echo "bench-guard     fails where an operation takes 5 % more instructions than"
 	@echo "                tests/bench/guard says; WRITE=1 puts new counts there"
+	@echo "wheels          (not tested to its end) wheels of Python for x86_64 and aarch64,"
+	@echo "                glibc and musl, in build/dist; NAME=libgipc: for an index; VERSIONS= TARGETS="
+	@echo "check-wheels    those wheels, in roots without compiler and libev, under qemu,"
+	@echo "                and with each Python here; WORDS='look sid': tests/wheels/run"
 	@echo "install         to DESTDIR and prefix (default /usr/local)"
 	@echo "uninstall       removes what install put there"
 	@echo "format          clang-format in place"

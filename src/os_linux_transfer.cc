@@ -9,8 +9,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if __has_include(<sys/single_threaded.h>) // glibc 2.32
+// By version: some cross compilers have the header for older ones, too.
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 32)
 #include <sys/single_threaded.h>
+#endif
 #endif
 
 // Names that older kernel and C library headers lack.

@@ -1,6 +1,7 @@
 """Compiles the extension gipc._native, with the C++ core of libgipc inside it.
 
-GIPC_SYSTEM=1 links it with the installed libgipc that pkg-config finds.
+GIPC_SYSTEM=1 links it with the installed libgipc that pkg-config finds, or what
+PKG_CONFIG names, such as "pkg-config --static".
 GIPC_OS=posix compiles the core for any POSIX system instead of for Linux.
 CC, CXX, CFLAGS, CPPFLAGS and LDFLAGS work as everywhere.
 """
@@ -52,7 +53,11 @@ def library_version():
 
 def version():
     """That of upstream gipc which the package stands in for, so that it satisfies
-    what requires that one; and, as a local version, the library's."""
+    what requires that one; and, as a local version, the library's.  The same as
+    `libgipc`, for an index, which takes no local version: the library's alone."""
+    about = (HERE / "pyproject.toml").read_text()
+    if re.search('^name = "libgipc"$', about, re.MULTILINE):
+        return library_version()
     package = (HERE / "gipc/__init__.py").read_text()
     upstream = re.search(r'^_UPSTREAM = "(.*)"$', package, re.MULTILINE)[1]
     return f"{upstream}+libgipc.{library_version()}"
@@ -69,7 +74,8 @@ def core_sources():
 def installed_library():
     """The options for the compiler and for the linker."""
     try:
-        return [subprocess.run(["pkg-config", option, f"gipc >= {library_version()}"],
+        return [subprocess.run([*os.environ.get("PKG_CONFIG", "pkg-config").split(),
+                                option, f"gipc >= {library_version()}"],
                                stdout=subprocess.PIPE, text=True,
                                check=True).stdout.split()
                 for option in ("--cflags", "--libs")]

@@ -10,6 +10,7 @@ written for upstream gipc 1.8 runs unchanged.
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from ._about import warn_if_two as _warn_if_two
 from ._any_process import ExitInfo
 from ._handle import _GIPCHandle as _GIPCHandle
 from ._handle import get_all_handles
@@ -60,6 +61,8 @@ if _TYPE_CHECKING:
     from ._keeping import Change, ServiceStats
     from ._pool import Pool
     from ._service import Service
+
+_warn_if_two()
 
 # The version of upstream gipc whose programs run unchanged.
 _UPSTREAM = "1.8.0"

@@ -9,6 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from . import _native
+from ._about import require_own_package
+
+# Every module of the package imports this one.
+require_own_package()
 
 
 class GIPCError(Exception):

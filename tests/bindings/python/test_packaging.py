@@ -157,6 +157,117 @@ def test_a_wheel_from_the_tarball_works_in_a_bare_environment(wheel, tmp_path):
     assert [line.split()[-1] for line in exported] == ["PyInit__native"]
 
 
+# ---- Beside upstream gipc ----------------------------------------------------
+
+UPSTREAM = {"gipc/__init__.py": "from .gipc import pipe\n",
+            "gipc/gipc.py": "def pipe(): pass\n"}
+
+
+def make_wheel(folder, name, version, contents, requires=""):
+    """A wheel of Python files alone."""
+    about = f"{name}-{version}.dist-info"
+    contents = dict(contents)
+    contents[f"{about}/METADATA"] = (
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}")
+    contents[f"{about}/WHEEL"] = (
+        "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in contents.items():
+            archive.writestr(file, text)
+        archive.writestr(f"{about}/RECORD", "".join(
+            f"{file},,\n" for file in [*contents, f"{about}/RECORD"]))
+    return path
+
+
+def library_wheel(wheel, folder):
+    """The same as the distribution that an index gets."""
+    version = package_version().partition("libgipc.")[2]
+    old, new = f"gipc-{package_version()}", f"libgipc-{version}"
+    path = folder / wheel.name.replace(old, new)
+    with zipfile.ZipFile(wheel) as theirs, zipfile.ZipFile(path, "w") as ours:
+        for file in theirs.namelist():
+            data = theirs.read(file)
+            if ".dist-info/" in file:
+                data = data.replace(old.encode(), new.encode()).replace(
+                    b"\nName: gipc\nVersion: " + package_version().encode(),
+                    b"\nName: libgipc\nVersion: " + version.encode())
+            ours.writestr(file.replace(old, new), data)
+    return path
+
+
+@pytest.fixture
+def bare(wheel, tmp_path):
+    """A virtual environment, what its pip does without an index, and an index in
+    a folder: with upstream gipc, and something that requires it."""
+    index = tmp_path / "index"
+    index.mkdir()
+    make_wheel(index, "gipc", "1.8.0", UPSTREAM)
+    make_wheel(index, "needs_gipc", "1.0", {"needs_gipc.py": ""},
+               "Requires-Dist: gipc>=1.1\n")
+    run(sys.executable, "-m", "venv", tmp_path / "bare")
+    python = tmp_path / "bare/bin/python"
+
+    def pip(*arguments):
+        return run(python, "-m", "pip", *arguments)
+
+    def install(*arguments):
+        return pip("install", "--no-index", "--find-links", index, *arguments)
+    install.python, install.pip, install.index = python, pip, index
+    return install
+
+
+@pip_installed
+@pytest.mark.timeout(240)
+def test_what_requires_upstream_gipc_leaves_the_package_alone(bare, wheel):
+    bare(wheel)
+    bare("needs_gipc")
+    bare("--upgrade", "--upgrade-strategy", "eager", "gipc", "needs_gipc")
+    assert f"gipc {package_version()}" in " ".join(bare.pip("list").split())
+    assert run(bare.python, "-c", SAMPLE).split()[:2] == [
+        "installed", package_version()]
+
+
+@pip_installed
+@pytest.mark.timeout(240)
+def test_the_package_warns_where_upstream_gipc_is_installed_too(bare, wheel):
+    bare("gipc")
+    bare(library_wheel(wheel, bare.index))
+    said = run(bare.python, "-c", SAMPLE)
+    version = package_version().partition("libgipc.")[2]
+    assert f"RuntimeWarning: gipc 1.8.0 and libgipc {version} are both" in said
+    assert "pip uninstall -y gipc libgipc" in said
+    assert "installed" in said.splitlines()[-1]
+    # What it says to do helps.
+    bare.pip("uninstall", "-y", "gipc", "libgipc")
+    bare("libgipc")
+    assert len(run(bare.python, "-c", SAMPLE).splitlines()) == 1
+
+
+@pip_installed
+@pytest.mark.timeout(240)
+def test_what_upstream_gipc_replaced_is_an_error_of_the_import(bare, wheel):
+    bare(library_wheel(wheel, bare.index))
+    bare("needs_gipc")
+    for module in "gipc.aio", "gipc.errors":
+        said = run(bare.python, "-c", f"import {module}", check=False)
+        assert "ImportError: the package gipc is that of another" in said
+        assert "gipc 1.8.0 and libgipc" in said
+        assert "pip uninstall -y gipc libgipc" in said
+
+
+@pip_installed
+def test_the_distribution_for_an_index_has_no_local_version(tree, tmp_path):
+    laid_out = tmp_path / "tree"
+    shutil.copytree(tree, laid_out, symlinks=True)
+    about = laid_out / "bindings/python/pyproject.toml"
+    about.write_text(about.read_text().replace('name = "gipc"', 'name = "libgipc"'))
+    run(sys.executable, "-m", "build", "--sdist", "--outdir", tmp_path,
+        about.parent)
+    version = package_version().partition("libgipc.")[2]
+    assert (tmp_path / f"libgipc-{version}.tar.gz").exists()
+
+
 @pip_installed
 @pytest.mark.timeout(240)
 def test_an_installed_library_can_be_used(tree, tmp_path):
