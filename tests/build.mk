@@ -182,6 +182,7 @@ $(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 
 include $(wildcard bindings/*/build.mk)
 include man/build.mk
+include tests/machines/build.mk
 
 tests: all $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) $(children) $(worlds)
 	@:
