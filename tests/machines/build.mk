@@ -26,9 +26,9 @@ check-cross:
 check-cross-here:
 	@.ci/deps cross
 	@.ci/deps cross-$(ARCH)
-	@for f in /usr/$(triple)/lib/ld*.so.[0-9]; do ln -sf $$f /lib/; done; \
-	  [ -e /usr/lib/$(triple) ] || ln -s ../$(triple)/lib /usr/lib/$(triple)
-	@SHARED=1 tests/machines/libraries $(call quote,$(here)/build/$(OS)-$(ARCH)/libraries) $(triple)-gcc
+	@ln -sf /usr/$(triple)/lib/ld*.so.[0-9] /lib/; mkdir -p /usr/lib/$(triple); \
+	  ln -sf /usr/$(triple)/lib/*.so* /usr/lib/$(triple)/
+	@AR=$(triple)-ar SHARED=1 tests/machines/libraries $(call quote,$(here)/build/$(OS)-$(ARCH)/libraries) $(triple)-gcc
 	+@$(build) binding-programs BINDINGS=python
 	@mkdir -p build/$(OS)-$(ARCH) && ln -sfn ../$(OS)/python build/$(OS)-$(ARCH)/python
 	+@$(call on_machine,$(ARCH),CC=$(triple)-gcc CXX=$(triple)-g++ AR=$(triple)-ar) \
@@ -51,7 +51,7 @@ target_system := $(if $(findstring macos,$(TARGET)),Darwin,$(if \
 target_os := $(if $(filter Linux,$(target_system)),$(OS),posix)
 target_build := build/$(target_os)-$(TARGET)
 check-compile: $(zig)
-	@tests/machines/libraries $(call quote,$(here)/$(target_build)/libraries) \
+	@AR='$(zig) -m ziglang ar' tests/machines/libraries $(call quote,$(here)/$(target_build)/libraries) \
 	  $(zig) -m ziglang cc -target $(TARGET)
 	+@$(MAKE) --no-print-directory OS=$(target_os) SYSTEM=$(target_system) \
 	  B=$(target_build) CXX='$(zig) -m ziglang c++ -target $(TARGET)' \

@@ -1,7 +1,8 @@
 /* One end of a stream, for wire.py at the other one, which may be of a machine
- * with another order of bytes. frames write   puts each kind of message on
- * stdin frames read    gets messages from stdin, and says what came on stdout,
- * a line each; uses the handles that come */
+ * with another order of bytes.
+ *   frames write   puts each kind of message on stdin, or on the handle "h"
+ *   frames read    gets messages from there, and says what came, a line each;
+ *                  uses the handles that come */
 #include <gipc.h>
 
 #include <errno.h>
@@ -131,7 +132,12 @@ int main(int argc, char **argv) {
   gipc_handle *h;
   if (argc != 2)
     return 2;
-  check(gipc_open(0, 0, &h), "gipc_open");
+  if (getenv("GIPC_HANDLES") != NULL) {
+    check(gipc_inherit("h", &h), "gipc_inherit");
+    put(h, "ready", 5); /* from now on the peer may send descriptors */
+  } else {
+    check(gipc_open(0, 0, &h), "gipc_open");
+  }
   int status =
       strcmp(argv[1], "write") == 0 ? write_all_kinds(h) : read_all_kinds(h);
   gipc_handle_free(h);

@@ -12,8 +12,6 @@ import subprocess
 import sys
 from multiprocessing.connection import Connection
 
-import gipc
-
 PROGRAM, TRANSPORT = sys.argv[1:]
 LARGE, MANY = 70000, 2000
 PATIENCE = 600
@@ -33,6 +31,9 @@ class Peer:
 
     def __init__(self, word):
         self.socket, theirs = socket.socketpair()
+        # The name of a handle that takes descriptors, and no rings.
+        inode = os.fstat(self.socket.fileno()).st_ino
+        self.socket.bind("\0gipc socket %x" % inode)
         self.process = subprocess.Popen(
             [PROGRAM, word], stdin=theirs, stdout=subprocess.PIPE, text=True
         )
@@ -71,8 +72,6 @@ def read_with_descriptors(s):
 def raw_bytes_of_c():
     peer = Peer("write")
     s = peer.socket
-    # The name of a handle that takes descriptors, and no rings.
-    s.bind("\0gipc socket %x" % os.fstat(s.fileno()).st_ino)
     expected = b"\0\0\0\5hello" + b"\0\0\0\0" + struct.pack("!i", LARGE) + large
     assert read_exactly(s, len(expected)) == expected
     word, data, fds = read_with_descriptors(s)
@@ -110,7 +109,7 @@ def raw_bytes_for_c():
     socket.send_fds(s, [message], [pipe_with(b"two")])
     a, b = socket.socketpair()
     Connection(os.dup(a.fileno())).send_bytes(b"moved")
-    word = 0x80000002 | 3 << 8 # a duplex handle, and one more descriptor
+    word = 0x80000002 | 3 << 8  # a duplex handle, and one more descriptor
     message = struct.pack("!Ii", word, 6) + b"handle"
     socket.send_fds(s, [message], [b.fileno(), pipe_with(b"three")])
     assert Connection(os.dup(a.fileno())).recv_bytes() == b"back"
@@ -153,47 +152,80 @@ def stock_connection():
     )
 
 
-def bindings():
-    peer = Peer("write")
-    h = gipc.open(peer.socket.detach(), encoder=None, decoder=None)
-    reader, writer = h
+def start(word):
+    """The C program as a child of gipc, and the other end of its handle."""
+    import gipc  # the rest needs no more than Python
+
+    mine, theirs = gipc.pipe(duplex=True, encoder=None, decoder=None)
+    child = gipc.exec_process(
+        [PROGRAM, word], handles={"h": theirs}, stdout=subprocess.PIPE, text=True
+    )
+    assert mine.get(timeout=PATIENCE) == b"ready"
+    return child, mine
+
+
+def expect_end(child, *lines):
+    output, _ = child.communicate(timeout=PATIENCE)
+    assert output.splitlines() == list(lines), (output, lines)
+    assert child.returncode == 0, child.returncode
+
+
+def binding_reads():
+    child, h = start("write")
     for data in (b"hello", b"", large):
-        assert reader.get(timeout=PATIENCE) == data
-    assert reader.get(timeout=PATIENCE) == b"two"
-    fds = reader.take_fds()
+        assert h.get(timeout=PATIENCE) == data
+    assert h.get(timeout=PATIENCE) == b"two"
+    fds = h.take_fds()
     assert len(fds) == 2 and os.read(fds[0], 100) == b"in the pipe"
     for name in (b"reader", b"writer", b"duplex"):
-        assert reader.get(timeout=PATIENCE) == name
-        (fd,) = reader.take_fds()
-        moved = Connection(fd)
+        assert h.get(timeout=PATIENCE) == name
+        (moved,) = h.take_handles(encoder=None, decoder=None)
         if name != b"writer":
-            assert moved.recv_bytes() == b"through it"
+            assert moved.get(timeout=PATIENCE) == b"through it"
         if name != b"reader":
-            moved.send_bytes(b"back")
+            moved.put(b"back")
         moved.close()
     for i in range(MANY):
-        data = reader.get(timeout=PATIENCE)
+        data = h.get(timeout=PATIENCE)
         assert any(struct.unpack(o + "I", data) == (i,) for o in NUMBERS)
-        writer.put(data)
-    peer.expect_end("%s out, %s in" % (TRANSPORT, TRANSPORT))
+        h.put(data)
+    expect_end(child, "%s out, %s in" % (TRANSPORT, TRANSPORT))
+    h.close()
 
-    peer = Peer("read")
-    with gipc.open(peer.socket.detach(), encoder=None) as (reader, writer):
-        writer.put(b"hello")
-        writer.put(large)
-        writer.put(b"fd", fds=[pipe_with(b"one")])
-        for i in range(MANY):
-            writer.put(b"many")
-        reader.close()
-        writer.close()
-    peer.expect_end(
+
+def binding_writes():
+    import gipc
+
+    child, h = start("read")
+    h.put(b"hello")
+    h.put(large)
+    h.put(b"fd", fds=[pipe_with(b"one")])
+    ours, moves = gipc.pipe(duplex=True, encoder=None, decoder=None)
+    ours.put(b"moved")
+    h.put(b"handle", fds=[moves])
+    assert ours.get(timeout=PATIENCE) == b"back"
+    ours.close()
+    for _ in range(MANY):
+        h.put(b"many")
+    h.shutdown()
+    expect_end(
+        child,
         *["%d bytes, sum %d" % (len(d), total(d)) for d in (b"hello", large)],
         "2 bytes, sum %d, a file with one" % total(b"fd"),
+        "6 bytes, sum %d, a handle reads moved" % total(b"handle"),
         *["4 bytes, sum %d" % total(b"many")] * MANY,
         "GIPC_EOF",
     )
+    h.close()
 
 
-for test in (raw_bytes_of_c, raw_bytes_for_c, errors_of_c, stock_connection, bindings):
+for test in (
+    raw_bytes_of_c,
+    raw_bytes_for_c,
+    errors_of_c,
+    stock_connection,
+    binding_reads,
+    binding_writes,
+):
     test()
     print(test.__name__.replace("_", " "))
