@@ -2,7 +2,8 @@
 //
 // An exit_fd is a queue for one such event, which is readable from the end of
 // the child on: nothing takes the event but kept_status(), which puts another
-// one there.  A forked child does not inherit a queue.
+// one there.  A forked child does not inherit a queue: the number is free
+// there, until the library has closed it as it does with all inherited ones.
 #include "os.h"
 
 #include "sys.h"
