@@ -104,8 +104,13 @@ LINK.so = $(CXX) $(cxx) $(CXXFLAGS) $(LDFLAGS)
 
 # ---- What there is ----------------------------------------------------------
 
+# How the portable half learns of the ends of children: by kqueue(2) where there is
+# one, elsewhere by looking again and again.
+KQUEUE ?= $(filter Darwin DragonFly %BSD,$(SYSTEM))
 sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) \
-           $(wildcard src/os_common*.cc src/os_$(OS)*.cc)
+           $(wildcard src/os_common*.cc) \
+           $(filter-out src/os_posix_$(if $(KQUEUE),look,kqueue).cc,\
+             $(wildcard src/os_$(OS)*.cc))
 # What a forked child runs is in one place: a fault of it maps 64 KiB of code.
 in_child := $(addprefix src/,fork.cc setup.cc control.cc this_process.cc \
               this_process_number.cc orphaned_loops.cc sys.cc flush.cc \
@@ -251,6 +256,10 @@ help:
 	@echo "                build/roots); CHECK=check-c for another target"
 	@echo "check-matrix    demo and check on each of these, as root and as a user, with"
 	@echo "                other compilers: one table; hours.  WORDS='--quick sid': .ci/matrix"
+	@echo "check-cross     the C tests of ARCH=arm64|armhf|s390x|i386 under qemu-user, and each"
+	@echo "                kind of frame between it and the Python of this machine"
+	@echo "check-compile   each source file for TARGET=x86_64-linux-musl|aarch64-macos|"
+	@echo "                x86_64-freebsd, without a warning (zig)"
 	@echo "fuzz            fuzz with libFuzzer; SECONDS_EACH=60"
 	@echo "mutants         plant defects that the C suite must notice, an hour or more;"
 	@echo "                MUTANT=WORD only the lines with this word"

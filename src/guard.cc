@@ -226,7 +226,7 @@ int Guard::kill_children(pid_t *children, size_t room) noexcept {
 void Guard::sweep() noexcept {
   constexpr size_t most = 1 << 18, size = most * sizeof(pid_t);
   void *children;
-  if (sys::map_memory(size, MAP_PRIVATE | MAP_NORESERVE, children) != 0)
+  if (sys::map_memory(size, MAP_PRIVATE | os::map_sparse, children) != 0)
     return;
   // Against processes that fork all the time, where that is allowed.
   (void)sys::nice(-20);

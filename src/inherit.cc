@@ -61,7 +61,8 @@ bool parse(const std::string &all, std::vector<Entry> &out) {
 
 bool is_same_file(const Entry &entry) noexcept {
   struct stat info;
-  return sys::fstat(entry.fd, &info) == 0 && info.st_dev == entry.device &&
+  return sys::fstat(entry.fd, &info) == 0 &&
+         info.st_dev == static_cast<dev_t>(entry.device) &&
          info.st_ino == entry.inode;
 }
 

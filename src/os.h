@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -98,6 +99,9 @@ int announce_reader(int fd, Knows what) noexcept;
 // What the peer of this socket said.
 Knows announced_by_peer(int fd) noexcept;
 
+// Of mmap(2): memory that is mapped counts when it is written.  0 where a
+// system does not count it before.
+extern const int map_sparse;
 // The memory of a process that is in RAM, in bytes.  -EOPNOTSUPP: the system
 // does not say.
 int resident_memory(pid_t pid, uint64_t &bytes) noexcept;

@@ -26,6 +26,12 @@
 
 namespace gipc::os {
 
+#ifdef MAP_NORESERVE
+const int map_sparse = MAP_NORESERVE;
+#else
+const int map_sparse = 0;
+#endif
+
 size_t unread_by_peer(int fd) noexcept {
 #ifdef TIOCOUTQ
   int bytes = 0;

@@ -111,10 +111,22 @@ namespace {
 
 // In the abstract namespace, which is no file.  The number of the socket makes
 // the name unique.
-constexpr char knows_rings[] = "\0gipc reader ",
-               knows_no_rings[] = "\0gipc socket ";
-constexpr size_t announced_size = sizeof knows_rings - 1;
-static_assert(sizeof knows_no_rings == sizeof knows_rings, "one size for both");
+constexpr char knows_no_rings[] = "\0gipc socket ",
+               knows_little_endian[] = "\0gipc reader ",
+               knows_big_endian[] = "\0gipc bigend ";
+// The numbers in a ring are in the order of the machine.  An emulated program
+// may have the other one.
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+constexpr auto &knows_rings = knows_little_endian;
+constexpr auto &knows_other_rings = knows_big_endian;
+#else
+constexpr auto &knows_rings = knows_big_endian;
+constexpr auto &knows_other_rings = knows_little_endian;
+#endif
+constexpr size_t announced_size = sizeof knows_no_rings - 1;
+static_assert(sizeof knows_rings == sizeof knows_no_rings &&
+                  sizeof knows_other_rings == sizeof knows_no_rings,
+              "one size for all");
 
 } // namespace
 
@@ -149,9 +161,10 @@ Knows announced_by_peer(int fd) noexcept {
     return Knows::nothing;
   if (std::memcmp(name.sun_path, knows_rings, announced_size) == 0)
     return Knows::descriptors_and_rings;
-  return std::memcmp(name.sun_path, knows_no_rings, announced_size) == 0
-             ? Knows::descriptors
-             : Knows::nothing;
+  for (const char *known : {knows_no_rings, knows_other_rings})
+    if (std::memcmp(name.sun_path, known, announced_size) == 0)
+      return Knows::descriptors;
+  return Knows::nothing;
 }
 
 // ---- Forks ------------------------------------------------------------------

@@ -26,32 +26,36 @@
 
 namespace gipc::os {
 
-// Other C libraries have the calls only lately, or not at all.
-#ifndef __GLIBC__
 namespace {
 
-// At the position of the file, -1, in two halves.
-ssize_t preadv2(int fd, const iovec *parts, int count, off_t,
-                int flags) noexcept {
+// Other C libraries have the calls only lately, or not at all.
+ssize_t read_parts(int fd, const iovec *parts, int count, int flags) noexcept {
+#ifdef __GLIBC__
+  return ::preadv2(fd, parts, count, -1, flags);
+#else
+  // At the position of the file, -1, in two halves.
   return ::syscall(SYS_preadv2, fd, parts, count, -1l, -1l, flags);
+#endif
 }
 
-ssize_t pwritev2(int fd, const iovec *parts, int count, off_t,
-                 int flags) noexcept {
+ssize_t write_parts(int fd, const iovec *parts, int count, int flags) noexcept {
+#ifdef __GLIBC__
+  return ::pwritev2(fd, parts, count, -1, flags);
+#else
   return ::syscall(SYS_pwritev2, fd, parts, count, -1l, -1l, flags);
+#endif
 }
 
 } // namespace
-#endif
 
 ssize_t read_now(int fd, const iovec *parts, int count) noexcept {
   return sys::retry("preadv2",
-                    [&] { return preadv2(fd, parts, count, -1, RWF_NOWAIT); });
+                    [&] { return read_parts(fd, parts, count, RWF_NOWAIT); });
 }
 
 ssize_t write_now(int fd, const iovec *parts, int count) noexcept {
   return sys::retry("pwritev2", [&] {
-    return pwritev2(fd, parts, count, -1, RWF_NOWAIT | RWF_NOSIGNAL);
+    return write_parts(fd, parts, count, RWF_NOWAIT | RWF_NOSIGNAL);
   });
 }
 

@@ -1,10 +1,10 @@
 // The portable fallback: what POSIX and every BSD have.  Built and tested on
 // Linux, too (make check OS=posix).
 //
-// What it lacks beside os_linux.cc: descriptors of processes (a join looks
-// again and again), the status of a child that another reaper took, starts in
-// the parent's memory, and close-on-exec in one step with the creation of a
-// descriptor, so that a fork in another thread may leak one.
+// The ends of children: os_posix_kqueue.cc, or os_posix_look.cc.
+// What it lacks beside os_linux.cc: starts in the parent's memory, and
+// close-on-exec in one step with the creation of a descriptor, so that a fork
+// in another thread may leak one.
 #include "os_common.h"
 
 #include "sys.h"
@@ -161,25 +161,13 @@ int list_descriptors(void (*visit)(int, void *) noexcept,
   return error != 0 ? error : complete ? 0 : -ENOENT;
 }
 
-int open_exit_set(Fd &) noexcept { return -ENOSYS; }
-
-int enter_exit_set(int, int, void *) noexcept { return -ENOSYS; }
-
-void leave_exit_set(int, int) noexcept {}
-
-void *ended_of_exit_set(int) noexcept { return nullptr; }
-
 // ---- Processes --------------------------------------------------------------
 
 bool wipe_on_fork(void *, size_t) noexcept { return false; }
 
-int open_exit_fd(pid_t, Fd &) noexcept { return -ENOSYS; }
-
 int signal_by_exit_fd(int, int) noexcept { return -ENOSYS; }
 
 int reap(int, int *, rusage *) noexcept { return -ENOSYS; }
-
-int kept_status(int, int *) noexcept { return -ENOSYS; }
 
 bool spawn_forks() noexcept { return true; }
 

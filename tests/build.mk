@@ -183,6 +183,7 @@ $(demo) $(demo_worker): $(demo_shared) $(LIBRARY)
 
 include $(wildcard bindings/*/build.mk)
 include man/build.mk
+include tests/machines/build.mk
 
 tests: all $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) $(children) $(worlds)
 	@:

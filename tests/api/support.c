@@ -133,6 +133,39 @@ void skip_because(const char *why) {
   skip();
 }
 
+static void skip_named(void **state) { skip_because(*state); }
+
+/* The test, or one that skips it. */
+static struct CMUnitTest unless_skipped(struct CMUnitTest test, FILE *skips) {
+  char line[1024];
+  rewind(skips);
+  while (fgets(line, sizeof line, skips) != NULL) {
+    char *tab = strchr(line, '\t');
+    if (tab == NULL)
+      continue;
+    *tab = '\0';
+    tab[strcspn(tab + 1, "\n") + 1] = '\0';
+    if (strcmp(line, test.name) == 0)
+      return (struct CMUnitTest){test.name, skip_named, NULL, NULL,
+                                 strdup(tab + 1)};
+  }
+  return test;
+}
+
+int run_group(const char *name, const struct CMUnitTest *tests, size_t count,
+              CMFixtureFunction setup, CMFixtureFunction teardown) {
+  const char *path = getenv("GIPC_TEST_SKIPS");
+  FILE *skips = path != NULL ? fopen(path, "re") : NULL;
+  struct CMUnitTest *own = calloc(count, sizeof *own);
+  for (size_t i = 0; i < count; i++)
+    own[i] = skips != NULL ? unless_skipped(tests[i], skips) : tests[i];
+  if (skips != NULL)
+    fclose(skips);
+  int result = _cmocka_run_group_tests(name, own, count, setup, teardown);
+  free(own);
+  return result;
+}
+
 /* TEST_FILTER=pattern runs only some tests of a program. */
 __attribute__((constructor)) static void filter(void) {
   if (getenv("TEST_FILTER") != NULL)

@@ -79,6 +79,17 @@ void deadline(unsigned seconds);
 /* Skips the test.  tests/run prints the reason. */
 void skip_because(const char *why);
 
+/* Skips those that the file GIPC_TEST_SKIPS names, whose lines are NAME, a tab
+ * and the reason. */
+int run_group(const char *name, const struct CMUnitTest *tests, size_t count,
+              CMFixtureFunction setup, CMFixtureFunction teardown);
+#undef cmocka_run_group_tests
+#undef cmocka_run_group_tests_name
+#define cmocka_run_group_tests(tests, setup, teardown)                         \
+  cmocka_run_group_tests_name(#tests, tests, setup, teardown)
+#define cmocka_run_group_tests_name(name, tests, setup, teardown)              \
+  run_group(name, tests, sizeof(tests) / sizeof((tests)[0]), setup, teardown)
+
 /* ---- Environment ----------------------------------------------------------
  */
 

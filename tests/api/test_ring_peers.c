@@ -84,6 +84,35 @@ static void a_peer_that_takes_descriptors_gets_none(void **state) {
   gipc_handle_free(w);
 }
 
+/* As an emulated program, whose numbers in shared memory are in the other
+ * order. */
+static void
+a_reader_of_the_other_byte_order_gets_descriptors_and_no_ring(void **state) {
+  const uint16_t one = 1;
+  const bool little = *(const unsigned char *)&one == 1;
+  struct sockaddr_un name = {.sun_family = AF_UNIX};
+  int s[2], null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  make_pair(&s);
+  int length =
+      snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "gipc %s %x",
+               little ? "bigend" : "reader", (unsigned)getpid());
+  CHECK_IS(bind(s[0], (struct sockaddr *)&name,
+                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) +
+                    (socklen_t)length),
+           0);
+  gipc_handle *w = open_as(-1, s[1], GIPC_TRANSPORT_AUTO);
+  for (int i = 0; i < 3000; i++) {
+    unsigned char got[frame_size];
+    put_number(w, (uint32_t)i);
+    CHECK(take(s[0], got, sizeof got));
+  }
+  CHECK_IS(transport(w, GIPC_WRITE), GIPC_TRANSPORT_PLAIN);
+  CHECK_OK(gipc_put_with(w, "", 0, &null, 1, 20));
+  close(null);
+  close(s[0]);
+  gipc_handle_free(w);
+}
+
 static void a_ring_follows_when_the_peer_is_a_handle(void **state) {
   int s[2];
   uint32_t number = 0;
@@ -304,6 +333,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_read_of_many_frames_is_never_short),
       TEST(a_peer_that_takes_descriptors_gets_none),
+      TEST(a_reader_of_the_other_byte_order_gets_descriptors_and_no_ring),
       TEST(a_ring_follows_when_the_peer_is_a_handle),
       TEST(a_refused_offer_is_made_again_later),
       TEST(a_named_socket_stays_plain),
