@@ -159,6 +159,7 @@ test_pool_scenarios_CPPFLAGS := -DSCENARIOS=$(call quote,"$(here)/tests/pool")
 fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/driver.o)
 driver_CPPFLAGS := -DCORPUS=$(call quote,"$(here)/tests/fuzz/corpus")
 $(filter %/fuzz_calls,$(fuzz)): $(addsuffix .o,$(call programs_in,fuzz,calls_*))
+$(filter %/fuzz_ring,$(fuzz)): $(addsuffix .o,$(call programs_in,fuzz,ring_*))
 $(fuzz): %: %.o $(fuzz_main) $(STATIC)
 	$(LINK.cc) $(if $(fuzz_main),,-fsanitize=fuzzer) -o $@ $(filter %.o,$^) \
 	  $(with_static) $(test_libs) $(LDLIBS)

@@ -17,6 +17,7 @@ void put_fds(World &world, Slot &slot) {
   if (wrong)
     fds.back() = -1;
   std::vector<uint8_t> bytes = make_next(slot.out());
+  size_t before = slot.queued();
   int result = way == 0 ? gipc_try_put_with(slot.h, bytes.data(), bytes.size(),
                                             fds.data(), count)
                         : gipc_put_with(slot.h, bytes.data(), bytes.size(),
@@ -25,6 +26,7 @@ void put_fds(World &world, Slot &slot) {
                   -EOPNOTSUPP, -ETOOMANYREFS, GIPC_ETOOBIG, GIPC_ELOCKED,
                   GIPC_ECLOSED, GIPC_EDIRECTION, -ECANCELED});
   bool was_put = result == 0 || result == -EINPROGRESS;
+  slot.require_all_or_nothing(result, bytes.size(), before);
   require(!was_put || (!wrong && count <= GIPC_MOST_FDS));
   if (was_put && count > 0)
     slot.out().attached[slot.out().put] = {count, {}};
@@ -60,6 +62,7 @@ void put_moving(World &world, Slot &slot) {
   Chosen chosen(world);
   bool tries = world.input.below(2) == 0;
   std::vector<uint8_t> bytes = make_next(slot.out());
+  size_t before = slot.queued();
   int result =
       tries ? gipc_try_put_handles(slot.h, bytes.data(), bytes.size(),
                                    chosen.handles, chosen.count, nullptr, 0)
@@ -69,6 +72,7 @@ void put_moving(World &world, Slot &slot) {
                   -EOPNOTSUPP, -ETOOMANYREFS, GIPC_ETOOBIG, GIPC_ELOCKED,
                   GIPC_ECLOSED, GIPC_EDIRECTION, -ECANCELED});
   bool was_put = result == 0 || result == -EINPROGRESS;
+  slot.require_all_or_nothing(result, bytes.size(), before);
   if (!was_put)
     chosen.require_unmoved();
   Stream::Attached attached{};
@@ -176,6 +180,8 @@ void pass(World &world, Slot &slot) {
     slot.out().put += child.to_put;
   else
     slot.out().lossy = true;
+  if (child.behaviour == exchanges)
+    slot.out().maybe_put += child.to_put; // if none is too large
 }
 
 namespace {
