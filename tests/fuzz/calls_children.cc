@@ -72,7 +72,8 @@ void put_moving(World &world, Slot &slot) {
                   -EOPNOTSUPP, -ETOOMANYREFS, GIPC_ETOOBIG, GIPC_ELOCKED,
                   GIPC_ECLOSED, GIPC_EDIRECTION, -ECANCELED});
   bool was_put = result == 0 || result == -EINPROGRESS;
-  slot.require_all_or_nothing(result, bytes.size(), before);
+  if (result != -EINPROGRESS) // then all of it may be queued
+    slot.require_all_or_nothing(result, bytes.size(), before);
   if (!was_put)
     chosen.require_unmoved();
   Stream::Attached attached{};

@@ -180,7 +180,7 @@ private:
 
   void look() {
     bool ready = reader_->is_ready(reads_.get());
-    if (reader_->in_ring() && !has_acted_inside_)
+    if (reader_->in_ring() && writer_->in_ring() && !has_acted_inside_)
       require(ready || (read_ == written_ && !ended_));
     reader_waits_ = !ready && reader_->in_ring();
   }
