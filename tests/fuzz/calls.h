@@ -125,6 +125,8 @@ void put_moving(World &world, Slot &slot);
 void put_fds(World &world, Slot &slot);
 void pass(World &world, Slot &slot);
 void use_child(World &world, Child &child);
+// One that would not end.
+void kill_child(Child &child);
 // Waits for its end; nothing is left of it.
 void end_child(Child &child);
 

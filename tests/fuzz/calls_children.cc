@@ -188,8 +188,7 @@ void pass(World &world, Slot &slot) {
 namespace {
 
 void free_child(Child &child) {
-  if (child.behaviour == stays && gipc_process_kill(child.process) == 0)
-    child.killed = true;
+  kill_child(child);
   gipc_process_free(child.process);
   child.process = nullptr;
   child.watched = false;
@@ -268,12 +267,16 @@ void use_child(World &world, Child &child) {
   }
 }
 
+void kill_child(Child &child) {
+  if (child.process != nullptr && child.behaviour == stays &&
+      gipc_process_kill(child.process) == 0)
+    child.killed = true;
+}
+
 void end_child(Child &child) {
   constexpr double patience = 100; // seconds: a child that hangs is a fault
   siginfo_t info;
   if (child.process != nullptr) {
-    if (child.behaviour == stays && gipc_process_kill(child.process) == 0)
-      child.killed = true;
     require(gipc_process_join(child.process, patience) == 0);
     int code;
     require(gipc_process_exitcode(child.process, &code) == 0);

@@ -387,6 +387,9 @@ void World::end() {
              {0, -ETIMEDOUT, -EPIPE, GIPC_ECLOSED, -ECANCELED});
     free(slot);
   }
+  // One may wait for the end of another, which has the other end of its pipe.
+  for (Child &child : children)
+    kill_child(child);
   for (Child &child : children)
     end_child(child);
 }
