@@ -401,6 +401,7 @@ run-check-faults:
 	  $(call test_env,$(B)) tests/run $(B)/tests/fault/test_sites
 	@tests/fault/sites.py $(B)/tests/fault/test_sites $(B)/sites \
 	  tests/fault/sites.txt
+	@$(call test_env,$(B)) tests/fault/strace.py $(B)/tests/fault/test_sites || [ $$? -eq 77 ]
 
 check-long:
 	@.ci/deps check

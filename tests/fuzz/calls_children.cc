@@ -284,7 +284,10 @@ void end_child(Child &child) {
     gipc_process_free(child.process);
   } else if (child.pid > 0) {
     // One that was freed is reaped by a later call.
-    (void)waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED | WNOWAIT);
+    while (waitid(P_PID, static_cast<id_t>(child.pid), &info,
+                  WEXITED | WNOWAIT) < 0 &&
+           errno == EINTR) // the clock of the fuzzer
+      ;
     gipc_process_free(nullptr);
   }
   if (child.pid > 0)

@@ -229,15 +229,15 @@ namespace {
 
 struct Storm {
   RingPage &page;
-  uint32_t values[8];
+  uint32_t unread[8]; // of which the last cannot be
   std::atomic<bool> ended{false};
 };
 
 void *store_always(void *argument) {
   auto &storm = *static_cast<Storm *>(argument);
   for (size_t i = 0; !storm.ended; ++i) {
-    storm.page.head.store(storm.values[i % 8], std::memory_order_relaxed);
-    storm.page.writer_waits.store(i % 2, std::memory_order_relaxed);
+    storm.page.head = storm.page.tail + storm.unread[i % 8];
+    storm.page.writer_waits = i % 2;
     if (i % 64 == 0)
       sched_yield();
   }
@@ -252,8 +252,9 @@ void race_reader(Input input) {
   Reader reader(peer);
   require(reader.incoming->enter(nullptr, 0) == 0);
   Storm storm{peer.page(), {}};
-  for (uint32_t &value : storm.values)
-    value = index_from(peer.input);
+  for (uint32_t &unread : storm.unread)
+    unread = 1 + peer.input.next() * 16;
+  storm.unread[7] = index_from(peer.input) | (capacity + 1);
   pthread_t thread;
   require(pthread_create(&thread, nullptr, store_always, &storm) == 0);
   int reads = 0;
