@@ -141,7 +141,7 @@ int attempt(const Scenario &scenario, const Failure *failures, int count) {
       zombies |= waits(path->name);
       in_child |= is_of_child(*path, failures[i].error);
     }
-  alarm(slow() ? 600 : 45);
+  alarm(slow() ? 600 : 300);
   uint64_t mask = signal_field("SigBlk");
   shared->on = true;
   int result = hooked(scenario);
@@ -386,8 +386,8 @@ void count_calls(const Scenario &scenario, const char *name) {
     shared->runner = getpid();
     shared->on = true;
     CHECK_OK(hooked(scenario));
+    settle(false); // what its children still do counts, too
     shared->on = false;
-    settle(false);
     _exit(0);
   }
   int status = -1;
