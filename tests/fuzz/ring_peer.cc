@@ -230,7 +230,7 @@ namespace {
 struct Storm {
   RingPage &page;
   uint32_t unread[8]; // of which the last cannot be
-  std::atomic<bool> ended{false};
+  std::atomic<bool> begun{false}, ended{false};
 };
 
 void *store_always(void *argument) {
@@ -238,8 +238,7 @@ void *store_always(void *argument) {
   for (size_t i = 0; !storm.ended; ++i) {
     storm.page.head = storm.page.tail + storm.unread[i % 8];
     storm.page.writer_waits = i % 2;
-    if (i % 64 == 0)
-      sched_yield();
+    storm.begun = true;
   }
   return nullptr;
 }
@@ -257,6 +256,8 @@ void race_reader(Input input) {
   storm.unread[7] = index_from(peer.input) | (capacity + 1);
   pthread_t thread;
   require(pthread_create(&thread, nullptr, store_always, &storm) == 0);
+  while (!storm.begun)
+    sched_yield();
   int reads = 0;
   while (++reads < 200 && reader.read(peer.size()))
     ;
