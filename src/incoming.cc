@@ -114,6 +114,8 @@ ssize_t Incoming::take_behind(const iovec *parts, int count) noexcept {
   size_t before = door_begin_;
   for (int i = 0; i < count && behind() > 0; ++i) {
     size_t part = std::min(parts[i].iov_len, behind());
+    if (part == 0) // its memory may be a null pointer
+      continue;
     std::memcpy(parts[i].iov_base, door_ + door_begin_, part);
     door_begin_ += part;
   }

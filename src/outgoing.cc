@@ -185,6 +185,9 @@ int Outgoing::stall(int fd, uint32_t needed) noexcept {
     if (result != -EINTR)
       return result;
   }
+  // A slow reader lowers the flag as often.  Then it frees the writer when half
+  // of the ring is free, and not only when it has read all.
+  writer_.raise();
   return -EAGAIN;
 }
 

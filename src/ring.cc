@@ -205,6 +205,8 @@ RingWriter::Due RingWriter::write(const iovec *parts, int count,
   for (int i = 0; i < count && left > 0; ++i) {
     auto *data = static_cast<const unsigned char *>(parts[i].iov_base);
     size_t part = std::min(parts[i].iov_len, left);
+    if (part == 0) // of an empty message, whose memory may be a null pointer
+      continue;
     size_t at = head & mask;
     size_t first = std::min<size_t>(part, memory_.capacity() - at);
     copy(ring + at, data, first);
@@ -288,6 +290,8 @@ size_t RingReader::read(const iovec *parts, int count, bool &frees) noexcept {
   for (int i = 0; i < count && left > 0; ++i) {
     auto *data = static_cast<unsigned char *>(parts[i].iov_base);
     size_t part = std::min(parts[i].iov_len, left);
+    if (part == 0)
+      continue;
     size_t at = tail & mask;
     size_t first = std::min<size_t>(part, memory_.capacity() - at);
     copy(data, ring + at, first);

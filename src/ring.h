@@ -126,7 +126,9 @@ public:
   // while the next ones are copied.
   static constexpr size_t step = 64 * 1024;
 
-  explicit RingWriter(RingMemory &memory) noexcept : memory_(memory) {}
+  // at: the index of a ring of which nothing is unread.
+  explicit RingWriter(RingMemory &memory, uint32_t at = 0) noexcept
+      : memory_(memory), head_(at), tail_(at) {}
   // The reader was closed, so that nothing will be read any more.
   bool is_closed() const noexcept {
     return memory_.page().closed.load(std::memory_order_relaxed) != 0;
@@ -160,8 +162,8 @@ private:
   int look() noexcept;
 
   RingMemory &memory_;
-  uint32_t head_ = 0; // own index
-  uint32_t tail_ = 0; // the reader's, as seen last
+  uint32_t head_; // own index
+  uint32_t tail_; // the reader's, as seen last
 };
 
 class RingReader {

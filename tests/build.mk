@@ -160,6 +160,7 @@ test_pool_scenarios_CPPFLAGS := -DSCENARIOS=$(call quote,"$(here)/tests/pool")
 fuzz_main := $(if $(filter fuzz,$(SAN)),,$(B)/tests/fuzz/driver.o)
 driver_CPPFLAGS := -DCORPUS=$(call quote,"$(here)/tests/fuzz/corpus")
 $(filter %/fuzz_calls,$(fuzz)): $(addsuffix .o,$(call programs_in,fuzz,calls_*))
+$(filter %/fuzz_ring,$(fuzz)): $(addsuffix .o,$(call programs_in,fuzz,ring_*))
 $(fuzz): %: %.o $(fuzz_main) $(STATIC)
 	$(LINK.cc) $(if $(fuzz_main),,-fsanitize=fuzzer) -o $@ $(filter %.o,$^) \
 	  $(with_static) $(test_libs) $(LDLIBS)
@@ -406,6 +407,7 @@ run-check-faults:
 	  $(call test_env,$(B)) tests/run $(B)/tests/fault/test_sites
 	@tests/fault/sites.py $(B)/tests/fault/test_sites $(B)/sites \
 	  tests/fault/sites.txt
+	@$(call test_env,$(B)) tests/fault/strace.py $(B)/tests/fault/test_sites || [ $$? -eq 77 ]
 
 check-long:
 	@.ci/deps check

@@ -19,7 +19,7 @@ struct Run {
       ev_break(l, EVBREAK_ALL);
     });
     timer.data = this;
-    timer.repeat = 30;
+    timer.repeat = 100; // what takes longer hangs
     ev_timer_again(loop, &timer);
   }
   ~Run() { ev_loop_destroy(loop); }

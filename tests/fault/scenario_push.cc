@@ -26,7 +26,7 @@ struct Loop {
       ev_break(l, EVBREAK_ALL);
     });
     timer.data = this;
-    timer.repeat = 20;
+    timer.repeat = 100; // what takes longer hangs
     ev_timer_again(loop, &timer);
     return gipc_pipe(&r, &w);
   }

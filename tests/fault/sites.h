@@ -86,6 +86,7 @@ struct Shared {
   } plan[plans];
   std::atomic<int> delivered;
   std::atomic<bool> on;
+  bool only_counts;
   Kind kind; // what is noted
   // Each transfer is cut to so many bytes, or only what is received.  0: none.
   size_t cut;

@@ -72,10 +72,16 @@ def counted_by_hook(path):
 
 
 def counted_by_strace(path):
-    """Without what programs do that a scenario has run."""
+    """Without what programs do that a scenario has run.  A call that a signal
+    without a handler has interrupted is made again by the kernel, and counts once: so
+    is the ppoll(2) of the guard of a tree that starts slowly, by SIGCONT."""
     counts, programs, begun = collections.Counter(), set(), False
+    interrupted = {}
     with open(path) as file:
         for line in file:
+            handled = re.match(r"(\d+) +--- SIG", line)
+            if handled:
+                interrupted.pop(handled[1], None)
             match = re.match(r"(\d+) +(?:<\.\.\. )?(\w+)(\(| resumed)", line)
             if not match:
                 continue
@@ -83,8 +89,10 @@ def counted_by_strace(path):
             begun |= name == "write" and "(-1," in line
             if not begun or pid in programs:
                 continue
-            if rest == "(":
+            if rest == "(" and interrupted.pop(pid, None) != name:
                 counts[alike(name)] += 1
+            if "= ? ERESTARTNOHAND" in line or "= ? ERESTARTSYS" in line:
+                interrupted[pid] = name
             if name == "execve" and line.rstrip().endswith("= 0"):
                 programs.add(pid)
     return counts

@@ -405,6 +405,7 @@ void run_seeds(const Part &part, unsigned number, void *argument) {
     for (unsigned i = 0; i < all.times; ++i) {
       begin(seed, part.name);
       run_scenario(part);
+      part.report->tried += 1;
       end();
     }
 }
@@ -448,10 +449,12 @@ void run_one_order(const Part &part, unsigned number, void *argument) {
 void by_seeds(const char *name, void (*scenario)()) {
   Seeds all = seeds();
   double began = now();
-  in_parts({name, scenario, nullptr, run_seeds, 0, &all});
+  Report report = in_parts({name, scenario, nullptr, run_seeds, 0, &all});
   print_surroundings(name);
-  print_message("seeds %ju to %ju, %.1f s\n", static_cast<uintmax_t>(all.first),
-                static_cast<uintmax_t>(all.last), now() - began);
+  print_message("seeds %ju to %ju, %u runs, %.1f s\n",
+                static_cast<uintmax_t>(all.first),
+                static_cast<uintmax_t>(all.last), report.tried, now() - began);
+  CHECK(report.tried == (all.last - all.first + 1) * all.times);
 }
 
 void in_each_order(const char *name, void (*scenario)(), const char *from) {

@@ -32,7 +32,8 @@ struct Stream {
 
   uint64_t id = 0; // no other stream has it
   uint64_t put = 0, got = 0;
-  bool lossy = false; // its end may come before the last message
+  uint64_t maybe_put = 0; // more of them, at most
+  bool lossy = false;     // its end may come before the last message
   std::map<uint64_t, Attached> attached;
 };
 
@@ -60,6 +61,9 @@ struct Slot {
   }
   // So many messages were put, with this result.
   void put(size_t count, int result);
+  // After a put of so many bytes, before which so many were queued: all of the
+  // message has been accepted, or nothing of it is queued.
+  void require_all_or_nothing(int result, size_t size, size_t before) const;
   void begin(gipc_handle *handle);
 };
 
@@ -104,6 +108,9 @@ struct World {
   size_t child_count = 0;
 
 private:
+  Slot &peer_of(const Slot &slot) {
+    return slots[static_cast<size_t>(&slot - slots) ^ 1];
+  }
   uint64_t received() const;
   void settle(Slot &slot);
   void drain(Slot &slot);
@@ -118,6 +125,8 @@ void put_moving(World &world, Slot &slot);
 void put_fds(World &world, Slot &slot);
 void pass(World &world, Slot &slot);
 void use_child(World &world, Child &child);
+// One that would not end.
+void kill_child(Child &child);
 // Waits for its end; nothing is left of it.
 void end_child(Child &child);
 

@@ -17,6 +17,7 @@ void put_fds(World &world, Slot &slot) {
   if (wrong)
     fds.back() = -1;
   std::vector<uint8_t> bytes = make_next(slot.out());
+  size_t before = slot.queued();
   int result = way == 0 ? gipc_try_put_with(slot.h, bytes.data(), bytes.size(),
                                             fds.data(), count)
                         : gipc_put_with(slot.h, bytes.data(), bytes.size(),
@@ -25,6 +26,7 @@ void put_fds(World &world, Slot &slot) {
                   -EOPNOTSUPP, -ETOOMANYREFS, GIPC_ETOOBIG, GIPC_ELOCKED,
                   GIPC_ECLOSED, GIPC_EDIRECTION, -ECANCELED});
   bool was_put = result == 0 || result == -EINPROGRESS;
+  slot.require_all_or_nothing(result, bytes.size(), before);
   require(!was_put || (!wrong && count <= GIPC_MOST_FDS));
   if (was_put && count > 0)
     slot.out().attached[slot.out().put] = {count, {}};
@@ -60,6 +62,7 @@ void put_moving(World &world, Slot &slot) {
   Chosen chosen(world);
   bool tries = world.input.below(2) == 0;
   std::vector<uint8_t> bytes = make_next(slot.out());
+  size_t before = slot.queued();
   int result =
       tries ? gipc_try_put_handles(slot.h, bytes.data(), bytes.size(),
                                    chosen.handles, chosen.count, nullptr, 0)
@@ -69,6 +72,8 @@ void put_moving(World &world, Slot &slot) {
                   -EOPNOTSUPP, -ETOOMANYREFS, GIPC_ETOOBIG, GIPC_ELOCKED,
                   GIPC_ECLOSED, GIPC_EDIRECTION, -ECANCELED});
   bool was_put = result == 0 || result == -EINPROGRESS;
+  if (result != -EINPROGRESS) // then all of it may be queued
+    slot.require_all_or_nothing(result, bytes.size(), before);
   if (!was_put)
     chosen.require_unmoved();
   Stream::Attached attached{};
@@ -176,13 +181,14 @@ void pass(World &world, Slot &slot) {
     slot.out().put += child.to_put;
   else
     slot.out().lossy = true;
+  if (child.behaviour == exchanges)
+    slot.out().maybe_put += child.to_put; // if none is too large
 }
 
 namespace {
 
 void free_child(Child &child) {
-  if (child.behaviour == stays && gipc_process_kill(child.process) == 0)
-    child.killed = true;
+  kill_child(child);
   gipc_process_free(child.process);
   child.process = nullptr;
   child.watched = false;
@@ -261,12 +267,16 @@ void use_child(World &world, Child &child) {
   }
 }
 
+void kill_child(Child &child) {
+  if (child.process != nullptr && child.behaviour == stays &&
+      gipc_process_kill(child.process) == 0)
+    child.killed = true;
+}
+
 void end_child(Child &child) {
   constexpr double patience = 100; // seconds: a child that hangs is a fault
   siginfo_t info;
   if (child.process != nullptr) {
-    if (child.behaviour == stays && gipc_process_kill(child.process) == 0)
-      child.killed = true;
     require(gipc_process_join(child.process, patience) == 0);
     int code;
     require(gipc_process_exitcode(child.process, &code) == 0);
@@ -274,7 +284,10 @@ void end_child(Child &child) {
     gipc_process_free(child.process);
   } else if (child.pid > 0) {
     // One that was freed is reaped by a later call.
-    (void)waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED | WNOWAIT);
+    while (waitid(P_PID, static_cast<id_t>(child.pid), &info,
+                  WEXITED | WNOWAIT) < 0 &&
+           errno == EINTR) // the clock of the fuzzer
+      ;
     gipc_process_free(nullptr);
   }
   if (child.pid > 0)

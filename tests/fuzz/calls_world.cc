@@ -1,7 +1,6 @@
 // The world of fuzz_calls: its pipes, and what must hold of them.
 #include "calls.h"
 
-#include <cstring>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,54 +22,7 @@ void one_of(int result, std::initializer_list<int> known, int line) {
   std::abort();
 }
 
-// ---- Messages ---------------------------------------------------------------
-
-namespace {
-
-constexpr size_t header = 2 * sizeof(uint64_t);
-
-size_t size_of(uint64_t id, uint64_t number) {
-  uint64_t mixed = (id * 31 + number) * 0x9e3779b97f4a7c15u >> 40;
-  return header +
-         (mixed % 29 == 0 ? mixed * 37 % (largest - header) : mixed % 200);
-}
-
-} // namespace
-
-std::vector<uint8_t> make(const Stream &stream, uint64_t number) {
-  std::vector<uint8_t> bytes(size_of(stream.id, number),
-                             static_cast<uint8_t>(stream.id + number));
-  std::memcpy(bytes.data(), &stream.id, sizeof stream.id);
-  std::memcpy(bytes.data() + sizeof stream.id, &number, sizeof number);
-  return bytes;
-}
-
-void check_next(Stream &stream, const void *data, size_t size) {
-  std::vector<uint8_t> expected = make(stream, stream.got);
-  require(size == expected.size() &&
-          std::memcmp(data, expected.data(), size) == 0);
-  ++stream.got;
-}
-
-// ---- Ends of pipes ----------------------------------------------------------
-
-size_t Slot::queued() const {
-  size_t bytes = 0;
-  return gipc_pending(h, GIPC_WRITE, &bytes) == 0 ? bytes : 0;
-}
-
-void Slot::put(size_t count, int result) {
-  out().put += count;
-  out().lossy |= result == -EPIPE;
-  if (result == -ECANCELED || result == -EINPROGRESS)
-    may_be_cancelled = false;
-}
-
-void Slot::begin(gipc_handle *handle) {
-  h = handle;
-  started = may_be_cancelled = ended = false;
-  limit = GIPC_DEFAULT_LIMIT;
-}
+// ---- Pipes ------------------------------------------------------------------
 
 World::World(const Input &bytes) : input(bytes), loop(ev_loop_new(0)) {
   require(loop != nullptr && gipc_wait_set_new(&set) == 0);
@@ -90,6 +42,8 @@ void World::free(Slot &slot) {
   // What is not written yet may be discarded.
   if (slot.h != nullptr && (slot.queued() > 0 || !slot.borrowed.empty()))
     slot.out().lossy = true;
+  // The loop may have written it.
+  slot.out().maybe_put += slot.borrowed.empty() ? 0 : 1;
   gipc_handle_free(slot.h);
   slot.begin(nullptr);
   slot.borrowed.clear();
@@ -119,6 +73,14 @@ void open_pair(size_t kind, gipc_handle *&a, gipc_handle *&b) {
   }
 }
 
+// So that it is full after a few messages.
+void make_small(const gipc_handle *h) {
+  int fd = gipc_fd(h, GIPC_WRITE), least = 1;
+  if (fd >= 0 &&
+      setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least) < 0)
+    (void)fcntl(fd, F_SETPIPE_SZ, least);
+}
+
 } // namespace
 
 void World::renew(size_t pair) {
@@ -138,7 +100,12 @@ void World::renew(size_t pair) {
     streams[i].id = ++last_id;
   }
   gipc_handle *first, *second;
-  open_pair(input.below(5), first, second);
+  size_t kind = input.below(10);
+  open_pair(kind % 5, first, second);
+  if (kind >= 5) {
+    make_small(first);
+    make_small(second);
+  }
   a.begin(first);
   b.begin(second);
   int transport = static_cast<int>(input.below(3));
@@ -178,6 +145,9 @@ void World::got(Slot &slot, int result, const void *data, size_t size) {
   if (result == 0) {
     require(!slot.ended);
     uint64_t number = slot.in().got;
+    // One that is being put may have been written by the loop.
+    size_t begun = peer_of(slot).borrowed.empty() ? 0 : 1;
+    require(number < slot.in().put + slot.in().maybe_put + begun);
     check_next(slot.in(), data, size);
     take_attached(slot, number);
     return;
@@ -350,6 +320,9 @@ void World::end() {
              {0, -ETIMEDOUT, -EPIPE, GIPC_ECLOSED, -ECANCELED});
     free(slot);
   }
+  // One may wait for the end of another, which has the other end of its pipe.
+  for (Child &child : children)
+    kill_child(child);
   for (Child &child : children)
     end_child(child);
 }

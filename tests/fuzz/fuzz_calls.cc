@@ -1,5 +1,6 @@
 // Any sequence of calls on live pipes and children.  Each message arrives once,
-// in order and unchanged; each result is one that is documented for its call;
+// in order and unchanged, and none of which the put was cancelled or timed out
+// with nothing written; each result is one that is documented for its call;
 // no descriptor, child or lock is left. (H93, H95, H96, H97)
 //
 // The input is a sequence of calls: a byte with the call, one with the handle,
@@ -13,7 +14,7 @@ namespace calls {
 namespace {
 
 void put_now(World &world, Slot &slot) {
-  size_t way = world.input.below(3);
+  size_t way = world.input.below(3), before = slot.queued();
   std::vector<uint8_t> bytes = make_next(slot.out());
   int result = way == 0 ? gipc_try_put(slot.h, bytes.data(), bytes.size())
                         : gipc_put(slot.h, bytes.data(), bytes.size(), 0);
@@ -23,6 +24,8 @@ void put_now(World &world, Slot &slot) {
           (result != -ETIMEDOUT || way != 0) &&
           (result != -ECANCELED || slot.may_be_cancelled) &&
           (result != GIPC_ETOOBIG || slot.limit < bytes.size()));
+  slot.require_all_or_nothing(result, bytes.size(), before);
+  require(way == 0 || result != 0 || slot.queued() == 0);
   slot.put(result == 0 || result == -EINPROGRESS ? 1 : 0, result);
 }
 
@@ -50,8 +53,11 @@ void put_slowly(World &world, Slot &slot) {
   } else if (world.input.below(2) == 0) {
     result = gipc_put_step(slot.h);
   } else {
+    size_t before = slot.queued();
     result = gipc_put_cancel(slot.h);
     one_of(result, {0, 1, -EPIPE, GIPC_ECLOSED});
+    // Nothing of it is left in the queue, but what was there before.
+    require(result != 0 || slot.queued() + slot.borrowed.size() <= before);
     slot.put(result == 1 ? 1 : 0, result);
     slot.borrowed.clear();
     return;

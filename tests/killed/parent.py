@@ -2,6 +2,7 @@
 [threads|gevent|asyncio].  Prints a line before each start."""
 
 import asyncio
+import functools
 import itertools
 import signal
 import sys
@@ -25,7 +26,7 @@ def starts_of(api, template):
     ]
 
 
-def start_all(template):
+def start_all(template, let_others_run=lambda: None):
     running = []
     for i, start in enumerate(itertools.cycle(starts_of(gipc, template))):
         print(i, flush=True)
@@ -34,6 +35,7 @@ def start_all(template):
             process.kill()
             process.join()
         running.append(start())
+        let_others_run()
 
 
 async def start_all_in_tasks(template):
@@ -56,15 +58,18 @@ def services():
 
 
 def main(mode):
+    if mode == "gevent":
+        import gevent
+
+        gevent.get_hub()  # without one, the pool and the keeper are in threads
     template = gipc.Template()
     if mode == "asyncio":
         asyncio.run(start_all_in_tasks(template))
     pool, keeper = gipc.Pool(abs, workers=2, least=2), gipc.keep(services())
     if mode == "gevent":
-        import gevent
-
-        beside = gevent.spawn(start_all, template)
-        start_all(template)
+        turn = functools.partial(gevent.sleep, 0.001)  # also of the loop
+        beside = gevent.spawn(start_all, template, turn)
+        start_all(template, turn)
     elif mode == "threads":
         beside = threading.Thread(target=start_all, args=(template,))
         beside.start()
