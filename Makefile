@@ -219,7 +219,7 @@ format:
 	  xargs clang-format -i
 
 deps:
-	@for purpose in demo check lint san valgrind fuzz bench root model; do \
+	@for purpose in demo check lint san valgrind fuzz bench root model fair; do \
 	  .ci/deps $$purpose || exit; done
 
 help:

@@ -309,6 +309,7 @@ run-check-worlds:
 # Fairness, idleness and scale, in full.
 check-fair:
 	@.ci/deps check
+	@.ci/deps fair
 	+@$(build) check-programs
 	+@$(build) run-check-fair
 
