@@ -225,7 +225,7 @@ format:
 	  xargs clang-format -i
 
 deps:
-	@for purpose in demo check lint san valgrind fuzz bench root model wheels; do \
+	@for purpose in demo check lint san valgrind fuzz bench root model wheels fair; do \
 	  .ci/deps $$purpose || exit; done
 
 help:

@@ -39,46 +39,95 @@ enum { TRIED_BELOW = 128 * 1024 };
  *
  * A task that never has to wait would never let others run.  A thread that has
  * moved its share of this many bytes since it last waited or yielded gets
- * STEP_YIELD once.  Each message takes time, too: it counts as LEAST_COST bytes
+ * STEP_YIELD.  Each message takes time, too: it counts as LEAST_COST bytes
  * or more, so that 1024 messages, some milliseconds in a script, are a budget.
  *
  * A loop runs each busy task once in an iteration, so they share the budget.  A
  * handle that yields again after n yields of the thread is one of n that are
- * busy. */
+ * busy.
+ *
+ * A message may be larger than the budget of all.  Then the other handles yield
+ * in that iteration, too, and one of them proceeds in the next one: not all of
+ * them move such a message in each iteration.  Whatever the order of the tasks
+ * is, a handle has yielded for others as often as there are busy ones at most.
+ */
 enum { BUDGET = 256 * 1024, LEAST_COST = 256, MOST_SHARES = 64 };
 static __thread size_t spent, share = BUDGET;
-static __thread struct {
+static __thread struct busy_handle {
   const gipc_handle *handle;
-  unsigned yield;
+  unsigned yield, for_others;
 } yielded[MOST_SHARES];
 static __thread unsigned yields_of_thread, busy;
+/* The handle that moved a message as large as the budget, until that is
+ * renewed, and the first yield after that; 0: there was none. */
+static __thread const gipc_handle *mover;
+static __thread unsigned first_yield;
 
-static inline void spend(size_t size) {
+static inline void spend(const gipc_handle *h, size_t size) {
   spent += size < LEAST_COST ? LEAST_COST : size;
+  if (size >= BUDGET)
+    mover = h;
 }
 
-static inline int budget_is_spent(void) { return spent >= share; }
+static inline void renew_budget(void) {
+  spent = 0;
+  mover = NULL;
+  first_yield = 0;
+}
+
+static inline struct busy_handle *entry_of(const gipc_handle *h) {
+  /* Multiplication by this odd number spreads the addresses of handles. */
+  return &yielded[(unsigned)((uintptr_t)h >> 4) * 2654435761u >> 26];
+}
+
+/* Whether it is of a yield after that of a large message. */
+static inline int is_of_now(const struct busy_handle *entry) {
+  return first_yield != 0 &&
+         entry->yield - first_yield <= yields_of_thread - first_yield;
+}
+
+/* Whether the step is to return step_yield().  Where two handles have one
+ * entry, either may proceed. */
+static inline int must_yield(const gipc_handle *h) {
+  if (spent < share)
+    return 0;
+  struct busy_handle *entry = entry_of(h);
+  int known = entry->handle == h;
+  int waited = known && entry->for_others >= busy;
+  if (!waited && (!is_of_now(entry) || (known && h == mover)))
+    return 1;
+  entry->for_others = 0;
+  renew_budget();
+  return 0;
+}
 
 static inline int step_yield(const gipc_handle *h) {
-  /* Multiplication by this odd number spreads the addresses of handles. */
-  unsigned place = (unsigned)((uintptr_t)h >> 4) * 2654435761u >> 26;
+  struct busy_handle *entry = entry_of(h);
+  int again = entry->handle == h && is_of_now(entry);
   ++yields_of_thread;
-  if (yielded[place].handle == h)
-    busy = yields_of_thread - yielded[place].yield;
+  if (entry->handle == h)
+    busy = yields_of_thread - entry->yield;
   else
     busy++; /* one that was not busy before */
   if (busy > MOST_SHARES)
     busy = MOST_SHARES;
-  yielded[place].handle = h;
-  yielded[place].yield = yields_of_thread;
+  if (entry->handle != h || h == mover)
+    entry->for_others = 0;
+  else if (first_yield != 0)
+    entry->for_others++;
+  entry->handle = h;
+  entry->yield = yields_of_thread;
   share = BUDGET / busy;
-  spent = 0;
+  if (mover == NULL || busy == 1 || (h == mover && again))
+    renew_budget();
+  else if (first_yield == 0)
+    first_yield = yields_of_thread;
   return STEP_YIELD;
 }
 
 /* The caller waits, and others run. */
 static inline int step_wait(void) {
-  spent = 0;
+  renew_budget();
   return STEP_WAIT;
 }
 
@@ -91,36 +140,38 @@ static inline int outcome_of(int result) {
 }
 
 /* Of a call that has moved *size bytes if it succeeded. */
-static inline int outcome_of_move(int result, const size_t *size) {
+static inline int outcome_of_move(const gipc_handle *h, int result,
+                                  const size_t *size) {
   if (result >= 0)
-    spend(*size);
+    spend(h, *size);
   return outcome_of(result);
 }
 
 /* The same without the lock of the handle. */
-static inline int outcome_of_try(int result, const size_t *size) {
-  return outcome_of_move(result == GIPC_ELOCKED ? -EAGAIN : result, size);
+static inline int outcome_of_try(const gipc_handle *h, int result,
+                                 const size_t *size) {
+  return outcome_of_move(h, result == GIPC_ELOCKED ? -EAGAIN : result, size);
 }
 
 /* Gets the next message: a view, valid until the next call on h. */
 static inline int step_get(gipc_handle *h, const void **data, size_t *size) {
-  if (budget_is_spent())
+  if (must_yield(h))
     return step_yield(h);
-  return outcome_of_try(gipc_try_get(h, data, size), size);
+  return outcome_of_try(h, gipc_try_get(h, data, size), size);
 }
 
 /* The same.  STEP_LENT: it is large, of *size bytes; gipc_get_into() receives
  * it. */
 static inline int step_get_small(gipc_handle *h, const void **data,
                                  size_t *size) {
-  if (budget_is_spent())
+  if (must_yield(h))
     return step_yield(h);
   int result = gipc_next_size(h, size);
   if (result == 0 && *size >= LENT_FROM)
     return STEP_LENT;
   if (result == 0)
     result = gipc_try_get(h, data, size);
-  return outcome_of_try(result, size);
+  return outcome_of_try(h, result, size);
 }
 
 /* 1: a get returns, or receives a part of a message.  0: it would wait, and the
@@ -153,11 +204,11 @@ static inline int step_get_would_not_wait(gipc_handle *h) {
 static inline int step_put(gipc_handle *h, const void *data, size_t size) {
   if (size >= TRIED_BELOW)
     return STEP_LENT;
-  if (budget_is_spent())
+  if (must_yield(h))
     return step_yield(h);
   int result = gipc_put_start(h, data, size);
   if (result != -EAGAIN)
-    return outcome_of_try(result, &size);
+    return outcome_of_try(h, result, &size);
   result = gipc_put_cancel(h);
   if (result == 0)
     return step_wait();
@@ -167,9 +218,9 @@ static inline int step_put(gipc_handle *h, const void *data, size_t size) {
 /* Starts a put; the caller has the lock.  STEP_LENT: the memory is lent until
  * step_put_more() is done or fails, or until gipc_put_cancel(). */
 static inline int step_put_lent(gipc_handle *h, const void *data, size_t size) {
-  if (budget_is_spent())
+  if (must_yield(h))
     return step_yield(h);
-  int outcome = outcome_of_move(gipc_put_start(h, data, size), &size);
+  int outcome = outcome_of_move(h, gipc_put_start(h, data, size), &size);
   return outcome == STEP_WAIT ? STEP_LENT : outcome;
 }
 
@@ -180,12 +231,12 @@ static inline int step_put_more(gipc_handle *h) {
 /* Appends a copy of a message to the write queue.  STEP_WAIT: the queue is
  * full; step_flush() first, which may not have to wait. */
 static inline int step_queue(gipc_handle *h, const void *data, size_t size) {
-  if (budget_is_spent())
+  if (must_yield(h))
     return step_yield(h);
   int result = gipc_try_put(h, data, size);
   if (result == -EAGAIN)
     return STEP_WAIT;
-  return outcome_of_move(result, &size);
+  return outcome_of_move(h, result, &size);
 }
 
 /* What goes with a message: handles, which move, and descriptors. */
@@ -199,14 +250,14 @@ typedef struct {
 /* The same with these. */
 static inline int step_queue_with(gipc_handle *h, const void *data, size_t size,
                                   const gipc_attached *with) {
-  if (budget_is_spent())
+  if (must_yield(h))
     return step_yield(h);
   int result =
       gipc_try_put_handles(h, data, size, with->handles, with->handle_count,
                            with->fds, with->fd_count);
   if (result == -EAGAIN)
     return STEP_WAIT;
-  return outcome_of_move(result, &size);
+  return outcome_of_move(h, result, &size);
 }
 
 /* Closes the descriptors of the message that was returned last, but those that

@@ -80,6 +80,8 @@ binding_checks :=
 binding_benches :=
 
 tested_languages = $(patsubst tests/bindings/%/run,%,$(binding_checks))
+# Minutes each.
+long_checks = $(filter %/python/run,$(binding_checks)) $(filter %/lua/run,$(binding_checks))
 
 SWIG ?= swig
 
@@ -241,16 +243,17 @@ check:
 	+@$(build) check-programs
 	+@$(build) run-check
 
-# Read again when the packages are there.  The longest run first: all others run
-# beside it, which is no harm, as no test may depend on an idle machine.
+# Read again when the packages are there.  The longest runs first: all others run
+# beside them, which is no harm, as no test may depend on an idle machine.  One more at
+# once than there are processors, as most of a test's time is waiting.
 run-check:
 	@tests/bindings/surface.sh
 	@rm -rf $(B)/results
 	@status=0; export $(call test_env,$(B)); mkdir -p $(B)/results; \
-	  RESULTS=$(B)/results/c.tsv JOBS=$${JOBS:-$$(nproc)} tests/run \
-	  $(filter %/python/run,$(binding_checks)) \
-	  $(c_checks) $(filter-out $(c_checks) %/launch/run %/matrix/run $(linux_checks),$(checks)) \
-	  $(filter-out %/python/run,$(binding_checks)) \
+	  RESULTS=$(B)/results/c.tsv JOBS=$${JOBS:-$$(($$(nproc) + 1))} tests/run \
+	  $(long_checks) \
+	  $(c_checks) $(filter-out $(c_checks) %/launch/run %/matrix/run $(linux_checks) $(soak_checks),$(checks)) \
+	  $(filter-out $(long_checks),$(binding_checks)) \
 	  $(filter %/launch/run %/matrix/run $(linux_checks) $(soak_checks),$(checks)) || status=1; \
 	  tests/bindings/coverage.sh $(tested_languages) || status=1; \
 	  tests/hazards || status=1; exit $$status
@@ -312,6 +315,7 @@ run-check-worlds:
 # Fairness, idleness and scale, in full.
 check-fair:
 	@.ci/deps check
+	@.ci/deps fair
 	+@$(build) check-programs
 	+@$(build) run-check-fair
 

@@ -15,7 +15,7 @@ static int receive_into_bytes(gipc_handle *h, size_t size, PyObject **message) {
     *message = bytes;
   else if (result != -EAGAIN || gipc_get_cancel(h) != -ENOMEM)
     Py_DECREF(bytes); /* else the library may use its memory from now on */
-  return outcome_of_try(result, &size);
+  return outcome_of_try(h, result, &size);
 }
 
 /* DONE: *message is the next message, or NULL after an error.  LENT: it is
@@ -82,7 +82,7 @@ static int get_into(gipc_handle *h, void *buffer, size_t capacity,
   waited = NULL;
   int result = gipc_get_into(h, buffer, capacity, size);
   if (result == 0)
-    spend(*size);
+    spend(h, *size);
   return result;
 }
 

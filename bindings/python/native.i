@@ -211,10 +211,10 @@ static PyObject *begin_put(PyObject *module, gipc_handle *h, PyObject *bytes,
 
 /* Whether the caller is to let others run, as it has spent its budget. */
 static PyObject *yields(gipc_handle *h) {
-  int spent = budget_is_spent();
-  if (spent)
+  int yields = must_yield(h);
+  if (yields)
     (void)step_yield(h);
-  return PyBool_FromLong(spent);
+  return PyBool_FromLong(yields);
 }
 
 /* Closes a handle that no call is using.  WAIT: come again with the lock. */

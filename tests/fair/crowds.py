@@ -2,17 +2,18 @@
 
 import math
 import os
-import shutil
-import subprocess
+import tempfile
 import time
 from pathlib import Path
 
+from observers import seen_by_perf, seen_by_strace
 from programs import DESCRIPTORS, LONG, parse
 
 # In `make check` one loop of each language.
 QUICK = {"C push", "C wait", "python asyncio", "ruby async", "lua own"}
-# select(2) takes no descriptor over 1023.
+# select(2) takes no descriptor over 1023; those of 100 idle children are among them.
 MOST_HANDLES = {"copas": 400}
+MOST_IDLE = {"copas": 250}
 WINDOW = 5 if LONG else 1
 PATIENCE = 60
 # Descriptors of a process beside its handles.
@@ -81,20 +82,6 @@ def changes(before, after):
                    f"{ticks - old_ticks} ticks; {describe(key[0])}")
 
 
-def perf_counts(token):
-    """The same as perf(1) sees it."""
-    if shutil.which("perf") is None:
-        return "not measured: there is no perf"
-    pids = ",".join(map(str, marked(token)))
-    command = ["perf", "stat", "-x", " ", "-e", "context-switches", "-p", pids, "--", "sleep", "2"]
-    run = subprocess.run(command, capture_output=True, text=True)
-    line = (run.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-    if line.startswith("<not counted>"):
-        return "none, as nothing of it ran"
-    number = line.split()[0]
-    return number if run.returncode == 0 and number.isdigit() else f"not measured: {line}"
-
-
 def end(process, token):
     """Ends a process, and waits until its daemons have ended; what is left."""
     process.kill()
@@ -118,12 +105,22 @@ def watch_window(outcome, program, token, transport):
     busy = list(changes(before, after))
     pids = {pid for pid, _ in after}
     print(f"measured: {program}: idle for {time.monotonic() - begun:.1f} s with {len(pids)} processes, "
-          f"{len(after)} threads, {transport}: {len(busy)} of them woke"
-          + (f"; switches by perf: {perf_counts(token)}" if LONG else ""))
+          f"{len(after)} threads, {transport}: {len(busy)} of them woke")
+    if LONG:
+        busy += observed(program, pids)
     if busy:
         outcome.fail(f"{program}: not idle:\n" + "\n".join(busy[:20]))
     else:
         outcome.passed += 1
+
+
+def observed(program, pids):
+    """A line for each observer that saw them do something."""
+    woken, of_perf = seen_by_perf(pids)
+    with tempfile.NamedTemporaryFile() as log:
+        called, of_strace = seen_by_strace(pids, log.name)
+    print(f"measured: {program}: perf: {of_perf}; strace: {of_strace}")
+    return [f"  {what}" for count, what in ((woken, f"perf: {of_perf}"), (called, f"strace: {of_strace}")) if count]
 
 
 def check_idle(outcome, programs):
@@ -135,7 +132,7 @@ def check_idle(outcome, programs):
             outcome.skip(f"{program} idle", "this loop of the tests polls by itself")
         elif LONG or program.name in QUICK:
             token = f"{os.getpid()}-{program.language}-{program.loop}"
-            few = min(handles, MOST_HANDLES.get(program.loop, handles))
+            few = min(handles, MOST_IDLE.get(program.loop, handles))
             started.append((program, token, program.start(
                 "idle", program.loop, few, children, environment={"GIPC_FAIR_TOKEN": token})))
             if LONG:

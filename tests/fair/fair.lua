@@ -218,8 +218,9 @@ function bodies.idle(handles, children)
   end
   if loop.spawn then
     for _, each in ipairs(all) do
-      loop.spawn(function()
-        gipc.wait { each }
+      loop.spawn(function() -- each gipc.wait would open three descriptors
+        local wait = each.join or each.get
+        wait(each)
       end)
     end
   end

@@ -91,7 +91,10 @@ class Uvloop(Asyncio):
         import uvloop
 
         loop = uvloop.new_event_loop()
-        return loop.run_until_complete(coroutine)
+        try:
+            return loop.run_until_complete(coroutine)
+        finally:
+            loop.close()
 
 
 class Trio(Asyncio):

@@ -55,9 +55,10 @@ def start_flood(handles, size, count)
   [pipes.map(&:first), full, child]
 end
 
-def take(reader, ticks)
+# Into one String after the other, or into one that is used again.
+def take(reader, ticks, buffer)
   loop do
-    reader.get
+    buffer ? reader.get_into(buffer) : reader.get
     ticks.handled += 1
   end
 rescue EOFError
@@ -65,7 +66,7 @@ rescue EOFError
   reader.close
 end
 
-def fair(loop, handles, size, count, period)
+def fair(loop, handles, size, count, period, into = nil)
   readers, full, child = start_flood(handles, size, count)
   ticks = Ticks.new(period.to_f)
   full.get
@@ -74,19 +75,21 @@ def fair(loop, handles, size, count, period)
   left = readers.size
   readers.drop(1).each do |reader|
     loop.spawn do
-      take(reader, ticks)
+      take(reader, ticks, into && +"")
       left -= 1
     end
   end
-  take(readers.first, ticks)
+  take(readers.first, ticks, into && +"")
   loop.sleep(0.001) while left > 1
   child.join
   ticks.report
 end
 
-# The reactor calls back when a descriptor is readable; the program takes a share.
+# The reactor calls back when a descriptor is readable; the program takes a share of
+# messages and bytes.
 module Watcher
   SHARE = 256
+  SHARE_OF_BYTES = 256 * 1024
 
   def begin_with(reader, ticks, readers)
     @reader = reader
@@ -97,12 +100,15 @@ module Watcher
 
   def notify_readable
     self.notify_readable = false
+    bytes = 0
     SHARE.times do
-      if @reader.get_nonblock(exception: false) == :wait_readable
+      message = @reader.get_nonblock(exception: false)
+      if message == :wait_readable
         self.notify_readable = true
         return
       end
       @ticks.handled += 1
+      break if (bytes += message.bytesize) >= SHARE_OF_BYTES
     end
     # What the handle holds does not make the descriptor readable.
     EventMachine.next_tick { notify_readable }
@@ -114,34 +120,59 @@ module Watcher
   end
 end
 
-def on_eventmachine(handles, size, count, period)
+# The block, with another watcher beside it.
+def on_eventmachine(ticks)
   require "eventmachine"
-  readers, full, child = start_flood(handles, size, count)
-  full.get
-  ticks = Ticks.new(period.to_f)
   EventMachine.run do
     again = lambda do
       ticks.ran
       EventMachine.add_timer(ticks.next, &again)
     end
     EventMachine.add_timer(0, &again)
+    yield
+  end
+  ticks.report
+end
+
+def fair_on_eventmachine(handles, size, count, period)
+  readers, full, = start_flood(handles, size, count)
+  full.get
+  ticks = Ticks.new(period.to_f)
+  on_eventmachine(ticks) do
     readers.each do |reader|
       EventMachine.watch(reader.to_io, Watcher).begin_with(reader, ticks, readers).notify_readable = true
     end
   end
-  child.join
-  ticks.report
 end
 
-def control(loop, _handles, microseconds, rounds, period)
+# Without gipc: Strings of this size are made and forgotten, which the collector ends now
+# and then; or for the size 0 so much time passes.
+def work(size, microseconds)
+  return "#{$source ||= "x" * (size - 1)}y" if size.positive?
+
+  till = now + (microseconds / 1e6)
+  nil while now < till
+end
+
+def control(loop, size, microseconds, rounds, period)
   ticks = Ticks.new(period.to_f)
   loop.spawn { tick(loop, ticks) }
   rounds.to_i.times do
-    till = now + (microseconds.to_i / 1e6)
-    nil while now < till
+    work(size.to_i, microseconds.to_i)
     loop.sleep(0)
   end
   ticks.report
+end
+
+def control_on_eventmachine(size, microseconds, rounds, period)
+  left = rounds.to_i
+  on_eventmachine(Ticks.new(period.to_f)) do
+    again = lambda do
+      work(size.to_i, microseconds.to_i)
+      (left -= 1).positive? ? EventMachine.next_tick(&again) : EventMachine.stop
+    end
+    EventMachine.next_tick(&again)
+  end
 end
 
 # Half of them functions, half programs; all of them sent a message.
@@ -244,7 +275,7 @@ end
 body, name, *rest = ARGV
 before = descriptors
 if name == "eventmachine"
-  on_eventmachine(*rest)
+  send("#{body}_on_eventmachine", *rest)
 else
   chosen = LOOPS.fetch(name).new
   chosen.run { send(body, chosen, *rest) }

@@ -111,7 +111,7 @@ class Reading(_GIPCHandle):
                 await wait_for_lock(self, event, deadline)
             self._validate()
             # Messages that are all there must not keep the others waiting.
-            if _native.yields(self._h):
+            while _native.yields(self._h):
                 await backend.yield_()
                 self._validate()
             # The view keeps the memory where it is.

@@ -92,7 +92,7 @@ loops.copas = {
       body()
     end)
     while coroutine.status(co) ~= "dead" do
-      copas.step(1)
+      copas.step()
     end
     copas.step(0) -- timers that are not needed any more
     copas.step(0)

@@ -36,7 +36,7 @@ static VALUE receive_body(VALUE argument) {
     rb_yield(INT2FIX(step_wait()));
   if (result < 0)
     raise_error(result);
-  spend(t->size);
+  spend(t->h, t->size);
   t->done = 1;
   return Qnil;
 }

@@ -83,7 +83,8 @@ module Gipc
 
     # Gets the next object without waiting, as IO#read_nonblock does.  For programs with
     # their own loop: one readable event may stand for several messages, so repeat the
-    # call until there is none.
+    # call until there is none.  A peer may put faster than this: after some 256 messages
+    # or 256 KiB let the loop run, and continue in its next iteration.
     #
     # @param exception [Boolean] false: returns :wait_readable instead of raising
     # @return [Object, :wait_readable]
