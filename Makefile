@@ -152,6 +152,7 @@ $(LIBRARY): $(SHARED)
 
 # Tests, demo, benchmarks and bindings.
 include tests/build.mk
+include $(wildcard pkgconfig/*.mk)
 
 # ---- Installation -----------------------------------------------------------
 
@@ -234,7 +235,7 @@ format:
 	  xargs clang-format -i
 
 deps:
-	@for purpose in demo check lint san valgrind fuzz bench root model; do \
+	@for purpose in demo check lint san valgrind fuzz bench root model dist; do \
 	  .ci/deps $$purpose || exit; done
 
 help:
@@ -280,6 +281,9 @@ help:
 	@echo "bench-growth    how cost grows with handles, children, bytes, memory"
 	@echo "bench-guard     fails where an operation takes 5 % more instructions than"
 	@echo "                tests/bench/guard says; WRITE=1 puts new counts there"
+	@echo "dist            tarball, sdist, gem (also compiled), rock, wrap file and SHA256SUMS,"
+	@echo "                in build/dist; HOMEPAGE=, DOWNLOADS= are where it is published"
+	@echo "check-dist      dist, and each part is installed in a bare place and used"
 	@echo "install         to DESTDIR and prefix (default /usr/local)"
 	@echo "uninstall       removes what install put there"
 	@echo "format          clang-format in place"
