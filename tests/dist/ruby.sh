@@ -29,9 +29,10 @@ says() { # MESSAGE COMMAND...: it fails, and says so.
   local message=$1
   shift
   ! "$@" >"$tmp/log" 2>&1 || fail "no error: $message"
-  grep -q "gipc: it cannot be compiled here: $message\." "$tmp/log" &&
-    grep -q 'apt install g++ make ruby-dev libev-dev' "$tmp/log" ||
-    { cat "$tmp/log" && fail "^ it does not say: $message"; }
+  for line in "gipc: it cannot be compiled here: $message\." \
+    'apt install g++ make ruby-dev libev-dev'; do
+    grep -q "$line" "$tmp/log" || { cat "$tmp/log" && fail "^ it does not say: $line"; }
+  done
 }
 
 quietly bare install_gem compiled "$compiled"

@@ -20,7 +20,9 @@ values() {
   {
     printf '#define GIPC_DEPRECATED\n#include "%s"\n#include <stdio.h>\nint main(void) {\n' \
       "$(realpath "$header")"
-    printf 'printf("%%s %%lld\\n", "%s", (long long)%s);\n' $(for n; do echo "$n" "$n"; done)
+    for name; do
+      printf '  printf("%%s %%lld\\n", "%s", (long long)%s);\n' "$name" "$name"
+    done
     echo 'return 0; }'
   } >"$tmp/values.c"
   "$cc" -w "$tmp/values.c" -o "$tmp/values" || fail "^ a constant is gone"
@@ -47,11 +49,11 @@ sed -E 's/(GIPC_WRITE *=? *)2/\13/' include/gipc.h >"$tmp/changed.h"
 # ---- Functions and types -----------------------------------------------------
 
 # The descriptions are those of 64-bit x86.
-readelf -hW "$build/libgipc.so" | grep -q 'Class:.*ELF64' &&
-  readelf -hW "$build/libgipc.so" | grep -q 'Machine:.*X86-64' || {
-  echo "tests/abi describes 64-bit x86 only"
-  exit 77
-}
+machine=$(readelf -hW "$build/libgipc.so" | sed -nE 's/^ *(Class|Machine): *//p' | paste -sd' ')
+case $machine in
+'ELF64 '*X86-64) ;;
+*) echo "tests/abi describes 64-bit x86 only, not $machine" && exit 77 ;;
+esac
 # The structs whose first member is their size.
 growing=$(awk '/^typedef struct gipc_[a-z_]+ \{/ { name = $3; getline
   if ($1 == "size_t" && $2 == "size;") print name }' include/gipc.h | paste -sd' ')

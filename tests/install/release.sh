@@ -30,7 +30,7 @@ git commit -qm all
 
 .ci/release --dry-run >"$tmp/log" 2>&1 || { cat "$tmp/log" && fail "^ refused"; }
 grep -qx "$version can be released: .ci/release" "$tmp/log" || fail "it does not say so"
-[ -z "$(git tag)" ] && [ -z "$(git status --porcelain)" ] || fail "it left something"
+[ -z "$(git tag)$(git status --porcelain)" ] || fail "it left something"
 
 refused() { # MESSAGE: as the tree is now, which is then as before.
   git add -A
