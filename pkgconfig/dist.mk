@@ -25,5 +25,6 @@ $(DIST_VENV)/done:
 
 # Each part is installed where nothing else of this checkout is, and used.
 check-dist: dist
-	@DIST=$(call quote,$(here)/$(DIST)) VENV=$(call quote,$(here)/$(DIST_VENV)) \
-	  tests/run $(wildcard tests/dist/*.sh)
+	+@$(build) all
+	@$(call test_env,$(B)) GIPC_TEST_LONG=1 DIST=$(call quote,$(here)/$(DIST)) VENV=$(call quote,$(here)/$(DIST_VENV)) \
+	  tests/run $(wildcard tests/dist/*.sh) tests/install/cmake.sh tests/install/meson.sh
