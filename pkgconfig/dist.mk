@@ -10,7 +10,6 @@ DOWNLOADS ?=
 # PARTS: only these, as pkgconfig/dist names them.
 dist: $(DIST_VENV)/done
 	@.ci/deps dist
-	@rm -rf $(DIST)
 	@HOMEPAGE=$(call quote,$(HOMEPAGE)) DOWNLOADS=$(call quote,$(DOWNLOADS)) \
 	  VENV=$(call quote,$(here)/$(DIST_VENV)) pkgconfig/dist $(DIST) $(PARTS)
 	@cat $(DIST)/SHA256SUMS

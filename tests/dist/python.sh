@@ -7,7 +7,8 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 fail() { echo "$*"; exit 1; }
 archive=$(echo "$DIST"/python/*.tar.gz)
-pkgconfig/dist "$tmp/again" source python
+tar -C "$tmp" -xzf "$DIST/"libgipc-*.tar.gz
+"$tmp"/libgipc-*/pkgconfig/dist "$tmp/again" source python
 cmp "$archive" "$tmp/again/python/${archive##*/}" || fail "^ not the same again"
 
 "${PYTHON:-/usr/bin/python3}" -m venv "$tmp/venv"
