@@ -8,7 +8,8 @@ trap 'rm -rf "$tmp"' EXIT
 fail() { echo "$*"; exit 1; }
 archive=$(echo "$DIST"/python/*.tar.gz)
 tar -C "$tmp" -xzf "$DIST/"libgipc-*.tar.gz
-"$tmp"/libgipc-*/pkgconfig/dist "$tmp/again" source python
+unpacked=$(echo "$tmp"/libgipc-*)
+"$unpacked/pkgconfig/dist" "$tmp/again" source python
 cmp "$archive" "$tmp/again/python/${archive##*/}" || fail "^ not the same again"
 
 "${PYTHON:-/usr/bin/python3}" -m venv "$tmp/venv"
