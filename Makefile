@@ -37,6 +37,7 @@ exec_prefix ?= $(prefix)
 includedir ?= $(prefix)/include
 libdir ?= $(exec_prefix)/lib
 pkgconfigdir ?= $(libdir)/pkgconfig
+cmakedir ?= $(libdir)/cmake/gipc
 datarootdir ?= $(prefix)/share
 mandir ?= $(datarootdir)/man
 INSTALL ?= install
@@ -125,7 +126,7 @@ FLAGS_text := $(CXX) $(cxx) $(CXXFLAGS) $(lib_cpp) $(CPPFLAGS) $(lib_ld) \
               $(LDFLAGS) $(LDLIBS)
 OBJECTS_text := $(objects)
 differ = $(subst x$(1)x,,x$(2)x)
-.PHONY: all install uninstall clean format deps help FORCE
+.PHONY: all install uninstall sources clean format deps help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -174,7 +175,8 @@ link_files = $(filter-out $(notdir $(pages)),\
 # Not by patterns of make, which would split it at its spaces.
 marked = $(subst <|>$(1)/,$(2)/,$(subst <|>$(1)<|>,$(2),<|>$(3)<|>))
 below = $(subst <|>,,$(marked))
-# An expression of sed(1) for a word of gipc.pc.in.
+cmake_files := gipcConfig.cmake gipcConfigVersion.cmake
+# An expression of sed(1) for a word of a file in pkgconfig/ that ends in .in.
 filled = -e $(call quote,s|@$(1)@|$(subst |,\|,$(subst &,\&,$(subst \,\\,$(2))))|)
 # Where a path of the installation is now, as a word for the shell.
 to = $(call quote,$(DESTDIR)$(1))
@@ -183,7 +185,7 @@ to = $(call quote,$(DESTDIR)$(1))
 # INSTALL_DATA copies; and a file of an earlier installation keeps no mode.
 install: all
 	$(INSTALL) -d $(call to,$(includedir)) $(call to,$(libdir)) \
-	  $(call to,$(pkgconfigdir)) \
+	  $(call to,$(pkgconfigdir)) $(call to,$(cmakedir)) \
 	  $(foreach section,3 5 7,$(call to,$(mandir)/man$(section)))
 	$(INSTALL_DATA) include/gipc.h $(call to,$(includedir)/gipc.h)
 	$(INSTALL_PROGRAM) $(SHARED) $(call to,$(libdir)/$(notdir $(SHARED)))
@@ -200,6 +202,13 @@ install: all
 	  $(call filled,includedir,$(call below,$(prefix),$${prefix},$(includedir))) \
 	  $(call filled,libdir,$(call below,$(exec_prefix),$${exec_prefix},$(libdir))) \
 	  pkgconfig/gipc.pc.in > $(call to,$(pkgconfigdir)/gipc.pc)
+	@set -e; umask 022; cmake=$(call to,$(cmakedir)); for f in $(cmake_files); do \
+	  rm -f "$$cmake/$$f"; sed $(call filled,version,$(VERSION)) \
+	  $(call filled,soversion,$(SOVERSION)) $(call filled,soname,$(SONAME)) \
+	  $(call filled,library,$(notdir $(LIBRARY))) \
+	  $(call filled,cmakedir,$(cmakedir)) $(call filled,libdir,$(libdir)) \
+	  $(call filled,includedir,$(includedir)) \
+	  pkgconfig/cmake/$$f.in > "$$cmake/$$f"; done
 	@set -e; man=$(call to,$(mandir)); for p in $(notdir $(pages)); do \
 	  $(INSTALL_DATA) man/$$p "$$man/man$${p##*.}/$$p"; done
 	@set -e; umask 022; man=$(call to,$(mandir)); for l in $(links); do \
@@ -211,10 +220,16 @@ uninstall:
 	rm -f $(call to,$(includedir)/gipc.h) $(call to,$(pkgconfigdir)/gipc.pc)
 	rm -f $(foreach f,libgipc.a $(notdir $(LIBRARY) $(SHARED)) $(SONAME),\
 	  $(call to,$(libdir)/$(f)))
+	rm -f $(foreach f,$(cmake_files),$(call to,$(cmakedir)/$(f)))
+	-@rmdir $(call to,$(cmakedir)) 2>/dev/null
 	@man=$(call to,$(mandir)); for p in $(notdir $(pages)) $(link_files); do \
 	  rm -f "$$man/man$${p##*.}/$$p"; done
 
 # ---- The rest ---------------------------------------------------------------
+
+# For what else compiles the library: pkgconfig/meson.
+sources:
+	@printf '%s\n' $(sources)
 
 clean:
 	rm -rf build
@@ -225,7 +240,7 @@ format:
 	  xargs clang-format -i
 
 deps:
-	@for purpose in demo check lint san valgrind fuzz bench root model wheels fair; do \
+	@for purpose in demo check lint san valgrind fuzz bench root model wheels fair dist; do \
 	  .ci/deps $$purpose || exit; done
 
 help:
@@ -281,6 +296,9 @@ help:
 	@echo "                glibc and musl, in build/dist; NAME=libgipc: for an index; VERSIONS= TARGETS="
 	@echo "check-wheels    those wheels, in roots without compiler and libev, under qemu,"
 	@echo "                and with each Python here; WORDS='look sid': tests/wheels/run"
+	@echo "dist            tarball, sdist, gem (also compiled), rock, wrap file and SHA256SUMS,"
+	@echo "                in build/dist; HOMEPAGE=, DOWNLOADS= are where it is published"
+	@echo "check-dist      dist, and each part is installed in a bare place and used"
 	@echo "install         to DESTDIR and prefix (default /usr/local)"
 	@echo "uninstall       removes what install put there"
 	@echo "format          clang-format in place"

@@ -36,5 +36,12 @@ Gem::Specification.new do |spec|
         "ext/gipc/core/**/*.{h,cc}", "ext/{loader,preload}/*.{rb,c}", "README.md", "LICENSE"]
   end
   spec.extensions = %w[gipc loader preload].map { |name| "ext/#{name}/extconf.rb" }
+  spec.extra_rdoc_files = %w[README.md LICENSE]
+  spec.requirements = ["a C++ compiler and make", "libev 4 with its header, or libgipc"]
   spec.metadata = {"rubygems_mfa_required" => "true"}
+  # Where the project is published, as whoever publishes it says: pkgconfig/dist.
+  if (homepage = ENV.fetch("HOMEPAGE", "")) != ""
+    spec.homepage = homepage
+    spec.metadata["source_code_uri"] = homepage
+  end
 end

@@ -14,7 +14,7 @@ echo mine >"$root/opt/g/share/man/man3/gipc_mine.3"
 make -s install "${variables[@]}" >/dev/null
 
 for file in include/gipc.h lib64/libgipc.a lib64/libgipc.so \
-  lib64/pkgconfig/gipc.pc share/man/man3/gipc_try_get.3; do
+  lib64/pkgconfig/gipc.pc lib64/cmake/gipc/gipcConfig.cmake share/man/man3/gipc_try_get.3; do
   [ -e "$root/opt/g/$file" ] || fail "not installed: $file"
 done
 [ "$(find "$tmp" -type f | grep -cv "^$root/opt/g/")" = 0 ] ||

@@ -4,6 +4,29 @@
 # finds one, otherwise with the C++ core that the gem carries.
 #   gem install gipc -- --enable-bundled    the gem's own core in any case
 #   gem install gipc -- --with-os=posix     its portable half
+require "rbconfig"
+
+def give_up(missing)
+  abort <<~HELP
+    gipc: it cannot be compiled here: #{missing}.  What it needs:
+      Debian, Ubuntu   apt install g++ make ruby-dev libev-dev
+      Fedora           dnf install gcc-c++ make ruby-devel libev-devel
+      Alpine           apk add g++ make ruby-dev libev-dev
+    A gem for your platform needs none of them, where there is one.
+  HELP
+end
+
+def program?(command)
+  name = command.to_s[/\S+/].to_s
+  ENV["PATH"].split(":").any? { |folder| File.executable?(File.expand_path(name, folder)) }
+end
+
+# Before mkmf, which says less.
+give_up("no ruby.h") unless File.exist?("#{RbConfig::CONFIG["rubyhdrdir"]}/ruby.h")
+give_up("no C compiler") unless program?(RbConfig::CONFIG["CC"])
+give_up("no C++ compiler") unless program?(RbConfig::CONFIG["CXX"])
+give_up("no make") unless program?(ENV["MAKE"] || ENV["make"] || "make")
+
 require "mkmf"
 
 here = __dir__
@@ -21,14 +44,8 @@ end
 if installed?(version)
   abort "gipc: libgipc is there, but not its gipc.h" unless have_header("gipc.h")
 else
-  unless have_header("ev.h") && have_library("ev", "ev_loop_new", "ev.h")
-    abort <<~HELP
-      gipc: libev is missing.  What it needs:
-        Debian, Ubuntu   apt install g++ make ruby-dev libev-dev
-        Fedora           dnf install gcc-c++ make ruby-devel libev-devel
-        Alpine           apk add g++ make ruby-dev libev-dev
-    HELP
-  end
+  give_up("no header of libev (ev.h)") unless have_header("ev.h")
+  give_up("no library libev") unless have_library("ev", "ev_loop_new", "ev.h")
   os = with_config("os", RUBY_PLATFORM.include?("linux") ? "linux" : "posix")
   core = Dir["#{here}/core/src/*.cc"].map { |file| File.basename(file) }
   $srcs = ["native_wrap.c"] + core.grep_v(/\Aos_(?!common|#{os})/)
