@@ -208,6 +208,8 @@ uninstall:
 	@man=$(call to,$(mandir)); for p in $(notdir $(pages)) $(link_files); do \
 	  rm -f "$$man/man$${p##*.}/$$p"; done
 
+include pkgconfig/build.mk
+
 # ---- The rest ---------------------------------------------------------------
 
 clean:
