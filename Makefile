@@ -208,7 +208,7 @@ uninstall:
 	@man=$(call to,$(mandir)); for p in $(notdir $(pages)) $(link_files); do \
 	  rm -f "$$man/man$${p##*.}/$$p"; done
 
-include pkgconfig/build.mk
+include pkgconfig/deb.mk
 
 # ---- The rest ---------------------------------------------------------------
 
