@@ -73,10 +73,15 @@ luadir ?= $(datarootdir)/lua/$(lua_version:jit=5.1)
 luacdir ?= $(exec_prefix)/lib/lua/$(lua_version:jit=5.1)
 lua_folders := $(sort $(dir $(lua_modules)))
 
+# Where every program looks for libraries: there is no need of a run path.
+lua_standard = $(foreach f,lib lib64 lib/$(shell $(CC) -print-multiarch 2>/dev/null),/usr/$(f)|)
+lua_run_path = $(if $(findstring |$(libdir)|,|$(subst | ,|,$(lua_standard))),,\
+                 $(call run_path,$(libdir)))
+
 # Linked anew: it looks for the library where that will be.
 $(B)/lua/$(lua_version)/installed.so: $(call lua_objects,$(lua_version)) \
                                       $(LIBRARY) FORCE
-	$(lua_link) -L$(B) -lgipc $(call run_path,$(libdir)) -lev
+	$(lua_link) -L$(B) -lgipc $(lua_run_path) -lev
 
 # A rock has a library with it, where the system has none.
 rock_libs := $(shell pkg-config --libs gipc 2>/dev/null)

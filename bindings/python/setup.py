@@ -114,6 +114,9 @@ class BuildExtension(build_ext):
             extra_postargs=[self.exports(), *libs], target_lang="c++")
 
     def compile(self, sources, flags):
+        # The folder has another name each time; what is built is to be the same.
+        flags = [*flags, f"-ffile-prefix-map={self.build_temp}=gipc"]
+
         def compile_one(source):
             return self.compiler.compile(
                 [str(source)], output_dir=self.build_temp,

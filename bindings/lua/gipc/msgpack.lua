@@ -10,6 +10,11 @@ local function private_copy()
   local shared = package.loaded.MessagePack
   package.loaded.MessagePack = nil
   local found, copy = pcall(require, "MessagePack")
+  if not found then
+    -- What a package of gipc brings along, where the system has none for this Lua.
+    local brought, own = pcall(require, "gipc.MessagePack")
+    found, copy = brought, brought and own or copy
+  end
   package.loaded.MessagePack = shared
   if not found then
     error(copy, 0)
