@@ -44,6 +44,9 @@ class Threads:
     async def wait(self, handles):
         return gipc.wait(handles)
 
+    def watch(self, ticks):
+        self.spawn(tick(self, ticks))
+
 
 class Gevent(Threads):
     def spawn(self, coroutine):
@@ -85,6 +88,19 @@ class Asyncio:
     async def wait(self, handles):
         return await self.api.wait(handles)
 
+    def watch(self, ticks):
+        """A timer by itself: a task that sleeps runs one iteration after its timer."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+
+        def run():
+            ticks.ran()
+            if not ticks.over:
+                loop.call_later(max(ticks.next(), 1e-6), run)
+
+        loop.call_later(max(ticks.next(), 1e-6), run)
+
 
 class Uvloop(Asyncio):
     def run(self, coroutine):
@@ -114,6 +130,9 @@ class Trio(Asyncio):
             await coroutine
 
         self.nursery.start_soon(task)
+
+    def watch(self, ticks):
+        self.spawn(tick(self, ticks))
 
     async def sleep(self, seconds):
         import trio
@@ -160,7 +179,7 @@ async def fair(loop, handles, size, count, period):
         await loop.done(reader.close())
 
     await loop.done(full.get())
-    loop.spawn(tick(loop, ticks))
+    loop.watch(ticks)
     while ticks.runs < 2:
         await loop.sleep(0.001)
     for reader in readers[1:]:
@@ -174,7 +193,7 @@ async def fair(loop, handles, size, count, period):
 
 async def control(loop, _handles, microseconds, rounds, period):
     ticks = measure.Ticks(float(period))
-    loop.spawn(tick(loop, ticks))
+    loop.watch(ticks)
     for _ in range(int(rounds)):
         until = time.monotonic() + int(microseconds) / 1e6
         while time.monotonic() < until:
