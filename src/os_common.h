@@ -3,8 +3,6 @@
 
 #include "os.h"
 
-#include <sys/socket.h>
-
 namespace gipc::os {
 
 // Of os_linux.cc or os_posix.cc: one system call that closes first..last, or
