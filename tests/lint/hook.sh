@@ -19,7 +19,7 @@ putenv unsetenv: they replace or remove an entry, which needs no memory
 sigtimedwait: only where nothing is pending, which is looked at before
 # Past the hook in another way, in one file
 sys.cc/poll sys.cc/select: poll_cancellable() asks the hook by itself, as "poll"
-os_linux_transfer.cc/syscall os_linux_template.cc/syscall: of helpers that are called in the brackets
+os_linux_transfer.cc/syscall os_linux_transfer.cc/preadv2 os_linux_transfer.cc/pwritev2 os_linux_template.cc/syscall: of helpers that are called in the brackets
 os_posix.cc/kill: of the process itself, in a signal handler
 # Not of the system
 strdup: memory, which tests fail by malloc
