@@ -297,7 +297,7 @@ help:
 	@echo "bench-growth    how cost grows with handles, children, bytes, memory"
 	@echo "bench-guard     fails where an operation takes 5 % more instructions than"
 	@echo "                tests/bench/guard says; WRITE=1 puts new counts there"
-	@echo "wheels          (not tested to its end) wheels of Python for x86_64 and aarch64,"
+	@echo "wheels          wheels of Python for x86_64 and aarch64 (that not yet tested),"
 	@echo "                glibc and musl, in build/dist; NAME=libgipc: for an index; VERSIONS= TARGETS="
 	@echo "check-wheels    those wheels, in roots without compiler and libev, under qemu,"
 	@echo "                and with each Python here; WORDS='look sid': tests/wheels/run"
