@@ -49,20 +49,21 @@ void free_pipes(std::vector<Pipe> &pipes) {
   }
 }
 
-// Until all of them use rings, for which others have to leave theirs.  busy is
-// used meanwhile.
+// Until each of them has used a ring, for which others have to leave theirs.
+// Not until all do at once: where this thread is not run for as long as a ring
+// may be idle, they leave theirs for each other.  busy is used meanwhile.
 void use_rings(std::vector<Pipe> &pipes, Pipe *busy) {
-  for (bool all = false; !all;) {
-    all = true;
-    for (Pipe &pipe : pipes) {
+  std::vector<bool> used(pipes.size());
+  for (size_t left = pipes.size(); left > 0;)
+    for (size_t i = 0; i < pipes.size(); ++i) {
       if (busy != nullptr)
         busy->exchange();
-      pipe.exchange();
-      all &= pipe.uses_ring();
+      pipes[i].exchange();
+      if (!used[i] && pipes[i].uses_ring()) {
+        used[i] = true;
+        --left;
+      }
     }
-    for (Pipe &pipe : pipes)
-      all &= pipe.uses_ring();
-  }
 }
 
 // ---- One thread ------------------------------------------------------------
