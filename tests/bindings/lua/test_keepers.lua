@@ -186,7 +186,7 @@ return function(test_anywhere)
   test("a_silent_service_prints_its_tracebacks_and_is_restarted", function()
     local last
     with_keeper({
-      { name = "web", notify = true, silence = 0.1, dump = 0.1, first_delay = 0.001, stderr = "pipe", work = function()
+      { name = "web", notify = true, silence = 0.1, dump = 2, first_delay = 0.001, stderr = "pipe", work = function()
         gipc.spawn(function() gipc.sleep(60) end)
         ready_and_runs()
       end },

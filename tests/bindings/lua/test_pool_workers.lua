@@ -198,7 +198,7 @@ return function(test)
   end
 
   once("a_silent_worker_prints_its_tracebacks_and_is_stopped", function()
-    with_pool({ workers = 1, silence = 0.1, dump = 0.1, stderr = "pipe" }, of_silence, function(pool)
+    with_pool({ workers = 1, silence = 0.1, dump = 2, stderr = "pipe" }, of_silence, function(pool)
       for _, job in ipairs { "sleep", "spin" } do
         local err = failed("WorkerDied", "gave no sign of life", gipc.EDEAD, pool:call(job))
         equal(err.exit.signal, 15)

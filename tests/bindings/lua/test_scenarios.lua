@@ -92,7 +92,7 @@ function events.ended(policy, _, worker, how)
   if not ends[how] then
     local name, number = how:match "(%a+)=(%d+)"
     ends[how] = assert(gipc.exec_process({ "sh", "-c", name == "exit" and "exit " .. number or "kill -" .. number .. " $$" }))
-    ends[how]:join()
+    while ends[how]:is_alive() do end -- not join(): Lua 5.1 cannot yield within a pcall
   end
   return native.policy_ended(policy, worker, ends[how].native)
 end

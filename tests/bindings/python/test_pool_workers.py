@@ -162,7 +162,7 @@ def test_silent_workers_are_stopped(way, tmp_path):
     import subprocess
 
     path = str(tmp_path / "pid")
-    with gipc.Pool(workers=1, silence=0.2, dump=0.5, grace=60,
+    with gipc.Pool(workers=1, silence=0.2, dump=2, grace=60,
                    stderr=subprocess.PIPE) as pool:
         with pytest.raises(gipc.WorkerDied) as caught:
             pool.call(child.hang, path)
