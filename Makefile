@@ -105,13 +105,8 @@ LINK.so = $(CXX) $(cxx) $(CXXFLAGS) $(LDFLAGS)
 
 # ---- What there is ----------------------------------------------------------
 
-# How the portable half learns of the ends of children: by kqueue(2) where there is
-# one, elsewhere by looking again and again.
-KQUEUE ?= $(filter Darwin DragonFly %BSD,$(SYSTEM))
 sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) \
-           $(wildcard src/os_common*.cc) \
-           $(filter-out src/os_posix_$(if $(KQUEUE),look,kqueue).cc,\
-             $(wildcard src/os_$(OS)*.cc))
+           $(wildcard src/os_common*.cc src/os_$(OS)*.cc)
 # What a forked child runs is in one place: a fault of it maps 64 KiB of code.
 in_child := $(addprefix src/,fork.cc setup.cc control.cc this_process.cc \
               this_process_number.cc orphaned_loops.cc sys.cc flush.cc \

@@ -3,6 +3,16 @@
 
 #include "os.h"
 
+// How os_posix learns of the ends of children: by kqueue(2)
+// (os_posix_kqueue.cc), or by looking again and again (os_posix_look.cc).  By
+// the system and not by <sys/event.h>, which a library on Linux has, too.
+#if defined __APPLE__ || defined __DragonFly__ || defined __FreeBSD__ ||       \
+    defined __NetBSD__ || defined __OpenBSD__
+#define OS_HAS_KQUEUE 1
+#else
+#define OS_HAS_KQUEUE 0
+#endif
+
 namespace gipc::os {
 
 // Of os_linux.cc or os_posix.cc: one system call that closes first..last, or

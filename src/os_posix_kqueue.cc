@@ -4,7 +4,9 @@
 // the child on: nothing takes the event but kept_status(), which puts another
 // one there.  A forked child does not inherit a queue: the number is free
 // there, until the library has closed it as it does with all inherited ones.
-#include "os.h"
+#include "os_common.h"
+
+#if OS_HAS_KQUEUE
 
 #include "sys.h"
 
@@ -107,3 +109,5 @@ void *ended_of_exit_set(int set) noexcept {
 }
 
 } // namespace gipc::os
+
+#endif // OS_HAS_KQUEUE

@@ -1,6 +1,8 @@
 // POSIX: no descriptor tells of the end of a child (a join looks again and
 // again), and nothing keeps the status of one that another reaper took.
-#include "os.h"
+#include "os_common.h"
+
+#if !OS_HAS_KQUEUE
 
 #include <cerrno>
 
@@ -19,3 +21,5 @@ void leave_exit_set(int, int) noexcept {}
 void *ended_of_exit_set(int) noexcept { return nullptr; }
 
 } // namespace gipc::os
+
+#endif // !OS_HAS_KQUEUE

@@ -79,7 +79,7 @@ done
     'only watch.cc and orphaned_loops.cc include <ev.h>' \
     $(but '(watch|orphaned_loops)\.cc')
   forbid '__(linux|gnu_linux|GLIBC|APPLE|unix|(Free|Net|Open)BSD)__|_WIN32' \
-    'only os_*.cc names a kernel or a C library' $(but 'os_.*\.cc')
+    'only os_* names a kernel or a C library' $(but 'os_.*\.(cc|h)')
   forbid 'extern "C"[^;]*[({]|GIPC_API' 'only capi*.cc defines public functions' \
     $(but 'capi.*\.cc')
   forbid 'include ["<](sys|os|unistd|poll|sys/socket)\.h' \
