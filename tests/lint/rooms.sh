@@ -116,8 +116,16 @@ done < <(sed -n '/^| Files/,/^$/s/^| \(`[^|]*\) |.*/\1/p' ../README.md | tr -d '
 [ "$row" = "$(wc -l <<<"$rooms")" ] ||
   complain "README.md has $row rows of rooms, not as many as there are"
 
-# The README has every file by its name, and no test that is not there.
 cd ..
+# What the top level has, beside dot files: what a tool leaves there is not of the project.
+for name in $(git ls-files -co --exclude-standard | cut -d/ -f1 | sort -u); do
+  case $name in
+  .* | Makefile | include | src | bindings | tests | man | pkgconfig | README.md | LICENSE | CHANGELOG.md) ;;
+  *) complain "$name does not belong into the top level" ;;
+  esac
+done
+
+# The README has every file by its name, and no test that is not there.
 for file in src/*.cc src/*.h bindings/python/gipc/[!_]*.py \
   bindings/python/gipc/_[!_]*.py bindings/ruby/lib/gipc/*.rb \
   bindings/lua/gipc/*.lua bindings/lua/gipc/loop/*.lua; do
