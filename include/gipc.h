@@ -172,7 +172,7 @@ GIPC_API GIPC_MUST_CHECK int gipc_set_budget(gipc_handle *h, size_t messages,
 enum {
   GIPC_TRANSPORT_AUTO = 0,  /* the default */
   GIPC_TRANSPORT_PLAIN = 1, /* never a ring; one in use is left */
-  GIPC_TRANSPORT_RING = 2,  /* offered with the first message, kept offered */
+  GIPC_TRANSPORT_RING = 2,  /* offered with the first message, and again */
   /* Instead of GIPC_TRANSPORT_PLAIN in gipc_handle_entry only: */
   GIPC_TRANSPORT_SOCKET = 3,  /* a local socket */
   GIPC_TRANSPORT_NETWORK = 4, /* another socket */

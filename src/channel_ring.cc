@@ -18,8 +18,9 @@ constexpr uint64_t reads_before = 8;
 // Number of writes after which a writer asks.  Until the peer has said so, it
 // asks again after as many writes as there were, at most so many.
 constexpr uint64_t writes_before = 16, longest_pause = 1024;
-// Number of writes from an offer that came to nothing to the next.
-constexpr uint64_t rest = 16 * 1024;
+// Number of writes from an offer that came to nothing to the next, and if the
+// program demands a ring.
+constexpr uint64_t rest = 16 * 1024, short_rest = 256;
 // The size of a write from which the ring is a large one.
 constexpr size_t large = 32 * 1024;
 // The smaller ring holds as much as a socket does.
@@ -165,6 +166,7 @@ void Channel::look_at_offer() noexcept {
     registry::Lock hold;
     in_.reset(new (std::nothrow) Incoming(this));
   }
+  Use use(*this);
   if (in_ != nullptr && !in_->accept(std::move(offer)))
     end_in();
 }
@@ -192,6 +194,14 @@ void Channel::end_out() noexcept {
   bells_ += out_->bells();
   stalls_ += out_->stalls();
   out_.reset();
+}
+
+// If the reader may accept another offer.
+void Channel::end_out_for_another() noexcept {
+  if (out_ == nullptr || !out_->may_offer_again())
+    return;
+  end_out();
+  next_look_ = calls_ + (wanted_ == GIPC_TRANSPORT_RING ? short_rest : rest);
 }
 
 // A peer that does not know rings never gets a descriptor, at which
@@ -224,16 +234,11 @@ ssize_t Channel::send(const iovec *parts, int count) noexcept {
     }
     if (out_ == nullptr)
       return os::send_now(fd(), parts, count);
-    if (wanted_ == GIPC_TRANSPORT_RING)
-      out_->insist();
     size = out_->offer(fd(), parts, count, capacity);
   } else {
     size = os::send_now(fd(), parts, count);
   }
-  if (out_ != nullptr && out_->may_offer_again()) {
-    end_out();
-    next_look_ = calls_ + rest;
-  }
+  end_out_for_another();
   at_message_ = at_message_ && size <= 0;
   return size;
 }
@@ -244,10 +249,7 @@ int Channel::leave_for_descriptors() noexcept {
     return 0;
   if (int error = out_->leave(fd()))
     return error;
-  if (out_->may_offer_again()) {
-    end_out();
-    next_look_ = calls_ + rest;
-  }
+  end_out_for_another();
   return 0;
 }
 
@@ -260,8 +262,6 @@ int Channel::set_transport(int transport) noexcept {
       return error;
   if (out_ != nullptr && out_->state() == Outgoing::State::plain)
     end_out();
-  if (transport == GIPC_TRANSPORT_RING && out_ != nullptr)
-    out_->insist();
   want(transport);
   return 0;
 }

@@ -282,6 +282,16 @@ int Incoming::leave(int fd) noexcept {
 }
 
 bool Incoming::leave_idle() noexcept {
+  if (state() == State::accepted) {
+    // As if it had never been accepted: the writer makes another offer later.
+    // Not a store: FAULT_BACK_BY_STORE of tests/model/offer.pml.
+    uint32_t was = RingPage::accepted;
+    if (!memory_.page().offer.compare_exchange_strong(was, RingPage::offered) &&
+        was != RingPage::withdrawn)
+      return false; // the control frame is on its way
+    end_ring();
+    return true;
+  }
   if (!in_ring() || passed_on_)
     return false;
   raised_ = true; // a byte may come for the flag, though nobody waits

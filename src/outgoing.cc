@@ -60,6 +60,7 @@ ssize_t Outgoing::write_offered(int fd, const iovec *parts, int count,
   std::atomic<uint32_t> &offer = memory_.page().offer;
   uint32_t now = offer.load(std::memory_order_acquire);
   if (now == RingPage::accepted) {
+    // Not a store, the reader may take it back: FAULT_SWITCHES_BY_STORE.
     if (at_message && offer.compare_exchange_strong(now, RingPage::switched)) {
       int error = change(fd);
       if (error == 0 && state() != State::offered)
@@ -70,7 +71,7 @@ ssize_t Outgoing::write_offered(int fd, const iovec *parts, int count,
   } else if (now == RingPage::withdrawn) {
     refused_ = true; // the reader is passed on
     end_ring(fd, State::plain);
-  } else if (patience_ != UINT32_MAX && ++writes_ > patience_) {
+  } else if (++writes_ > patience) {
     now = RingPage::offered;
     if (offer.compare_exchange_strong(now, RingPage::withdrawn))
       end_ring(fd, State::plain);
@@ -105,7 +106,7 @@ int Outgoing::change(int fd) noexcept {
     if (!is_temporary(size))
       return static_cast<int>(size);
   }
-  // The reader may take it back, which it may not once it is `switched`.
+  // The reader may take it back again.
   offer.store(RingPage::accepted, std::memory_order_release);
   return -EAGAIN;
 }

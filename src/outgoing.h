@@ -49,8 +49,6 @@ public:
   bool may_offer_again() const noexcept {
     return state() == State::plain && !refused_;
   }
-  // An offer is withdrawn if it is not accepted.
-  void insist() noexcept { patience_ = UINT32_MAX; }
   // Goes back to the socket.  0; -EAGAIN: the mark could not be sent.
   int leave(int fd) noexcept;
   // For another ring, between two calls.  False: the writer waits for room.
@@ -74,15 +72,16 @@ private:
   int check_peer(int fd, size_t size) noexcept;
   void end_ring(int fd, State next) noexcept;
 
-  // Number of writes that an offer stands.
-  static constexpr uint32_t usual_patience = 1000;
+  // Number of writes that an offer stands, even if the program demands a ring:
+  // a reader that has no place for another ring does not answer
+  // (FAULT_INSISTS).
+  static constexpr uint32_t patience = 1000;
 
   // Another thread may leave the ring.
   std::atomic<State> state_{State::plain};
   const RingUser *user_;
   RingMemory memory_;
   RingWriter writer_{memory_};
-  uint32_t patience_ = usual_patience;
   uint32_t writes_ = 0; // since the offer, or since the peer was checked
   size_t unchecked_ = 0;
   int send_buffer_ = 0; // size to restore

@@ -2,6 +2,7 @@
 #include "support_process.h"
 
 #include "gipc.h"
+#include "incoming.h"
 #include "os.h"
 #include "ring.h"
 
@@ -297,6 +298,29 @@ void the_portable_half_has_no_rings(void **) {
   gipc_handle_free(writer);
 }
 
+void a_reader_that_waits_for_the_control_frame_leaves_for_another(void **) {
+  struct {
+    RingPage::Offer before, after;
+    bool leaves;
+  } cases[] = {{RingPage::accepted, RingPage::offered, true},
+               {RingPage::withdrawn, RingPage::withdrawn, true},
+               {RingPage::switched, RingPage::switched, false}};
+  for (auto &one : cases) {
+    RingMemory writer;
+    Fd memory;
+    OK(writer.create(capacity, memory));
+    Incoming reader;
+    assert_true(reader.accept(registry::Held(std::move(memory))));
+    assert_int_equal(writer.page().offer, RingPage::accepted);
+    writer.page().offer = one.before; // by the writer
+    assert_int_equal(reader.leave_idle(), one.leaves);
+    assert_int_equal(writer.page().offer, one.after);
+    // What comes is read from the socket, and not that it waits for a frame.
+    assert_int_equal(reader.is_done(), one.leaves);
+    assert_int_equal(reader.descriptor_of_memory() < 0, one.leaves);
+  }
+}
+
 } // namespace
 
 int main() {
@@ -317,6 +341,7 @@ int main() {
       TEST(memory_of_an_odd_size_is_refused),
       TEST(a_forked_child_has_the_memory_only_if_it_is_passed),
       TEST(a_process_has_so_many_rings),
+      TEST(a_reader_that_waits_for_the_control_frame_leaves_for_another),
       TEST(a_file_size_limit_refuses_the_memory),
   };
   if (portable())

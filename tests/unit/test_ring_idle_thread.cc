@@ -7,6 +7,7 @@ extern "C" {
 #include "ring.h"
 
 #include <atomic>
+#include <memory>
 #include <poll.h>
 #include <thread>
 #include <vector>
@@ -132,6 +133,55 @@ void a_writer_that_waits_for_room_keeps_its_ring(void **) {
   }
   free_pipes(old);
   free_pipes(young);
+}
+
+// Places that no handle uses, which are never left.
+std::vector<std::unique_ptr<RingMemory>> take_places(int count) {
+  std::vector<std::unique_ptr<RingMemory>> taken;
+  for (int i = 0; i < count; ++i) {
+    Fd memory;
+    taken.push_back(std::make_unique<RingMemory>());
+    OK(taken.back()->create(RingMemory::least, memory));
+  }
+  return taken;
+}
+
+// As many exchanges as an offer stands, and from one to the next, take less.
+int exchanges_to_ring(Pipe &pipe) {
+  int count = 0;
+  for (; !pipe.uses_ring() && count < 2000; ++count) {
+    put_number(pipe.w, pipe.put++);
+    get_number(pipe.r, pipe.got++);
+  }
+  return count;
+}
+
+void a_reader_without_a_place_gets_another_offer(void **) {
+  RingMemory::least_idle = 3600;
+  auto taken = take_places(RingMemory::most_rings - 1);
+  std::vector<Pipe> pipes = make_pipes(1, false);
+  pipes[0].exchange(); // the offer is in the last place
+  for (int i = 0; i < 10; ++i)
+    pipes[0].exchange();
+  assert_false(pipes[0].uses_ring());
+  taken.clear();
+  assert_in_range(exchanges_to_ring(pipes[0]), 900, 1500);
+  free_pipes(pipes);
+}
+
+void an_accepted_offer_does_not_keep_its_places(void **) {
+  RingMemory::least_idle = 3600;
+  auto taken = take_places(RingMemory::most_rings - 2);
+  std::vector<Pipe> pipes = make_pipes(2, false);
+  pipes[0].exchange(); // accepted: the control frame goes with the next message
+  RingMemory::least_idle = 0;
+  for (int i = 0; i < 3 && !pipes[1].uses_ring(); ++i)
+    pipes[1].exchange();
+  assert_true(pipes[1].uses_ring());
+  assert_false(pipes[0].uses_ring());
+  taken.clear();
+  assert_in_range(exchanges_to_ring(pipes[0]), 1, 1500);
+  free_pipes(pipes);
 }
 
 // ---- Several threads -------------------------------------------------------
@@ -269,6 +319,8 @@ int main() {
       TEST(the_idlest_leaves_its_ring_and_keeps_its_messages),
       TEST(rings_that_are_used_are_not_left),
       TEST(a_writer_that_waits_for_room_keeps_its_ring),
+      TEST(a_reader_without_a_place_gets_another_offer),
+      TEST(an_accepted_offer_does_not_keep_its_places),
       TEST(a_reader_that_waits_gets_what_comes_after_its_ring),
       TEST(answers_come_while_rings_change_hands),
   };
