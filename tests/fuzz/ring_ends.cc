@@ -75,7 +75,6 @@ private:
     size_t size = 1 + input_.below(40);
     Parts first(size, input_);
     first.fill(0);
-    writer_->insist();
     require(writer_->offer(writes_.get(), first.list, first.count, capacity) ==
             static_cast<ssize_t>(size));
     require(reader_->accept(registry::Held(receive_offer(reads_.get()))));

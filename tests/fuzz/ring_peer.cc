@@ -185,7 +185,6 @@ void attack_reader(Input input) {
 void attack_writer(Input input) {
   Peer peer(input);
   auto writer = std::make_unique<Outgoing>();
-  writer->insist();
   Parts first(10, peer.input);
   first.fill(0);
   require(writer->offer(peer.victim.get(), first.list, first.count, capacity) ==
