@@ -50,8 +50,14 @@ enum { TRIED_BELOW = 128 * 1024 };
  * in that iteration, too, and one of them proceeds in the next one: not all of
  * them move such a message in each iteration.  Whatever the order of the tasks
  * is, a handle has yielded for others as often as there are busy ones at most.
+ * The same holds after that many bytes of messages that are not whole yet.
  */
-enum { BUDGET = 256 * 1024, LEAST_COST = 256, MOST_SHARES = 64 };
+enum {
+  BUDGET = 256 * 1024,
+  PARTS_BUDGET = 1024 * 1024,
+  LEAST_COST = 256,
+  MOST_SHARES = 64
+};
 static __thread size_t spent, share = BUDGET;
 static __thread struct busy_handle {
   const gipc_handle *handle;
@@ -62,6 +68,12 @@ static __thread unsigned yields_of_thread, busy;
  * renewed, and the first yield after that; 0: there was none. */
 static __thread const gipc_handle *mover;
 static __thread unsigned first_yield;
+/* The bytes of such parts, and those that a handle holds. */
+static __thread size_t parts;
+static __thread struct part {
+  const gipc_handle *handle;
+  size_t size;
+} held[MOST_SHARES];
 
 static inline void spend(const gipc_handle *h, size_t size) {
   spent += size < LEAST_COST ? LEAST_COST : size;
@@ -75,9 +87,13 @@ static inline void renew_budget(void) {
   first_yield = 0;
 }
 
-static inline struct busy_handle *entry_of(const gipc_handle *h) {
+static inline unsigned index_of(const gipc_handle *h) {
   /* Multiplication by this odd number spreads the addresses of handles. */
-  return &yielded[(unsigned)((uintptr_t)h >> 4) * 2654435761u >> 26];
+  return (unsigned)((uintptr_t)h >> 4) * 2654435761u >> 26;
+}
+
+static inline struct busy_handle *entry_of(const gipc_handle *h) {
+  return &yielded[index_of(h)];
 }
 
 /* Whether it is of a yield after that of a large message. */
@@ -131,6 +147,23 @@ static inline int step_wait(void) {
   return STEP_WAIT;
 }
 
+/* The same after a get, which may have received a part of a message. */
+static inline int step_wait_to_get(gipc_handle *h) {
+  struct part *part = &held[index_of(h)];
+  size_t size;
+  if (gipc_pending(h, GIPC_READ, &size) != 0 || size < LENT_FROM)
+    return step_wait();
+  parts += part->handle == h && part->size <= size ? size - part->size : size;
+  part->handle = h;
+  part->size = size;
+  if (parts < PARTS_BUDGET)
+    return step_wait();
+  parts = 0;
+  spent = BUDGET;
+  mover = h;
+  return STEP_WAIT;
+}
+
 /* ---- Steps -------------------------------------------------------------- */
 
 static inline int outcome_of(int result) {
@@ -153,11 +186,20 @@ static inline int outcome_of_try(const gipc_handle *h, int result,
   return outcome_of_move(h, result == GIPC_ELOCKED ? -EAGAIN : result, size);
 }
 
+static inline int outcome_of_get(gipc_handle *h, int result,
+                                 const size_t *size) {
+  if (result == -EAGAIN)
+    return step_wait_to_get(h);
+  if (result == 0 && *size >= LENT_FROM)
+    held[index_of(h)].size = 0;
+  return outcome_of_try(h, result, size);
+}
+
 /* Gets the next message: a view, valid until the next call on h. */
 static inline int step_get(gipc_handle *h, const void **data, size_t *size) {
   if (must_yield(h))
     return step_yield(h);
-  return outcome_of_try(h, gipc_try_get(h, data, size), size);
+  return outcome_of_get(h, gipc_try_get(h, data, size), size);
 }
 
 /* The same.  STEP_LENT: it is large, of *size bytes; gipc_get_into() receives
@@ -171,7 +213,7 @@ static inline int step_get_small(gipc_handle *h, const void **data,
     return STEP_LENT;
   if (result == 0)
     result = gipc_try_get(h, data, size);
-  return outcome_of_try(h, result, size);
+  return outcome_of_get(h, result, size);
 }
 
 /* 1: a get returns, or receives a part of a message.  0: it would wait, and the

@@ -362,6 +362,13 @@ static void allow_descriptors(bool allowed) {
   CHECK_IS(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
+static void exchange(uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    put_number(w, i);
+    get_number(r, i);
+  }
+}
+
 /* An offer comes with the first message, or with one behind the mark. */
 static void get_an_offer(bool behind_mark, bool room, double timeout) {
   CHECK_OK(gipc_pipe(&r, &w));
@@ -377,12 +384,11 @@ static void get_an_offer(bool behind_mark, bool room, double timeout) {
   CHECK_OK(gipc_get(r, timeout, &data, &size));
   allow_descriptors(true);
   CHECK(size == 4 && *(const char *)data == 7);
-  for (uint32_t i = 0; i < 2000; i++) {
-    put_number(w, i);
-    get_number(r, i);
-  }
+  exchange(500);
   CHECK_IS(transport(w, GIPC_WRITE),
            room ? GIPC_TRANSPORT_RING : GIPC_TRANSPORT_PLAIN);
+  exchange(1500); /* in which another offer is made */
+  CHECK_IS(transport(w, GIPC_WRITE), GIPC_TRANSPORT_RING);
   CHECK_OK(gipc_set_transport(w, GIPC_TRANSPORT_PLAIN));
   use_ring(r, w); /* the next one finds room */
   free_pipe();
