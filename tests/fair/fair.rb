@@ -164,11 +164,11 @@ def control(loop, size, microseconds, rounds, period)
   ticks.report
 end
 
-def control_on_eventmachine(size, microseconds, rounds, period)
-  left = rounds.to_i
+def control_on_eventmachine(size, microseconds, rounds, period, at_once)
+  left = rounds.to_i / at_once.to_i
   on_eventmachine(Ticks.new(period.to_f)) do
     again = lambda do
-      work(size.to_i, microseconds.to_i)
+      at_once.to_i.times { work(size.to_i, microseconds.to_i) }
       (left -= 1).positive? ? EventMachine.next_tick(&again) : EventMachine.stop
     end
     EventMachine.next_tick(&again)
