@@ -235,7 +235,7 @@ private:
   bool offers(const iovec *parts, int count, size_t &capacity) noexcept;
   void end_in() noexcept;
   void end_out() noexcept;
-  void end_out_for_another() noexcept;
+  void end_offer() noexcept;
 
   std::atomic<pthread_t> user_{};
   registry::Held fd_;

@@ -196,10 +196,8 @@ void Channel::end_out() noexcept {
   out_.reset();
 }
 
-// If the reader may accept another offer.
-void Channel::end_out_for_another() noexcept {
-  if (out_ == nullptr || !out_->may_offer_again())
-    return;
+// The reader may accept another offer.
+void Channel::end_offer() noexcept {
   end_out();
   next_look_ = calls_ + (wanted_ == GIPC_TRANSPORT_RING ? short_rest : rest);
 }
@@ -238,7 +236,8 @@ ssize_t Channel::send(const iovec *parts, int count) noexcept {
   } else {
     size = os::send_now(fd(), parts, count);
   }
-  end_out_for_another();
+  if (out_ != nullptr && out_->may_offer_again())
+    end_offer();
   at_message_ = at_message_ && size <= 0;
   return size;
 }
@@ -249,7 +248,8 @@ int Channel::leave_for_descriptors() noexcept {
     return 0;
   if (int error = out_->leave(fd()))
     return error;
-  end_out_for_another();
+  if (out_->may_offer_again())
+    end_offer();
   return 0;
 }
 
