@@ -286,7 +286,7 @@ check-transports:
 	done; exit $$status
 
 # Beside busy processes, where a test that bets on the machine's speed fails: the C
-# suite, and each language.
+# suite, and each language.  The limits are for a test that hangs.
 LOAD_RUNS ?= 20
 LOAD_LANGUAGE_RUNS ?= 3
 # Runs of the C suite at the same time: they are a part of the load.
@@ -299,7 +299,8 @@ check-load:
 run-check-load:
 	@status=0; export $(call test_env,$(B)); \
 	  LOAD_RUNS=$(LOAD_RUNS) LOAD_JOBS=$(LOAD_JOBS) tests/load $(cmocka_programs) $(fuzz) || status=1; \
-	  LOAD_RUNS=$(LOAD_LANGUAGE_RUNS) JOBS=3 tests/load $(binding_checks) || status=1; \
+	  LOAD_RUNS=$(LOAD_LANGUAGE_RUNS) JOBS=3 TIMEOUT=3600 TIMEOUT_EACH=900 GIPC_TEST_LIMIT=1800 \
+	    tests/load $(binding_checks) || status=1; \
 	  exit $$status
 
 # All of the hostile worlds, and of the parents that are killed.

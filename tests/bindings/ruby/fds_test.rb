@@ -44,9 +44,10 @@ class FdsTest < GipcTest
         writer.put("x", ios: (i % 3).zero? ? [null] : [])
         assert_equal "x", reader.get
         reader.take_fds.each { |fd| IO.for_fd(fd).close } if (i % 6).zero?
-        descriptors if i % 99 == 1 && i > 100
+        descriptors.size if i % 99 == 1 && i > 100
       end
-      assert_equal 1, counts.uniq.size, transport
+      of_ring = transport == :ring ? 1 : 0 # its memory, while it is in use
+      assert_operator counts.max - counts.min, :<=, of_ring, transport
     end
   end
 
