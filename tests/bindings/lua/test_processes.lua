@@ -295,7 +295,7 @@ return function(test)
       local tasks = {}
       for i = 3, 1, -1 do
         tasks[i] = gipc.spawn(function()
-          gipc.sleep(i * 0.01)
+          gipc.sleep(i * 0.2)
           table.insert(order, i)
         end)
       end
@@ -416,7 +416,7 @@ return function(test)
       w:put(("x"):rep(20000000))
     end, w)
     equal(r:get(60), "whole")
-    equal(native.poll_fd(r:fd "r", native.READ, 5), true)
+    equal(native.poll_fd(r:fd "r", native.READ, 60), true)
     child:kill()
     child:join()
     fails(gipc.ETRUNCATED, "inside a message", r:get(60))
