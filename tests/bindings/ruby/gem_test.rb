@@ -19,6 +19,8 @@ class GemTest < GipcTest
   FILES = %w[bindings/*.i bindings/steps.h bindings/ruby/*.{gemspec,md,mk} bindings/ruby/lib/**/*.rb
              bindings/ruby/sig/*.rbs bindings/ruby/ext/**/*.{c,h,i,rb} src/*.{cc,h,map} include/*.h LICENSE].freeze
 
+  def hangs_after = 10 * super # the core is compiled
+
   def test_the_gem_carries_its_core
     in_clean_tree do |tree|
       install(tree, "--enable-bundled", "--with-os=#{ENV.fetch("GIPC_TEST_OS", "linux")}")

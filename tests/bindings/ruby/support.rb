@@ -220,6 +220,9 @@ class GipcTest < Minitest::Test
     ENV["GIPC_TEST_LONG"] == "1"
   end
 
+  # Seconds.
+  def hangs_after = long? ? 60 * SECONDS : SECONDS
+
   private
 
   def descriptors
@@ -235,7 +238,7 @@ class GipcTest < Minitest::Test
 
   def watchdog
     Thread.new do
-      sleep(long? ? 60 * SECONDS : SECONDS)
+      sleep(hangs_after)
       warn "#{self.class}##{name} hangs"
       Thread.list.each { |thread| warn "", thread.inspect, *thread.backtrace }
       @processes.each(&:kill)
