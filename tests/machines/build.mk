@@ -33,7 +33,7 @@ check-cross-here:
 	@mkdir -p build/$(OS)-$(ARCH) && ln -sfn ../$(OS)/python build/$(OS)-$(ARCH)/python
 	+@$(call on_machine,$(ARCH),CC=$(triple)-gcc CXX=$(triple)-g++ AR=$(triple)-ar) \
 	  LDLIBS=$(call quote,$(call run_path,$(here)/build/$(OS)-$(ARCH)/libraries/lib)) \
-	  MACHINE=$(ARCH) machine-programs run-machine
+	  MACHINE=$(ARCH) run-machine
 
 # ---- With the compilers of zig -----------------------------------------------
 
@@ -65,8 +65,13 @@ frames := $(B)/tests/machines/frames
 $(frames): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
-machine-programs: tests $(matrix) $(frames)
+# Without the library.
+limits := $(B)/tests/machines/limits
+$(limits): %: %.o
+	$(LINK.c) -o $@ $<
+
+machine-programs: tests $(matrix) $(frames) $(limits)
 	@:
-run-machine:
+run-machine: machine-programs
 	@$(call test_env,$(B)) tests/machines/run $(MACHINE) $(machine_tests) \
 	  $(if $(filter musl,$(MACHINE)),,tests/machines/wire.sh)
