@@ -116,6 +116,14 @@ static bool large_select(void) {
 #endif
 }
 
+/* More memory can be had than RLIMIT_AS allows. */
+static bool memory_limit(void) {
+  struct rlimit none = {4096, 4096};
+  return setrlimit(RLIMIT_AS, &none) != 0 ||
+         mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+}
+
 static const struct limit {
   const char *name;
   bool (*is_seen)(void);
@@ -123,7 +131,7 @@ static const struct limit {
     {"seccomp", seccomp},           {"clone_parent", clone_parent},
     {"dontfork", dontfork},         {"threads", threads},
     {"handlers", handlers},         {"last_signals", last_signals},
-    {"large_select", large_select},
+    {"large_select", large_select}, {"memory_limit", memory_limit},
 };
 
 int main(void) {
