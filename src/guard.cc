@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -225,13 +226,18 @@ int Guard::kill_children(pid_t *children, size_t room) noexcept {
 // of: what a killed process leaves is its child next.
 void Guard::sweep() noexcept {
   constexpr size_t most = 1 << 18, size = most * sizeof(pid_t);
-  void *children;
-  if (sys::map_memory(size, MAP_PRIVATE | os::map_sparse, children) != 0)
-    return;
+  // Without memory, a few at a time.
+  pid_t few[256], *children = few;
+  size_t room = std::size(few);
+  void *memory;
+  if (sys::map_memory(size, MAP_PRIVATE | os::map_sparse, memory) == 0) {
+    children = static_cast<pid_t *>(memory);
+    room = most;
+  }
   // Against processes that fork all the time, where that is allowed.
   (void)sys::nice(-20);
   for (int more; (more = reap()) != -ECHILD;) {
-    if (kill_children(static_cast<pid_t *>(children), most) != 0)
+    if (kill_children(children, room) != 0)
       break;
     (void)os::wait_for_child(-1, more > 0 ? 0 : interval);
   }

@@ -332,6 +332,10 @@ bool fail_call_with_bits(long number, int argument, uint32_t bits, int error) {
   return fail_where(number, argument, BPF_JSET, bits, error);
 }
 
+bool make_madvise_lie(void) {
+  return is_limited_by("dontfork") || fail_call(SYS_madvise, 0);
+}
+
 bool fail_pidfd_info(void) {
   /* _IOWR(0xFF, 11, 64 bytes) */
   return fail_call_with(SYS_ioctl, 1, 0xc040ff0bu, ENOTTY);

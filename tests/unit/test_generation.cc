@@ -28,11 +28,6 @@ int use_own_numbers(void *) {
   return 0;
 }
 
-// What an emulator does by itself: 0 to everything, and no effect.
-bool make_madvise_lie() {
-  return is_limited_by("dontfork") || fail_call(SYS_madvise, 0);
-}
-
 int with_a_lie(void *argument) {
   CHECK(make_madvise_lie());
   return use_own_numbers(argument);
