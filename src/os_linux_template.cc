@@ -117,7 +117,7 @@ int number_in_library() noexcept {
 }
 
 // Whether the number is there: then the clock changes with it.
-bool keeps_number(volatile int *place) noexcept {
+[[maybe_unused]] bool keeps_number(volatile int *place) noexcept {
   int number = *place, other = number + 1;
   *place = other;
   bool follows = number_in_library() == other;

@@ -79,9 +79,11 @@ void deadline(unsigned seconds);
 /* Skips the test.  tests/run prints the reason. */
 void skip_because(const char *why);
 
-/* fork(2) by the system call alone: no handler of pthread_atfork(3) is called. */
+/* fork(2) by the system call alone: no handler of pthread_atfork(3) is called.
+ */
 pid_t raw_fork(void);
-/* The argument of clone(2) that has the flags: the first, or behind the stack. */
+/* The argument of clone(2) that has the flags: the first, or behind the stack.
+ */
 #ifdef __s390__
 enum { clone_flags = 1 };
 #else

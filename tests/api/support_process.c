@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -281,16 +282,33 @@ bool portable(void) {
 
 /* ---- Kernels that lack something ---------------------------------------- */
 
-static bool install(struct sock_filter *code, size_t count) {
-  struct sock_fprog program = {(unsigned short)count, code};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
 #define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (what))
 #define REFUSE(error) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error))
 #define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 #define IF(test, value) BPF_JUMP(BPF_JMP | (test) | BPF_K, (value), 0, 1)
+
+/* Programs of another machine, such as sh of a 64-bit system, have other
+ * numbers of calls: only the calls of this one's are refused. */
+#if defined __i386__
+enum { own_machine = AUDIT_ARCH_I386 };
+#elif defined __arm__
+enum { own_machine = AUDIT_ARCH_ARM };
+#endif
+
+static bool install(struct sock_filter *code, size_t count) {
+  struct sock_filter all[16] = {{0}};
+  size_t first = 0;
+#if defined __i386__ || defined __arm__
+  all[first++] = (struct sock_filter)LOAD(offsetof(struct seccomp_data, arch));
+  all[first++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+                                              (uint32_t)own_machine, 1, 0);
+  all[first++] = (struct sock_filter)ALLOW;
+#endif
+  memcpy(all + first, code, count * sizeof *code);
+  struct sock_fprog program = {(unsigned short)(first + count), all};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
 
 bool fail_call(long number, int error) {
   struct sock_filter code[] = {

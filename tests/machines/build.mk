@@ -26,8 +26,9 @@ check-cross:
 check-cross-here:
 	@.ci/deps cross
 	@.ci/deps cross-$(ARCH)
-	@ln -sf /usr/$(triple)/lib/ld*.so.[0-9] /lib/; mkdir -p /usr/lib/$(triple); \
-	  ln -sf /usr/$(triple)/lib/*.so* /usr/lib/$(triple)/
+	@ln -sf /usr/$(triple)/lib/ld*.so.[0-9] /lib/; \
+	  own=/usr/lib/$$($(triple)-gcc -print-multiarch) && mkdir -p $$own && \
+	  ln -sf /usr/$(triple)/lib/*.so* $$own/
 	@AR=$(triple)-ar SHARED=1 tests/machines/libraries $(call quote,$(here)/build/$(OS)-$(ARCH)/libraries) $(triple)-gcc
 	+@$(build) binding-programs BINDINGS=python
 	@mkdir -p build/$(OS)-$(ARCH) && ln -sfn ../$(OS)/python build/$(OS)-$(ARCH)/python
