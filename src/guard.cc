@@ -95,6 +95,7 @@ private:
   bool in_cgroup_ = false; // in the root: whether it was made there
   int status_ = 0;         // of the root
   int killed_ = 0, spared_ = 0;
+  bool are_known_ = true; // how many were left
 };
 
 // ---- The fork ---------------------------------------------------------------
@@ -237,8 +238,10 @@ void Guard::sweep() noexcept {
   // Against processes that fork all the time, where that is allowed.
   (void)sys::nice(-20);
   for (int more; (more = reap()) != -ECHILD;) {
-    if (kill_children(children, room) != 0)
+    if (int error = kill_children(children, room); error != 0) {
+      are_known_ = error > 0 || in_cgroup_;
       break;
+    }
     (void)os::wait_for_child(-1, more > 0 ? 0 : interval);
   }
 }
@@ -260,7 +263,8 @@ void Guard::end_tree() noexcept {
   killed_ = std::max(killed_, listed);
   if (folder_)
     remove_cgroup();
-  tell(plan_.control, {Record::tree, status_, killed_ + spared_});
+  tell(plan_.control,
+       {Record::tree, status_, are_known_ ? killed_ + spared_ : -1});
   tell(plan_.control,
        {Record::swept, killed_, static_cast<int32_t>(usage.ru_maxrss)});
   end_as(status_);
