@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -94,6 +95,7 @@ private:
   bool in_cgroup_ = false; // in the root: whether it was made there
   int status_ = 0;         // of the root
   int killed_ = 0, spared_ = 0;
+  bool are_known_ = true; // how many were left
 };
 
 // ---- The fork ---------------------------------------------------------------
@@ -225,14 +227,21 @@ int Guard::kill_children(pid_t *children, size_t room) noexcept {
 // of: what a killed process leaves is its child next.
 void Guard::sweep() noexcept {
   constexpr size_t most = 1 << 18, size = most * sizeof(pid_t);
-  void *children;
-  if (sys::map_memory(size, MAP_PRIVATE | os::map_sparse, children) != 0)
-    return;
+  // Without memory, a few at a time.
+  pid_t few[256], *children = few;
+  size_t room = std::size(few);
+  void *memory;
+  if (sys::map_memory(size, MAP_PRIVATE | os::map_sparse, memory) == 0) {
+    children = static_cast<pid_t *>(memory);
+    room = most;
+  }
   // Against processes that fork all the time, where that is allowed.
   (void)sys::nice(-20);
   for (int more; (more = reap()) != -ECHILD;) {
-    if (kill_children(static_cast<pid_t *>(children), most) != 0)
+    if (int error = kill_children(children, room); error != 0) {
+      are_known_ = error > 0 || in_cgroup_;
       break;
+    }
     (void)os::wait_for_child(-1, more > 0 ? 0 : interval);
   }
 }
@@ -254,7 +263,8 @@ void Guard::end_tree() noexcept {
   killed_ = std::max(killed_, listed);
   if (folder_)
     remove_cgroup();
-  tell(plan_.control, {Record::tree, status_, killed_ + spared_});
+  tell(plan_.control,
+       {Record::tree, status_, are_known_ ? killed_ + spared_ : -1});
   tell(plan_.control,
        {Record::swept, killed_, static_cast<int32_t>(usage.ru_maxrss)});
   end_as(status_);

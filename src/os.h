@@ -158,6 +158,9 @@ struct Spawn {
   void (*forked)(void *argument) noexcept;
 };
 bool spawn_forks() noexcept;
+// Whether an emulator such as qemu-user stands between this program and the
+// kernel; false where that is not known.
+bool is_emulated() noexcept;
 // Returns when the child has executed its program or ended.  0 and *pid (and
 // *exit_fd, where there are any) after an exec; else the -errno that body
 // returned, with the child reaped, and *exit_fd still open: a fork in another

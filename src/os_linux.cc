@@ -149,6 +149,8 @@ int advise(void *page, size_t size, int advice) noexcept {
                         [&] { return ::madvise(page, size, advice); });
 }
 
+} // namespace
+
 // An emulator such as qemu-user answers 0 to any advice, and does nothing.  It
 // also makes a fork of CLONE_VFORK.  Asked once, about a page of its own.
 bool is_emulated() noexcept {
@@ -167,8 +169,6 @@ bool is_emulated() noexcept {
   }
   return known == emulator;
 }
-
-} // namespace
 
 bool wipe_on_fork(void *page, size_t size) noexcept {
   return ::sysconf(_SC_PAGESIZE) == static_cast<long>(size) && !is_emulated() &&

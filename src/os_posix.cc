@@ -170,6 +170,7 @@ int signal_by_exit_fd(int, int) noexcept { return -ENOSYS; }
 int reap(int, int *, rusage *) noexcept { return -ENOSYS; }
 
 bool spawn_forks() noexcept { return true; }
+bool is_emulated() noexcept { return false; }
 
 int spawn(const Spawn &child, pid_t *pid, Fd *, int *detail) noexcept {
   return spawn_by_fork(child, pid, detail);

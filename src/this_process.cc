@@ -48,7 +48,11 @@ void make_mutex() noexcept {
   pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
   // A thread of low priority that holds it must not be kept from running by
   // one of middle priority while one of high priority waits.
-  (void)pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+  // Not under an emulator of another byte order: there the kernel does not know
+  // the thread that holds it, and glibc then waits indefinitely.
+  (void)pthread_mutexattr_setprotocol(&attributes, os::is_emulated()
+                                                       ? PTHREAD_PRIO_NONE
+                                                       : PTHREAD_PRIO_INHERIT);
   new (&mutex) pthread_mutex_t;
   if (pthread_mutex_init(&mutex, &attributes) != 0) {
     (void)pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_NONE);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -131,6 +132,17 @@ int count_zombies(void) {
 void skip_because(const char *why) {
   print_message("skipped: %s\n", why);
   skip();
+}
+
+pid_t raw_fork(void) {
+  long arguments[2] = {0};
+  arguments[clone_flags] = SIGCHLD;
+  return (pid_t)syscall(SYS_clone, arguments[0], arguments[1], 0L, 0L, 0L);
+}
+
+bool is_limited_by(const char *limit) {
+  const char *seen = getenv("GIPC_TEST_LIMITS");
+  return seen != NULL && strstr(seen, limit) != NULL;
 }
 
 static void skip_named(void **state) { skip_because(*state); }

@@ -98,6 +98,8 @@ bool fail_call(long number, int error);
 /* Fails it only where an argument (from 0) has this value, or these bits. */
 bool fail_call_with(long number, int argument, uint32_t value, int error);
 bool fail_call_with_bits(long number, int argument, uint32_t bits, int error);
+/* madvise(2) is 0 and has no effect, as that of an emulator is by itself. */
+bool make_madvise_lie(void);
 /* As before Linux 6.13: no PIDFD_GET_INFO. */
 bool fail_pidfd_info(void);
 

@@ -99,10 +99,10 @@ static void on_result(gipc_pool *pool, const gipc_result *result, void *user) {
   bool failed = result->why == GIPC_WHY_FAILED;
   size_t size = failed ? result->text.size : result->data_size;
   got.last.data = got.data;
-  snprintf(got.data, sizeof got.data, "%.*s", size < 250 ? (int)size : 250,
-           size == 0 ? ""
-           : failed  ? result->text.data
-                     : (const char *)result->data);
+  size_t kept = size < 250 ? size : 250;
+  if (kept > 0)
+    memcpy(got.data, failed ? result->text.data : result->data, kept);
+  got.data[kept] = '\0';
   if (got.on_result != NULL)
     got.on_result(pool, result);
   if (got.count == got.break_at)

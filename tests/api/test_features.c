@@ -69,7 +69,7 @@ static void a_feature_that_the_kernel_lacks_is_not_reported(void **state) {
       {SYS_madvise, 2, MADV_WIPEONFORK, EINVAL, GIPC_FEATURE_WIPE_ON_FORK},
       {SYS_preadv2, -1, 0, EOPNOTSUPP, GIPC_FEATURE_PIPE_READ},
       {SYS_pwritev2, -1, 0, EOPNOTSUPP, GIPC_FEATURE_PIPE_WRITE},
-      {SYS_clone, 0, CLONE_VM, EPERM, GIPC_FEATURE_SHARED_START},
+      {SYS_clone, clone_flags, CLONE_VM, EPERM, GIPC_FEATURE_SHARED_START},
       {SYS_waitid, -1, 0, ENOSYS,
        GIPC_FEATURE_PIDFD | GIPC_FEATURE_KEPT_STATUS},
   };

@@ -277,7 +277,7 @@ static void a_child_of_a_raw_clone_cannot_use_a_handle(void **state) { /* H37 */
     skip_because("valgrind and sanitizers do not survive a raw clone");
   OK(gipc_pipe(&r, &w));
   exact(r, w, 0);
-  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0L);
+  pid_t pid = raw_fork();
   if (pid == 0)
     syscall(SYS_exit_group, use_each(r, w));
   child_join(pid);

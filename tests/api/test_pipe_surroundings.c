@@ -242,7 +242,14 @@ static void nothing_runs_before_main(void **state) { /* H107 */
   dl_iterate_phdr(find_library, NULL);
   if (initializers < 0)
     skip_because("the library is linked statically");
-  assert_true(initializers <= 1); /* the compiler's frame_dummy */
+    /* The compiler's frame_dummy, and on one machine a look for its atomic
+     * calls. */
+#ifdef __aarch64__
+  const int of_compiler = 2;
+#else
+  const int of_compiler = 1;
+#endif
+  assert_true(initializers <= of_compiler);
 }
 
 int main(void) {

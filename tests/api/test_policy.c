@@ -295,7 +295,7 @@ static void structs_are_filled_up_to_the_size_of_the_program(void **state) {
 }
 
 static void an_action_is_not_lost_to_a_wrong_size(void **state) {
-  gipc_action action = {.size = 8};
+  gipc_action action = {.size = sizeof action.size};
   RESULT(gipc_policy_next(pool, 1, &action), -EINVAL);
   action.size = 4097;
   RESULT(gipc_policy_next(pool, 1, &action), -E2BIG);

@@ -2,7 +2,6 @@
 #include "support_process.h"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 
 /* ---- Runtimes that fork
  * ------------------------------------------------------ */
@@ -241,7 +240,7 @@ static void a_fork_of_the_application_does_not_affect_its_parent(void **state) {
     CHECK_OK(gipc_pipe(&both.r, &both.w));
     both.p = start(wait_for_signal, NULL, NULL);
     CHECK_OK(gipc_put(both.w, "before", 6, 20));
-    pid_t pid = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+    pid_t pid = raw ? raw_fork() : fork();
     if (pid == 0) {
       alarm(60);
       if (raw) { /* where getpid(), too, may be the parent's */

@@ -243,8 +243,8 @@ static void children_are_watched_without_pidfd_open(void **state) {
 
 static void programs_are_started_without_a_pidfd_from_clone(void **state) {
   static const struct lack lacks[] = {
-      {"clone EINVAL", SYS_clone, 0, CLONE_PIDFD, EINVAL},
-      {"clone EMFILE", SYS_clone, 0, CLONE_PIDFD, EMFILE},
+      {"clone EINVAL", SYS_clone, clone_flags, CLONE_PIDFD, EINVAL},
+      {"clone EMFILE", SYS_clone, clone_flags, CLONE_PIDFD, EMFILE},
   };
   live(lacks, 2);
 }
@@ -252,8 +252,8 @@ static void programs_are_started_without_a_pidfd_from_clone(void **state) {
 static void
 programs_are_started_where_a_sandbox_refuses_clone_a_pidfd(void **state) {
   static const struct lack lacks[] = {
-      {"clone EPERM", SYS_clone, 0, CLONE_PIDFD, EPERM},
-      {"clone ENOSYS", SYS_clone, 0, CLONE_PIDFD, ENOSYS},
+      {"clone EPERM", SYS_clone, clone_flags, CLONE_PIDFD, EPERM},
+      {"clone ENOSYS", SYS_clone, clone_flags, CLONE_PIDFD, ENOSYS},
   };
   live(lacks, 2);
 }
@@ -268,7 +268,7 @@ static void signals_are_sent_without_pidfd_send_signal(void **state) {
 
 static int without_any_pidfd(void *argument) {
   struct lack lack = {"", SYS_pidfd_open, -1, 0, EMFILE};
-  CHECK(fail_call_with_bits(SYS_clone, 0, CLONE_PIDFD, EMFILE));
+  CHECK(fail_call_with_bits(SYS_clone, clone_flags, CLONE_PIDFD, EMFILE));
   return live_without(&lack);
 }
 

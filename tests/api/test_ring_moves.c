@@ -383,7 +383,8 @@ static void get_an_offer(bool behind_mark, bool room, double timeout) {
   allow_descriptors(room);
   CHECK_OK(gipc_get(r, timeout, &data, &size));
   allow_descriptors(true);
-  CHECK(size == 4 && *(const char *)data == 7);
+  uint32_t number = 7;
+  CHECK(size == sizeof number && memcmp(data, &number, size) == 0);
   exchange(500);
   CHECK_IS(transport(w, GIPC_WRITE),
            room ? GIPC_TRANSPORT_RING : GIPC_TRANSPORT_PLAIN);

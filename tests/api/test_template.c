@@ -301,8 +301,8 @@ static void a_template_works_or_is_refused_on_an_old_kernel(void **state) {
       {SYS_pidfd_open, -1, 0, ENOSYS, 0},
       {SYS_pidfd_send_signal, -1, 0, EPERM, 0},
       {SYS_close_range, -1, 0, ENOSYS, 0},
-      {SYS_clone, 0, CLONE_PARENT, ENOSYS, -EOPNOTSUPP},
-      {SYS_clone, 0, CLONE_PARENT, EPERM, -EPERM},
+      {SYS_clone, clone_flags, CLONE_PARENT, ENOSYS, -EOPNOTSUPP},
+      {SYS_clone, clone_flags, CLONE_PARENT, EPERM, -EPERM},
       {SYS_prctl, 0, get_tid_address, EINVAL, -EOPNOTSUPP},
   };
   gipc_template_free(new_template(NULL)); /* or skips */

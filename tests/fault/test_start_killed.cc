@@ -121,7 +121,8 @@ void no_daemon_outlives_a_parent_killed_at_any_call_of_a_start(
     void **) { // H39, H113
   CHECK_OK(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
   for (Kind kind : kinds) {
-    if (kind == Kind::child_of_template && (portable() || under_valgrind()))
+    if (kind == Kind::child_of_template &&
+        (portable() || under_valgrind() || is_limited_by("clone_parent")))
       continue; // there are none
     if (portable() && (kind == Kind::tree || kind == Kind::program_tree))
       continue;

@@ -6,7 +6,6 @@
 #include "sys.h"
 
 #include <cstring>
-#include <sys/syscall.h>
 
 namespace {
 
@@ -25,7 +24,7 @@ int refused_late(void *argument) {
   gipc_options *o = new_options();
   gipc_process *p = nullptr;
   if (argument != nullptr)
-    CHECK(fail_call(SYS_madvise, 0)); // what an emulator answers
+    CHECK(make_madvise_lie());
   CHECK_OK(gipc_options_set_cwd(o, "/"));
   starter = getpid();
   gipc::sys::fault = lag;
@@ -46,7 +45,7 @@ void a_program_that_is_refused_late_is_an_error_of_the_start(void **) {
 int without_clone(void *) {
   const char *missing[] = {"/does/not/exist", nullptr};
   gipc_process *p = nullptr;
-  CHECK(fail_call(SYS_madvise, 0));
+  CHECK(make_madvise_lie());
   for (size_t i = 0; i < many(100, 20); ++i) {
     fault::fail_call("clone", 1, ENOSYS, 1000);
     int result = gipc_exec_process(missing, nullptr, &p);
@@ -76,7 +75,7 @@ int hold(const char *name) noexcept {
 }
 
 int start_with_a_holder(void *) {
-  CHECK(fail_call(SYS_madvise, 0));
+  CHECK(make_madvise_lie());
   starter = getpid();
   gipc::sys::fault = hold;
   gipc_process *p = execute(nullptr, "sh", "-c", "exit 8", nullptr);

@@ -82,9 +82,10 @@ bool fail_one(bool program, bool in_child, int nth, int error,
     check(result == -error || result == -ECHILD, gipc_strerror(result));
   while (waitpid(-1, nullptr, WNOHANG) > 0) {
   }
-  // Of one whose end was not seen nothing is known.
+  // Of one whose end was not seen nothing is known, and one that could not be
+  // killed counts as left.
   if (result == 0 && info.how != GIPC_STATUS_LOST &&
-      info.tree != GIPC_TREE_SESSION && info.left >= 0)
+      info.tree != GIPC_TREE_SESSION && info.left == info.killed)
     check(!has_children(), "it is whole");
   // What a tree without a subreaper left comes here.
   end_leftovers();

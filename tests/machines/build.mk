@@ -26,14 +26,15 @@ check-cross:
 check-cross-here:
 	@.ci/deps cross
 	@.ci/deps cross-$(ARCH)
-	@ln -sf /usr/$(triple)/lib/ld*.so.[0-9] /lib/; mkdir -p /usr/lib/$(triple); \
-	  ln -sf /usr/$(triple)/lib/*.so* /usr/lib/$(triple)/
+	@ln -sf /usr/$(triple)/lib/ld*.so.[0-9] /lib/; \
+	  own=/usr/lib/$$($(triple)-gcc -print-multiarch) && mkdir -p $$own && \
+	  ln -sf /usr/$(triple)/lib/*.so* $$own/
 	@AR=$(triple)-ar SHARED=1 tests/machines/libraries $(call quote,$(here)/build/$(OS)-$(ARCH)/libraries) $(triple)-gcc
 	+@$(build) binding-programs BINDINGS=python
 	@mkdir -p build/$(OS)-$(ARCH) && ln -sfn ../$(OS)/python build/$(OS)-$(ARCH)/python
 	+@$(call on_machine,$(ARCH),CC=$(triple)-gcc CXX=$(triple)-g++ AR=$(triple)-ar) \
 	  LDLIBS=$(call quote,$(call run_path,$(here)/build/$(OS)-$(ARCH)/libraries/lib)) \
-	  MACHINE=$(ARCH) machine-programs run-machine
+	  MACHINE=$(ARCH) run-machine
 
 # ---- With the compilers of zig -----------------------------------------------
 
@@ -65,8 +66,13 @@ frames := $(B)/tests/machines/frames
 $(frames): %: %.o $(LIBRARY)
 	$(LINK.c) -o $@ $< $(with_shared) $(libs) $(LDLIBS)
 
-machine-programs: tests $(matrix) $(frames)
+# Without the library.
+limits := $(B)/tests/machines/limits
+$(limits): %: %.o
+	$(LINK.c) -o $@ $<
+
+machine-programs: tests $(matrix) $(frames) $(limits)
 	@:
-run-machine:
+run-machine: machine-programs
 	@$(call test_env,$(B)) tests/machines/run $(MACHINE) $(machine_tests) \
 	  $(if $(filter musl,$(MACHINE)),,tests/machines/wire.sh)

@@ -120,14 +120,15 @@ void Model::order(const Action &action) {
   ModelWorker &worker = workers_[action.worker];
   CHECK(worker.exists && !worker.killed && action.task == worker.task);
   if (action.kind == Action::Kind::kill) {
-    CHECK(worker.stopped && now_ >= worker.stopped_at + rules_.life.grace);
+    CHECK(worker.stopped &&
+          is_over(now_, worker.stopped_at, rules_.life.grace));
     worker.killed = true;
     return;
   }
   CHECK(!worker.stopped);
   if (action.kind == Action::Kind::dump) {
     CHECK(worker.task != no_id); // an idle one may be silent
-    CHECK(worker.ready && now_ >= worker.alive_at + rules_.life.silence);
+    CHECK(worker.ready && is_over(now_, worker.alive_at, rules_.life.silence));
     worker.silent = true;
     worker.dumped_at = now_;
     return;
@@ -143,16 +144,17 @@ void Model::check_stop(const Action &action, const ModelWorker &worker) {
   switch (action.why) {
   case Why::timed_out:
     CHECK(task != tasks_.end());
-    CHECK(now_ >= worker.sent_at + task->second.rules.timeout);
+    CHECK(is_over(now_, worker.sent_at, task->second.rules.timeout));
     break;
   case Why::cancelled:
     CHECK(task != tasks_.end() && task->second.cancelled);
     break;
   case Why::silent:
-    CHECK(worker.silent && now_ >= worker.dumped_at + rules_.life.dump);
+    CHECK(worker.silent && is_over(now_, worker.dumped_at, rules_.life.dump));
     break;
   case Why::not_ready:
-    CHECK(!worker.ready && now_ >= worker.alive_at + rules_.life.ready_within);
+    CHECK(!worker.ready &&
+          is_over(now_, worker.alive_at, rules_.life.ready_within));
     break;
   case Why::retired:
     CHECK(worker.task == no_id && worker.answers > 0);
@@ -161,7 +163,8 @@ void Model::check_stop(const Action &action, const ModelWorker &worker) {
     CHECK(worker.task == no_id && workers_.size() > rules_.least);
     break;
   case Why::protocol:
-    CHECK(worker.unclear || (worker.closed && now_ >= worker.closed_at + 5));
+    CHECK(worker.unclear ||
+          (worker.closed && is_over(now_, worker.closed_at, 5)));
     break;
   case Why::stopped:
     CHECK(pool_->state() >= Pool::State::draining);

@@ -18,6 +18,13 @@ inline uint64_t round_seed; // of the round that runs
                #condition);                                                    \
   } while (false)
 
+// Whether a time is over.  In memory, as the library keeps it: in the longer
+// registers of some processors the sum is another one.
+inline bool is_over(double now, double begin, double duration) {
+  volatile double end = begin + duration;
+  return now >= end;
+}
+
 class Random {
 public:
   explicit Random(uint64_t seed) : seed_(seed) {}

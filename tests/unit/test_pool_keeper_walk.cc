@@ -289,13 +289,13 @@ void Model::order(const Action &action) {
   CHECK(process.exists && !process.killed);
   const LifeRules &rules = life_rules(process);
   if (action.kind == Action::Kind::kill) {
-    CHECK(process.stopped && now_ >= process.stopped_at + rules.grace);
+    CHECK(process.stopped && is_over(now_, process.stopped_at, rules.grace));
     process.killed = true;
     return;
   }
   CHECK(!process.stopped);
   if (action.kind == Action::Kind::dump) {
-    CHECK(process.ready && now_ >= process.alive_at + rules.silence);
+    CHECK(process.ready && is_over(now_, process.alive_at, rules.silence));
     process.silent = true;
     process.dumped_at = now_;
     return;
@@ -310,10 +310,11 @@ void Model::check_stop(const Process &process, Why why) {
   const LifeRules &rules = life_rules(process);
   switch (why) {
   case Why::silent:
-    CHECK(process.silent && now_ >= process.dumped_at + rules.dump);
+    CHECK(process.silent && is_over(now_, process.dumped_at, rules.dump));
     break;
   case Why::not_ready:
-    CHECK(!process.ready && now_ >= process.alive_at + rules.ready_within);
+    CHECK(!process.ready &&
+          is_over(now_, process.alive_at, rules.ready_within));
     break;
   case Why::reload:
     // The new one is ready; it may have ended since only if this one did not
