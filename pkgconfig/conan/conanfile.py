@@ -37,7 +37,8 @@ class Libgipc(ConanFile):
 
     def export_sources(self):
         for pattern in ("Makefile", "LICENSE", "include/*", "src/*", "man/*", "bindings/*/build.mk",
-                        "pkgconfig/*.mk", "pkgconfig/gipc.pc.in", "pkgconfig/cmake/*.in", "tests/build.mk"):
+                        "pkgconfig/*.mk", "pkgconfig/gipc.pc.in", "pkgconfig/cmake/*.in",
+                        "tests/build.mk", "tests/*/build.mk"):
             copy(self, pattern, self._top, self.export_sources_folder)
 
     def validate(self):
