@@ -10,4 +10,4 @@ wheels:
 # Installs those that are in build/dist where there is no compiler and no libev.
 check-wheels:
 	@.ci/deps wheels
-	@tests/wheels/run $(WORDS)
+	@NAME=$(or $(NAME),gipc) tests/wheels/run $(WORDS)

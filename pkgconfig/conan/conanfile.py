@@ -9,7 +9,7 @@ import re
 from conan import ConanFile
 from conan.errors import ConanInvalidConfiguration
 from conan.tools.build import build_jobs
-from conan.tools.files import copy, load, rm
+from conan.tools.files import copy, load, rm, rmdir
 from conan.tools.gnu import AutotoolsToolchain
 from conan.tools.system.package_manager import Apk, Apt, Dnf, PacMan
 
@@ -37,7 +37,8 @@ class Libgipc(ConanFile):
 
     def export_sources(self):
         for pattern in ("Makefile", "LICENSE", "include/*", "src/*", "man/*", "bindings/*/build.mk",
-                        "pkgconfig/*.mk", "pkgconfig/gipc.pc.in", "tests/build.mk"):
+                        "pkgconfig/*.mk", "pkgconfig/gipc.pc.in", "pkgconfig/cmake/*.in",
+                        "tests/build.mk", "tests/*/build.mk"):
             copy(self, pattern, self._top, self.export_sources_folder)
 
     def validate(self):
@@ -65,10 +66,14 @@ class Libgipc(ConanFile):
         copy(self, "LICENSE", self.source_folder, os.path.join(self.package_folder, "licenses"))
         unwanted = "*.a" if self.options.shared else "*.so*"
         rm(self, unwanted, os.path.join(self.package_folder, "lib"))
-        rm(self, "gipc.pc", os.path.join(self.package_folder, "lib", "pkgconfig"))
+        # Conan writes these itself, for the folder of each user.
+        for folder in ("pkgconfig", "cmake"):
+            rmdir(self, os.path.join(self.package_folder, "lib", folder))
 
     def package_info(self):
         self.cpp_info.set_property("pkg_config_name", "gipc")
+        self.cpp_info.set_property("cmake_file_name", "gipc")
+        self.cpp_info.set_property("cmake_target_name", "gipc::gipc")
         self.cpp_info.libs = ["gipc"]
         self.cpp_info.system_libs = ["ev", "m", "pthread", "dl"]
         if not self.options.shared:

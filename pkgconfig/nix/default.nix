@@ -24,6 +24,7 @@ pkgs.stdenv.mkDerivation {
     "prefix=$(out)"
     "includedir=$(dev)/include"
     "pkgconfigdir=$(dev)/lib/pkgconfig"
+    "cmakedir=$(dev)/lib/cmake/gipc"
     "mandir=$(man)/share/man"
   ];
   meta = {

@@ -1,4 +1,5 @@
-# Reads a portfile, PORT, with functions of vcpkg that only check what they are given.
+# Runs a portfile, PORT, into CURRENT_PACKAGES_DIR, with functions of our own in the place
+# of vcpkg's, and with the compiler and libev of the system.
 cmake_minimum_required(VERSION 3.18)
 
 function(vcpkg_cmake_get_vars variable)
@@ -11,8 +12,7 @@ function(vcpkg_execute_required_process)
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_COMMAND OR NOT arg_LOGNAME)
     message(FATAL_ERROR "vcpkg_execute_required_process: ${ARGV}")
   endif()
-  # What it would run.
-  execute_process(COMMAND ${arg_COMMAND} --dry-run --no-print-directory
+  execute_process(COMMAND ${arg_COMMAND} --no-print-directory
     WORKING_DIRECTORY "${arg_WORKING_DIRECTORY}" OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
   set_property(GLOBAL PROPERTY built TRUE)
 endfunction()

@@ -9,6 +9,10 @@ from conan.tools.gnu import AutotoolsDeps
 class Consumer(ConanFile):
     settings = "os", "arch", "compiler", "build_type"
 
+    def layout(self):
+        # Not among the sources.
+        self.folders.build = self.folders.generators = "../../../build/conan"
+
     def requirements(self):
         self.requires(self.tested_reference_str, run=True)
 

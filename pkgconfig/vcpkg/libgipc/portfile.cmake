@@ -18,6 +18,7 @@ vcpkg_execute_required_process(
     "CPPFLAGS=-I${installed}/include -I${installed}/include/libev"
     "LDFLAGS=${VCPKG_COMBINED_SHARED_LINKER_FLAGS_RELEASE} -L${installed}/lib"
     "prefix=${CURRENT_PACKAGES_DIR}"
+    "cmakedir=${CURRENT_PACKAGES_DIR}/share/gipc"
   WORKING_DIRECTORY "${SOURCE_PATH}"
   LOGNAME "install-${TARGET_TRIPLET}-rel")
 
