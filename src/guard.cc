@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -225,15 +226,21 @@ int Guard::kill_children(pid_t *children, size_t room) noexcept {
 // of: what a killed process leaves is its child next.
 void Guard::sweep() noexcept {
   constexpr size_t most = 1 << 18, size = most * sizeof(pid_t);
-  void *children;
-  if (sys::map_memory(size, MAP_PRIVATE | os::map_sparse, children) != 0)
-    return;
+  void *memory;
+  pid_t few[256]; // where there is no memory: more rounds
+  size_t room = std::size(few);
+  pid_t *children = few;
+  if (sys::map_memory(size, MAP_PRIVATE | os::map_sparse, memory) == 0) {
+    children = static_cast<pid_t *>(memory);
+    room = most;
+  }
   // Against processes that fork all the time, where that is allowed.
   (void)sys::nice(-20);
-  for (int more; (more = reap()) != -ECHILD;) {
-    if (kill_children(static_cast<pid_t *>(children), most) != 0)
-      break;
-    (void)os::wait_for_child(-1, more > 0 ? 0 : interval);
+  // A look or a signal that fails once is no reason to leave the others.
+  int more, failed = 0;
+  while ((more = reap()) != -ECHILD && failed < 2) {
+    failed = kill_children(children, room) == 0 ? 0 : failed + 1;
+    (void)os::wait_for_child(-1, more > 0 || failed > 0 ? 0 : interval);
   }
 }
 

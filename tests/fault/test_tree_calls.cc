@@ -17,18 +17,30 @@ namespace {
 
 constexpr int as_asked = 7;
 
-// Leaves one that has left its session.
+// Leaves one that has left its session: a signal to the group does not reach
+// it.
 int leave_one(struct ev_loop *, void *) {
+  int ready[2];
+  char byte;
+  if (pipe(ready) != 0)
+    return 1;
   if (fork() == 0) {
     setsid();
+    close(ready[0]);
+    close(ready[1]);
     for (;;)
       pause();
   }
+  close(ready[1]);
+  (void)!read(ready[0], &byte, 1);
+  close(ready[0]);
   return as_asked;
 }
 
 int start(bool program, gipc_options *o, gipc_process **p) {
-  const char *argv[] = {"sh", "-c", "setsid sleep 300 & exit 7", nullptr};
+  const char *argv[] = {
+      "sh", "-c", ": $(setsid sh -c 'exec sleep 300 >/dev/null' &); exit 7",
+      nullptr};
   return program ? gipc_exec_process(argv, o, p)
                  : gipc_start_process(leave_one, nullptr, o, p);
 }
