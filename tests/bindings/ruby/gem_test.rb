@@ -6,8 +6,6 @@ require "fileutils"
 require "tmpdir"
 
 class GemTest < GipcTest
-  SECONDS = 1200 # it compiles the whole library
-
   PROGRAM = <<~RUBY
     require "gipc"
     mine, yours = Gipc.pipe(duplex: true)

@@ -235,7 +235,7 @@ class GipcTest < Minitest::Test
 
   def watchdog
     Thread.new do
-      sleep(self.class::SECONDS * (long? ? 60 : 1))
+      sleep(long? ? 60 * SECONDS : SECONDS)
       warn "#{self.class}##{name} hangs"
       Thread.list.each { |thread| warn "", thread.inspect, *thread.backtrace }
       @processes.each(&:kill)
