@@ -114,12 +114,15 @@ in_child := $(addprefix src/,fork.cc setup.cc control.cc this_process.cc \
 sources := $(in_child) $(filter-out $(in_child),$(sources))
 objects := $(sources:src/%.cc=$(B)/%.o)
 
-# Text that other files depend on: flags, and which objects there are.
+# Text that other files depend on: flags, which objects there are, and the header
+# of static probes, which may be installed later.
 FLAGS := $(B)/FLAGS
 OBJECTS := $(B)/OBJECTS
+PROBES := $(B)/PROBES
 FLAGS_text := $(CXX) $(cxx) $(CXXFLAGS) $(lib_cpp) $(CPPFLAGS) $(lib_ld) \
               $(LDFLAGS) $(LDLIBS)
 OBJECTS_text := $(objects)
+PROBES_text := probes: $(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h)
 differ = $(subst x$(1)x,,x$(2)x)
 .PHONY: all install uninstall sources clean format deps help FORCE
 .DELETE_ON_ERROR:
@@ -128,7 +131,7 @@ differ = $(subst x$(1)x,,x$(2)x)
 all: $(STATIC) $(LIBRARY)
 
 # Written only when it is another text, so that nothing is built twice.
-$(B)/FLAGS $(B)/TEST_FLAGS $(B)/OBJECTS: FORCE
+$(B)/FLAGS $(B)/TEST_FLAGS $(B)/OBJECTS $(B)/PROBES: FORCE
 	@: $(if $(call differ,$(file <$@),$($(@F)_text)),\
 	     $(shell mkdir -p $(@D))$(file >$@,$($(@F)_text)))
 
@@ -137,6 +140,8 @@ $(B)/FLAGS $(B)/TEST_FLAGS $(B)/OBJECTS: FORCE
 $(B)/%.o: src/%.cc Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	$(CXX) $(lib_cpp) $(CPPFLAGS) $(cxx) $(CXXFLAGS) -c -o $@ $<
+
+$(B)/os_linux_probes.o: $(PROBES)
 
 # Made anew each time: ar would keep members whose source is gone.
 $(STATIC): $(objects) $(OBJECTS)

@@ -237,12 +237,13 @@ void Guard::sweep() noexcept {
   }
   // Against processes that fork all the time, where that is allowed.
   (void)sys::nice(-20);
-  for (int more; (more = reap()) != -ECHILD;) {
-    if (int error = kill_children(children, room); error != 0) {
-      are_known_ = error > 0 || in_cgroup_;
-      break;
-    }
-    (void)os::wait_for_child(-1, more > 0 ? 0 : interval);
+  // A look or a signal that fails once is no reason to leave the others.
+  int more, failed = 0;
+  while ((more = reap()) != -ECHILD && failed < 2) {
+    int error = kill_children(children, room);
+    are_known_ = error >= 0 || in_cgroup_;
+    failed = error == 0 ? 0 : failed + 1;
+    (void)os::wait_for_child(-1, more > 0 || failed > 0 ? 0 : interval);
   }
 }
 

@@ -226,7 +226,7 @@ static int child(struct ev_loop *fresh, void *in) {
   size_t size;
   gipc_handle *reply;
   (void)fresh;
-  for (uint32_t i = 0; gipc_get(in, -1, &data, &size) == 0; i++) {
+  while (gipc_get(in, -1, &data, &size) == 0) {
     if (gipc_take_handle(in, &reply) < 0 || gipc_put(reply, data, size, 20) < 0)
       return 1;
     gipc_handle_free(reply);

@@ -17,18 +17,30 @@ namespace {
 
 constexpr int as_asked = 7;
 
-// Leaves one that has left its session.
+// Leaves one that has left its session: a signal to the group does not reach
+// it.
 int leave_one(struct ev_loop *, void *) {
+  int ready[2];
+  char byte;
+  if (pipe(ready) != 0)
+    return 1;
   if (fork() == 0) {
     setsid();
+    close(ready[0]);
+    close(ready[1]);
     for (;;)
       pause();
   }
+  close(ready[1]);
+  (void)!read(ready[0], &byte, 1);
+  close(ready[0]);
   return as_asked;
 }
 
 int start(bool program, gipc_options *o, gipc_process **p) {
-  const char *argv[] = {"sh", "-c", "setsid sleep 300 & exit 7", nullptr};
+  const char *argv[] = {
+      "sh", "-c", ": $(setsid sh -c 'exec sleep 300 >/dev/null' &); exit 7",
+      nullptr};
   return program ? gipc_exec_process(argv, o, p)
                  : gipc_start_process(leave_one, nullptr, o, p);
 }
@@ -46,6 +58,13 @@ void end_leftovers() {
   }
 }
 
+// Where no cgroup can be made, the guard has to find what is to be killed.
+bool cgroups = true;
+gipc::sys::Fault one_fails = nullptr;
+int no_cgroup(const char *name) noexcept {
+  return std::strcmp(name, "mkdir") == 0 ? EACCES : one_fails(name);
+}
+
 // False when there was no Nth call to fail.
 bool fail_one(bool program, bool in_child, int nth, int error,
               std::set<std::string> &names) {
@@ -54,6 +73,9 @@ bool fail_one(bool program, bool in_child, int nth, int error,
   CHECK_OK(gipc_options_set_group(o, GIPC_GROUP_TREE));
   int fds = count_fds();
   fault::fail_shared_call(in_child, nth, error);
+  one_fails = gipc::sys::fault;
+  if (!cgroups)
+    gipc::sys::fault = no_cgroup;
   int result = start(program, o, &p);
   gipc_exit_info info{};
   info.size = sizeof info;
@@ -129,6 +151,12 @@ void a_failed_call_of_the_guard_or_root_leaves_nothing(void **) {
                    "kill", "send"});
 }
 
+void a_failed_call_of_a_guard_without_a_cgroup_leaves_nothing(void **) {
+  cgroups = false;
+  each_call(true, {"mmap", "readlink", "kill", "waitid"});
+  cgroups = true;
+}
+
 // The last process of a session may end at any moment before the signal.
 void a_signal_to_a_session_that_has_just_ended_finds_it_dead(void **) {
   gipc_options *o = new_options();
@@ -155,6 +183,7 @@ int main() {
   const struct CMUnitTest tests[] = {
       TEST(a_failed_call_of_the_parent_starts_no_tree_or_a_whole_one),
       TEST(a_failed_call_of_the_guard_or_root_leaves_nothing),
+      TEST(a_failed_call_of_a_guard_without_a_cgroup_leaves_nothing),
       TEST(a_signal_to_a_session_that_has_just_ended_finds_it_dead),
   };
   return cmocka_run_group_tests(tests, fault::share_calls, nullptr);

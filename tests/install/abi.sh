@@ -36,7 +36,7 @@ compile_old -DGIPC_DEPRECATED=
 LD_LIBRARY_PATH=$(realpath "$build") "$tmp/old_program" ||
   fail "an old program that is compiled anew does not run"
 ! compile_old 2>"$tmp/warnings" || fail "old names cause no warning"
-[ "$(grep -c 'deprecated' "$tmp/warnings")" = 3 ] || {
+[ "$(grep -cE '(warning|error): .*deprecated' "$tmp/warnings")" = 3 ] || {
   cat "$tmp/warnings"
   fail "other than the three old functions"
 }

@@ -3,6 +3,7 @@
 # failed, and prints the sum; nothing is made outside of build.  The roots are played.
 set -eu
 cd "$(dirname "$0")/../.."
+unset CC CXX DEPS NEW # of the run that this test is a part of
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 fail() {

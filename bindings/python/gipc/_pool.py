@@ -299,6 +299,7 @@ class Pool(AnyPool, Executor):
         retries: int | None = None,
         retry_for: Iterable[Retry] | None = None,
         chunksize: int = 1,
+        buffersize: int | None = None,
     ) -> Iterator[Any]:
         """Iterates over the results of ``args[0]`` for the items of the iterables
         ``args[1:]``, as the built-in map.  Of a pool with work or argv:
@@ -319,6 +320,7 @@ class Pool(AnyPool, Executor):
         :arg chunksize: how many calls are one task, which is faster where they
             are short.  The timeout, and retries, are those of the task; if a
             call raises, all results of its task are lost.
+        :arg buffersize: ``window``, as executors call it since Python 3.14.
 
         Raises what :meth:`call` does.
 
@@ -327,6 +329,7 @@ class Pool(AnyPool, Executor):
         [0, 1, 2]
         """
         options = self._options(timeout, priority, retries, retry_for)
+        window = buffersize if window is None else window
         return _Results(
             self._mapping(args, chunksize, options, window, ordered, progress)
         )

@@ -43,7 +43,8 @@ def test_large_tasks_and_results(way):
             assert list(pool.map(bytes, [data] * 5)) == [data] * 5
 
 
-def test_map_is_lazy_bounded_and_ordered(way):
+@pytest.mark.parametrize("name", ["window", "buffersize"])
+def test_map_is_lazy_bounded_and_ordered(way, name):
     taken = []
 
     def items():
@@ -52,7 +53,7 @@ def test_map_is_lazy_bounded_and_ordered(way):
             yield number
 
     with gipc.Pool(workers=2) as pool:
-        results = pool.map(child.double, items(), window=4)
+        results = pool.map(child.double, items(), **{name: 4})
         assert taken == []
         assert next(results) == 0
         assert len(taken) <= 6
@@ -283,6 +284,8 @@ def test_progress_by_the_interface_of_tqdm(way):
 
 def test_progress_by_tqdm(way, capfd):
     tqdm = pytest.importorskip("tqdm")
+    # Its own is of multiprocessing, which since Python 3.14 starts a process for it.
+    tqdm.tqdm.set_lock(threading.RLock())
     with gipc.Pool(workers=2) as pool:
         list(pool.map(child.double, range(5), progress=True))
         list(pool.map(child.double, range(6), progress=tqdm.tqdm, chunksize=4))
