@@ -104,10 +104,9 @@ bool fail_one(bool program, bool in_child, int nth, int error,
     check(result == -error || result == -ECHILD, gipc_strerror(result));
   while (waitpid(-1, nullptr, WNOHANG) > 0) {
   }
-  // Of one whose end was not seen nothing is known, and one that could not be
-  // killed counts as left.
+  // Of one whose end was not seen nothing is known.
   if (result == 0 && info.how != GIPC_STATUS_LOST &&
-      info.tree != GIPC_TREE_SESSION && info.left == info.killed)
+      info.tree != GIPC_TREE_SESSION)
     check(!has_children(), "it is whole");
   // What a tree without a subreaper left comes here.
   end_leftovers();
