@@ -86,7 +86,7 @@ private:
   size_t unchecked_ = 0;
   int send_buffer_ = 0; // size to restore
   bool bell_due_ = false;
-  bool refused_ = false; // true after the reader has left for good
+  bool refused_ = false; // true if the reader accepts no other offer
   Relaxed<uint64_t> bells_ = 0, stalls_ = 0;
 };
 
