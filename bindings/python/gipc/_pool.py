@@ -329,7 +329,10 @@ class Pool(AnyPool, Executor):
         [0, 1, 2]
         """
         options = self._options(timeout, priority, retries, retry_for)
-        window = buffersize if window is None else window
+        if buffersize is not None:
+            if window is not None:
+                raise TypeError("window and buffersize are one option: give one")
+            window = buffersize
         return _Results(
             self._mapping(args, chunksize, options, window, ordered, progress)
         )

@@ -43,6 +43,12 @@ def test_large_tasks_and_results(way):
             assert list(pool.map(bytes, [data] * 5)) == [data] * 5
 
 
+def test_a_window_is_given_once():
+    with gipc.Pool(workers=1) as pool:
+        with pytest.raises(TypeError, match="window and buffersize"):
+            pool.map(len, [], window=2, buffersize=2)
+
+
 @pytest.mark.parametrize("name", ["window", "buffersize"])
 def test_map_is_lazy_bounded_and_ordered(way, name):
     taken = []
