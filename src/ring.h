@@ -34,8 +34,8 @@ struct RingPage {
   enum Reader : uint32_t { awake, asleep, left, left_idle };
   alignas(64) std::atomic<uint32_t> reader;
   alignas(64) std::atomic<uint32_t> writer_waits;
-  // Whether the ring is used.  Each change is a compare-and-swap, because both
-  // sides may change it at once.
+  // Whether the ring is used.  What both sides may change at once is changed by
+  // a compare-and-swap.
   enum Offer : uint32_t { offered, accepted, withdrawn, switched };
   alignas(64) std::atomic<uint32_t> offer;
   std::atomic<uint32_t> closed; // 1: the reader was closed
