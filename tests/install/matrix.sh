@@ -3,7 +3,7 @@
 # failed, and prints the sum; nothing is made outside of build.  The roots are played.
 set -eu
 cd "$(dirname "$0")/../.."
-unset CC CXX DEPS NEW # of the run that this test is a part of
+unset CC CXX DEPS KEEP NEW # of the run that this test is a part of
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 fail() {
@@ -18,6 +18,7 @@ printf '#!/bin/sh\n' >"$tmp/.ci/deps"
 cat >"$tmp/tests/roots/run" <<'EOF'
 #!/usr/bin/env bash
 echo "$1 as ${AS:-root}, CC ${CC:-none}, DEPS ${DEPS:-none}, new ${NEW:-no}: ${*:2}" >>calls
+[ -n "${KEEP:-}" ] || echo "$*" >>anew
 case ${*:2} in
 '-- .ci/versions') echo "Linux of $1" && exit ;;
 '-- '*) [ "${BROKEN:-}" != deps ] || exit 1 ;;
@@ -46,7 +47,7 @@ chmod +x "$tmp/tests/roots/run" "$tmp/.ci/deps"
 # matrix STATUS SUM BROKEN WORD...
 matrix() {
   local status=0
-  rm -f "$tmp/calls"
+  rm -f "$tmp/calls" "$tmp/anew"
   BROKEN=$3 "$tmp/.ci/matrix" "${@:4}" >"$tmp/out" 2>&1 || status=$?
   [ $status = "$1" ] || fail "status $status, not $1"
   [ "$(tail -n 1 "$tmp/out")" = "$2" ] || fail "the sum is not: $2"
@@ -67,7 +68,7 @@ has 'sid as root, CC none, DEPS none, new no: -- .ci/deps check' "$tmp/calls"
 has 'sid as user, CC none, DEPS skip, new no: check' "$tmp/calls"
 matrix 0 '8 passed, 0 failed, 2 skipped' '' sid-clang
 has 'sid as root, CC clang, DEPS none, new no: check-c' "$tmp/calls"
-
+[ ! -e "$tmp/anew" ] || fail "what was built does not stay: $(cat "$tmp/anew")"
 
 # All that can go wrong in one of two systems: the other one is run all the same.
 for broken in tests:15:1:2 crash:8:1:2 liar:16:1:2 silent:8:1:2; do
@@ -83,5 +84,5 @@ matrix 1 '0 passed, 1 failed, 0 skipped' deps check sid-user
 matrix 1 '0 passed, 1 failed, 0 skipped' '' nowhere
 
 left=$(cd "$tmp" && find . -mindepth 1 ! -path './build*' ! -path './tests*' \
-  ! -path './.ci*' ! -name calls ! -name out)
+  ! -path './.ci*' ! -name calls ! -name anew ! -name out)
 [ -z "$left" ] || fail "made outside of build: $left"

@@ -39,6 +39,14 @@ local function shell(command, chosen)
   return output({ "sh", "-c", command, "sh" }, chosen)
 end
 
+-- Without a wait: on Lua 5.1 luv ends the program for an error after one.
+local function own_id(kind)
+  local file = assert(io.popen("id -" .. kind))
+  local id = tonumber((file:read "*l"))
+  file:close()
+  return id
+end
+
 return function(test)
   test("the_names_of_the_surface_table_are_there", function()
     local r, w = gipc.pipe()
@@ -100,13 +108,19 @@ return function(test)
     end
   end)
 
-  test("the_user_of_a_child_is_chosen", function()
-    local uid, gid = tonumber((shell("id -u", {}))), tonumber((shell("id -g", {})))
+  -- What the process may choose itself.
+  test("the_ids_of_a_child_are_chosen", function()
+    local uid, gid = own_id "u", own_id "g"
     equal(shell("id -u", { uid = uid }), tostring(uid))
     equal(shell("id -g", { gid = gid }), tostring(gid))
     if uid ~= 0 then
       fails(gipc.EPERM, "because of user", gipc.exec_process({ "true" }, { user = { uid = 65534, gid = 65534 } }))
-      support.not_here "only root can do the rest"
+    end
+  end)
+
+  test("the_user_of_a_child_is_chosen", function()
+    if own_id "u" ~= 0 then
+      support.not_here "only root can choose it"
     end
     equal(shell("id -u; id -g; id -G", { user = { uid = 65534, gid = 65533, groups = { 65532 } } }),
       "65534\n65533\n65533 65532")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(1800)  # for a hang: it is compiled
+
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "bindings/python"
 SAMPLE = """
@@ -136,7 +138,6 @@ def test_building_leaves_the_tree_as_it_was(tarball, tree, clean):
 
 
 @pip_installed
-@pytest.mark.timeout(240)
 def test_a_wheel_from_the_tarball_works_in_a_bare_environment(wheel, tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "gipc/py.typed" in names and "gipc/_native.pyi" in names
@@ -218,7 +219,6 @@ def bare(wheel, tmp_path):
 
 
 @pip_installed
-@pytest.mark.timeout(240)
 def test_what_requires_upstream_gipc_leaves_the_package_alone(bare, wheel):
     bare(wheel)
     bare("needs_gipc")
@@ -229,7 +229,6 @@ def test_what_requires_upstream_gipc_leaves_the_package_alone(bare, wheel):
 
 
 @pip_installed
-@pytest.mark.timeout(240)
 def test_the_package_warns_where_upstream_gipc_is_installed_too(bare, wheel):
     bare("gipc")
     bare(library_wheel(wheel, bare.index))
@@ -245,7 +244,6 @@ def test_the_package_warns_where_upstream_gipc_is_installed_too(bare, wheel):
 
 
 @pip_installed
-@pytest.mark.timeout(240)
 def test_what_upstream_gipc_replaced_is_an_error_of_the_import(bare, wheel):
     bare(library_wheel(wheel, bare.index))
     bare("needs_gipc")
@@ -269,7 +267,6 @@ def test_the_distribution_for_an_index_has_no_local_version(tree, tmp_path):
 
 
 @pip_installed
-@pytest.mark.timeout(240)
 def test_an_installed_library_can_be_used(tree, tmp_path):
     run("make", "install", f"DESTDIR={tmp_path}/root", "prefix=/usr",
         f"OS={os.environ.get('GIPC_TEST_OS') or 'linux'}", cwd=ROOT)

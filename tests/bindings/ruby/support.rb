@@ -14,6 +14,8 @@ require "minitest"
 require "socket"
 require "timeout"
 
+trap(:INT, "DEFAULT") # a shell that starts this in the background ignores it
+
 # What streams carry, and how they break.
 STREAMS = JSON.parse(File.read("#{__dir__}/../streams.json"))
 
