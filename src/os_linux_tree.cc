@@ -135,6 +135,7 @@ int own_cgroup(char *path, size_t room) noexcept {
 // ---- Cgroups ----------------------------------------------------------------
 
 constexpr char prefix[] = "gipc-";
+constexpr int most_names = 100; // where others take each for an abandoned one
 
 int lock_file(int fd, int how) noexcept {
   return sys::retry_int("flock", [&] { return ::flock(fd, how); });
@@ -209,7 +210,8 @@ int make_one(const char *path, Fd &lock) noexcept {
     return error;
   error = lock_cgroup(path, lock);
   char kill[path_room];
-  if (error == -EAGAIN || (error == 0 && !is_at(lock.get(), path)))
+  if (error == -EAGAIN || error == -ENOENT ||
+      (error == 0 && !is_at(lock.get(), path)))
     error = -EEXIST; // taken for an abandoned one: another name
   if (error == 0)
     error = print(kill, sizeof kill, "%s/cgroup.kill", path);
@@ -229,7 +231,7 @@ int make_cgroup(char *path, size_t room, Fd &lock) noexcept {
     return error;
   if (looked.exchange(::getpid()) != ::getpid())
     remove_abandoned(own);
-  for (;;) {
+  for (int tries = most_names;; --tries) {
     // A process ID is reused, and is in several namespaces: a name that comes
     // again would be removed, or killed, for the one that had it before.
     timespec now;
@@ -238,7 +240,7 @@ int make_cgroup(char *path, size_t room, Fd &lock) noexcept {
                       static_cast<long long>(now.tv_sec), now.tv_nsec);
     if (error == 0)
       error = make_one(path, lock);
-    if (error != -EEXIST)
+    if (error != -EEXIST || tries == 1)
       return error;
   }
 }

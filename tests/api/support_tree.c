@@ -98,8 +98,8 @@ __attribute__((constructor)) static void note_the_time(void) {
 }
 
 /* Of an earlier process with the same number one may be left. */
-int count_cgroups(pid_t maker) {
-  char path[600], prefix[32];
+static int count_of_maker(pid_t maker, int (*is_counted)(const char *path)) {
+  char path[600], prefix[32], one[1000];
   struct dirent *entry;
   int count = 0;
   if (!find_cgroup(path))
@@ -110,11 +110,21 @@ int count_cgroups(pid_t maker) {
   snprintf(prefix, sizeof prefix, "gipc-%d-", (int)maker);
   while ((entry = readdir(directory)) != NULL)
     if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
-        atof(entry->d_name + strlen(prefix)) >= loaded)
-      count++;
+        atof(entry->d_name + strlen(prefix)) >= loaded) {
+      snprintf(one, sizeof one, "%s/%s", path, entry->d_name);
+      count += is_counted(one);
+    }
   closedir(directory);
   return count;
 }
+
+static int is_there(const char *path) { return path[0] != '\0'; }
+
+int count_cgroups(pid_t maker) { return count_of_maker(maker, is_there); }
+
+static int is_removed(const char *path) { return rmdir(path) == 0; }
+
+int remove_cgroups(pid_t maker) { return count_of_maker(maker, is_removed); }
 
 /* ---- Ways --------------------------------------------------------------- */
 

@@ -1,7 +1,9 @@
 // Every system call of a tree's start and end fails once, in the parent, in the
 // guard and in the root: it is not started, or it ends whole.
+extern "C" {
+#include "support_tree.h"
+}
 #include "support_fault.h"
-#include "support_process.h"
 
 #include "sys.h"
 
@@ -176,6 +178,43 @@ void a_signal_to_a_session_that_has_just_ended_finds_it_dead(void **) {
   gipc_options_free(o);
 }
 
+// The call of the parent before which another process, that looks for abandoned
+// cgroups, removes the new one; and how often.
+const char *moment;
+int removals;
+pid_t parent;
+
+int remove_new_cgroup(const char *name) noexcept {
+  if (getpid() == parent && removals > 0 && std::strcmp(name, moment) == 0)
+    removals -= remove_cgroups(parent);
+  return 0;
+}
+
+int way_when_removed(const char *before, int times) {
+  moment = before;
+  removals = times;
+  parent = getpid();
+  gipc::sys::fault = remove_new_cgroup;
+  int way = way_of_a_tree();
+  gipc::sys::fault = nullptr;
+  return way;
+}
+
+void a_new_cgroup_that_was_taken_for_an_abandoned_one_gets_another_name(
+    void **) {
+  int way = way_of_a_tree();
+  for (const char *before : {"open", "flock"}) {
+    CHECK_IS(way_when_removed(before, 3), way);
+    if (way != GIPC_TREE_CGROUP)
+      continue;
+    CHECK_IS(removals, 0);
+    // It does not try forever.
+    CHECK_IS(way_when_removed(before, 1000), GIPC_TREE_SUBREAPER);
+    CHECK(removals > 0);
+  }
+  CHECK_IS(count_cgroups(getpid()), 0);
+}
+
 } // namespace
 
 int main() {
@@ -184,6 +223,7 @@ int main() {
       TEST(a_failed_call_of_the_guard_or_root_leaves_nothing),
       TEST(a_failed_call_of_a_guard_without_a_cgroup_leaves_nothing),
       TEST(a_signal_to_a_session_that_has_just_ended_finds_it_dead),
+      TEST(a_new_cgroup_that_was_taken_for_an_abandoned_one_gets_another_name),
   };
   return cmocka_run_group_tests(tests, fault::share_calls, nullptr);
 }
