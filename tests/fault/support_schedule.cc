@@ -185,7 +185,9 @@ void meet(Slot &mine, Slot &other, unsigned its_number) {
 
 int take_turn(const char *name) noexcept {
   if (!board->armed) {
-    board->armed = armed_by != nullptr && std::strcmp(name, armed_by) == 0;
+    // Not a store of false, which could undo an arm() of the other.
+    if (armed_by != nullptr && std::strcmp(name, armed_by) == 0)
+      board->armed = true;
     return 0;
   }
   Slot *mine = slot_of(own_tid());
