@@ -144,6 +144,12 @@ ssize_t Outgoing::write_ring(int fd, const iovec *parts, int count) noexcept {
     break;
   case RingWriter::Due::bell:
     error = ring_bell(fd);
+    // The reader found these bytes without it, read all, and ended: the next
+    // write fails.
+    if (error != 0 && writer_.is_read_up_to(0)) {
+      bell_due_ = true;
+      error = 0;
+    }
     break;
   case RingWriter::Due::left:
     refused_ = true;

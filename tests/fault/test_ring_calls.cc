@@ -227,6 +227,36 @@ void what_was_put_before_the_end_is_read_before_it(void **) {
   RESULT(gipc_try_get(pipe.r, &data, &size), GIPC_EOF);
 }
 
+gipc_handle *ending;
+
+// Just before the bell, the reader, which was about to wait, finds the message.
+int get_and_close(const char *call) noexcept {
+  if (ending != nullptr && std::strcmp(call, "send") == 0) {
+    gipc_handle *r = ending;
+    ending = nullptr;
+    const void *data;
+    size_t size;
+    if (gipc_try_get(r, &data, &size) != 0 || size != 4 || gipc_close(r) != 0)
+      std::abort();
+  }
+  return 0;
+}
+
+void a_message_that_was_read_before_its_bell_was_put(void **) {
+  Pipe pipe;
+  const void *data;
+  size_t size;
+  pipe.exchange(6);
+  RESULT(gipc_try_get(pipe.r, &data, &size), -EAGAIN);
+  ending = pipe.r;
+  gipc::sys::fault = get_and_close;
+  int result = gipc_put(pipe.w, "last", 4, 10);
+  gipc::sys::fault = nullptr;
+  assert_null(ending);
+  OK(result);
+  RESULT(gipc_put(pipe.w, "none", 4, 10), -EPIPE);
+}
+
 const char *moment;
 
 // Just before the reader receives, the writer leaves, and offers a ring.
@@ -282,6 +312,7 @@ int main() {
       TEST(a_bell_that_cannot_be_rung_ends_the_writer),
       TEST(what_was_put_before_the_mark_is_read_before_what_is_behind_it),
       TEST(what_was_put_before_the_end_is_read_before_it),
+      TEST(a_message_that_was_read_before_its_bell_was_put),
       TEST(an_offer_that_comes_with_the_mark_is_accepted),
   };
   if (portable())
