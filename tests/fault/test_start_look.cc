@@ -27,8 +27,8 @@ void until_ended() {
   CHECK_OK(waitid(P_ALL, 0, &info, WEXITED | WNOWAIT));
 }
 
-// The same.  On a busy machine it may have ended before its gate was opened: then
-// it is reaped, and what it told is read after that.
+// The same.  On a busy machine it may have ended before its gate was opened:
+// then it is reaped, and what it told is read after that.
 void until_ended_or_reaped() {
   siginfo_t info;
   if (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT) != 0)
