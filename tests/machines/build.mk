@@ -6,7 +6,8 @@ on_machine = $(MAKE) --no-print-directory OS=$(OS) B=build/$(OS)-$(1) \
   LDFLAGS=$(call quote,-L$(call quote,$(here)/build/$(OS)-$(1)/libraries/lib)) $(2)
 machine_tests := $(filter-out %/test_sites,$(cmocka_programs)) $(fuzz) $(examples)
 
-.PHONY: check-cross check-cross-here check-compile machine-programs run-machine
+.PHONY: check-cross check-cross-here check-cross-musl check-compile machine-programs \
+        run-machine
 
 # ---- Under qemu-user ---------------------------------------------------------
 
@@ -15,11 +16,13 @@ triple_armhf := arm-linux-gnueabihf
 triple_s390x := s390x-linux-gnu
 triple_i386 := i686-linux-gnu
 triple := $(triple_$(ARCH))
+machine_libs = LDLIBS=$(call quote,$(call run_path,$(here)/build/$(OS)-$(ARCH)/libraries/lib))
 
 check-cross:
-	@$(if $(triple),,echo "make check-cross ARCH=arm64|armhf|s390x|i386"; exit 2)
+	@$(if $(triple)$(filter musl,$(ARCH)),,\
+	  echo "make check-cross ARCH=arm64|armhf|s390x|i386|musl"; exit 2)
 	@.ci/deps root
-	@ARCH=$(ARCH) tests/roots/run cross check-cross-here
+	@ARCH=$(ARCH) tests/roots/run cross check-cross-$(if $(triple),here,musl)
 
 # In that root, whose libraries of the machine are those of its cross compiler.
 # Python is that of this machine.
@@ -33,10 +36,22 @@ check-cross-here:
 	+@$(build) binding-programs BINDINGS=python
 	@mkdir -p build/$(OS)-$(ARCH) && ln -sfn ../$(OS)/python build/$(OS)-$(ARCH)/python
 	+@$(call on_machine,$(ARCH),CC=$(triple)-gcc CXX=$(triple)-g++ AR=$(triple)-ar) \
-	  LDLIBS=$(call quote,$(call run_path,$(here)/build/$(OS)-$(ARCH)/libraries/lib)) \
-	  MACHINE=$(ARCH) run-machine
+	  $(machine_libs) MACHINE=$(ARCH) run-machine
 
 # ---- With the compilers of zig -----------------------------------------------
+
+# In that root, too, whose musl is as new as that of zig.  Python has glibc.
+musl_zig = $(zig) -m ziglang $(1) -target x86_64-linux-musl
+check-cross-musl: $(zig)
+	@.ci/deps cross
+	@.ci/deps cross-musl
+	@AR='$(zig) -m ziglang ar' SHARED=1 tests/machines/libraries \
+	  $(call quote,$(here)/build/$(OS)-musl/libraries) $(call musl_zig,cc)
+	+@$(build) binding-programs BINDINGS=python
+	@mkdir -p build/$(OS)-musl && ln -sfn ../$(OS)/python build/$(OS)-musl/python
+	+@$(call on_machine,musl,CC='$(call musl_zig,cc)' CXX='$(call musl_zig,c++)' \
+	  AR='$(zig) -m ziglang ar') CFLAGS=-dynamic CXXFLAGS=-dynamic $(machine_libs) \
+	  MACHINE=musl run-machine
 
 zig := build/zig/bin/python
 $(zig):
@@ -60,7 +75,7 @@ check-compile: $(zig)
 	  musl,$(TARGET)),-Wno-sign-compare) $(CXXFLAGS)' \
 	  CPPFLAGS=$(call quote,-isystem $(call quote,$(here)/$(target_build)/libraries/include)) \
 	  $(target_build)/libgipc.a
-	@echo "$(words $(wildcard $(target_build)/*.o)) files compiled for $(TARGET)"
+	@set -- $(target_build)/*.o; echo "$$# files compiled for $(TARGET)"
 
 frames := $(B)/tests/machines/frames
 $(frames): %: %.o $(LIBRARY)
@@ -75,4 +90,4 @@ machine-programs: tests $(matrix) $(frames) $(limits)
 	@:
 run-machine: machine-programs
 	@$(call test_env,$(B)) tests/machines/run $(MACHINE) $(machine_tests) \
-	  $(if $(filter musl,$(MACHINE)),,tests/machines/wire.sh)
+	  tests/machines/wire.sh
