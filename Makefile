@@ -110,7 +110,7 @@ sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) \
 # What a forked child runs is in one place: a fault of it maps 64 KiB of code.
 in_child := $(addprefix src/,fork.cc setup.cc control.cc this_process.cc \
               this_process_number.cc orphaned_loops.cc sys.cc flush.cc \
-              os_common.cc os_$(OS).cc)
+              os_common.cc os_common_end.cc os_$(OS).cc)
 sources := $(in_child) $(filter-out $(in_child),$(sources))
 objects := $(sources:src/%.cc=$(B)/%.o)
 
@@ -271,8 +271,9 @@ help:
 	@echo "                build/roots); CHECK=check-c for another target"
 	@echo "check-matrix    demo and check on each of these, as root and as a user, with"
 	@echo "                other compilers: one table; hours.  WORDS='--quick sid': .ci/matrix"
-	@echo "check-cross     the C tests of ARCH=arm64|armhf|s390x|i386 under qemu-user, and each"
-	@echo "                kind of frame between it and the Python of this machine"
+	@echo "check-cross     the C tests of ARCH=arm64|armhf|s390x|i386 under qemu-user, or of"
+	@echo "                ARCH=musl, and each kind of frame between it and the Python of"
+	@echo "                this machine"
 	@echo "check-compile   each source file for TARGET=x86_64-linux-musl|aarch64-macos|"
 	@echo "                x86_64-freebsd, without a warning (zig)"
 	@echo "deb             Debian packages, in build/deb; DEB_BUILD_OPTIONS= also runs"
