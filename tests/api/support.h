@@ -22,8 +22,8 @@ extern "C" {
 #ifdef __cplusplus
 }
 #endif
-/* A macro of cmocka 2.0; functions of the tests and of std have the same name.
- */
+/* Macros of cmocka; functions of the tests and of std have the same names. */
+#undef fail
 #undef stop
 
 #include <errno.h>
