@@ -7,10 +7,8 @@
 
 #ifdef __GLIBC__
 // What pthread_cleanup_push(3) is in C.  In C++ it is a destructor.
-extern "C" {
-void __pthread_register_cancel(__pthread_unwind_buf_t *) noexcept;
-void __pthread_unregister_cancel(__pthread_unwind_buf_t *) noexcept;
-}
+using OfPlace = void(__pthread_unwind_buf_t *) noexcept;
+extern "C" OfPlace __pthread_register_cancel, __pthread_unregister_cancel;
 #endif
 
 namespace gipc::os {

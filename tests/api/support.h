@@ -22,8 +22,8 @@ extern "C" {
 #ifdef __cplusplus
 }
 #endif
-/* Macros of cmocka; functions of the tests and of std have the same names. */
-#undef fail
+/* A macro of cmocka 2.0; functions of the tests and of std have the same name.
+ */
 #undef stop
 
 #include <errno.h>

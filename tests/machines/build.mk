@@ -6,8 +6,7 @@ on_machine = $(MAKE) --no-print-directory OS=$(OS) B=build/$(OS)-$(1) \
   LDFLAGS=$(call quote,-L$(call quote,$(here)/build/$(OS)-$(1)/libraries/lib)) $(2)
 machine_tests := $(filter-out %/test_sites,$(cmocka_programs)) $(fuzz) $(examples)
 
-.PHONY: check-cross check-cross-here check-cross-musl check-compile machine-programs \
-        run-machine
+.PHONY: check-cross check-cross-here check-compile machine-programs run-machine
 
 # ---- Under qemu-user ---------------------------------------------------------
 
@@ -16,13 +15,11 @@ triple_armhf := arm-linux-gnueabihf
 triple_s390x := s390x-linux-gnu
 triple_i386 := i686-linux-gnu
 triple := $(triple_$(ARCH))
-machine_libs = LDLIBS=$(call quote,$(call run_path,$(here)/build/$(OS)-$(ARCH)/libraries/lib))
 
 check-cross:
-	@$(if $(triple)$(filter musl,$(ARCH)),,\
-	  echo "make check-cross ARCH=arm64|armhf|s390x|i386|musl"; exit 2)
+	@$(if $(triple),,echo "make check-cross ARCH=arm64|armhf|s390x|i386"; exit 2)
 	@.ci/deps root
-	@ARCH=$(ARCH) tests/roots/run cross check-cross-$(if $(triple),here,musl)
+	@ARCH=$(ARCH) tests/roots/run cross check-cross-here
 
 # In that root, whose libraries of the machine are those of its cross compiler.
 # Python is that of this machine.
@@ -36,22 +33,10 @@ check-cross-here:
 	+@$(build) binding-programs BINDINGS=python
 	@mkdir -p build/$(OS)-$(ARCH) && ln -sfn ../$(OS)/python build/$(OS)-$(ARCH)/python
 	+@$(call on_machine,$(ARCH),CC=$(triple)-gcc CXX=$(triple)-g++ AR=$(triple)-ar) \
-	  $(machine_libs) MACHINE=$(ARCH) run-machine
+	  LDLIBS=$(call quote,$(call run_path,$(here)/build/$(OS)-$(ARCH)/libraries/lib)) \
+	  MACHINE=$(ARCH) run-machine
 
 # ---- With the compilers of zig -----------------------------------------------
-
-# In that root, too, whose musl is as new as that of zig.  Python has glibc.
-musl_zig = $(zig) -m ziglang $(1) -target x86_64-linux-musl
-check-cross-musl: $(zig)
-	@.ci/deps cross
-	@.ci/deps cross-musl
-	@AR='$(zig) -m ziglang ar' SHARED=1 tests/machines/libraries \
-	  $(call quote,$(here)/build/$(OS)-musl/libraries) $(call musl_zig,cc)
-	+@$(build) binding-programs BINDINGS=python
-	@mkdir -p build/$(OS)-musl && ln -sfn ../$(OS)/python build/$(OS)-musl/python
-	+@$(call on_machine,musl,CC='$(call musl_zig,cc)' CXX='$(call musl_zig,c++)' \
-	  AR='$(zig) -m ziglang ar') CFLAGS=-dynamic CXXFLAGS=-dynamic $(machine_libs) \
-	  MACHINE=musl run-machine
 
 zig := build/zig/bin/python
 $(zig):
@@ -90,4 +75,4 @@ machine-programs: tests $(matrix) $(frames) $(limits)
 	@:
 run-machine: machine-programs
 	@$(call test_env,$(B)) tests/machines/run $(MACHINE) $(machine_tests) \
-	  tests/machines/wire.sh
+	  $(if $(filter musl,$(MACHINE)),,tests/machines/wire.sh)
