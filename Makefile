@@ -110,7 +110,7 @@ sources := $(filter-out src/os_%.cc,$(wildcard src/*.cc)) \
 # What a forked child runs is in one place: a fault of it maps 64 KiB of code.
 in_child := $(addprefix src/,fork.cc setup.cc control.cc this_process.cc \
               this_process_number.cc orphaned_loops.cc sys.cc flush.cc \
-              os_common.cc os_$(OS).cc)
+              os_common.cc os_common_end.cc os_$(OS).cc)
 sources := $(in_child) $(filter-out $(in_child),$(sources))
 objects := $(sources:src/%.cc=$(B)/%.o)
 

@@ -236,21 +236,21 @@ void report_exit() noexcept {
   });
 }
 
-// The attribute: what pthread_exit(3) throws has no object to refer to.
-__attribute__((no_sanitize("null"))) void
-run(int (*target)(struct ev_loop *, void *), void *argument,
-    bool has_loop_flags) {
+void run(int (*target)(struct ev_loop *, void *), void *argument,
+         bool has_loop_flags) {
   // Its callers may be C, or may not expect an exception: nothing escapes.
   try {
     static struct ev_loop *fresh; // which nobody frees
     fresh = fresh_loop(has_loop_flags);
     if (fresh == nullptr)
       finish(127, GIPC_ENDED_BEFORE_START);
-    int code = target(fresh, argument);
+    auto body = [&] { return target(fresh, argument); };
+    int code = os::call(
+        [](void *user) { return (*static_cast<decltype(body) *>(user))(); },
+        &body, [](void *) { finish(GIPC_EXIT_ESCAPED, GIPC_ENDED_UNWOUND); });
     finish(code < 0 || code > 255 ? 255 : code, GIPC_ENDED_RETURN);
   } catch (...) {
-    finish(GIPC_EXIT_ESCAPED,
-           os::is_end_of_thread() ? GIPC_ENDED_UNWOUND : GIPC_ENDED_EXCEPTION);
+    finish(GIPC_EXIT_ESCAPED, GIPC_ENDED_EXCEPTION);
   }
 }
 

@@ -300,9 +300,9 @@ void flush_stdio() noexcept;
 // Calls handler with the status when the process calls exit(3), before every
 // handler that is registered already.
 void on_exit(void (*handler)(int status, void *)) noexcept;
-// In a catch (...): whether what was caught is the end of the thread
-// (pthread_exit, cancellation), which some C libraries make of unwinding.
-bool is_end_of_thread() noexcept;
+// Calls function with user.  Where the thread ends in it, by pthread_exit(3) or
+// a cancellation, ended is called, and must not return.
+int call(int (*function)(void *), void *user, void (*ended)(void *));
 
 // ---- What is live ----------------------------------------------------------
 

@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <exception>
 #include <fcntl.h>
 #include <new>
 #include <sys/ioctl.h>
@@ -474,15 +473,5 @@ void flush_stdio() noexcept {
 #endif
       (void)std::fflush(stream);
 }
-
-void on_exit(void (*handler)(int, void *)) noexcept {
-#ifdef __GLIBC__
-  (void)::on_exit(handler, nullptr); // fails for want of memory only
-#else
-  (void)handler; // atexit(3) does not tell the status
-#endif
-}
-
-bool is_end_of_thread() noexcept { return std::current_exception() == nullptr; }
 
 } // namespace gipc::os

@@ -156,6 +156,8 @@ $(B)/tests/soak/heap.so: %.so: %.o
 $(matrix): %: %.o $(B)/tests/matrix/peer.o $(LIBRARY)
 	$(LINK.c) -o $@ $(filter %.o,$^) $(with_shared) $(libs) $(LDLIBS)
 
+# As C is compiled on 32-bit ARM: no end of a thread can unwind it.
+test_process_codes_CPPFLAGS := -fno-asynchronous-unwind-tables -fno-unwind-tables
 test_pool_scenarios_CPPFLAGS := -DSCENARIOS=$(call quote,"$(here)/tests/pool")
 
 # In `make check` a small driver stands in for libFuzzer.

@@ -1,5 +1,6 @@
 /* Used by every test program; see support.h. */
 #include "support.h"
+#include "support_calls.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -82,14 +82,6 @@ void skip_because(const char *why);
 /* fork(2) by the system call alone: no handler of pthread_atfork(3) is called.
  */
 pid_t raw_fork(void);
-/* The argument of clone(2) that has the flags: the first, or behind the stack.
- */
-#ifdef __s390__
-enum { clone_flags = 1 };
-#else
-enum { clone_flags = 0 };
-#endif
-
 /* Whether tests/machines/limits saw that limit of an emulator. */
 bool is_limited_by(const char *limit);
 

@@ -1,5 +1,6 @@
 /* Used by the tests of processes; see support_process.h. */
 #include "support_process.h"
+#include "support_calls.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -318,14 +319,6 @@ bool fail_call(long number, int error) {
       ALLOW,
   };
   return install(code, 4);
-}
-
-/* Where the lower half of the argument of that number is. */
-static uint32_t lower_half(int argument) {
-  const uint16_t one = 1;
-  const uint32_t first = *(const unsigned char *)&one == 1 ? 0 : 4;
-  return (uint32_t)offsetof(struct seccomp_data, args) +
-         8 * (uint32_t)argument + first;
 }
 
 static bool fail_where(long number, int argument, int test, uint32_t value,

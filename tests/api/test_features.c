@@ -1,4 +1,5 @@
 /* gipc_features() returns the features of the kernel that work. */
+#include "support_calls.h"
 #include "support_process.h"
 
 #include <sched.h>

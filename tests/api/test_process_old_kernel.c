@@ -1,4 +1,5 @@
 /* Kernels and sandboxes without pidfds or the calls that use them. */
+#include "support_calls.h"
 #include "support_process.h"
 
 #include <pthread.h>
@@ -287,6 +288,18 @@ static void children_are_waited_for_without_p_pidfd(void **state) {
   live(&lack, 1);
 }
 
+/* On machines of either order of bytes. */
+static void a_filter_finds_the_lower_half_of_an_argument(void **state) {
+  struct seccomp_data call = {0};
+  for (uint32_t i = 0; i < 6; i++)
+    call.args[i] = (uint64_t)(i + 100) << 32 | i;
+  for (int i = 0; i < 6; i++) {
+    uint32_t seen;
+    memcpy(&seen, (const char *)&call + lower_half(i), sizeof seen);
+    CHECK_IS(seen, i);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(
@@ -299,6 +312,7 @@ int main(void) {
       TEST(signals_are_sent_without_pidfd_send_signal),
       TEST(children_are_watched_without_any_pidfd),
       TEST(children_are_waited_for_without_p_pidfd),
+      TEST(a_filter_finds_the_lower_half_of_an_argument),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Children that a template forks: what they have, and what the parent sees. */
+#include "support_calls.h"
 #include "support_process.h"
 
 #include <pthread.h>

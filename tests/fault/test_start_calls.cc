@@ -205,6 +205,7 @@ void a_failed_call_in_an_adopted_child_fails_the_start(void **) {
 }
 
 void a_hundred_failed_starts_leave_no_memory(void **) {
+#ifdef __GLIBC__
   std::set<std::string> names;
   size_t before = 0;
   for (int round = 0; round < 100; ++round) {
@@ -214,6 +215,9 @@ void a_hundred_failed_starts_leave_no_memory(void **) {
       (void)fail_one(way, false, 1 + round % 12, ENOMEM, names);
   }
   CHECK(mallinfo2().uordblks < before + 16 * 1024);
+#else
+  skip_because("this C library does not tell how much is allocated");
+#endif
 }
 
 // ---- Without /dev/null ------------------------------------------------------

@@ -60,7 +60,7 @@ check-compile: $(zig)
 	  musl,$(TARGET)),-Wno-sign-compare) $(CXXFLAGS)' \
 	  CPPFLAGS=$(call quote,-isystem $(call quote,$(here)/$(target_build)/libraries/include)) \
 	  $(target_build)/libgipc.a
-	@echo "$(words $(wildcard $(target_build)/*.o)) files compiled for $(TARGET)"
+	@set -- $(target_build)/*.o; echo "$$# files compiled for $(TARGET)"
 
 frames := $(B)/tests/machines/frames
 $(frames): %: %.o $(LIBRARY)

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "enter.h"
 
+#include "../api/support_calls.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -49,7 +51,9 @@ static int call_clone3(void) {
 
 static int call_pidfd_clone(void) {
   int fd = -1;
-  long pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0L, &fd, 0L, 0L);
+  long first[2] = {0};
+  first[clone_flags] = CLONE_PIDFD | SIGCHLD;
+  long pid = syscall(SYS_clone, first[0], first[1], &fd, 0L, 0L);
   if (pid == 0)
     _exit(0);
   if (pid > 0) {
@@ -108,7 +112,7 @@ static const struct refused {
     {"pidfd_open", SYS_pidfd_open, 0, 0, call_pidfd_open},
     {"pidfd_send_signal", SYS_pidfd_send_signal, 0, 0, call_pidfd_signal},
     {"clone3", SYS_clone3, 0, 0, call_clone3},
-    {"clone_pidfd", SYS_clone, 0, CLONE_PIDFD, call_pidfd_clone},
+    {"clone_pidfd", SYS_clone, clone_flags, CLONE_PIDFD, call_pidfd_clone},
     {"close_range", SYS_close_range, 0, 0, call_close_range},
     {"pidfd_get_info", SYS_ioctl, 1, pidfd_get_info, call_pidfd_info},
     {"memfd_create", SYS_memfd_create, 0, 0, call_memfd},
@@ -126,9 +130,7 @@ static void install(const struct refused *refused, int error) {
   struct sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)refused->number, 0, 4),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-               (uint32_t)offsetof(struct seccomp_data, args) +
-                   8 * (uint32_t)refused->argument),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, lower_half(refused->argument)),
       BPF_STMT(BPF_ALU | BPF_AND | BPF_K, bits),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, bits, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
