@@ -26,8 +26,8 @@ void adopt_what_is_left(void);
 void end_children(void);
 /* How many cgroups this process (or its forks) has made that are left. */
 int count_cgroups(pid_t maker);
-/* Removes the empty ones of them, as one does who takes them for abandoned ones.
- * Returns how many. */
+/* Removes the empty ones of them, as one does who takes them for abandoned
+ * ones. Returns how many. */
 int remove_cgroups(pid_t maker);
 
 /* The way in which one that ends at once was made. */

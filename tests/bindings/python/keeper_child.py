@@ -76,8 +76,12 @@ def say_nothing():
 
 
 def note_hangups(path):
-    signal.signal(signal.SIGHUP, lambda *_: note(path, "hangup"))
-    be_ready()
+    # A handler would run after a sleep if the signal came just before it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    assert gipc.ready()
+    while True:
+        signal.sigwait([signal.SIGHUP])
+        note(path, "hangup")
 
 
 def stay_alive(path):
