@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 
 struct side {
   gipc_handle *handle;
@@ -65,22 +66,37 @@ static void *writer(void *argument) {
 
 static uint64_t seed = 117;
 
-/* Starts threads with this body one after the other, until one completes. */
+struct run {
+  void *(*body)(void *);
+  struct side *side;
+  atomic_bool begins;
+};
+
+static void *run(void *argument) {
+  struct run *r = argument;
+  while (!r->begins)
+    sched_yield();
+  return r->body(r->side);
+}
+
+/* Starts threads with this body one after the other, until one completes.  The
+ * first one is cancelled before it begins: on a busy machine it could complete.
+ */
 static size_t run_and_cancel(void *(*body)(void *), struct side *s) {
   for (size_t cancelled = 0;; cancelled++) {
     pthread_t thread;
     void *result = NULL;
-    CHECK_OK(pthread_create(&thread, NULL, body, s));
+    struct run r = {body, s, cancelled > 0};
+    CHECK_OK(pthread_create(&thread, NULL, run, &r));
     uint64_t spin = random_next(&seed) % 200000,
              rounds = random_next(&seed) % 8;
-    if (cancelled == 0)
-      rounds = 0; /* not even the slowest machine completes the first one */
     for (; rounds > 0; rounds--) {
       for (volatile uint64_t i = 0; i < spin / 8; i++)
         ;
       sched_yield();
     }
     CHECK_OK(pthread_cancel(thread));
+    r.begins = true;
     CHECK_OK(pthread_join(thread, &result));
     CHECK(!s->failed);
     if (result != PTHREAD_CANCELED)
