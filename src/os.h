@@ -197,7 +197,8 @@ void stop_signal_on_hangup(int fd) noexcept;
 // cgroup is in use; what nobody uses any more is removed on the way.  An error
 // where there are no such cgroups, or none may be made or killed.
 int make_cgroup(char *path, size_t room, Fd &lock) noexcept;
-// In the guard: a lock of its own, which also is the folder of the cgroup.
+// In the guard: a lock of its own, which also is the folder of the cgroup; none
+// after an error.
 int lock_cgroup(const char *path, Fd &lock) noexcept;
 // Forks as fork(2) does, with the child in the cgroup from its birth.  Without
 // handlers of pthread_atfork(3), and for a process with one thread.  An error

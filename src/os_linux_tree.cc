@@ -247,7 +247,11 @@ int make_cgroup(char *path, size_t room, Fd &lock) noexcept {
 
 int lock_cgroup(const char *path, Fd &lock) noexcept {
   int error = open_file(path, O_RDONLY | O_DIRECTORY, lock);
-  return error != 0 ? error : lock_file(lock.get(), LOCK_SH | LOCK_NB);
+  if (error == 0)
+    error = lock_file(lock.get(), LOCK_SH | LOCK_NB);
+  if (error != 0)
+    lock.reset(); // others take it for an abandoned one, and kill all in it
+  return error;
 }
 
 int enter_cgroup(const char *path) noexcept {

@@ -215,6 +215,16 @@ void a_new_cgroup_that_was_taken_for_an_abandoned_one_gets_another_name(
   CHECK_IS(count_cgroups(getpid()), 0);
 }
 
+// Others would take it for an abandoned one, and kill all in it.
+void a_guard_that_cannot_lock_its_cgroup_does_without(void **) {
+  int way = way_of_a_tree();
+  fault::fail_call("flock", 2, ENOLCK); // the first is of the parent
+  int without = way_of_a_tree();
+  (void)fault::stop_calls();
+  CHECK_IS(without, way == GIPC_TREE_CGROUP ? GIPC_TREE_SUBREAPER : way);
+  CHECK_IS(count_cgroups(getpid()), 0);
+}
+
 } // namespace
 
 int main() {
@@ -224,6 +234,7 @@ int main() {
       TEST(a_failed_call_of_a_guard_without_a_cgroup_leaves_nothing),
       TEST(a_signal_to_a_session_that_has_just_ended_finds_it_dead),
       TEST(a_new_cgroup_that_was_taken_for_an_abandoned_one_gets_another_name),
+      TEST(a_guard_that_cannot_lock_its_cgroup_does_without),
   };
   return cmocka_run_group_tests(tests, fault::share_calls, nullptr);
 }
