@@ -16,10 +16,10 @@ end
 local function live(seen)
   local reader, writer = gipc.pipe()
   local child = gipc.start_process({ name = "counter" }, count, writer, #seen)
-  local number, why = reader:get(0.5)
+  local number, why = reader:get(3)
   while number ~= nil do
     table.insert(seen, number)
-    number, why = reader:get(0.5)
+    number, why = reader:get(3)
   end
   if why == "timeout" then
     child:stop(1)
