@@ -1,5 +1,8 @@
-// The socket between a parent and its function child: the start gate, the
-// child's records, and the lifeline of a daemon.
+// The sockets between a parent and its function child: one for the start gate,
+// one for the child's records and the lifeline of a daemon.
+//
+// Nothing is sent to a lifeline: the kernel may signal a message after it has
+// been read, and the child takes each signal for the death of its parent.
 #pragma once
 
 #include "fd.h"
@@ -22,6 +25,9 @@ struct Record {
   // processes were left; swept: the memory of the root.
   int32_t how;
 };
+
+// A connected pair.
+int open(registry::Held &parent_end, registry::Held &child_end) noexcept;
 
 // The child must not end before its parent holds a descriptor of it: a reaper
 // elsewhere could make its pid mean another process.  It learns here what was

@@ -95,11 +95,10 @@ private:
 
 int TreeStart::prepare() {
   registry::Lock hold;
-  Fd parent_end, child_end;
-  if (int error = os::socket_pair(parent_end, child_end))
+  registry::Held parent_end;
+  if (int error = control::open(parent_end, child_end_))
     return error;
-  process_.set_control(registry::Held(std::move(parent_end)));
-  child_end_ = std::move(child_end);
+  process_.set_control(std::move(parent_end));
   kept_ = program_.kept();
   kept_.push_back(child_end_.get());
   process_.prepare_tree();

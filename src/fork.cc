@@ -45,15 +45,16 @@ int Fork::prepare(int kept) {
 }
 
 int Fork::prepare_all(int kept) {
-  Fd parent_end, child_end;
+  registry::Held parent_end;
   if (int error = setup_.prepare(*options_, false))
     return error;
   if (int error = leave_rings(*options_))
     return error;
-  if (int error = os::socket_pair(parent_end, child_end))
+  if (int error = control::open(parent_end, child_end_))
     return error;
-  child_end_ = std::move(child_end);
-  process_->set_control(registry::Held(std::move(parent_end)));
+  process_->set_control(std::move(parent_end));
+  if (int error = control::open(parent_gate_, child_gate_))
+    return error;
   if (options_->is_tree())
     process_->prepare_tree();
   if (int error = prepare_handles())
@@ -61,6 +62,7 @@ int Fork::prepare_all(int kept) {
   for (int which = 0; which < 3; ++which)
     process_->set_stdio(which, std::move(setup_.parent_stdio(which)));
   setup_.keep(child_end_.get(), false);
+  setup_.keep(child_gate_.get(), false);
   if (kept >= 0)
     setup_.keep(kept, false);
   setup_.finish();
@@ -119,6 +121,7 @@ int Fork::parent(int pid, Process *&out) noexcept {
     registry::Lock hold;
     window_->close_if_settled();
     child_end_.reset();
+    child_gate_.reset();
     setup_.close_sources();
     Fd exit_fd;
     // Where there is none, the pid has to do.
@@ -130,10 +133,10 @@ int Fork::parent(int pid, Process *&out) noexcept {
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
   if (options_->is_tree())
     process->find_root();
-  int error = control::open_gate(process->control(), *window_);
+  int error = control::open_gate(parent_gate_.get(), *window_);
   window_.reset();
   if (error != 0) {
-    control::close_gate(process->control());
+    control::close_gate(parent_gate_.get());
     (void)process->signal(SIGKILL);
   }
   if (error == -EPIPE)
@@ -194,9 +197,11 @@ int Fork::become_child() noexcept {
   setup_.close_sources();
   if (failure.error == 0 && options_->environment.changes())
     failure = {options_->change_environment(), Part::env};
-  if (!control::pass_gate(child_end_.get(), setup_.kept()))
+  Fd gate(child_gate_.release());
+  if (!control::pass_gate(gate.get(), setup_.kept()))
     _exit(127);
-  if (failure.error == 0 && has_lifeline())
+  gate.reset();
+  if (failure.error == 0 && options_->has_lifeline())
     failure = {os::signal_on_hangup(child_end_.get(), options_->death_signal),
                Part::death_signal};
   if (failure.error < 0) {
@@ -212,7 +217,8 @@ int Fork::become_child() noexcept {
     passed.handle->arrive_in_child(passed.read, passed.write,
                                    passed.kept_memory);
   int control = child_end_.release();
-  registry::set_child_control(registry::hold(Fd(control)), has_lifeline());
+  registry::set_child_control(registry::hold(Fd(control)),
+                              options_->has_lifeline());
   control::send_begun(control);
   child::report_exit();
   setup_.unmask();

@@ -51,10 +51,6 @@ private:
   int prepare_handles();
   Failure become_root() noexcept;
   int become_child() noexcept;
-  // Of a tree, the guard notices the death of the parent.
-  bool has_lifeline() const noexcept {
-    return options_->death_signal != 0 && !options_->is_tree();
-  }
   int abandon_loops(int known) noexcept;
   void close_passed() noexcept;
 
@@ -62,7 +58,7 @@ private:
   const Options *options_;
   Setup setup_;
   Process *process_ = nullptr;
-  registry::Held child_end_;
+  registry::Held child_end_, parent_gate_, child_gate_;
   std::vector<Passed> handles_;
   bool may_fail_ = false; // the child, before its target
   bool has_loop_flags_ = false;

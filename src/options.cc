@@ -270,6 +270,10 @@ bool Options::is_tree() const noexcept {
   return session.group == GIPC_GROUP_TREE;
 }
 
+bool Options::has_lifeline() const noexcept {
+  return death_signal != 0 && !is_tree();
+}
+
 bool Options::can_fail_in_child() const noexcept {
   bool redirected = false;
   for (const Stdio &one : files.stdio)

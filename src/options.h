@@ -154,6 +154,8 @@ struct Options {
   int change_environment() const noexcept;
   bool leads_group() const noexcept { return session.group != 0; }
   bool is_tree() const noexcept;
+  // Whether the child watches its parent; of a tree, the guard does.
+  bool has_lifeline() const noexcept;
   // Whether something that a function child does to itself can fail.
   bool can_fail_in_child() const noexcept;
 };

@@ -1,6 +1,7 @@
 // A program that a child runs: what happens between its fork and its exec.
 #include "program.h"
 
+#include "control.h"
 #include "inherit.h"
 #include "os.h"
 #include "sys.h"
@@ -29,12 +30,9 @@ int Program::add(const std::string &name, int fd, int direction) {
 }
 
 int Program::finish() {
-  if (options_.death_signal != 0 && !options_.is_tree()) {
-    Fd parent, child;
-    if (int error = os::socket_pair(parent, child))
+  if (options_.has_lifeline()) {
+    if (int error = control::open(lifeline_parent_, lifeline_child_))
       return error;
-    lifeline_parent_ = std::move(parent);
-    lifeline_child_ = std::move(child);
     setup_.keep(lifeline_child_.get(), true);
   }
   if (os::spawn_forks() && !options_.is_tree()) {

@@ -47,7 +47,7 @@ private:
   Request &request_;
   const Options &options_;
   Process *process_;
-  registry::Held child_end_;
+  registry::Held child_end_, parent_gate_, child_gate_;
   registry::Held pipes_[3];
   std::vector<int> fds_;
 };
@@ -55,12 +55,14 @@ private:
 int Launch::prepare() {
   registry::Lock hold;
   options_.failed = Part::none;
-  Fd parent_end, child_end;
-  if (int error = os::socket_pair(parent_end, child_end))
+  registry::Held parent_end;
+  if (int error = control::open(parent_end, child_end_))
     return error;
-  child_end_ = std::move(child_end);
-  process_->set_control(registry::Held(std::move(parent_end)));
+  process_->set_control(std::move(parent_end));
+  if (int error = control::open(parent_gate_, child_gate_))
+    return error;
   add(child_end_.get()); // the first of all
+  add(child_gate_.get());
   if (options_.is_tree()) {
     process_->prepare_tree();
     request_.cgroup = process_->cgroup();
@@ -163,6 +165,7 @@ int Launch::send(int socket) {
     return -E2BIG;
   registry::Lock hold;
   child_end_.reset();
+  child_gate_.reset();
   for (registry::Held &pipe : pipes_)
     pipe.reset();
   return error;
@@ -215,9 +218,9 @@ int Launch::finish(const Template::Server &server, Process *&out) {
     (void)sys::setpgid(pid, pid); // the child does it, too; one is first
   if (options_.is_tree())
     process_->find_root();
-  int error = control::open_gate(process_->control());
+  int error = control::open_gate(parent_gate_.get());
   if (error != 0) {
-    control::close_gate(process_->control());
+    control::close_gate(parent_gate_.get());
     (void)process_->signal(SIGKILL);
   } else
     error = options_.note(process_->wait_until_begun());

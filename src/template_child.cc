@@ -24,7 +24,8 @@ namespace {
 struct Packet {
   void *data;
   ssize_t size;
-  int fds[os::most_sent]; // the first is the control end of the child
+  int fds[os::most_sent]; // the first is the control end of the child, the
+                          // second its gate
   int count;
 };
 
@@ -77,6 +78,8 @@ int Child::place_descriptors() {
   if (int error = setup_.prepare(request.options, false))
     return error;
   int error = keep(packet_.fds[0]);
+  if (error == 0)
+    error = keep(packet_.fds[1]);
   if (error == 0 && is_twin())
     error = keep(packet_.fds[packet_.count - 1]);
   for (Request::Sent &handle : request.handles) {
@@ -165,14 +168,14 @@ void Child::begin() noexcept {
   control::send(packet_.fds[0], {control::Record::born, ::getpid(), 0});
   Failure failure = try_set_up();
   int control = packet_.fds[0];
+  Fd gate(packet_.fds[1]);
   // Before the gate: the parent of a tree opens it when it knows the root, or
   // that there will be none.
   fail(control, failure);
-  if (!control::pass_gate(control, {}) || failure.error < 0)
+  if (!control::pass_gate(gate.get(), {}) || failure.error < 0)
     _exit(127);
-  // The guard of a tree notices the death of the parent.
-  bool has_lifeline =
-      request.options.death_signal != 0 && !request.options.is_tree();
+  gate.reset();
+  bool has_lifeline = request.options.has_lifeline();
   if (has_lifeline)
     failure = {os::signal_on_hangup(control, request.options.death_signal),
                Part::death_signal};
@@ -195,7 +198,7 @@ void receive(int socket, Packet &packet) noexcept {
                                    packet.count);
   if (packet.size == 0)
     _exit(0); // the program has ended, or needs it no more
-  if (packet.count == 0)
+  if (packet.count < 2)
     _exit(127); // nobody to answer: the spare goes on
 }
 

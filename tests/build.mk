@@ -49,6 +49,7 @@ fair := $(addprefix $(B)/tests/fair/,fair peer)
 # What only the half of the library that knows Linux can show: without pidfds, the
 # languages look at children from time to time.
 linux_checks := $(if $(filter linux,$(OS)),$(addprefix tests/,fair/run killed/run worlds/run))
+linux_c_checks := $(if $(filter linux,$(OS)),tests/fault/lifelines.sh)
 soak := $(addprefix $(B)/tests/soak/,soak heap.so)
 soak_checks := $(if $(filter linux,$(OS)),tests/soak/run)
 demo := $(B)/tests/demo/demo
@@ -67,7 +68,7 @@ cmocka_programs := $(unit) $(api) $(filter-out %/test_sites,$(fault))
 schedules := $(filter %/test_schedule %/test_schedule_start,$(fault))
 # What needs no other language, and the rest.
 c_checks := $(cmocka_programs) $(sites_quick) $(fuzz) $(examples) \
-            $(wildcard tests/install/*.sh) tests/lint/exports.sh
+            $(wildcard tests/install/*.sh) tests/lint/exports.sh $(linux_c_checks)
 checks := $(c_checks) $(wildcard tests/examples/*.sh tests/man/run \
             tests/matrix/run tests/launch/run) $(linux_checks) $(soak_checks)
 

@@ -101,9 +101,20 @@ function support.memory()
   return tonumber(read_file("/proc/self/status"):match "VmRSS:%s*(%d+)")
 end
 
+-- The state of a process, as proc(5) has it; nil: there is none.
+function support.process_state(pid)
+  local file = io.open(("/proc/%d/stat"):format(pid))
+  local text = file and file:read "*a" -- nil where it has just been reaped
+  if file then
+    file:close()
+  end
+  return text and text:match "%) (%a)"
+end
+
 -- Whether another process waits in the kernel; an error where it has ended.
 function support.sleeps(pid)
-  local state = read_file(("/proc/%d/stat"):format(pid)):match "%) (%a)"
+  local state = support.process_state(pid)
+  assert(state, "there is no such process")
   assert(state ~= "Z", "the process has ended")
   return state == "S"
 end

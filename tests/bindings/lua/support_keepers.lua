@@ -61,18 +61,8 @@ function shared.ready_and_runs()
   gipc.sleep(60)
 end
 
--- The state of a process, as proc(5) has it; nil: there is none.
-function shared.process_state(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  local state = file and file:read("*a"):match "%) (%a)"
-  if file then
-    file:close()
-  end
-  return state
-end
-
 function shared.exists(pid)
-  local state = shared.process_state(pid)
+  local state = support.process_state(pid)
   return state ~= nil and state ~= "Z"
 end
 

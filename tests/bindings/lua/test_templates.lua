@@ -17,11 +17,7 @@ end
 -- Perhaps nobody reaps it.
 local function wait_until_ended(pid)
   support.wait_until(function()
-    local file = io.open("/proc/" .. pid .. "/stat")
-    local state = file and file:read("*a"):match "%) (%a)"
-    if file then
-      file:close()
-    end
+    local state = support.process_state(pid)
     return state == nil or state == "Z"
   end)
 end
