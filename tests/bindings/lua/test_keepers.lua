@@ -318,7 +318,7 @@ return function(test_anywhere)
       until_state(keeper, "stopped", "ready")
       assert(keeper:signal("stopped", "STOP"))
       until_holds(keeper, function()
-        return shared.process_state(keeper:service("stopped").pid) == "T"
+        return support.process_state(keeper:service("stopped").pid) == "T"
       end)
       assert(keeper:stop())
       equal(keeper:service("stopped").exit.signal, 15)
