@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# H39: nothing is sent to a socket whose hangup is a signal to the child: the kernel
+# H140: nothing is sent to a socket whose hangup is a signal to the child: the kernel
 # may signal a message after the child has read it, which ends a child whose parent
 # lives.  That is too rare to wait for, so this asks strace(1) who sends where.
 set -eu
