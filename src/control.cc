@@ -79,16 +79,6 @@ void close_changed(const registry::Change &change,
 
 } // namespace
 
-int open(registry::Held &parent_end, registry::Held &child_end) noexcept {
-  Fd parent, child;
-  int error = os::socket_pair(parent, child);
-  if (error == 0) {
-    parent_end = std::move(parent);
-    child_end = std::move(child);
-  }
-  return error;
-}
-
 int open_gate(int parent_end, const registry::ForkWindow &window) noexcept {
   int count = window.wait_until_settled();
   if (count < 0)

@@ -26,9 +26,6 @@ struct Record {
   int32_t how;
 };
 
-// A connected pair.
-int open(registry::Held &parent_end, registry::Held &child_end) noexcept;
-
 // The child must not end before its parent holds a descriptor of it: a reaper
 // elsewhere could make its pid mean another process.  It learns here what was
 // registered and closed while it was forked.  -EPIPE: it has ended already.

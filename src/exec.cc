@@ -96,7 +96,7 @@ private:
 int TreeStart::prepare() {
   registry::Lock hold;
   registry::Held parent_end;
-  if (int error = control::open(parent_end, child_end_))
+  if (int error = registry::socket_pair(parent_end, child_end_))
     return error;
   process_.set_control(std::move(parent_end));
   kept_ = program_.kept();

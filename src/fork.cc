@@ -50,10 +50,10 @@ int Fork::prepare_all(int kept) {
     return error;
   if (int error = leave_rings(*options_))
     return error;
-  if (int error = control::open(parent_end, child_end_))
+  if (int error = registry::socket_pair(parent_end, child_end_))
     return error;
   process_->set_control(std::move(parent_end));
-  if (int error = control::open(parent_gate_, child_gate_))
+  if (int error = registry::socket_pair(parent_gate_, child_gate_))
     return error;
   if (options_->is_tree())
     process_->prepare_tree();

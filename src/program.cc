@@ -1,7 +1,6 @@
 // A program that a child runs: what happens between its fork and its exec.
 #include "program.h"
 
-#include "control.h"
 #include "inherit.h"
 #include "os.h"
 #include "sys.h"
@@ -31,7 +30,7 @@ int Program::add(const std::string &name, int fd, int direction) {
 
 int Program::finish() {
   if (options_.has_lifeline()) {
-    if (int error = control::open(lifeline_parent_, lifeline_child_))
+    if (int error = registry::socket_pair(lifeline_parent_, lifeline_child_))
       return error;
     setup_.keep(lifeline_child_.get(), true);
   }

@@ -56,10 +56,10 @@ int Launch::prepare() {
   registry::Lock hold;
   options_.failed = Part::none;
   registry::Held parent_end;
-  if (int error = control::open(parent_end, child_end_))
+  if (int error = registry::socket_pair(parent_end, child_end_))
     return error;
   process_->set_control(std::move(parent_end));
-  if (int error = control::open(parent_gate_, child_gate_))
+  if (int error = registry::socket_pair(parent_gate_, child_gate_))
     return error;
   add(child_end_.get()); // the first of all
   add(child_gate_.get());

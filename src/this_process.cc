@@ -229,6 +229,17 @@ void Held::keep_in_child() noexcept {
     set_bit(fd_.get(), true);
 }
 
+int socket_pair(Held &one, Held &other) noexcept {
+  Lock hold;
+  Fd first, second;
+  int error = os::socket_pair(first, second);
+  if (error == 0) {
+    one = std::move(first);
+    other = std::move(second);
+  }
+  return error;
+}
+
 int hold(Fd fd) noexcept {
   Lock hold;
   note_change(fd.get());

@@ -116,6 +116,8 @@ private:
 // The same for a variable that may have no destructor.
 int hold(Fd fd) noexcept;
 void drop(int fd) noexcept;
+// A connected pair of stream sockets.
+int socket_pair(Held &one, Held &other) noexcept;
 // For one that was made under the lock and is not to be registered: forks that
 // are under way may have copied it.
 void note_made(int fd) noexcept;

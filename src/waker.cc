@@ -1,21 +1,11 @@
 // Wakes another thread from poll(2), from any thread or signal handler.
 #include "waker.h"
 
-#include "os.h"
 #include "sys.h"
 
 namespace gipc {
 
-int Waker::open() noexcept {
-  registry::Lock hold;
-  Fd reader, writer;
-  int error = os::socket_pair(reader, writer);
-  if (error == 0) {
-    reader_ = std::move(reader);
-    writer_ = std::move(writer);
-  }
-  return error;
-}
+int Waker::open() noexcept { return registry::socket_pair(reader_, writer_); }
 
 // Not left to the byte of another wake(), which may fail.
 int Waker::wake() noexcept {
