@@ -36,6 +36,9 @@ gipc.run(function()
   local _, err = held:join()
   assert(err.class == "WorkerDied" and err.exit.signal == 9, tostring(err))
   file:close()
+  while pool:stats().failures < 2 do
+    gipc.sleep(0.01) -- on a busy machine what was killed ends later
+  end
   do_all(pool, { retries = 1 })
   local stats = pool:stats()
   assert(stats.failures == 2 and stats.starts <= 4)

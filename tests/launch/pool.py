@@ -3,6 +3,7 @@ command that starts worker.py there."""
 
 import os
 import sys
+import time
 
 import gipc
 
@@ -21,6 +22,8 @@ with gipc.Pool(launch=launcher, workers=2, encoder=None, decoder=None,
         error = held.exception()
         assert isinstance(error, gipc.WorkerDied), error
         assert error.exit_info.signal == 9, error
+    while pool.stats().failures < 2:
+        time.sleep(0.01)  # what was killed may end later, on a busy machine
     assert list(pool.map(tasks, retries=1)) == done
     stats = pool.stats()
     assert stats.failures == 2 and stats.starts <= 4, stats

@@ -20,6 +20,7 @@ File.open(fifo, "w") do # a worker has begun
   error = held.wait && held.error
   assert(error.is_a?(Gipc::WorkerDied) && error.exit_info.signal == 9, error)
 end
+sleep(0.01) until pool.stats[:failures] >= 2 # on a busy machine what was killed ends later
 assert(pool.map(tasks, retries: 1).to_a == done, "all are done again")
 stats = pool.stats
 assert(stats[:failures] == 2 && stats[:starts] <= 4, stats)
