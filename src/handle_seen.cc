@@ -3,6 +3,8 @@
 
 #include "os.h"
 
+#include <algorithm>
+
 namespace gipc {
 
 void Handle::note_get(int result, size_t size) noexcept {
@@ -43,9 +45,10 @@ void Handle::describe(gipc_handle_entry &out) const noexcept {
   out.busy = operation_in_progress();
   out.transport_in = in.medium();
   out.transport_out = out_channel.medium();
-  out.age = now - since();
+  // Where numbers have more digits in registers, now may seem to be earlier.
+  out.age = std::max(0.0, now - since());
   double used_at = used_at_;
-  out.idle = used_at >= 0 ? now - used_at : -1;
+  out.idle = used_at >= 0 ? std::max(0.0, now - used_at) : -1;
   out.messages_in = receiver_.messages();
   out.messages_out = sender_.messages();
   out.bytes_in = in.bytes();

@@ -6,9 +6,14 @@
 #include <pthread.h>
 
 #ifdef __GLIBC__
-// What pthread_cleanup_push(3) is in C.  In C++ it is a destructor.
-using OfPlace = void(__pthread_unwind_buf_t *) noexcept;
-extern "C" OfPlace __pthread_register_cancel, __pthread_unregister_cancel;
+// What pthread_cleanup_push(3) is in C.  In C++ it is a destructor.  The
+// attribute says that on 32-bit x86 the argument is in a register.
+extern "C" {
+void __pthread_register_cancel(__pthread_unwind_buf_t *place) noexcept
+    __cleanup_fct_attribute;
+void __pthread_unregister_cancel(__pthread_unwind_buf_t *place) noexcept
+    __cleanup_fct_attribute;
+}
 #endif
 
 namespace gipc::os {

@@ -388,7 +388,8 @@ void Process::describe(gipc_process_entry &out) const noexcept {
   out.id = id();
   out.name = name();
   out.pid = pid();
-  out.age = os::coarse_now() - since();
+  // Where numbers have more digits in registers, now may seem to be earlier.
+  out.age = std::max(0.0, os::coarse_now() - since());
   out.on_loop = is_watched_;
   out.code = -1;
   if (status_.is_known()) {

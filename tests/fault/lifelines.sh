@@ -15,20 +15,20 @@ trap 'rm -f "$trace"' EXIT
 
 # The daemons of forks, of programs and of templates, and templates.
 for program in test_process_daemon test_template_options test_template; do
-  strace -f -qq -yy -e trace=fcntl,sendto,sendmsg,sendmmsg,write,writev \
+  strace -f -qq -yy -e trace=fcntl,?fcntl64,%network,write,writev \
     -o "$trace" "$tests/$program" >/dev/null 2>&1 || {
     echo "$program fails under strace"
     exit 1
   }
   awk -v program="$program" '
     # A socket is [ITS INODE->THAT OF ITS PEER].
-    match($0, /[a-z]+\([0-9]+<UNIX[^>]*\[[0-9]+->[0-9]+\]/) {
+    match($0, /[a-z0-9]+\([0-9]+<UNIX[^>]*\[[0-9]+->[0-9]+\]/) {
       socket = substr($0, RSTART, RLENGTH)
       sub(/.*\[/, "", socket)
       sub(/\]/, "", socket)
       split(socket, inode, "->")
       if (/F_SETFL, .*ASYNC/) watched[socket] = 1
-      else if (!/ fcntl\(/) sent[inode[2] "->" inode[1]] = $0
+      else if (/ (send|write)[a-z]*\(/) sent[inode[2] "->" inode[1]] = $0
     }
     END {
       for (socket in watched) {
