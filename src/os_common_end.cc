@@ -8,12 +8,8 @@
 #ifdef __GLIBC__
 // What pthread_cleanup_push(3) is in C.  In C++ it is a destructor.  The
 // attribute says that on 32-bit x86 the argument is in a register.
-extern "C" {
-void __pthread_register_cancel(__pthread_unwind_buf_t *place) noexcept
-    __cleanup_fct_attribute;
-void __pthread_unregister_cancel(__pthread_unwind_buf_t *place) noexcept
-    __cleanup_fct_attribute;
-}
+using OfPlace __cleanup_fct_attribute = void(__pthread_unwind_buf_t *) noexcept;
+extern "C" OfPlace __pthread_register_cancel, __pthread_unregister_cancel;
 #endif
 
 namespace gipc::os {
