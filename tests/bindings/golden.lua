@@ -31,7 +31,9 @@ local function integer(text)
 end
 
 local function double(hex)
-  local top, mantissa = tonumber(hex:sub(1, 3), 16), tonumber(hex:sub(4), 16)
+  -- At most 32 bits at a time, which is what a long of C has on some machines.
+  local top, high, low = tonumber(hex:sub(1, 3), 16), tonumber(hex:sub(4, 8), 16), tonumber(hex:sub(9), 16)
+  local mantissa = high * 2 ^ 32 + low
   local sign, exponent = top >= 0x800 and -1 or 1, top % 0x800
   if exponent == 0x7FF then
     return mantissa == 0 and sign / 0 or -(0 / 0) -- whose sign is minus
@@ -119,7 +121,8 @@ function golden.same(a, b, may_differ)
   elseif type(a) == "number" then
     local both_nan = a ~= a and b ~= b
     local same_type = may_differ or not math.type or math.type(a) == math.type(b)
-    return both_nan or a == b and 1 / a == 1 / b and same_type
+    local same_zero = a ~= 0 or 1 / a == 1 / b
+    return both_nan or a == b and same_zero and same_type
   elseif type(a) ~= "table" then
     return a == b
   end

@@ -16,6 +16,9 @@ local has_integers = math.type and math.type(library.decode "[1]"[1]) == "intege
 
 -- ---- Encoding ---------------------------------------------------------------------
 
+-- Without a type of integers, %d is one of C, which may have 32 bits.
+local whole = math.type and "%d" or "%.0f"
+
 -- The shortest text that is this number again; cjson stops at 14 digits.
 local function text_of_number(number)
   if number ~= number or number == 1 / 0 or number == -1 / 0 then
@@ -24,7 +27,7 @@ local function text_of_number(number)
   local is_small = number > -value.INTEGERS and number < value.INTEGERS
   local is_integer = not math.type and is_small and number % 1 == 0 and (number ~= 0 or 1 / number > 0)
   if is_integer or math.type and math.type(number) == "integer" then
-    return ("%d"):format(number)
+    return whole:format(number)
   end
   local text
   for digits = 15, 17 do

@@ -97,12 +97,13 @@ return function(test)
 
   test("integers_are_exact_or_refused", function()
     local golden = read_golden()
+    local exact = math.type and "%d" or "%.0f" -- for a number of C, which may have 32 bits
     for _, entry in ipairs(golden.entries) do
       local digits = entry.value[1] == "int" and entry.value[2]
       for _, codec in ipairs(digits and CODECS or {}) do
         local _, decode = find(codec)
         local ok, got = pcall(decode, entry.bytes[codec])
-        equal(not ok or ("%d"):format(got) == digits, true, codec .. ": " .. digits)
+        equal(not ok or exact:format(got) == digits, true, codec .. ": " .. digits)
         if not ok then -- only where this Lua or its cjson has no such integer
           equal(codec == "json" or entry.got == nil, true, codec .. ": " .. digits)
         end
