@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -11,7 +12,8 @@ from . import _native
 from ._types import Transport, TransportInUse
 from ._values import call_setter, integer, naming
 
-_UNLIMITED = 2**64 - 1
+_LARGEST = 2**64 - 1
+_UNLIMITED = 2 * sys.maxsize + 1  # of a size_t, which may have 32 bits
 _TRANSPORTS = {
     "auto": _native.TRANSPORT_AUTO,
     "plain": _native.TRANSPORT_PLAIN,
@@ -97,9 +99,9 @@ def size_of(value: object, name: str = "size") -> int:
     """A number of bytes, of which None is the largest."""
     with naming(name):
         size = _UNLIMITED if value is None else integer(value)
-        if not 0 <= size <= _UNLIMITED:
+        if not 0 <= size <= _LARGEST:
             raise ValueError("it must be 0 or more, not %r" % (value,))
-    return size
+    return min(size, _UNLIMITED)
 
 
 class Settings:
