@@ -81,6 +81,7 @@ static inline void spend(const gipc_handle *h, size_t size) {
     mover = h;
 }
 
+/* Also in a child: what its parent has moved is not its own. */
 static inline void renew_budget(void) {
   spent = 0;
   mover = NULL;

@@ -364,6 +364,7 @@ static int fork_process(lua_State *L) {
   if (pid == 0) {
     if (gipc_fork_child(f) < 0)
       gipc_exit(GIPC_EXIT_ESCAPED);
+    renew_budget();
     lua_pushboolean(L, 0);
     return 1;
   }

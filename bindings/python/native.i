@@ -370,6 +370,7 @@ static PyObject *fork_process(PyObject *module, const gipc_options *options,
   pid_t pid = fork();
   if (pid == 0) {
     result = gipc_fork_child(f);
+    renew_budget();
     for (int i = 0; keep_fatal && i < FATAL_SIGNALS; ++i)
       sigaction(fatal_signals[i], &fatal[i], NULL);
     PyOS_AfterFork_Child();

@@ -141,6 +141,10 @@ def test_a_child_gives_up_what_nobody_reads():
     gipc.set_exit_timeout(0.05)
     try:
         with pipe() as (r, w):
+            # After as much here the next put lets others run first, but not there.
+            big = gevent.spawn(w.put, bytes(1 << 20))
+            r.get()
+            big.join()
             p = start_process(put_much, (w,))
             p.join(support.PATIENCE)
             assert p.exit_info.ended == "unsent"

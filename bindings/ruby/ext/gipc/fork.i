@@ -40,6 +40,7 @@ static VALUE become_child(gipc_fork_context *f, gipc_options *options,
                           int failed) {
   if ((kept && keep_descriptors(options, kept) < 0) || gipc_fork_child(f) < 0)
     _exit(GIPC_EXIT_ESCAPED); /* the start gate has reported the error */
+  renew_budget();
   each_signal_of_interpreter(handlers, NULL);
   sigset_t wake;
   sigemptyset(&wake);
