@@ -57,7 +57,7 @@ int main(void) {
   must(gipc_process_stop(child, 1.0), "gipc_process_stop");
   must(gipc_process_info(child, &info), "gipc_process_info");
   if (info.tree == GIPC_TREE_SESSION)
-    errx(77, "this system does not find what has left the session");
+    errx(77, "this system finds no process outside the session");
   printf("the child ended by signal %d\n", info.signal);
 
   /* The last copy of the writer is closed. */

@@ -127,7 +127,7 @@ function Handle:take_handles(options) end
 ---@return true?, string?, integer?, integer? accepted
 function Handle:put_many(list, timeout) end
 
----Writes what a put that was interrupted has left in the queue.
+---Writes what is queued of a put that was interrupted.
 ---@param timeout? number seconds; nil, or negative, waits indefinitely
 ---@return true?, string?, integer?
 function Handle:flush(timeout) end
